@@ -1,0 +1,211 @@
+/*
+ * The contract of an operator.
+ *
+ * An operator is one const descriptor and up to four functions. Adding one takes one file in ops/ and one test:
+ * ops/NAME.c exports `const operator operators_NAME[]`, ended by an entry without a name; CMake collects the files.
+ *
+ *   read     once per node at load: attributes -> state. Refuses values that can never be right.
+ *   infer    types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown), when
+ *            a plan is made (input shapes known), and, where shapes depend on data, during the run (all values known). It
+ *            must be a pure function that tolerates unknown ranks, dimensions and values.
+ *   prepare  once per plan, with all input shapes known: packs constants, chooses the kernel, asks for scratch.
+ *   compute  fills the outputs. Reads no attributes, allocates nothing (but outputs whose shape only it knows).
+ */
+#ifndef OPS_OPERATOR_H
+#define OPS_OPERATOR_H
+
+#include "engine/graph.h"
+#include "engine/status.h"
+#include "engine/tensor.h"
+
+typedef struct operator operator;
+typedef struct infer_context infer_context;
+typedef struct prepare_context prepare_context;
+typedef struct run_context run_context;
+
+#define OPERATOR_MAX_VERSIONS 16
+#define OPERATOR_VARIADIC     INT32_MAX
+#define OPERATOR_LATEST       0
+
+enum operator_flags {
+  OPERATOR_VIEW = 1,          /* output 0 has the elements of input 0 in the same order (Reshape, Identity) */
+  OPERATOR_RANDOM = 2,        /* never folded: draws numbers */
+  OPERATOR_EPILOGUE = 4,      /* takes an activation and a residual from node->epilogue (float only) */
+  OPERATOR_ACTIVATION = 8,    /* takes an activation from node->epilogue (float only) */
+  OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
+  OPERATOR_NOT_FOLDED = 32    /* never folded though deterministic: its result is large and cheap (ConstantOfShape) */
+};
+
+/* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
+typedef struct operator_attribute {
+  const char *name; /* NULL ends the list */
+  attribute_kind kind;
+  int since, until;
+  bool required;
+} operator_attribute;
+
+/* Inputs and outputs (bit i for index i; the last input of a variadic operator stands for all that follow) that share one
+ * element type out of `types`. Outputs are checked after infer. Those in no rule may have any type. */
+typedef struct type_rule {
+  type_mask types; /* 0 ends the list */
+  uint32_t inputs, outputs;
+} type_rule;
+
+#define INPUT(i)  ((uint32_t)1 << (i))
+#define OUTPUT(i) ((uint32_t)1 << (i))
+
+struct operator {
+  const char *domain; /* "" for ai.onnx */
+  const char *name;
+  int versions[OPERATOR_MAX_VERSIONS]; /* every since-version that is implemented, rising, ended by 0 */
+  int min_inputs, max_inputs; /* max: the most of any version, or OPERATOR_VARIADIC */
+  int min_outputs, max_outputs;
+  type_rule types[8];
+  const operator_attribute *attributes; /* ended by a NULL name; NULL: none */
+  uint32_t flags;
+  uint32_t in_place; /* inputs whose memory output 0 may take over when nobody else needs it and sizes are equal */
+  size_t state_size;
+  norma_status (*read)(const node *node, void *state, norma_error *error); /* NULL: nothing to read; state is zeroed */
+  norma_status (*infer)(infer_context *context);
+  norma_status (*prepare)(prepare_context *context); /* NULL: nothing to prepare */
+  norma_status (*compute)(run_context *context);
+  const void *custom; /* of operators registered from outside */
+};
+
+/* All built-in operators of this name and domain are one descriptor. NULL if there is none. */
+const operator *operator_find(const char *domain, const char *name);
+/* Visits all built-in descriptors. */
+const operator *operator_at(size_t index); /* NULL past the end */
+/* The since-version in force at `opset`; 0 if the operator is not implemented there. */
+int operator_version(const operator *op, int64_t opset);
+
+/* ------------------------------------------------------------------------------------------------------------- infer */
+
+struct infer_context {
+  const node *node;
+  const void *state;
+  int input_count, output_count;
+  const value_info *const *inputs; /* NULL where absent */
+  const value *const *values; /* what is known of the inputs' contents; entries NULL */
+  value_info *outputs; /* to be set; kind NONE and rank unknown before */
+  region *region; /* for items of sequence types */
+  const struct inferrer *inferrer; /* for infer_subgraph */
+  norma_error *error;
+};
+
+/* Element type of input `index`; UNDEFINED when absent or not known. */
+norma_element_type infer_type(const infer_context *context, int index);
+/* Shape of input `index`; of unknown rank when absent or not known. */
+const shape *infer_shape(const infer_context *context, int index);
+bool infer_has_input(const infer_context *context, int index);
+/* The contents of input `index` if they are known, else NULL. */
+const norma_tensor *infer_value(const infer_context *context, int index);
+/* Known integer contents of input `index` into values[0 .. count - 1]; false if they are not known. More than `capacity`
+ * elements, or a tensor that is not of rank 0 or 1, fail through *status. */
+bool infer_ints(const infer_context *context, int index, int64_t *values, int capacity, int *count,
+                norma_status *status);
+void infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
+void infer_output_info(infer_context *context, int index, const value_info *info);
+/* `return infer_fail(context, "axis %d is outside ...")`: status INVALID_MODEL (RUN while running). */
+norma_status infer_fail(infer_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Output 0 has type and shape of input 0. */
+norma_status infer_same(infer_context *context);
+/* Output 0 has the type of input 0 and the broadcast shape of all inputs. */
+norma_status infer_broadcast(infer_context *context);
+/* Infers the types of a subgraph's outputs for these inputs: outputs[0 .. graph->output_count - 1]. */
+norma_status infer_subgraph(infer_context *context, const graph *subgraph, const value_info *inputs, int input_count,
+                            value_info *outputs);
+
+/* ----------------------------------------------------------------------------------------------------------- prepare */
+
+struct prepare_context {
+  const node *node;
+  void *state; /* this plan's copy of the node's state */
+  int input_count, output_count;
+  const value_info *const *inputs; /* shapes known; NULL where absent */
+  const value *const *constants; /* contents that never change; entries NULL */
+  const value_info *const *outputs; /* NULL where absent; shapes may be unknown */
+  const struct kernel_table *kernels;
+  int workers;
+  bool exact;
+  /* To be set: */
+  size_t scratch_bytes; /* one block for the whole step */
+  size_t worker_scratch_bytes; /* one block per worker */
+  const char *kernel_name; /* for profiles; a string literal */
+  double flops;
+  struct model *model;
+  norma_error *error;
+};
+
+const norma_tensor *prepare_constant(const prepare_context *context, int index); /* NULL if not constant */
+const shape *prepare_shape(const prepare_context *context, int index); /* of input; unknown rank when absent */
+norma_element_type prepare_type(const prepare_context *context, int index);
+norma_status prepare_fail(prepare_context *context, norma_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells apart
+ * what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key, with
+ * a lock held. */
+norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
+                            void (*fill)(void *destination, const void *argument), const void *argument,
+                            const void **packed);
+
+/* --------------------------------------------------------------------------------------------------------------- run */
+
+typedef void (*parallel_body)(void *argument, int64_t begin, int64_t end, int worker);
+
+struct run_context {
+  const node *node;
+  const void *state;
+  int input_count, output_count;
+  const value *const *inputs; /* NULL where absent */
+  value *const *outputs; /* NULL where absent or not wanted; kind TENSOR with data where the shape was known */
+  void *scratch; /* scratch_bytes, aligned to 64 */
+  char *worker_scratch; /* see run_worker_scratch */
+  size_t worker_scratch_stride;
+  const struct kernel_table *kernels;
+  struct executor *executor; /* threads, memory, cancellation, subgraphs */
+  norma_error *error;
+};
+
+/* The tensor of input or output `index`; NULL where absent. */
+static inline const norma_tensor *run_input(const run_context *context, int index) {
+  return index < context->input_count && context->inputs[index] ? &context->inputs[index]->tensor : NULL;
+}
+static inline norma_tensor *run_output(const run_context *context, int index) {
+  return index < context->output_count && context->outputs[index] ? &context->outputs[index]->tensor : NULL;
+}
+static inline void *run_worker_scratch(const run_context *context, int worker) {
+  return context->worker_scratch + context->worker_scratch_stride * (size_t)worker;
+}
+
+/* Calls body on ranges that cover 0 .. count - 1, each of at most `grain` and of exactly `grain` but the last, on any
+ * worker; a small count stays on this thread. Which worker gets which range is not defined, so results must not depend on
+ * it. Between ranges the run can be cancelled: then the rest is left out and the status says so. */
+norma_status run_parallel(run_context *context, int64_t count, int64_t grain, parallel_body body, void *argument);
+int run_workers(const run_context *context);
+bool run_cancelled(const run_context *context);
+norma_status run_fail(run_context *context, norma_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Makes output `index`, whose shape was not inferred. NULL shape data on failure; the error is set. An output that is not
+ * wanted must not be asked for. */
+norma_status run_allocate_output(run_context *context, int index, norma_element_type type, const shape *shape,
+                                 norma_tensor **tensor);
+/* A string output of `count` strings with `bytes` bytes of characters; see value_allocate_strings. */
+norma_status run_allocate_strings(run_context *context, int index, const shape *shape, size_t bytes, char **characters,
+                                  norma_tensor **tensor);
+/* Output `index` becomes a container of `count` NONE elements, to be filled by run_set_element. */
+norma_status run_allocate_list(run_context *context, int index, norma_value_kind kind, int64_t count);
+norma_status run_set_element(run_context *context, int index, int64_t element, const value *contents);
+/* Output `index` becomes `contents`: shared where that is owned, copied where it is borrowed. */
+norma_status run_set_output(run_context *context, int index, const value *contents);
+/* Memory for the duration of a compute whose need only the data tell; freed by the engine after the step. */
+norma_status run_allocate_temporary(run_context *context, size_t bytes, void **block);
+
+/* Runs a subgraph: `inputs` for its inputs (borrowed during the call); outputs[i] become owned values that the caller
+ * clears. On failure all outputs are NONE. */
+norma_status run_subgraph(run_context *context, const graph *subgraph, const value *const *inputs, int input_count,
+                          value *outputs, int output_count);
+
+#endif
