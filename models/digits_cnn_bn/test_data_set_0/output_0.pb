@@ -1,0 +1,3 @@
+
+BprobabilitiesJ(œ]q;7Ùt?Ë[¹:!òç;no€;
+k;©·;l–{;O><—Y„;
