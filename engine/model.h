@@ -1,0 +1,59 @@
+/*
+ * A model: what the reader fills in, what passes rewrite, what sessions share. After norma_model_load it is immutable but for
+ * the cache of packed constants, which has its own lock.
+ */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "engine/graph.h"
+#include "engine/norma.h"
+#include "ops/kernels/kernel_table.h"
+
+#include <pthread.h>
+
+typedef struct opset_import {
+  const char *domain; /* "" for ai.onnx */
+  int64_t version;
+} opset_import;
+
+typedef struct metadata_entry {
+  const char *key, *value;
+} metadata_entry;
+
+/* Memory made once per node and key by prepare_packed. */
+typedef struct packed_constant {
+  const node *node;
+  uint64_t key;
+  void *data;
+  struct packed_constant *next;
+} packed_constant;
+
+struct norma_model {
+  norma_runtime *runtime;
+  bool owns_runtime;
+  memory *memory; /* the runtime's */
+  region region; /* graph, names, attributes */
+  graph *graph;
+
+  /* From the ModelProto; strings are never NULL. */
+  int64_t ir_version;
+  const char *producer_name, *producer_version, *model_domain, *doc_string;
+  int64_t model_version;
+  size_t opset_count;
+  opset_import *opsets;
+  size_t metadata_count;
+  metadata_entry *metadata;
+  size_t function_count; /* model-local functions that were inlined */
+
+  norma_optimization optimization; /* never DEFAULT */
+  bool exact;
+
+  pthread_mutex_t packed_lock;
+  packed_constant *packed;
+  size_t packed_bytes;
+};
+
+/* The version imported for `domain`, 0 if none. */
+int64_t model_opset(const norma_model *model, const char *domain);
+
+#endif
