@@ -88,7 +88,8 @@ struct infer_context {
   const value_info *const *inputs; /* NULL where absent */
   const value *const *values; /* what is known of the inputs' contents; entries NULL */
   value_info *outputs; /* to be set; kind NONE and rank unknown before */
-  region *region; /* for items of sequence types */
+  norma_tensor *known; /* contents of outputs that types and shapes alone tell; data NULL where they do not */
+  region *region; /* for items of sequence types and known contents */
   const struct inferrer *inferrer; /* for infer_subgraph */
   norma_error *error;
 };
@@ -106,6 +107,9 @@ bool infer_ints(const infer_context *context, int index, int64_t *values, int ca
                 norma_status *status);
 void infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
 void infer_output_info(infer_context *context, int index, const value_info *info);
+/* The contents of int64 output `index`, known already (Shape, Size): `count` values, or a scalar when rank is 0. Sets type
+ * and shape too. At most NORMA_MAX_RANK values. */
+norma_status infer_output_ints(infer_context *context, int index, const int64_t *values, int count, int rank);
 /* `return infer_fail(context, "axis %d is outside ...")`: status INVALID_MODEL (RUN while running). */
 norma_status infer_fail(infer_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Output 0 has type and shape of input 0. */
