@@ -1,0 +1,30 @@
+/*
+ * Threads that share the iterations of a loop. Between runs they sleep; inside a run (thread_pool_enter .. leave) they spin
+ * for a bounded time after each loop, so that the next one starts within microseconds.
+ *
+ * One caller at a time owns the pool; another that finds it taken runs its loops alone, with the same results. Workers join
+ * a loop when they are awake and nobody waits for one that sleeps.
+ */
+#ifndef ENGINE_THREAD_POOL_H
+#define ENGINE_THREAD_POOL_H
+
+#include "engine/memory.h"
+#include "engine/norma.h"
+
+typedef struct thread_pool thread_pool;
+
+/* CPUs that this process may use (its affinity mask); at least 1. */
+int thread_pool_available_cpus(void);
+
+/* A pool of `threads` threads, the caller's included. NORMA_ERROR_THREAD when one cannot be created. */
+norma_status thread_pool_create(memory *memory, int threads, thread_pool **pool, norma_error *error);
+void thread_pool_destroy(thread_pool *pool); /* NULL is fine; nobody may own it */
+
+/* Takes the pool for a run; false when somebody else has it. */
+bool thread_pool_enter(thread_pool *pool);
+void thread_pool_leave(thread_pool *pool);
+
+/* for (i = 0; i < count; i++) body(argument, i, worker); worker 0 is the caller. Only between enter and leave, not nested. */
+void thread_pool_run(thread_pool *pool, size_t count, norma_parallel_body body, void *argument);
+
+#endif
