@@ -90,7 +90,8 @@ struct infer_context {
   value_info *outputs; /* to be set; kind NONE and rank unknown before */
   norma_tensor *known; /* contents of outputs that types and shapes alone tell; data NULL where they do not */
   region *region; /* for items of sequence types and known contents */
-  const struct inferrer *inferrer; /* for infer_subgraph */
+  struct inferrer *inferrer; /* for infer_subgraph */
+  norma_status failure; /* what infer_fail returns: INVALID_MODEL at load, INPUT while planning, RUN in a run */
   norma_error *error;
 };
 
@@ -110,7 +111,7 @@ void infer_output_info(infer_context *context, int index, const value_info *info
 /* The contents of int64 output `index`, known already (Shape, Size): `count` values, or a scalar when rank is 0. Sets type
  * and shape too. At most NORMA_MAX_RANK values. */
 norma_status infer_output_ints(infer_context *context, int index, const int64_t *values, int count, int rank);
-/* `return infer_fail(context, "axis %d is outside ...")`: status INVALID_MODEL (RUN while running). */
+/* `return infer_fail(context, "axis %d is outside ...")`; see failure above. */
 norma_status infer_fail(infer_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Output 0 has type and shape of input 0. */
 norma_status infer_same(infer_context *context);
@@ -137,7 +138,7 @@ struct prepare_context {
   size_t worker_scratch_bytes; /* one block per worker */
   const char *kernel_name; /* for profiles; a string literal */
   double flops;
-  struct model *model;
+  struct packed_cache *packed; /* behind prepare_packed */
   norma_error *error;
 };
 
