@@ -1,0 +1,59 @@
+# cmake -DKIND=operator|pass -DLIST=FILE -DOUTPUT=FILE -P write_table.cmake
+#
+# Writes the table of everything that the sources named in LIST (one per line) export:
+#   operator   ops/NAME.c exports `const operator operators_NAME[]`, ended by an entry without a name
+#   pass       engine/passes/NAME.c exports `const pass pass_NAME`
+# Sources without such a line are helpers and left out.
+if(KIND STREQUAL "operator")
+  set(header "ops/operator.h")
+  set(pattern "operators_@name@[[]")
+  set(suffix "[]")
+  set(prefix "operators_")
+  set(reference "")
+elseif(KIND STREQUAL "pass")
+  set(header "engine/pass.h")
+  set(pattern "pass_@name@[ =]")
+  set(suffix "")
+  set(prefix "pass_")
+  set(reference "&")
+else()
+  message(FATAL_ERROR "unknown KIND ${KIND}")
+endif()
+
+set(declarations "")
+set(entries "")
+set(count 0)
+file(STRINGS ${LIST} sources)
+list(SORT sources)
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  string(REPLACE "@name@" "${name}" expected "^const ${KIND} ${pattern}")
+  file(STRINGS ${source} found REGEX "${expected}")
+  if(found)
+    string(APPEND declarations "extern const ${KIND} ${prefix}${name}${suffix};\n")
+    string(APPEND entries "  ${reference}${prefix}${name},\n")
+    math(EXPR count "${count} + 1")
+  endif()
+endforeach()
+
+set(table "${KIND}_table")
+if(KIND STREQUAL "operator")
+  set(array "operator_tables")
+else()
+  set(array "pass_table")
+endif()
+set(declared "extern const ${KIND} *const ${array}[];\nextern const size_t ${table}_count;\n")
+# The array ends with NULL, so that it is valid C when there is nothing to list.
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT
+"/* Written by cmake/write_table.cmake from the list of files. */
+#include \"${header}\"
+
+#include <stddef.h>
+
+${declarations}
+${declared}
+const ${KIND} *const ${array}[] = {
+${entries}  NULL,
+};
+const size_t ${table}_count = ${count};
+" @ONLY)
