@@ -10,11 +10,18 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_C_FLAGS_DEBUG "-O0 -g")
 
+# A variable may carry the name of its type (memory *memory), which plain -Wshadow of GCC reports and that of Clang does not.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(norma_shadow_warning -Wshadow=local)
+else()
+  set(norma_shadow_warning -Wshadow)
+endif()
+
 add_library(norma_compile_options INTERFACE)
 target_compile_definitions(norma_compile_options INTERFACE _GNU_SOURCE=)
 target_include_directories(norma_compile_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 target_compile_options(norma_compile_options INTERFACE
-  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+  -Wall -Wextra ${norma_shadow_warning} -Wstrict-prototypes -Wmissing-prototypes
   -ffp-contract=off -fno-math-errno
   $<$<BOOL:${NORMA_WERROR}>:-Werror>)
 
