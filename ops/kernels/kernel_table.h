@@ -1,17 +1,18 @@
 /* The kernel table: every compute kernel of one instruction set.
  *
- * A table is chosen once (kernel_table_default) and kept by the runtime; looking it up asks the CPU and is not for inner
- * loops. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate nothing, keep
- * nothing, and may be called from any number of threads at a time as long as the written ranges are apart. Work is split
- * by the caller: functions with a begin/end range do that part of the work and touch no other output.
+ * A table is chosen once (kernel_table_default) and kept by the runtime; looking it up asks the CPU and is not for
+ * inner loops. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate
+ * nothing, keep nothing, and may be called from any number of threads at a time as long as the written ranges are
+ * apart. Work is split by the caller: functions with a begin/end range do that part of the work and touch no other
+ * output.
  *
  * Sizes and strides count elements, scratch sizes count bytes. Pointers need the alignment of their element type only;
  * scratch is fastest when 64-byte aligned. No kernel reads or writes outside the ranges described, not even by a lane.
  *
- * Promise: for one table, an output element is a function of its inputs and of the length of its reduction, bit for bit.
- * It does not depend on the position in the array, on alignment, on the split into ranges, or on the sizes of other
- * dimensions. Element i of an elementwise function depends on input element i only. Between tables results differ in the
- * last bits (SSE2 has no fused multiply-add).
+ * Promise: for one table, an output element is a function of its inputs and of the length of its reduction, bit for
+ * bit. It does not depend on the position in the array, on alignment, on the split into ranges, or on the sizes of
+ * other dimensions. Element i of an elementwise function depends on input element i only. Between tables results differ
+ * in the last bits (SSE2 has no fused multiply-add).
  *
  * Unless said otherwise, in and out may be the same pointer for elementwise functions, and must not overlap elsewhere.
  */
@@ -28,45 +29,45 @@
  * X(enum name, function name, formula). `a` and `b` are the two parameters; functions without them ignore them.
  * Measured errors stand in ops/kernels/unary.h. NaN in gives NaN out everywhere, clip included. */
 #define UNARY_KINDS(X)                                                                                                 \
-    X(IDENTITY, identity, "x")                                                                                         \
-    X(RELU, relu, "max(x, 0)")                                                                                         \
-    X(CLIP, clip, "min(max(x, a), b)")                                                                                 \
-    X(LEAKY_RELU, leaky_relu, "x < 0 ? a*x : x")                                                                       \
-    X(ELU, elu, "x < 0 ? a*(exp(x)-1) : x")                                                                            \
-    X(SELU, selu, "x <= 0 ? b*(a*exp(x)-a) : b*x")                                                                     \
-    X(CELU, celu, "max(x, 0) + min(0, a*(exp(x/a)-1))")                                                                \
-    X(SIGMOID, sigmoid, "1 / (1 + exp(-x))")                                                                           \
-    X(HARD_SIGMOID, hard_sigmoid, "max(0, min(1, a*x + b))")                                                           \
-    X(HARD_SWISH, hard_swish, "x * max(0, min(1, x/6 + 0.5))")                                                         \
-    X(SOFTPLUS, softplus, "log(1 + exp(x))")                                                                           \
-    X(SOFTSIGN, softsign, "x / (1 + |x|)")                                                                             \
-    X(MISH, mish, "x * tanh(softplus(x))")                                                                             \
-    X(GELU_ERF, gelu_erf, "x/2 * (1 + erf(x / sqrt(2)))")                                                              \
-    X(GELU_TANH, gelu_tanh, "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))")                                       \
-    X(SILU, silu, "x * sigmoid(a*x); a = 1 for SiLU, 1.702 for QuickGelu, Swish's alpha")                              \
-    X(TANH, tanh, "tanh(x)")                                                                                           \
-    X(SCALED_TANH, scaled_tanh, "a * tanh(b*x)")                                                                       \
-    X(THRESHOLDED_RELU, thresholded_relu, "x > a ? x : 0")                                                             \
-    X(SHRINK, shrink, "x < -b ? x + a : x > b ? x - a : 0; a is the bias, b is lambd")                                 \
-    X(EXP, exp, "exp(x)")                                                                                              \
-    X(LOG, log, "natural logarithm; -inf at 0, NaN below")                                                             \
-    X(ERF, erf, "erf(x)")                                                                                              \
-    X(SQRT, sqrt, "correctly rounded square root")                                                                     \
-    X(RECIPROCAL, reciprocal, "1 / x, correctly rounded")                                                              \
-    X(ABS, abs, "|x|")                                                                                                 \
-    X(NEG, neg, "-x")                                                                                                  \
-    X(SQUARE, square, "x * x")                                                                                         \
-    X(FLOOR, floor, "floor(x)")                                                                                        \
-    X(CEIL, ceil, "ceil(x)")                                                                                           \
-    X(ROUND, round, "to the nearest integer, halves to even")                                                          \
-    X(SIGN, sign, "-1, 0 or 1; NaN stays NaN")                                                                         \
-    X(AFFINE, affine, "a*x + b by one fused multiply-add where the table has it")
+  X(IDENTITY, identity, "x")                                                                                           \
+  X(RELU, relu, "max(x, 0)")                                                                                           \
+  X(CLIP, clip, "min(max(x, a), b)")                                                                                   \
+  X(LEAKY_RELU, leaky_relu, "x < 0 ? a*x : x")                                                                         \
+  X(ELU, elu, "x < 0 ? a*(exp(x)-1) : x")                                                                              \
+  X(SELU, selu, "x <= 0 ? b*(a*exp(x)-a) : b*x")                                                                       \
+  X(CELU, celu, "max(x, 0) + min(0, a*(exp(x/a)-1))")                                                                  \
+  X(SIGMOID, sigmoid, "1 / (1 + exp(-x))")                                                                             \
+  X(HARD_SIGMOID, hard_sigmoid, "max(0, min(1, a*x + b))")                                                             \
+  X(HARD_SWISH, hard_swish, "x * max(0, min(1, x/6 + 0.5))")                                                           \
+  X(SOFTPLUS, softplus, "log(1 + exp(x))")                                                                             \
+  X(SOFTSIGN, softsign, "x / (1 + |x|)")                                                                               \
+  X(MISH, mish, "x * tanh(softplus(x))")                                                                               \
+  X(GELU_ERF, gelu_erf, "x/2 * (1 + erf(x / sqrt(2)))")                                                                \
+  X(GELU_TANH, gelu_tanh, "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))")                                         \
+  X(SILU, silu, "x * sigmoid(a*x); a = 1 for SiLU, 1.702 for QuickGelu, Swish's alpha")                                \
+  X(TANH, tanh, "tanh(x)")                                                                                             \
+  X(SCALED_TANH, scaled_tanh, "a * tanh(b*x)")                                                                         \
+  X(THRESHOLDED_RELU, thresholded_relu, "x > a ? x : 0")                                                               \
+  X(SHRINK, shrink, "x < -b ? x + a : x > b ? x - a : 0; a is the bias, b is lambd")                                   \
+  X(EXP, exp, "exp(x)")                                                                                                \
+  X(LOG, log, "natural logarithm; -inf at 0, NaN below")                                                               \
+  X(ERF, erf, "erf(x)")                                                                                                \
+  X(SQRT, sqrt, "correctly rounded square root")                                                                       \
+  X(RECIPROCAL, reciprocal, "1 / x, correctly rounded")                                                                \
+  X(ABS, abs, "|x|")                                                                                                   \
+  X(NEG, neg, "-x")                                                                                                    \
+  X(SQUARE, square, "x * x")                                                                                           \
+  X(FLOOR, floor, "floor(x)")                                                                                          \
+  X(CEIL, ceil, "ceil(x)")                                                                                             \
+  X(ROUND, round, "to the nearest integer, halves to even")                                                            \
+  X(SIGN, sign, "-1, 0 or 1; NaN stays NaN")                                                                           \
+  X(AFFINE, affine, "a*x + b by one fused multiply-add where the table has it")
 
 enum unary_kind {
 #define UNARY_ENUM(NAME, function, formula) UNARY_##NAME,
-    UNARY_KINDS(UNARY_ENUM)
+  UNARY_KINDS(UNARY_ENUM)
 #undef UNARY_ENUM
-        UNARY_KIND_COUNT
+      UNARY_KIND_COUNT
 };
 
 /* y[i] = f(x[i]) for i < n. */
@@ -74,9 +75,9 @@ typedef void unary_f32_function(float *y, const float *x, size_t n, float a, flo
 
 /* A unary function with its parameters, applied to each element that a kernel is about to store. All zeros: none. */
 struct activation {
-    enum unary_kind kind;
-    float a;
-    float b;
+  enum unary_kind kind;
+  float a;
+  float b;
 };
 
 /* ---- Binary functions -------------------------------------------------------------------------------------------
@@ -90,12 +91,12 @@ typedef void binary_scalar_f32_function(float *y, const float *x, float s, size_
 
 /* ---- Reductions ------------------------------------------------------------------------------------------------- */
 enum reduce_kind {
-    REDUCE_SUM,
-    REDUCE_SUM_SQUARES,
-    REDUCE_SUM_ABS,
-    REDUCE_MAX, /* NaN if any element is NaN */
-    REDUCE_MIN,
-    REDUCE_KIND_COUNT
+  REDUCE_SUM,
+  REDUCE_SUM_SQUARES,
+  REDUCE_SUM_ABS,
+  REDUCE_MAX, /* NaN if any element is NaN */
+  REDUCE_MIN,
+  REDUCE_KIND_COUNT
 };
 
 /* ---- What happens to a matrix element before it is stored --------------------------------------------------------
@@ -103,11 +104,11 @@ enum reduce_kind {
  * NULL pointers and a zero activation leave their step out. Indices are those of the whole matrix. `residual` must not
  * overlap the output, unless the depth K is one block (k <= gemm_depth_block of the table). */
 struct epilogue_f32 {
-    const float *row_bias;
-    const float *column_bias;
-    const float *residual;
-    size_t residual_stride;
-    struct activation activation;
+  const float *row_bias;
+  const float *column_bias;
+  const float *residual;
+  size_t residual_stride;
+  struct activation activation;
 };
 
 /* ---- Matrix product ----------------------------------------------------------------------------------------------
@@ -122,31 +123,31 @@ struct epilogue_f32 {
  * Rows are grouped in row panels: gemm_f32_row_panels(m) of them, balanced, none larger than gemm_f32_tile_rows.
  * Columns are grouped in column panels of gemm_f32_tile_columns. A caller splits work at panels. */
 struct gemm_f32 {
-    size_t m, n, k;
-    const float *a; /* unused when packed_a is given */
-    size_t a_row_stride, a_column_stride;
-    const float *packed_a; /* by gemm_f32_pack_a, or NULL */
-    const float *b;        /* unused when packed_b is given */
-    size_t b_row_stride, b_column_stride;
-    const float *packed_b; /* by gemm_f32_pack_b, or NULL */
-    float *c;              /* columns are adjacent */
-    size_t c_row_stride;
-    struct epilogue_f32 epilogue;
+  size_t m, n, k;
+  const float *a; /* unused when packed_a is given */
+  size_t a_row_stride, a_column_stride;
+  const float *packed_a; /* by gemm_f32_pack_a, or NULL */
+  const float *b;        /* unused when packed_b is given */
+  size_t b_row_stride, b_column_stride;
+  const float *packed_b; /* by gemm_f32_pack_b, or NULL */
+  float *c;              /* columns are adjacent */
+  size_t c_row_stride;
+  struct epilogue_f32 epilogue;
 };
 
 /* The same in double precision: c = activation-free sum + row_bias + column_bias. */
 struct gemm_f64 {
-    size_t m, n, k;
-    const double *a;
-    size_t a_row_stride, a_column_stride;
-    const double *packed_a;
-    const double *b;
-    size_t b_row_stride, b_column_stride;
-    const double *packed_b;
-    double *c;
-    size_t c_row_stride;
-    const double *row_bias;
-    const double *column_bias;
+  size_t m, n, k;
+  const double *a;
+  size_t a_row_stride, a_column_stride;
+  const double *packed_a;
+  const double *b;
+  size_t b_row_stride, b_column_stride;
+  const double *packed_b;
+  double *c;
+  size_t c_row_stride;
+  const double *row_bias;
+  const double *column_bias;
 };
 
 /* ---- Convolution -------------------------------------------------------------------------------------------------
@@ -157,129 +158,128 @@ struct gemm_f64 {
  *   where p = (p0 * output1 + p1) * output2 + p2, i_d = p_d * stride_d + k_d * dilation_d - pad_d, zero outside x.
  *
  * The epilogue's rows are output channels and its columns pixels. Weights are packed by
- * gemm_f32_pack_a(outputs, channels * kernel0 * kernel1 * kernel2, w, row_stride, 1). The order of the sum is gemm_f32's. */
+ * gemm_f32_pack_a(outputs, channels * kernel0 * kernel1 * kernel2, w, row_stride, 1). The order of the sum is
+ * gemm_f32's. */
 struct conv_f32 {
-    size_t channels; /* input channels of one group */
-    size_t outputs;  /* output channels of one group */
-    size_t input[3];
-    size_t output[3];
-    size_t kernel[3];
-    size_t stride[3];
-    size_t dilation[3];
-    size_t pad[3]; /* before the first element; what is needed behind the last follows from output */
-    const float *packed_weights;
-    struct epilogue_f32 epilogue;
+  size_t channels; /* input channels of one group */
+  size_t outputs;  /* output channels of one group */
+  size_t input[3];
+  size_t output[3];
+  size_t kernel[3];
+  size_t stride[3];
+  size_t dilation[3];
+  size_t pad[3]; /* before the first element; what is needed behind the last follows from output */
+  const float *packed_weights;
+  struct epilogue_f32 epilogue;
 };
 
-/* ---- Windows over one 2-D plane: depthwise convolution and pooling ------------------------------------------------- */
+/* ---- Windows over one 2-D plane: depthwise convolution and pooling -------------------------------------------------
+ */
 struct window_2d {
-    size_t input[2]; /* height, width */
-    size_t output[2];
-    size_t kernel[2];
-    size_t stride[2];
-    size_t dilation[2];
-    size_t pad[2]; /* top, left */
+  size_t input[2]; /* height, width */
+  size_t output[2];
+  size_t kernel[2];
+  size_t stride[2];
+  size_t dilation[2];
+  size_t pad[2]; /* top, left */
 };
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
-    const char *name; /* "sse2", "avx2", "avx512", "neon" */
-    size_t vector_bytes;
+  const char *name; /* "sse2", "avx2", "avx512", "neon" */
+  size_t vector_bytes;
 
-    /* ---- gemm_f32 ---- */
-    size_t gemm_depth_block; /* longest block of k */
-    size_t gemm_f32_tile_rows;
-    size_t gemm_f32_tile_columns;
-    size_t (*gemm_f32_row_panels)(size_t m);
-    size_t (*gemm_f32_column_panels)(size_t n);
-    /* Elements of a packed operand; zero for an empty one. */
-    size_t (*gemm_f32_packed_a_size)(size_t m, size_t k);
-    size_t (*gemm_f32_packed_b_size)(size_t k, size_t n);
-    void (*gemm_f32_pack_a)(float *packed, const float *a, size_t m, size_t k, size_t row_stride, size_t column_stride);
-    void (*gemm_f32_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
-    /* Bytes of scratch that gemm_f32_run needs per concurrent call, for any range. 0 when nothing needs packing. */
-    size_t (*gemm_f32_scratch_size)(const struct gemm_f32 *gemm);
-    /* Computes row panels [row_panel_begin, row_panel_end) x column panels [column_panel_begin, column_panel_end).
-     * Who splits columns rather than rows packs `a` again in each call, and the other way round. */
-    void (*gemm_f32_run)(const struct gemm_f32 *gemm, size_t row_panel_begin, size_t row_panel_end,
-                         size_t column_panel_begin, size_t column_panel_end, void *scratch);
+  /* ---- gemm_f32 ---- */
+  size_t gemm_depth_block; /* longest block of k */
+  size_t gemm_f32_tile_rows;
+  size_t gemm_f32_tile_columns;
+  size_t (*gemm_f32_row_panels)(size_t m);
+  size_t (*gemm_f32_column_panels)(size_t n);
+  /* Elements of a packed operand; zero for an empty one. */
+  size_t (*gemm_f32_packed_a_size)(size_t m, size_t k);
+  size_t (*gemm_f32_packed_b_size)(size_t k, size_t n);
+  void (*gemm_f32_pack_a)(float *packed, const float *a, size_t m, size_t k, size_t row_stride, size_t column_stride);
+  void (*gemm_f32_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
+  /* Bytes of scratch that gemm_f32_run needs per concurrent call, for any range. 0 when nothing needs packing. */
+  size_t (*gemm_f32_scratch_size)(const struct gemm_f32 *gemm);
+  /* Computes row panels [row_panel_begin, row_panel_end) x column panels [column_panel_begin, column_panel_end).
+   * Who splits columns rather than rows packs `a` again in each call, and the other way round. */
+  void (*gemm_f32_run)(const struct gemm_f32 *gemm, size_t row_panel_begin, size_t row_panel_end,
+                       size_t column_panel_begin, size_t column_panel_end, void *scratch);
 
-    /* ---- gemm_f64: the same contract ---- */
-    size_t (*gemm_f64_row_panels)(size_t m);
-    size_t (*gemm_f64_column_panels)(size_t n);
-    size_t (*gemm_f64_packed_a_size)(size_t m, size_t k);
-    size_t (*gemm_f64_packed_b_size)(size_t k, size_t n);
-    void (*gemm_f64_pack_a)(double *packed, const double *a, size_t m, size_t k, size_t row_stride,
-                            size_t column_stride);
-    void (*gemm_f64_pack_b)(double *packed, const double *b, size_t k, size_t n, size_t row_stride,
-                            size_t column_stride);
-    size_t (*gemm_f64_scratch_size)(const struct gemm_f64 *gemm);
-    void (*gemm_f64_run)(const struct gemm_f64 *gemm, size_t row_panel_begin, size_t row_panel_end,
-                         size_t column_panel_begin, size_t column_panel_end, void *scratch);
+  /* ---- gemm_f64: the same contract ---- */
+  size_t (*gemm_f64_row_panels)(size_t m);
+  size_t (*gemm_f64_column_panels)(size_t n);
+  size_t (*gemm_f64_packed_a_size)(size_t m, size_t k);
+  size_t (*gemm_f64_packed_b_size)(size_t k, size_t n);
+  void (*gemm_f64_pack_a)(double *packed, const double *a, size_t m, size_t k, size_t row_stride, size_t column_stride);
+  void (*gemm_f64_pack_b)(double *packed, const double *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
+  size_t (*gemm_f64_scratch_size)(const struct gemm_f64 *gemm);
+  void (*gemm_f64_run)(const struct gemm_f64 *gemm, size_t row_panel_begin, size_t row_panel_end,
+                       size_t column_panel_begin, size_t column_panel_end, void *scratch);
 
-    /* ---- conv_f32 ----
-     * Output channels are cut in gemm_f32_row_panels(outputs) panels, pixels anywhere; multiples of
-     * conv_f32_pixel_block(conv) waste nothing. Patches are packed once per call, so a caller with several threads splits
-     * pixels first and output channels only where there are too few pixels. */
-    size_t (*conv_f32_pixel_block)(const struct conv_f32 *conv);
-    size_t (*conv_f32_scratch_size)(const struct conv_f32 *conv); /* bytes per concurrent call */
-    /* x: the group's first input channel; y: the group's first output channel. */
-    void (*conv_f32_run)(const struct conv_f32 *conv, const float *x, float *y, size_t row_panel_begin,
-                         size_t row_panel_end, size_t pixel_begin, size_t pixel_end, void *scratch);
+  /* ---- conv_f32 ----
+   * Output channels are cut in gemm_f32_row_panels(outputs) panels, pixels anywhere; multiples of
+   * conv_f32_pixel_block(conv) waste nothing. Patches are packed once per call, so a caller with several threads splits
+   * pixels first and output channels only where there are too few pixels. */
+  size_t (*conv_f32_pixel_block)(const struct conv_f32 *conv);
+  size_t (*conv_f32_scratch_size)(const struct conv_f32 *conv); /* bytes per concurrent call */
+  /* x: the group's first input channel; y: the group's first output channel. */
+  void (*conv_f32_run)(const struct conv_f32 *conv, const float *x, float *y, size_t row_panel_begin,
+                       size_t row_panel_end, size_t pixel_begin, size_t pixel_end, void *scratch);
 
-    /* ---- depthwise convolution of one plane ----
-     * y[p0][p1] = activation(bias + sum over k0, k1 of w[k0][k1] * x[p0*stride0 + k0*dilation0 - pad0][...]), zero outside.
-     * `residual` has y's shape or is NULL and is added after the bias. */
-    size_t (*window_scratch_size)(const struct window_2d *window); /* bytes per concurrent call, pooling too */
-    void (*depthwise_f32)(const struct window_2d *window, const float *x, const float *w, float bias,
-                          const float *residual, struct activation activation, float *y, void *scratch);
+  /* ---- depthwise convolution of one plane ----
+   * y[p0][p1] = activation(bias + sum over k0, k1 of w[k0][k1] * x[p0*stride0 + k0*dilation0 - pad0][...]), zero
+   * outside. `residual` has y's shape or is NULL and is added after the bias. */
+  size_t (*window_scratch_size)(const struct window_2d *window); /* bytes per concurrent call, pooling too */
+  void (*depthwise_f32)(const struct window_2d *window, const float *x, const float *w, float bias,
+                        const float *residual, struct activation activation, float *y, void *scratch);
 
-    /* ---- pooling of one plane ----
-     * Maximum over the part of the window inside x, -inf if that is empty; NaN if the window holds one. */
-    void (*max_pool_f32)(const struct window_2d *window, const float *x, float *y, void *scratch);
-    /* Sum over the part of the window inside x, divided by the number of elements counted: with count_pad those in
-     * the padding too, `pad_end` elements below and to the right included (ONNX's count_include_pad), else only those
-     * inside x. What lies beyond the padding (ceil_mode) is never counted. */
-    void (*average_pool_f32)(const struct window_2d *window, bool count_pad, const size_t pad_end[2], const float *x,
-                             float *y, void *scratch);
+  /* ---- pooling of one plane ----
+   * Maximum over the part of the window inside x, -inf if that is empty; NaN if the window holds one. */
+  void (*max_pool_f32)(const struct window_2d *window, const float *x, float *y, void *scratch);
+  /* Sum over the part of the window inside x, divided by the number of elements counted: with count_pad those in
+   * the padding too, `pad_end` elements below and to the right included (ONNX's count_include_pad), else only those
+   * inside x. What lies beyond the padding (ceil_mode) is never counted. */
+  void (*average_pool_f32)(const struct window_2d *window, bool count_pad, const size_t pad_end[2], const float *x,
+                           float *y, void *scratch);
 
-    /* ---- elementwise ---- */
-    unary_f32_function *unary_f32[UNARY_KIND_COUNT];
-    binary_f32_function *binary_f32[BINARY_KIND_COUNT];
-    binary_scalar_f32_function *binary_right_scalar_f32[BINARY_KIND_COUNT]; /* f(x[i], s) */
-    binary_scalar_f32_function *binary_left_scalar_f32[BINARY_KIND_COUNT];  /* f(s, x[i]) */
+  /* ---- elementwise ---- */
+  unary_f32_function *unary_f32[UNARY_KIND_COUNT];
+  binary_f32_function *binary_f32[BINARY_KIND_COUNT];
+  binary_scalar_f32_function *binary_right_scalar_f32[BINARY_KIND_COUNT]; /* f(x[i], s) */
+  binary_scalar_f32_function *binary_left_scalar_f32[BINARY_KIND_COUNT];  /* f(s, x[i]) */
 
-    /* y[i] = activation(x[i] * scale + shift + residual[i]); residual may be NULL and may be y. */
-    void (*affine_f32)(float *y, const float *x, const float *residual, size_t n, float scale, float shift,
-                       struct activation activation);
-    /* y[j] = activation(x[j] * scale[j] + shift[j] + residual[j]): one row of a channels-last tensor. */
-    void (*affine_row_f32)(float *y, const float *x, const float *residual, size_t n, const float *scale,
-                           const float *shift, struct activation activation);
-    /* y[j] = (x[j] - mean) * factor * scale[j] + shift[j]: LayerNormalization; scale and shift may be NULL. */
-    void (*normalize_row_f32)(float *y, const float *x, size_t n, float mean, float factor, const float *scale,
-                              const float *shift);
+  /* y[i] = activation(x[i] * scale + shift + residual[i]); residual may be NULL and may be y. */
+  void (*affine_f32)(float *y, const float *x, const float *residual, size_t n, float scale, float shift,
+                     struct activation activation);
+  /* y[j] = activation(x[j] * scale[j] + shift[j] + residual[j]): one row of a channels-last tensor. */
+  void (*affine_row_f32)(float *y, const float *x, const float *residual, size_t n, const float *scale,
+                         const float *shift, struct activation activation);
+  /* y[j] = (x[j] - mean) * factor * scale[j] + shift[j]: LayerNormalization; scale and shift may be NULL. */
+  void (*normalize_row_f32)(float *y, const float *x, size_t n, float mean, float factor, const float *scale,
+                            const float *shift);
 
-    /* ---- reductions of a contiguous run; n = 0 gives the identity (0, -inf, inf) ---- */
-    float (*reduce_f32[REDUCE_KIND_COUNT])(const float *x, size_t n);
-    /* y[i] = exp(x[i] - offset), returns the sum of y. y may be x, or NULL when only the sum is wanted. */
-    float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
-    /* Sums in double precision: of x, and of (x - mean)^2. */
-    double (*sum_f32_to_f64)(const float *x, size_t n);
-    double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);
-    /* Sum of x[i] * z[i], single precision. */
-    float (*dot_f32)(const float *x, const float *z, size_t n);
-    /* Across rows: y[j] = reduction over i < rows of x[i * row_stride + j] for j < columns, in order of i. */
-    void (*reduce_rows_f32[REDUCE_KIND_COUNT])(float *y, const float *x, size_t rows, size_t columns,
-                                               size_t row_stride);
+  /* ---- reductions of a contiguous run; n = 0 gives the identity (0, -inf, inf) ---- */
+  float (*reduce_f32[REDUCE_KIND_COUNT])(const float *x, size_t n);
+  /* y[i] = exp(x[i] - offset), returns the sum of y. y may be x, or NULL when only the sum is wanted. */
+  float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
+  /* Sums in double precision: of x, and of (x - mean)^2. */
+  double (*sum_f32_to_f64)(const float *x, size_t n);
+  double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);
+  /* Sum of x[i] * z[i], single precision. */
+  float (*dot_f32)(const float *x, const float *z, size_t n);
+  /* Across rows: y[j] = reduction over i < rows of x[i * row_stride + j] for j < columns, in order of i. */
+  void (*reduce_rows_f32[REDUCE_KIND_COUNT])(float *y, const float *x, size_t rows, size_t columns, size_t row_stride);
 
-    /* ---- data movement and conversion ---- */
-    /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for i < rows, j < columns; 4-byte elements of any type. */
-    void (*transpose_32)(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows, size_t columns);
-    /* IEEE half and bfloat16, bit patterns in uint16_t; to the nearest, halves to even; NaN stays NaN (quiet). */
-    void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);
-    void (*f32_to_f16)(uint16_t *y, const float *x, size_t n);
-    void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
-    void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
+  /* ---- data movement and conversion ---- */
+  /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for i < rows, j < columns; 4-byte elements of any type. */
+  void (*transpose_32)(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows, size_t columns);
+  /* IEEE half and bfloat16, bit patterns in uint16_t; to the nearest, halves to even; NaN stays NaN (quiet). */
+  void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);
+  void (*f32_to_f16)(uint16_t *y, const float *x, size_t n);
+  void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
+  void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
 };
 
 /* The table of one instruction set, NULL if it was not compiled for this architecture. Says nothing of the CPU. */

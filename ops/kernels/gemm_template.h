@@ -1,0 +1,407 @@
+/* Matrix product for one element type: part of kernel_table_isa.c, which includes it once for float and once for
+ * double. The contract stands in kernel_table.h.
+ *
+ * Expects: REAL, VEC, LANES, VEC_LOAD, VEC_LOAD_N, VEC_STORE, VEC_STORE_N, VEC_SET1, VEC_FMA; GEMM(name), which makes a
+ * name of its own from `name`; GEMM_PROBLEM, the struct of the contract; GEMM_TILE_ROWS; GEMM_FLOAT for float only,
+ * where the epilogue knows activations and residuals.
+ *
+ * Shape of the computation (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008):
+ *   for each block of columns that fits the second-level cache with its depth
+ *     for each block of depth               b: column panels, each [depth][TILE_COLUMNS]
+ *       for each row panel                  a: row panels, each [depth][rows of the panel]
+ *         for each column panel             a tile of C in registers
+ * A tile goes to a small buffer first and from there, through the epilogue, to C; so there is one epilogue per table.
+ */
+
+#define TILE_ROWS    GEMM_TILE_ROWS
+#define TILE_VECTORS 2
+#define TILE_COLUMNS (TILE_VECTORS * LANES)
+
+/* ---- how m, n and k are cut ---- */
+static size_t GEMM(row_panels)(size_t m) {
+  return (m + TILE_ROWS - 1) / TILE_ROWS;
+}
+
+static size_t GEMM(column_panels)(size_t n) {
+  return (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
+}
+
+/* First row of a panel: panels differ by one row at most, so that none is small where another is full. */
+INLINE size_t GEMM(panel_row)(size_t m, size_t panels, size_t panel) {
+  const size_t base = m / panels, larger = m % panels;
+  return panel * base + (panel < larger ? panel : larger);
+}
+
+INLINE size_t GEMM(padded_columns)(size_t n) {
+  return (n + LANES - 1) / LANES * LANES;
+}
+
+INLINE size_t GEMM(depth_block)(size_t k) {
+  const size_t blocks = (k + GEMM_DEPTH_BLOCK - 1) / GEMM_DEPTH_BLOCK;
+  return blocks ? (k + blocks - 1) / blocks : 0;
+}
+
+/* Columns of a block: so many that b, `depth` deep, takes half of a small second-level cache. */
+INLINE size_t GEMM(column_block)(size_t depth) {
+  const size_t panels = depth ? GEMM_CACHED_BYTES / sizeof(REAL) / depth / TILE_COLUMNS : 1;
+  return (panels < 4 ? 4 : panels > 64 ? 64 : panels) * TILE_COLUMNS;
+}
+
+static size_t GEMM(packed_a_size)(size_t m, size_t k) {
+  return m * k;
+}
+
+static size_t GEMM(packed_b_size)(size_t k, size_t n) {
+  return k * GEMM(padded_columns)(n);
+}
+
+/* ---- the register tile ----
+ * tile[r][v] = sum over p < depth of a[p][r] * b[p][v], where a has `rows` columns and b a row stride of b_stride. */
+INLINE void GEMM(tile_body)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile, const int rows,
+                            const int vectors) {
+  VEC sum[TILE_ROWS][TILE_VECTORS];
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < vectors; v++) sum[r][v] = VEC_SET1(0);
+  }
+  for (; depth; depth--) {
+    VEC right[TILE_VECTORS];
+    UNROLL
+    for (int v = 0; v < vectors; v++) right[v] = VEC_LOAD(b + v * LANES);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+      const VEC left = VEC_SET1(a[r]);
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = VEC_FMA(left, right[v], sum[r][v]);
+    }
+    a += rows;
+    b += b_stride;
+  }
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    UNROLL
+    for (int v = 0; v < vectors; v++) VEC_STORE(tile + (r * TILE_VECTORS + v) * LANES, sum[r][v]);
+  }
+}
+
+typedef void GEMM(tile_function)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile);
+
+#define TILE_INSTANCE(rows, vectors)                                                                                   \
+  static void GEMM(tile_##rows##x##vectors)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile) { \
+    GEMM(tile_body)(a, b, b_stride, depth, tile, rows, vectors);                                                       \
+  }
+#define TILE_NAME(rows, vectors) GEMM(tile_##rows##x##vectors),
+
+#define TILE_INSTANCES_OF(vectors) GEMM_EACH_ROW_COUNT(TILE_INSTANCE, vectors)
+GEMM_EACH_VECTOR_COUNT(TILE_INSTANCES_OF)
+
+/* tiles[vectors - 1][rows - 1] */
+#define TILE_ROW_OF_NAMES(vectors) {GEMM_EACH_ROW_COUNT(TILE_NAME, vectors)},
+static GEMM(tile_function) *const GEMM(tiles)[TILE_VECTORS][TILE_ROWS] = {GEMM_EACH_VECTOR_COUNT(TILE_ROW_OF_NAMES)};
+#undef TILE_INSTANCE
+#undef TILE_NAME
+#undef TILE_INSTANCES_OF
+#undef TILE_ROW_OF_NAMES
+
+/* One row of `a` against four column panels at a time: a single tile row has too few independent sums to keep the
+ * multipliers busy. `panel_stride` leads from one panel of b to the next. */
+static void GEMM(row_of_four_panels)(const REAL *a, const REAL *b, size_t b_stride, size_t panel_stride, size_t depth,
+                                     REAL *tiles) {
+  VEC sum[4][TILE_VECTORS];
+  UNROLL
+  for (int p = 0; p < 4; p++) {
+    UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) sum[p][v] = VEC_SET1(0);
+  }
+  for (size_t i = 0; i < depth; i++) {
+    const VEC left = VEC_SET1(a[i]);
+    UNROLL
+    for (int p = 0; p < 4; p++) {
+      UNROLL
+      for (int v = 0; v < TILE_VECTORS; v++)
+        sum[p][v] = VEC_FMA(left, VEC_LOAD(b + p * panel_stride + v * LANES), sum[p][v]);
+    }
+    b += b_stride;
+  }
+  UNROLL
+  for (int p = 0; p < 4; p++) {
+    UNROLL
+    for (int v = 0; v < TILE_VECTORS; v++) VEC_STORE(tiles + (p * TILE_VECTORS + v) * LANES, sum[p][v]);
+  }
+}
+
+/* ---- from the tile to C ---- */
+struct GEMM(output) {
+  REAL *c;
+  size_t c_row_stride;
+  const REAL *row_bias;
+  const REAL *column_bias;
+  const REAL *residual;
+  size_t residual_stride;
+  bool first_depth; /* C holds no partial sums yet */
+  bool last_depth;  /* the epilogue is due */
+#ifdef GEMM_FLOAT
+  bool clamps;
+  REAL low, high;
+  unary_f32_function *function; /* an activation that is no clamp, or NULL */
+  REAL a, b;
+#endif
+};
+
+#ifdef GEMM_FLOAT
+INLINE struct GEMM(output) GEMM(output_of)(float *c, size_t c_row_stride, const struct epilogue_f32 *epilogue) {
+  const struct activation activation = epilogue->activation;
+  struct GEMM(output) out = {.c = c,
+                             .c_row_stride = c_row_stride,
+                             .row_bias = epilogue->row_bias,
+                             .column_bias = epilogue->column_bias,
+                             .residual = epilogue->residual,
+                             .residual_stride = epilogue->residual_stride,
+                             .a = activation.a,
+                             .b = activation.b};
+  if (activation.kind == UNARY_RELU || activation.kind == UNARY_CLIP) {
+    out.clamps = true;
+    out.low = activation.kind == UNARY_RELU ? 0 : activation.a;
+    out.high = activation.kind == UNARY_RELU ? INFINITY : activation.b;
+  } else if (activation.kind != UNARY_IDENTITY) {
+    out.function = unary_f32_functions[activation.kind];
+  }
+  return out;
+}
+#endif
+
+INLINE VEC GEMM(finish)(const struct GEMM(output) * out, VEC sum, VEC partial, VEC row_bias, VEC column_bias,
+                        VEC residual) {
+  if (!out->first_depth) sum = partial + sum;
+  if (!out->last_depth) return sum;
+  if (out->row_bias) sum += row_bias;
+  if (out->column_bias) sum += column_bias;
+  if (out->residual) sum += residual;
+#ifdef GEMM_FLOAT
+  if (out->clamps) sum = vf_min(vf_set1(out->high), vf_max(vf_set1(out->low), sum));
+#endif
+  return sum;
+}
+
+/* Stores `rows` x `columns` of a tile whose row stride is TILE_COLUMNS at C[row][column]. */
+static void GEMM(store_tile)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,
+                             size_t columns) {
+  const VEC none = VEC_SET1(0);
+  for (size_t r = 0; r < rows; r++, tile += TILE_COLUMNS) {
+    REAL *c = out->c + (row + r) * out->c_row_stride + column;
+    const REAL *column_bias = out->column_bias ? out->column_bias + column : NULL;
+    const REAL *residual = out->residual ? out->residual + (row + r) * out->residual_stride + column : NULL;
+    const VEC row_bias = out->row_bias ? VEC_SET1(out->row_bias[row + r]) : none;
+    size_t j = 0;
+    for (; j + LANES <= columns; j += LANES)
+      VEC_STORE(c + j,
+                GEMM(finish)(out, VEC_LOAD(tile + j), out->first_depth ? none : VEC_LOAD(c + j), row_bias,
+                             column_bias ? VEC_LOAD(column_bias + j) : none, residual ? VEC_LOAD(residual + j) : none));
+    if (j < columns) {
+      const size_t n = columns - j;
+      VEC_STORE_N(c + j,
+                  GEMM(finish)(out, VEC_LOAD(tile + j), out->first_depth ? none : VEC_LOAD_N(c + j, n), row_bias,
+                               column_bias ? VEC_LOAD_N(column_bias + j, n) : none,
+                               residual ? VEC_LOAD_N(residual + j, n) : none),
+                  n);
+    }
+#ifdef GEMM_FLOAT
+    if (out->function && out->last_depth) out->function(c, c, columns, out->a, out->b);
+#endif
+  }
+}
+
+/* ---- row panels times a block of b ---- */
+struct GEMM(block) {
+  const REAL *a; /* the row panel, [depth][rows] */
+  size_t row, rows;
+  const REAL *b;         /* panels of columns column_begin and on */
+  size_t b_stride;       /* from one step of depth to the next; 0: packed, then it is the width of the panel */
+  size_t b_panel_stride; /* from one column panel to the next */
+  size_t depth;
+  size_t column_begin, column_end;
+};
+
+static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct GEMM(output) * out) {
+  REAL tile[4 * TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+  const REAL *b = block->b;
+  size_t column = block->column_begin;
+
+  if (block->rows == 1)
+    for (; column + 4 * TILE_COLUMNS <= block->column_end; column += 4 * TILE_COLUMNS) {
+      GEMM(row_of_four_panels)
+      (block->a, b, block->b_stride ? block->b_stride : TILE_COLUMNS, block->b_panel_stride, block->depth, tile);
+      GEMM(store_tile)(out, tile, block->row, 1, column, 4 * TILE_COLUMNS);
+      b += 4 * block->b_panel_stride;
+    }
+  for (; column < block->column_end; column += TILE_COLUMNS, b += block->b_panel_stride) {
+    const size_t left = block->column_end - column, columns = left < TILE_COLUMNS ? left : TILE_COLUMNS;
+    const size_t vectors = (columns + LANES - 1) / LANES;
+    const size_t b_stride = block->b_stride ? block->b_stride : vectors * LANES;
+    GEMM(tiles)[vectors - 1][block->rows - 1](block->a, b, b_stride, block->depth, tile);
+    GEMM(store_tile)(out, tile, block->row, block->rows, column, columns);
+  }
+}
+
+/* ---- packing ----
+ * packed[p * width + l] = source[l * lane_stride + p * depth_stride] for l < lanes, zero for the lanes up to width. */
+static void GEMM(pack_panel)(REAL *packed, const REAL *source, size_t width, size_t lanes, size_t depth,
+                             size_t lane_stride, size_t depth_stride) {
+  size_t lane = 0;
+#ifdef GEMM_FLOAT
+  if (depth_stride == 1)
+    for (; lane + 4 <= lanes; lane += 4) {
+      const float *from = source + lane * lane_stride;
+      size_t p = 0;
+      for (; p + 4 <= depth; p += 4) {
+        v4f x[4];
+        for (int i = 0; i < 4; i++) x[i] = v4f_load(from + i * lane_stride + p);
+        v4f_transpose(x);
+        for (int i = 0; i < 4; i++) v4f_store(packed + (p + i) * width + lane, x[i]);
+      }
+      for (; p < depth; p++)
+        for (size_t i = 0; i < 4; i++) packed[p * width + lane + i] = from[i * lane_stride + p];
+    }
+#endif
+  if (lane_stride == 1 && lane == 0) {
+    const size_t whole = lanes / LANES * LANES;
+    for (size_t p = 0; p < depth; p++) {
+      const REAL *from = source + p * depth_stride;
+      REAL *to = packed + p * width;
+      for (lane = 0; lane < whole; lane += LANES) VEC_STORE(to + lane, VEC_LOAD(from + lane));
+      for (; lane < lanes; lane++) to[lane] = from[lane];
+      for (; lane < width; lane++) to[lane] = 0;
+    }
+    return;
+  }
+  for (; lane < width; lane++)
+    for (size_t p = 0; p < depth; p++)
+      packed[p * width + lane] = lane < lanes ? source[lane * lane_stride + p * depth_stride] : 0;
+}
+
+static void GEMM(pack_a)(REAL *packed, const REAL *a, size_t m, size_t k, size_t row_stride, size_t column_stride) {
+  const size_t panels = GEMM(row_panels)(m), block = GEMM(depth_block)(k);
+  for (size_t p = 0; p < k; p += block) {
+    const size_t depth = k - p < block ? k - p : block;
+    for (size_t panel = 0; panel < panels; panel++) {
+      const size_t row = GEMM(panel_row)(m, panels, panel), rows = GEMM(panel_row)(m, panels, panel + 1) - row;
+      GEMM(pack_panel)
+      (packed, a + row * row_stride + p * column_stride, rows, rows, depth, row_stride, column_stride);
+      packed += rows * depth;
+    }
+  }
+}
+
+static void GEMM(pack_columns)(REAL *packed, const REAL *b, size_t columns, size_t depth, size_t row_stride,
+                               size_t column_stride) {
+  for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
+    const size_t lanes = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS, width = GEMM(padded_columns)(lanes);
+    GEMM(pack_panel)(packed, b + j * column_stride, width, lanes, depth, column_stride, row_stride);
+    packed += width * depth;
+  }
+}
+
+static void GEMM(pack_b)(REAL *packed, const REAL *b, size_t k, size_t n, size_t row_stride, size_t column_stride) {
+  const size_t block = GEMM(depth_block)(k);
+  for (size_t p = 0; p < k; p += block) {
+    const size_t depth = k - p < block ? k - p : block;
+    GEMM(pack_columns)(packed, b + p * row_stride, n, depth, row_stride, column_stride);
+    packed += GEMM(padded_columns)(n) * depth;
+  }
+}
+
+/* ---- the whole product ---- */
+
+/* True where b is read in place: so few rows that packing would cost as much as it saves. */
+INLINE bool GEMM(reads_b_in_place)(const struct GEMM_PROBLEM *gemm) {
+  return !gemm->packed_b && gemm->b_column_stride == 1 && gemm->m <= TILE_ROWS;
+}
+
+static size_t GEMM(scratch_size)(const struct GEMM_PROBLEM *gemm) {
+  const size_t depth = GEMM(depth_block)(gemm->k), block = GEMM(column_block)(depth);
+  size_t size = 0;
+  if (!gemm->packed_a) size += TILE_ROWS * depth;
+  if (!gemm->packed_b) {
+    const size_t n = GEMM(padded_columns)(gemm->n);
+    size += depth * (GEMM(reads_b_in_place)(gemm) ? TILE_COLUMNS : n < block ? n : block);
+  }
+  return size * sizeof(REAL);
+}
+
+static void GEMM(run)(const struct GEMM_PROBLEM *gemm, size_t row_panel_begin, size_t row_panel_end,
+                      size_t column_panel_begin, size_t column_panel_end, void *scratch) {
+  const size_t m = gemm->m, n = gemm->n, k = gemm->k;
+  const size_t row_panels = GEMM(row_panels)(m), padded_n = GEMM(padded_columns)(n);
+  const size_t depth_block = GEMM(depth_block)(k), column_block = GEMM(column_block)(depth_block);
+  const size_t begin = column_panel_begin * TILE_COLUMNS;
+  const size_t end = column_panel_end * TILE_COLUMNS < n ? column_panel_end * TILE_COLUMNS : n;
+  const bool in_place = GEMM(reads_b_in_place)(gemm);
+  REAL *a_scratch = scratch;
+  REAL *b_scratch = gemm->packed_a ? a_scratch : a_scratch + TILE_ROWS * depth_block;
+#ifdef GEMM_FLOAT
+  struct GEMM(output) out = GEMM(output_of)(gemm->c, gemm->c_row_stride, &gemm->epilogue);
+#else
+  struct GEMM(output) out = {
+      .c = gemm->c, .c_row_stride = gemm->c_row_stride, .row_bias = gemm->row_bias, .column_bias = gemm->column_bias};
+#endif
+
+  for (size_t column = begin; column < end; column += column_block) {
+    const size_t column_end = end - column < column_block ? end : column + column_block;
+    size_t p = 0;
+    do { /* once for k = 0 as well */
+      const size_t depth = k - p < depth_block ? k - p : depth_block;
+      struct GEMM(block) block = {.depth = depth, .column_begin = column, .column_end = column_end};
+      struct GEMM(block) tail = {.depth = depth, .column_begin = column_end, .column_end = column_end};
+      out.first_depth = p == 0;
+      out.last_depth = p + depth == k;
+
+      block.b_panel_stride = TILE_COLUMNS * depth;
+      if (gemm->packed_b) {
+        block.b = gemm->packed_b + p * padded_n + column * depth;
+      } else if (in_place) { /* all but the columns that do not fill a vector */
+        block.b = gemm->b + p * gemm->b_row_stride + column;
+        block.b_stride = gemm->b_row_stride;
+        block.b_panel_stride = TILE_COLUMNS;
+        block.column_end = column + (column_end - column) / LANES * LANES;
+        tail.column_begin = block.column_end;
+        tail.b = b_scratch;
+        GEMM(pack_columns)
+        (b_scratch, gemm->b + p * gemm->b_row_stride + tail.column_begin, column_end - tail.column_begin, depth,
+         gemm->b_row_stride, 1);
+      } else {
+        block.b = b_scratch;
+        GEMM(pack_columns)
+        (b_scratch, gemm->b + p * gemm->b_row_stride + column * gemm->b_column_stride, column_end - column, depth,
+         gemm->b_row_stride, gemm->b_column_stride);
+      }
+
+      for (size_t panel = row_panel_begin; panel < row_panel_end; panel++) {
+        block.row = GEMM(panel_row)(m, row_panels, panel);
+        block.rows = GEMM(panel_row)(m, row_panels, panel + 1) - block.row;
+        if (gemm->packed_a) {
+          block.a = gemm->packed_a + p * m + block.row * depth;
+        } else if (block.rows == 1 && gemm->a_column_stride == 1) {
+          block.a = gemm->a + block.row * gemm->a_row_stride + p;
+        } else {
+          block.a = a_scratch;
+          GEMM(pack_panel)
+          (a_scratch, gemm->a + block.row * gemm->a_row_stride + p * gemm->a_column_stride, block.rows, block.rows,
+           depth, gemm->a_row_stride, gemm->a_column_stride);
+        }
+        GEMM(multiply_block)(&block, &out);
+        if (tail.column_begin < tail.column_end) {
+          tail.a = block.a;
+          tail.row = block.row;
+          tail.rows = block.rows;
+          GEMM(multiply_block)(&tail, &out);
+        }
+      }
+      p += depth;
+    } while (p < k);
+  }
+}
+
+#undef TILE_ROWS
+#undef TILE_VECTORS
+#undef TILE_COLUMNS
