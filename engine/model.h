@@ -20,13 +20,16 @@ typedef struct metadata_entry {
   const char *key, *value;
 } metadata_entry;
 
-/* Memory made once per node and key by prepare_packed. */
-typedef struct packed_constant {
-  const node *node;
-  uint64_t key;
-  void *data;
-  struct packed_constant *next;
-} packed_constant;
+/* Memory made once per node and key by prepare_packed, until the cache is freed. Thread-safe. */
+typedef struct packed_cache {
+  memory *memory;
+  pthread_mutex_t lock;
+  struct packed_constant *first;
+  size_t bytes;
+} packed_cache;
+
+void packed_cache_init(packed_cache *cache, memory *memory);
+void packed_cache_free(packed_cache *cache);
 
 struct norma_model {
   norma_runtime *runtime;
@@ -48,9 +51,7 @@ struct norma_model {
   norma_optimization optimization; /* never DEFAULT */
   bool exact;
 
-  pthread_mutex_t packed_lock;
-  packed_constant *packed;
-  size_t packed_bytes;
+  packed_cache packed;
 };
 
 /* The version imported for `domain`, 0 if none. */

@@ -170,6 +170,7 @@ struct run_context {
   size_t worker_scratch_stride;
   const struct kernel_table *kernels;
   struct executor *executor; /* threads, memory, cancellation, subgraphs */
+  struct temporary *temporaries; /* of run_allocate_temporary */
   norma_error *error;
 };
 
