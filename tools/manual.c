@@ -1,0 +1,314 @@
+#include "tools/manual.h"
+
+#include "engine/norma.h"
+#include "tools/picture.h"
+
+#include <string.h>
+
+static const manual_option options[] = {
+    {OPTION_THREADS, 't', "threads", "N",
+     "threads that compute, this one included (default: the CPUs that this process may use)"},
+    {OPTION_LEVEL, 'O', NULL, "LEVEL",
+     "how much the graph is rewritten: 0 runs it exactly as exported, 1 folds constants and removes what does nothing, "
+     "2 "
+     "fuses operators as well (default: 2)"},
+    {OPTION_DISABLE, 0, "disable", "PASS,...", "leave out these passes"},
+    {OPTION_EXACT, 0, "exact", NULL, "only algorithms that round like the plain sum (no Winograd)"},
+    {OPTION_MAX_MEMORY, 0, "max-memory", "SIZE", "budget for all memory, such as 512MiB or 2GiB (default: no limit)"},
+    {OPTION_TIMEOUT, 0, "timeout", "TIME",
+     "end a run that takes longer, such as 5s, 100ms or 2min (default: no limit; for test 60s for each test)"},
+    {OPTION_QUIET, 0, "quiet", NULL, "no progress and no warnings"},
+    {OPTION_HELP, 'h', "help", NULL, "print this and exit"},
+    {OPTION_VERSION, 0, "version", NULL, "print the version and what the build contains, and exit"},
+    {OPTION_INPUT, 'i', "input", "[NAME=]FILE",
+     "read an input from FILE; without a name, the next input in graph order. FILE is .npy, .npz, .pb (TensorProto, "
+     "SequenceProto or OptionalProto) or a picture, which is resized to the input's height and width"},
+    {OPTION_FILL, 0, "fill", "HOW",
+     "make inputs that no -i gives: random (floats normal, integers 0 to 9), zeros or ones; dynamic dimensions are 1 "
+     "unless --shape says otherwise"},
+    {OPTION_SEED, 0, "seed", "N", "seed of --fill random (default: 1)"},
+    {OPTION_SHAPE, 0, "shape", "NAME=DIMS", "shape of an input made by --fill, such as data=1x3x224x224"},
+    {OPTION_OUTPUT_FOLDER, 'o', NULL, "DIR",
+     "write output_0.npy, output_1.npy, ... into DIR, which is made if need be; .pb for what .npy cannot hold"},
+    {OPTION_DUMP, 0, "dump", "NAME|all", "print this value inside the graph too; with -o, write it as value_NAME.npy"},
+    {OPTION_TOP, 0, "top", "K", "print the K largest elements of the first output, a line each: class and probability"},
+    {OPTION_PROFILE, 0, "profile", "FILE.json",
+     "measure each node, print tables by node and by operator, and write a trace that Perfetto and Chrome open"},
+    {OPTION_JSON, 0, "json", NULL, "print one JSON object"},
+    {OPTION_DOT, 0, "dot", "FILE", "write the graph for Graphviz"},
+    {OPTION_RTOL, 0, "rtol", "X", "relative tolerance: |a - b| <= atol + rtol * |b|"},
+    {OPTION_ATOL, 0, "atol", "X", "absolute tolerance"},
+    {OPTION_MAX_ERROR, 0, "max", "X", "largest error over the largest magnitude of a tensor (default: 1e-4)"},
+    {OPTION_MANIFEST, 0, "manifest", "FILE", "settings for single tests, see below"},
+    {OPTION_FILTER, 0, "filter", "GLOB", "only tests whose path or folder name matches"},
+    {OPTION_JOBS, 0, "jobs", "N", "tests that run at the same time (default: 1)"},
+    {OPTION_VERBOSE, 0, "verbose", NULL, "a line for every test, skipped ones with their reason"},
+    {OPTION_WARMUP, 0, "warmup", "N", "runs before the clock starts (default: 3)"},
+    {OPTION_RUNS, 0, "runs", "N", "runs that are measured (default: as many as --duration allows, at least 10)"},
+    {OPTION_DURATION, 0, "duration", "TIME", "measure for at least this time (default: 1s unless --runs is given)"},
+    {OPTION_LEVELS, 0, "levels", "A,B", "the two levels to compare (default: 0,2; with two models -O for both)"},
+};
+
+#define INPUT_OPTIONS OPTION_INPUT, OPTION_FILL, OPTION_SEED, OPTION_SHAPE
+
+const option_id manual_common_options[] = {OPTION_THREADS,    OPTION_LEVEL,   OPTION_DISABLE, OPTION_EXACT,
+                                           OPTION_MAX_MEMORY, OPTION_TIMEOUT, OPTION_QUIET,   OPTION_HELP,
+                                           OPTION_VERSION,    OPTION_END};
+
+const manual_command manual_commands[] = {
+    {"run",
+     "MODEL [-i [NAME=]FILE]... [--fill random|zeros|ones] [--seed N]\n[--shape NAME=1x3x224x224]... [-o DIR] [--dump "
+     "NAME|all]... "
+     "[--top K]\n[--profile FILE.json]",
+     "run a model once",
+     "Runs the model and prints each output's name, type, shape, range and first elements, or writes the outputs, or "
+     "prints the best classes. An input that is not given is an error unless --fill is there.\n"
+     "A picture becomes N x C x H x W (or N x H x W x C where the last dimension is 1 or 3): 0 to 1 for floats, 0 to "
+     "255 for "
+     "uint8, grey where the input has one channel.\n",
+     {INPUT_OPTIONS, OPTION_OUTPUT_FOLDER, OPTION_DUMP, OPTION_TOP, OPTION_PROFILE, OPTION_END},
+     1,
+     1,
+     "MODEL"},
+    {"inspect",
+     "MODEL [--json] [--dot FILE]",
+     "what is in a model",
+     "Prints inputs, outputs, opsets, exporter, operators, parameters, multiply-accumulates, the sizes of weights and "
+     "arena "
+     "(dynamic dimensions taken as 1), and the BatchNormalization nodes.\n",
+     {OPTION_JSON, OPTION_DOT, OPTION_SHAPE, OPTION_END},
+     1,
+     1,
+     "MODEL"},
+    {"check",
+     "MODEL...",
+     "whether this build can run a model",
+     "Names every node, element type and opset that this build does not support. Exit code 1 if there is any.\n",
+     {OPTION_END},
+     1,
+     -1,
+     "MODEL"},
+    {"test",
+     "DIR... [--rtol X] [--atol X] [--manifest FILE] [--filter GLOB]\n[--jobs N] [--verbose]",
+     "run tests in the layout of ONNX's backend tests",
+     "A test is a folder, at any depth below DIR, with model.onnx and test_data_set_N/input_I.pb, output_I.pb. "
+     "Floating-point "
+     "outputs may differ by atol 1e-7 + rtol 1e-3 * |expected|, all others must be equal; types and shapes must agree. "
+     "Each test runs in a process of its own: a crash or a timeout fails that test alone. A model that this build "
+     "refuses as "
+     "unsupported is skipped and counted. Prints a line per failure with the worst element, and at the end "
+     "`N passed, N failed, N skipped`. Exit code 1 if any test failed.\n"
+     "Each line of a manifest is a glob over the test's path or folder name, then settings; the last line that matches "
+     "wins; # begins a "
+     "comment. Settings: rtol=X, atol=X, max=X (largest error over the output's largest magnitude), compare=top1 (the "
+     "largest element of each row is the same one), compare=cosine min=X (similarity of expected and actual), "
+     "compare=domain (random output: only "
+     "type, shape and that each value is 0 or 1).\n",
+     {OPTION_RTOL, OPTION_ATOL, OPTION_MANIFEST, OPTION_FILTER, OPTION_JOBS, OPTION_VERBOSE, OPTION_END},
+     1,
+     -1,
+     "DIR"},
+    {"bench",
+     "MODEL [--warmup N] [--runs N] [--duration TIME] [--json]",
+     "how long a run takes",
+     "Loads the model, runs it on random inputs (or on given ones), and prints the times of loading, of the first run "
+     "and of "
+     "later ones, and the sizes of arena, weights and process. Takes -i, --fill, --seed and --shape of run too.\n",
+     {OPTION_WARMUP, OPTION_RUNS, OPTION_DURATION, OPTION_JSON, INPUT_OPTIONS, OPTION_END},
+     1,
+     1,
+     "MODEL"},
+    {"compare",
+     "MODEL [OTHER] [--levels 0,2] [--max X] [--rtol X --atol X]",
+     "where two levels, or two models, differ",
+     "Runs the same inputs (random unless given) through MODEL at two levels, or through MODEL and OTHER, and compares "
+     "every value "
+     "that exists in both by its name, in the order of computation. Prints the first tensor that differs beyond the "
+     "tolerance, then the error of every output. Exit code 1 if any tensor differs.\n",
+     {OPTION_LEVELS, OPTION_MAX_ERROR, OPTION_RTOL, OPTION_ATOL, INPUT_OPTIONS, OPTION_VERBOSE, OPTION_END},
+     1,
+     2,
+     "MODEL"},
+    {"ops",
+     "[--json]",
+     "the operators of this build",
+     "Prints domain, operator, the versions that are implemented, and element types.\n",
+     {OPTION_JSON, OPTION_END},
+     0,
+     0,
+     ""},
+    {.name = NULL},
+};
+
+const manual_command *manual_find(const char *name) {
+  for (const manual_command *command = manual_commands; command->name; command++) {
+    if (strcmp(command->name, name) == 0) return command;
+  }
+  return NULL;
+}
+
+const manual_option *manual_option_of(option_id id) {
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+    if (options[i].id == id) return &options[i];
+  }
+  return NULL;
+}
+
+/* Prints words of `text` in lines of at most 79 columns, each indented; the first begins at `column`. */
+static void print_wrapped(FILE *file, const char *text, int indent, int column) {
+  while (*text) {
+    if (*text == '\n') {
+      fprintf(file, "\n%*s", text[1] ? indent : 0, "");
+      column = indent;
+      text++;
+      continue;
+    }
+    int length = (int)strcspn(text, " \n");
+    if (column > indent && column + length + 1 > 79) {
+      fprintf(file, "\n%*s", indent, "");
+      column = indent;
+    }
+    fprintf(file, "%.*s", length, text);
+    column += length;
+    text += length;
+    if (*text == ' ') {
+      text++;
+      if (*text && *text != '\n' && column + 1 + (int)strcspn(text, " \n") <= 79) {
+        fputc(' ', file);
+        column++;
+      } else if (*text && *text != '\n') {
+        fprintf(file, "\n%*s", indent, "");
+        column = indent;
+      }
+    }
+  }
+}
+
+static void print_option(FILE *file, const manual_option *option) {
+  enum { TEXT_COLUMN = 26 };
+  char head[64];
+  const char *argument = option->argument ? option->argument : "";
+  if (option->letter && option->name) {
+    snprintf(head, sizeof head, "-%c, --%s %s", option->letter, option->name, argument);
+  } else if (option->letter) {
+    snprintf(head, sizeof head, "-%c %s", option->letter, argument);
+  } else {
+    snprintf(head, sizeof head, "--%s %s", option->name, argument);
+  }
+  int column = fprintf(file, "  %s", head);
+  if (column < TEXT_COLUMN) {
+    fprintf(file, "%*s", TEXT_COLUMN - column, "");
+  } else {
+    fprintf(file, "\n%*s", TEXT_COLUMN, "");
+  }
+  print_wrapped(file, option->text, TEXT_COLUMN, TEXT_COLUMN);
+  fputc('\n', file);
+}
+
+static void print_options(FILE *file, const char *title, const option_id *ids) {
+  if (*ids == OPTION_END) return;
+  fprintf(file, "\n%s:\n", title);
+  for (; *ids != OPTION_END; ids++) print_option(file, manual_option_of(*ids));
+}
+
+void manual_print_overview(FILE *file) {
+  fprintf(file, "Norma runs ONNX models.\n\nusage:\n");
+  for (const manual_command *command = manual_commands; command->name; command++) {
+    fprintf(file, "  norma %s ", command->name);
+    print_wrapped(file, command->synopsis, 10, 9 + (int)strlen(command->name));
+    fputc('\n', file);
+  }
+  fprintf(file, "\n");
+  for (const manual_command *command = manual_commands; command->name; command++) {
+    fprintf(file, "  %-10s%s\n", command->name, command->summary);
+  }
+  print_options(file, "options of all commands", manual_common_options);
+  fprintf(file, "\nExit codes: 0 yes; 1 the answer is no (a test failed, something is unsupported,\n"
+                "tensors differ); 2 usage, or input that is refused.\n"
+                "norma COMMAND --help says more.\n");
+}
+
+void manual_print_command(FILE *file, const manual_command *command) {
+  int indent = 13 + (int)strlen(command->name);
+  fprintf(file, "usage: norma %s ", command->name);
+  print_wrapped(file, command->synopsis, indent, indent);
+  fprintf(file, "\n\n");
+  print_wrapped(file, command->text, 0, 0);
+  print_options(file, "options", command->options);
+  print_options(file, "options of all commands", manual_common_options);
+}
+
+/* Prints running text for troff: hyphens that are options stay hyphens, no line begins with a control character. */
+static void print_troff(FILE *file, const char *text) {
+  bool line_start = true;
+  for (; *text; text++) {
+    if (line_start && (*text == '.' || *text == '\'')) fputs("\\&", file);
+    line_start = *text == '\n';
+    if (*text == '-') {
+      fputs("\\-", file);
+    } else if (*text == '\\') {
+      fputs("\\e", file);
+    } else if (*text == '\n' && text[1]) {
+      fputs("\n.PP\n", file);
+    } else {
+      fputc(*text, file);
+    }
+  }
+}
+
+static void print_troff_options(FILE *file, const option_id *ids) {
+  for (; *ids != OPTION_END; ids++) {
+    const manual_option *option = manual_option_of(*ids);
+    fputs(".TP\n", file);
+    if (option->letter) fprintf(file, "\\fB\\-%c\\fR", option->letter);
+    if (option->letter && option->name) fputs(", ", file);
+    if (option->name) {
+      fputs("\\fB\\-\\-", file);
+      print_troff(file, option->name);
+      fputs("\\fR", file);
+    }
+    if (option->argument) {
+      fputs(" \\fI", file);
+      print_troff(file, option->argument);
+      fputs("\\fR", file);
+    }
+    fputc('\n', file);
+    print_troff(file, option->text);
+    fputc('\n', file);
+  }
+}
+
+void manual_print_page(FILE *file) {
+  fprintf(file, ".TH NORMA 1 \"\" \"Norma %s\" \"User commands\"\n", norma_version());
+  fprintf(file, ".SH NAME\nnorma \\- run, inspect, test and compare ONNX models\n.SH SYNOPSIS\n.nf\n");
+  for (const manual_command *command = manual_commands; command->name; command++) {
+    fprintf(file, "\\fBnorma %s\\fR ", command->name);
+    for (const char *c = command->synopsis; *c; c++) {
+      if (*c == '-') fputc('\\', file);
+      fputc(*c, file);
+      if (*c == '\n') fputs("      ", file);
+    }
+    fputc('\n', file);
+  }
+  fprintf(
+      file,
+      ".fi\n.SH DESCRIPTION\nNorma runs models in the ONNX format. Results go to standard output, errors to standard "
+      "error as one line that begins with \\(lqnorma:\\(rq. Progress is shown on a terminal only.\n.SH COMMANDS\n");
+  for (const manual_command *command = manual_commands; command->name; command++) {
+    fprintf(file, ".SS norma %s \\- %s\n", command->name, command->summary);
+    print_troff(file, command->text);
+    print_troff_options(file, command->options);
+  }
+  fprintf(file, ".SH OPTIONS OF ALL COMMANDS\n");
+  print_troff_options(file, manual_common_options);
+  fprintf(file,
+          ".SH EXIT STATUS\n.TP\n0\nDone; the answer is yes.\n.TP\n1\nThe answer is no: a test failed, something is "
+          "unsupported, tensors differ.\n.TP\n2\nUsage, or input that is refused.\n");
+  fprintf(file,
+          ".SH ENVIRONMENT\n.TP\nNORMA_KERNELS\nForces a kernel table that this machine can run: sse2, avx2, avx512 or "
+          "neon.\n");
+}
+
+void manual_print_version(FILE *file) {
+  fprintf(file, "norma %s\n%s\npictures: %s\n", norma_version(), norma_build_features(), picture_formats());
+}
