@@ -1,0 +1,117 @@
+#!/bin/sh
+# Embeds an installed Norma in the C program of README.md: through pkg-config and find_package, shared and static, as C and as
+# C++, with the model from its file and from a byte array. Expects NORMA's build folder in BUILD and runs in the source root.
+set -eu
+
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+fail() {
+  echo "FAILED: $*"
+  failed=1
+}
+
+# expect_one NAME COMMAND...: the program finds the one, with the probability that PyTorch gives (0.98552).
+expect_one() {
+  name=$1
+  shift
+  if output=$("$@" 2>&1) && [ "$output" = "one: 0.986" ]; then
+    echo "ok: $name"
+  else
+    fail "$name: expected 'one: 0.986', got '$output'"
+  fi
+}
+
+cmake --install "$BUILD" --prefix "$work/prefix" >"$work/install.log" || { cat "$work/install.log"; exit 1; }
+library=$(dirname "$(find "$work/prefix" -name libnorma.so | head -n 1)")
+
+# ---- the shared library exports what the header declares, and nothing else
+sed -n 's/^NORMA_API .*[ *]\(norma_[a-z0-9_]*\)(.*/\1/p' engine/norma.h | sort -u >"$work/declared"
+nm -D --defined-only "$library/libnorma.so" | awk '{ print $3 }' | sort -u >"$work/exported"
+[ -s "$work/declared" ] || fail "no function found in norma.h"
+if difference=$(diff "$work/declared" "$work/exported"); then
+  echo "ok: exported symbols"
+else
+  fail "declared (<) and exported (>) functions differ:" "$difference"
+fi
+soname=$(objdump -p "$library/libnorma.so" | awk '$1 == "SONAME" { print $2 }')
+if [ "$soname" = libnorma.so.0 ]; then echo "ok: soname"; else fail "soname: expected libnorma.so.0, got '$soname'"; fi
+
+# ---- the program of README.md, and the same with its model in a byte array
+sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md >"$work/one.c"
+model=$(sed -n 's/.*norma_model_load("\([^"]*\)".*/\1/p' "$work/one.c")
+{
+  echo 'static const unsigned char model_bytes[] = {'
+  od -An -v -tx1 "$model" | sed 's/ \(..\)/0x\1,/g'
+  echo '};'
+} >"$work/model_bytes.h"
+{
+  echo '#include "model_bytes.h"'
+  sed "s|norma_model_load(\"$model\"|norma_model_load_memory(model_bytes, sizeof model_bytes|" "$work/one.c"
+} >"$work/bytes.c"
+grep -q norma_model_load_memory "$work/bytes.c" || fail "README.md: no call of norma_model_load to replace"
+cp "$work/one.c" "$work/one.cpp"
+cp "$work/bytes.c" "$work/bytes.cpp"
+
+# ---- pkg-config
+export PKG_CONFIG_PATH="$library/pkgconfig"
+shared_flags=$(pkg-config --cflags --libs norma)
+static_flags=$(pkg-config --static --cflags --libs norma)
+CXX=g++
+case $(basename "$CC") in *clang*) CXX=clang++ ;; esac
+warnings="-Wall -Wextra -Werror"
+for program in one bytes; do
+  # From the source root the model's path holds; a byte array needs no file.
+  if [ $program = one ]; then folder=$root; else folder=$work; fi
+  # shellcheck disable=SC2086
+  $CC -std=c11 $warnings "$work/$program.c" $shared_flags -o "$work/$program-shared"
+  # shellcheck disable=SC2086
+  $CC -std=c11 $warnings -static "$work/$program.c" $static_flags -o "$work/$program-static"
+  # shellcheck disable=SC2086
+  $CXX -std=c++11 $warnings "$work/$program.cpp" $shared_flags -o "$work/$program-c++"
+  for kind in shared static c++; do
+    cd "$folder"
+    expect_one "pkg-config, $program, $kind" env LD_LIBRARY_PATH="$library" "$work/$program-$kind"
+    cd "$root"
+  done
+done
+
+# ---- find_package
+mkdir "$work/cmake"
+cat >"$work/cmake/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.25)
+project(one LANGUAGES C CXX)
+find_package(Norma 0.1 REQUIRED)
+foreach(program one bytes)
+  foreach(language c cpp)
+    foreach(library norma norma_shared)
+      add_executable(${program}-${language}-${library} ../${program}.${language})
+      target_link_libraries(${program}-${language}-${library} PRIVATE Norma::${library})
+    endforeach()
+  endforeach()
+endforeach()
+CMAKE
+if cmake -S "$work/cmake" -B "$work/cmake/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$CC" \
+    -DCMAKE_CXX_COMPILER="$CXX" >"$work/cmake.log" 2>&1 && cmake --build "$work/cmake/build" >>"$work/cmake.log" 2>&1; then
+  for program in one bytes; do
+    if [ $program = one ]; then folder=$root; else folder=$work; fi
+    for variant in c-norma c-norma_shared cpp-norma cpp-norma_shared; do
+      cd "$folder"
+      expect_one "find_package, $program, $variant" "$work/cmake/build/$program-$variant"
+      cd "$root"
+    done
+  done
+else
+  fail "find_package:" "$(cat "$work/cmake.log")"
+fi
+
+# ---- the installed tool
+expect_version=$(sed -n 's/^#define NORMA_VERSION_[A-Z]* //p' engine/norma.h | paste -sd.)
+case $("$work/prefix/bin/norma" --version) in
+*"$expect_version"*) echo "ok: norma --version" ;;
+*) fail "norma --version: expected $expect_version" ;;
+esac
+
+exit $failed
