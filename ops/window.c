@@ -185,6 +185,16 @@ bool window_resolve(const window_attributes *attributes, int axes, const int64_t
 /* ------------------------------------------------------------------------------------------------------------- using
  */
 
+norma_status window_infer_output(infer_context *context, int index, norma_element_type type, const shape *shape) {
+  size_t bytes;
+  if (shape_is_known(shape) && norma_tensor_size(type, shape->rank, shape->dims, &bytes) != NORMA_OK) {
+    char text[WINDOW_MESSAGE_SIZE];
+    return infer_fail(context, "an output of shape %s is too large", shape_text(shape, text, sizeof text));
+  }
+  infer_output(context, index, type, shape);
+  return NORMA_OK;
+}
+
 int64_t window_inputs(const window *window) {
   return dims_product(window->input, 0, window->axes);
 }

@@ -57,6 +57,9 @@ bool window_resolve(const window_attributes *attributes, int axes, const int64_t
 bool window_kernel_size(const window_attributes *attributes, int axis, const int64_t *kernel, int64_t *result,
                         char message[WINDOW_MESSAGE_SIZE]);
 
+/* Describes output `index`; fails where its size in bytes cannot be counted. */
+norma_status window_infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
+
 /* Products over the axes. */
 int64_t window_inputs(const window *window);
 int64_t window_outputs(const window *window);

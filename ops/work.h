@@ -1,0 +1,36 @@
+/* Small things that operators with heavy kernels share: how finely work is cut, and how scratch is laid out. */
+#ifndef OPS_WORK_H
+#define OPS_WORK_H
+
+#include "engine/memory.h"
+
+#include <stdint.h>
+
+/* A piece of work below this many operations (some 10 us) is not worth waking a thread for. */
+#define WORK_LEAST 1e6
+/* A piece above this many (some milliseconds) would keep a cancelled run waiting. */
+#define WORK_MOST 2e8
+
+/* The grain for run_parallel over items of `cost` operations each. */
+static inline int64_t work_grain(double cost) {
+  double items = cost > 0 ? WORK_LEAST / cost : WORK_LEAST;
+  return items < 1 ? 1 : (int64_t)items;
+}
+
+static inline int64_t divide_up(int64_t a, int64_t b) { /* a >= 0, b > 0, no overflow */
+  return a / b + (a % b != 0);
+}
+
+/* Appends an array of `count` elements, aligned to 64 bytes, to the scratch of `*total` bytes; its offset goes to
+ * *offset. false when the size overflows. */
+static inline bool scratch_append(size_t *total, size_t count, size_t element_bytes, size_t *offset) {
+  size_t bytes, end;
+  *offset = *total;
+  if (!size_multiply(count, element_bytes, &bytes) || bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT ||
+      !size_add(*total, size_align(bytes, MEMORY_ALIGNMENT), &end))
+    return false;
+  *total = end;
+  return true;
+}
+
+#endif
