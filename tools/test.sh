@@ -1,0 +1,358 @@
+#!/bin/bash
+# The tests, from a clean clone on Debian 12.
+#
+#   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, an address-sanitizer build
+#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors under
+#                              the address sanitizer, fuzz targets, models made anew
+#   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
+#
+# Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment: NORMA_SHARED, a folder
+# with further vectors and models (default ../shared where that exists); NORMA_WERROR=ON, warnings are errors. What is left
+# out is named and counted as skipped. Ends with one line: N passed, N failed, N skipped.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+exec </dev/null
+
+parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
+full_parts=(clang tsan valgrind aarch64 asan_vectors fuzz random_models rerun_models)
+NORMA_FULL=
+case ${1-} in
+"") ;;
+--full)
+  NORMA_FULL=1
+  parts+=("${full_parts[@]}")
+  ;;
+--only) parts=("${2:?--only needs the name of a part}") ;;
+*)
+  sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"
+  exit 2
+  ;;
+esac
+export NORMA_FULL
+
+jobs=$(nproc)
+logs=build/test-logs
+norma=build/release/norma
+shared=${NORMA_SHARED:-../shared}
+own_manifest=tests/conformance/tolerances.txt
+mkdir -p $logs
+passed=0 failed=0 skipped=0
+
+# ------------------------------------------------------------------------------------------------------------- counting
+
+add() { # add PASSED FAILED SKIPPED
+  passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+pass() {
+  echo "  passed: $*"
+  add 1 0 0
+}
+
+fail() {
+  echo "  FAILED: $*"
+  add 0 1 0
+}
+
+skip() {
+  echo "  skipped: $*"
+  add 0 0 1
+}
+
+# expect NAME COMMAND...: one test, passed when the command succeeds; its output is shown when it fails.
+expect() {
+  local name=$1 log
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  if "$@" >"$log" 2>&1; then
+    pass "$name"
+  else
+    fail "$name (exit code $?): $*"
+    tail -n 30 "$log" | sed 's/^/    /'
+  fi
+}
+
+# ---------------------------------------------------------------------------------------------------------------- steps
+
+# build PRESET: configures and builds; a failure is a failed test.
+build() {
+  local log=$logs/build-$1.log
+  if { cmake --preset "$1" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" && cmake --build --preset "$1" -j "$jobs"; } >"$log" 2>&1
+  then
+    return 0
+  fi
+  fail "build $1"
+  grep -E -A8 'error|Error|FAILED|warning' "$log" | head -n 60 | sed 's/^/    /'
+  return 1
+}
+
+# unit_tests PRESET [CTEST-OPTION...]: runs ctest in the build of that preset and counts its tests.
+unit_tests() {
+  local preset=$1 log=$logs/ctest-$1.log total good without
+  shift
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure "$@" >"$log" 2>&1
+  total=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#' "$log")
+  good=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log")
+  without=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*Skipped ' "$log")
+  if [ "$total" = 0 ]; then
+    fail "no unit tests in build/$preset"
+    return
+  fi
+  add "$good" $((total - good - without)) "$without"
+  echo "  $preset: $good passed, $((total - good - without)) failed, $without skipped"
+  grep -E '^ *[0-9]+/[0-9]+ Test +#' "$log" | grep -v ' Passed ' | sed 's/^/    /'
+  if [ $((good + without)) != "$total" ]; then
+    grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test +#)' "$log" | grep -E 'ERROR|FAILED|error|expected|!=|Sanitizer' |
+      head -n 60 | sed 's/^/    /'
+  fi
+}
+
+# vectors NAME PROGRAM ARGUMENT...: `norma test`, whose closing line is counted. A run that ends without one, or that finds no
+# test, has failed.
+vectors() {
+  local name=$1 program=$2 log closing code
+  shift 2
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  timeout 3600 "$program" test "$@" >"$log" 2>&1
+  code=$?
+  closing=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    local good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} without=${BASH_REMATCH[3]}
+    add "$good" "$bad" "$without"
+    echo "  $name: $closing"
+    if [ "$bad" != 0 ]; then grep -iE '^[^:]*fail' "$log" | head -n 40 | sed 's/^/    /'; fi
+    if [ "$bad" = 0 ] && [ $code != 0 ]; then fail "$name: exit code $code though no test failed; see $log"; fi
+    if [ $((good + bad + without)) = 0 ]; then fail "$name: no test found"; fi
+  else
+    fail "$name: no closing line, exit code $code"
+    tail -n 20 "$log" | sed 's/^/    /'
+  fi
+}
+
+# Python packages NAME... at the versions of tools/requirements.txt in build/venv; fails where PyPI is not reached.
+python_packages() {
+  local wanted
+  mapfile -t wanted < <(grep -E "^($(IFS='|' && echo "$*"))==" tools/requirements.txt)
+  [ -x build/venv/bin/python ] || { tools/install_packages.sh python3 python3-venv && python3 -m venv build/venv; } || return 1
+  build/venv/bin/python - "${wanted[@]}" 2>/dev/null <<'PYTHON' && return 0
+import importlib.metadata, sys
+sys.exit(any(importlib.metadata.version(p.split("==")[0]) != p.split("==")[1] for p in sys.argv[1:]))
+PYTHON
+  build/venv/bin/python -m pip --quiet --retries 1 install --only-binary :all: "${wanted[@]}" >$logs/pip.log 2>&1
+}
+
+# The vectors of the onnx package, as folders in build/onnx-vectors-VERSION; the path in $onnx_vectors.
+export_onnx_vectors() {
+  python_packages numpy onnx || return 1
+  onnx_vectors=build/onnx-vectors-$(build/venv/bin/python -c 'import onnx; print(onnx.__version__)') || return 1
+  [ -d "$onnx_vectors" ] ||
+    build/venv/bin/python tests/conformance/export_onnx_vectors.py "$onnx_vectors" >$logs/export.log 2>&1
+}
+
+debian_vectors_folder=/usr/share/libonnx-testdata/data
+
+# --------------------------------------------------------------------------------------------------------------- parts
+
+# Also where other Python packages are not needed, the comparisons of the unit tests take numpy, onnx and ONNX Runtime.
+part_unit() {
+  python_packages numpy onnx onnxruntime || skip "comparisons with Python packages: PyPI is not reached"
+  build release && unit_tests release
+}
+
+part_models() {
+  local level threads
+  for level in 0 2; do
+    for threads in 1 2; do vectors "models -O $level -t $threads" $norma models -O $level -t $threads; done
+  done
+}
+
+# The same bits for every number of threads.
+part_sweep() {
+  local model level threads out reference
+  out=$(mktemp -d)
+  for model in models/*/model.onnx; do
+    for level in 0 2; do
+      reference=
+      for threads in 1 2 3 7; do
+        mkdir -p "$out/$threads"
+        if ! $norma run "$model" -i "$(dirname "$model")/test_data_set_1/input_0.pb" -O $level -t $threads \
+            -o "$out/$threads" >"$out/log" 2>&1; then
+          fail "$model -O $level -t $threads: $(tail -n 1 "$out/log")"
+          continue 2
+        fi
+        [ -n "$reference" ] || { reference=$out/$threads; continue; }
+        if ! diff -r "$reference" "$out/$threads" >/dev/null; then
+          fail "$model -O $level: -t $threads gives other bits than -t 1"
+          continue 2
+        fi
+      done
+      if [ -n "$(find "$reference" -name 'output_*')" ]; then
+        pass "same bits: $model -O $level -t 1 2 3 7"
+      else
+        fail "$model -O $level: no output written"
+      fi
+      rm -rf "$out"/*
+    done
+  done
+  rm -rf "$out"
+}
+
+part_debian_vectors() {
+  if [ -d $debian_vectors_folder ]; then
+    vectors "libonnx-testdata" $norma $debian_vectors_folder --manifest $own_manifest --jobs "$jobs"
+  else
+    skip "vectors of libonnx-testdata: $debian_vectors_folder does not exist"
+  fi
+}
+
+part_onnx_vectors() {
+  if export_onnx_vectors; then
+    vectors "onnx package" $norma "$onnx_vectors" --manifest $own_manifest --jobs "$jobs"
+  else
+    skip "vectors of the onnx package: PyPI is not reached"
+  fi
+}
+
+unpack_shared_vectors() {
+  [ -f "$shared/onnx-backend-data.tar.xz" ] || return 1
+  [ -d build/shared-vectors ] && return 0
+  tools/install_packages.sh xz-utils && rm -rf build/shared-vectors.partial && mkdir build/shared-vectors.partial &&
+    tar -xJf "$shared/onnx-backend-data.tar.xz" -C build/shared-vectors.partial &&
+    mv build/shared-vectors.partial build/shared-vectors
+}
+
+part_shared_vectors() {
+  if unpack_shared_vectors; then
+    vectors "shared vectors" $norma build/shared-vectors --manifest "$shared/tolerances.txt" --jobs "$jobs"
+  else
+    skip "shared vectors: no $shared/onnx-backend-data.tar.xz"
+  fi
+}
+
+part_shared_models() {
+  local level threads
+  if ! [ -d "$shared/models" ]; then
+    skip "shared models: no $shared/models"
+    return
+  fi
+  for level in 0 2; do
+    for threads in 1 2; do
+      vectors "shared models -O $level -t $threads" $norma "$shared/models" --manifest "$shared/tolerances.txt" \
+        -O $level -t $threads
+    done
+  done
+}
+
+part_asan() {
+  build asan || return
+  unit_tests asan -LE python
+  vectors "asan: models" build/asan/norma models -t 2
+  vectors "asan: BatchNormalization" build/asan/norma $debian_vectors_folder --filter '*batchnorm*'
+  vectors "asan: Conv and Gemm" build/asan/norma $debian_vectors_folder --filter '*_conv_*' --manifest $own_manifest
+}
+
+part_clang() {
+  tools/install_packages.sh clang
+  build clang && unit_tests clang -LE python
+}
+
+part_tsan() {
+  build tsan || return
+  unit_tests tsan -LE 'python|shell'
+  vectors "tsan: models" build/tsan/norma models -t 4
+}
+
+part_valgrind() {
+  local model
+  tools/install_packages.sh valgrind
+  for model in models/*/model.onnx; do
+    expect "valgrind: $model" valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=all \
+      $norma run "$model" --fill random -t 2
+  done
+}
+
+part_aarch64() {
+  if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    local as_root=sudo
+    [ "$(id -u)" != 0 ] || as_root=
+    $as_root dpkg --add-architecture arm64
+  fi
+  if ! tools/install_packages.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libprotobuf-c-dev:arm64 \
+      libcmocka-dev:arm64 libpng-dev:arm64; then
+    skip "AArch64: the packages cannot be installed"
+    return
+  fi
+  build aarch64 || return
+  unit_tests aarch64
+  vectors "aarch64: models" tests/conformance/under_qemu.sh models
+}
+
+part_asan_vectors() {
+  [ -x build/asan/norma ] || build asan || return
+  vectors "asan: libonnx-testdata" build/asan/norma $debian_vectors_folder --manifest $own_manifest --jobs "$jobs"
+  if export_onnx_vectors; then
+    vectors "asan: onnx package" build/asan/norma "$onnx_vectors" --manifest $own_manifest --jobs "$jobs"
+  else
+    skip "asan: vectors of the onnx package: PyPI is not reached"
+  fi
+}
+
+# Each fuzz target for a minute.
+part_fuzz() {
+  local target
+  tools/install_packages.sh clang libclang-rt-14-dev llvm
+  build fuzz || return
+  for target in build/fuzz/tests/fuzz/fuzz_*; do
+    if [ -x "$target" ]; then
+      expect "$(basename "$target"), 60 s" "$target" -max_total_time=60 -timeout=20 -rss_limit_mb=4096
+    else
+      skip "fuzz targets: there are none"
+    fi
+  done
+}
+
+# Graphs with random weights: those that the light models cannot prove, since their weights are all alike.
+part_random_models() {
+  if ! python_packages numpy onnx onnxruntime || ! export_onnx_vectors; then
+    skip "models with random weights: PyPI is not reached"
+    return
+  fi
+  [ -d build/random_models ] || build/venv/bin/python models/random_models.py --light "$onnx_vectors/light" \
+    --out build/random_models >$logs/random_models.log 2>&1 || { fail "models/random_models.py"; return; }
+  for level in 0 2; do
+    vectors "random weights -O $level" $norma build/random_models --manifest build/random_models/tolerances.txt \
+      -O $level -t 2
+  done
+}
+
+# Trains and exports the digit models again, in a copy of the folder, and tests what comes out.
+part_rerun_models() {
+  if ! python_packages numpy onnx onnxruntime onnxscript pillow scikit-learn torch; then
+    skip "training the models again: PyPI is not reached"
+    return
+  fi
+  rm -rf build/models-rerun
+  cp -r models build/models-rerun
+  rm -rf build/models-rerun/digits_*
+  expect "train_digits.py" build/venv/bin/python build/models-rerun/train_digits.py
+  vectors "models trained again" $norma build/models-rerun
+}
+
+# ----------------------------------------------------------------------------------------------------------------- main
+
+tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libcmocka-dev \
+  libpng-dev libjpeg-dev libonnx-testdata || exit 2
+
+for part in "${parts[@]}"; do
+  declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
+  start=$SECONDS
+  echo "== $part"
+  if [[ $part != @(unit|clang|tsan|aarch64|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
+    build release || continue
+  fi
+  "part_$part"
+  echo "   ($((SECONDS - start)) s)"
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ] && [ $passed != 0 ]
