@@ -285,6 +285,38 @@ void graph_release(graph *graph) {
   }
 }
 
+/* ---------------------------------------------------------------------------------------------------------- captures */
+
+static bool add_capture(graph *inner, graph_value *value) {
+  if (value->constant || graph_contains(inner, value->graph)) return true;
+  for (int i = 0; i < inner->capture_count; i++) {
+    if (inner->captures[i] == value) return true;
+  }
+  return list_add(inner, &inner->captures, &inner->capture_count, value);
+}
+
+static bool find_subgraph_captures(void *context, graph *subgraph) {
+  if (!graph_find_captures(subgraph)) return false;
+  for (int i = 0; i < subgraph->capture_count; i++) {
+    if (!add_capture(context, subgraph->captures[i])) return false;
+  }
+  return true;
+}
+
+bool graph_find_captures(graph *graph) {
+  graph->capture_count = 0;
+  for (node *node = graph->first; node; node = node->next) {
+    for (int i = 0; i < node->input_count; i++) {
+      if (node->inputs[i] && !add_capture(graph, node->inputs[i])) return false;
+    }
+    if (!node_visit_subgraphs(node, find_subgraph_captures, graph)) return false;
+  }
+  for (int i = 0; i < graph->output_count; i++) {
+    if (!add_capture(graph, graph->outputs[i])) return false;
+  }
+  return true;
+}
+
 /* --------------------------------------------------------------------------------------------------------- questions */
 
 graph_value *graph_find_value(const graph *graph, const char *name) {

@@ -126,6 +126,8 @@ struct graph {
   graph_value **inputs; /* as declared, initializers that are inputs too included */
   graph_value **outputs; /* may repeat a value; of a subgraph, may be a value of an outer graph */
   int64_t depth; /* 0 for the main graph */
+  int capture_count; /* values of outer graphs that are read here or below and are no constants; see graph_find_captures */
+  graph_value **captures;
 };
 
 /* ------------------------------------------------------------------------------------------------------------ making */
@@ -166,6 +168,8 @@ void graph_replace_uses(graph_value *old, graph_value *replacement);
 void graph_remove_node(node *node);
 /* Moves a node of this graph to stand before `position`. */
 void graph_move_before(node *node, struct node *position);
+/* Lists the captures of all graphs below this one; to be called when the graph changes no more. false: out of memory. */
+bool graph_find_captures(graph *graph);
 /* Drops the references that constants hold, here and in subgraphs. The region stays. */
 void graph_release(graph *graph);
 

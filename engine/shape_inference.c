@@ -37,8 +37,13 @@ void inferrer_release(inferrer *inferrer) {
 }
 
 const value_info *inferrer_info(const inferrer *inferrer, const graph_value *value) {
-  while (inferrer && inferrer->graph != value->graph) inferrer = inferrer->outer;
-  return inferrer ? &inferrer->infos[value->id] : &value->info;
+  for (; inferrer; inferrer = inferrer->outer) {
+    if (inferrer->graph == value->graph) return &inferrer->infos[value->id];
+    for (int i = 0; i < inferrer->capture_count; i++) {
+      if (inferrer->captures[i] == value) return &inferrer->capture_infos[i];
+    }
+  }
+  return &value->info;
 }
 
 const value *inferrer_known(const inferrer *inferrer, const graph_value *value) {

@@ -1,0 +1,506 @@
+#include "engine/plan.h"
+
+#include "engine/memory_plan.h"
+
+#include <limits.h>
+
+typedef struct planner {
+  const plan_request *request;
+  plan *plan;
+  bool *needed; /* by value id */
+  int step_capacity;
+  norma_error *error;
+} planner;
+
+static norma_status out_of_memory(planner *planner) {
+  return region_error(&planner->plan->region, planner->error);
+}
+
+/* ------------------------------------------------------------------------------------------- which nodes become steps */
+
+static bool is_watched(const planner *planner, const graph_value *value) {
+  const plan_request *request = planner->request;
+  return request->is_watched && request->is_watched(request->watch_context, value->name);
+}
+
+static void mark_needed(planner *planner, const graph_value *value) {
+  if (value && value->graph == planner->plan->graph) planner->needed[value->id] = true;
+}
+
+static bool mark_captures_needed(void *context, graph *subgraph) {
+  for (int i = 0; i < subgraph->capture_count; i++) mark_needed(context, subgraph->captures[i]);
+  return true;
+}
+
+static bool node_is_known(const planner *planner, const node *node) {
+  if (planner->request->keep_all || node->output_count == 0) return false;
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && !planner->plan->inferrer.known[node->outputs[i]->id]) return false;
+  }
+  return true;
+}
+
+static bool node_is_needed(const planner *planner, const node *node) {
+  if (planner->request->keep_all) return true;
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && planner->needed[node->outputs[i]->id]) return true;
+  }
+  return false;
+}
+
+/* Backwards from outputs and watched values. Marks nodes by plan_index-free flags: a node is a step if it is needed and not
+ * known; `needed` of its inputs follows. */
+static int count_steps(planner *planner) {
+  const graph *graph = planner->plan->graph;
+  for (int i = 0; i < graph->output_count; i++) mark_needed(planner, graph->outputs[i]);
+  for (int i = 0; i < graph->value_count; i++) {
+    if (is_watched(planner, graph->values[i])) planner->needed[i] = true;
+  }
+  int count = 0;
+  for (const node *node = graph->last; node; node = node->previous) {
+    if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
+    count++;
+    for (int i = 0; i < node->input_count; i++) mark_needed(planner, node->inputs[i]);
+    node_visit_subgraphs(node, mark_captures_needed, planner);
+  }
+  return count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- slots */
+
+static int add_slot(planner *planner, const graph_value *value, slot_kind kind, const value_info *info) {
+  plan *plan = planner->plan;
+  int index = plan->slot_count++;
+  plan->slots[index] = (slot){.value = value, .kind = kind, .info = *info, .root = index, .first = -1, .last = -1};
+  if (value->graph == plan->graph) plan->slot_of_value[value->id] = index;
+  return index;
+}
+
+int plan_find_slot(const plan *plan, const graph_value *value) {
+  if (value->graph == plan->graph) return plan->slot_of_value[value->id];
+  for (int i = 0; i < plan->graph->capture_count; i++) {
+    if (plan->graph->captures[i] == value) return plan->captures[i];
+  }
+  return -1;
+}
+
+/* Constants of outer graphs get a slot on first use. */
+static int slot_for_read(planner *planner, const graph_value *value) {
+  plan *plan = planner->plan;
+  int index = plan_find_slot(plan, value);
+  if (index >= 0) return index;
+  const struct norma_value *contents =
+      value->graph == plan->graph ? plan->inferrer.known[value->id] : value->constant;
+  if (!contents) return -1;
+  if (value->graph != plan->graph) {
+    for (int i = 0; i < plan->slot_count; i++) {
+      if (plan->slots[i].value == value) return i;
+    }
+  }
+  value_info info = value_info_of(contents);
+  index = add_slot(planner, value, value->constant ? SLOT_CONSTANT : SLOT_KNOWN, &info);
+  plan->slots[index].contents = contents;
+  return index;
+}
+
+static int count_reads(const graph *graph) {
+  int count = graph->output_count;
+  for (const node *node = graph->first; node; node = node->next) count += node->input_count;
+  return count;
+}
+
+static norma_status make_arrays(planner *planner, int step_count) {
+  plan *plan = planner->plan;
+  const graph *graph = plan->graph;
+  /* Every own value, every capture, and constants of outer graphs, one per read at most. */
+  size_t slots = (size_t)graph->value_count + (size_t)graph->capture_count + (size_t)count_reads(graph);
+  plan->slots = region_array(&plan->region, slots, sizeof *plan->slots);
+  plan->slot_of_value = region_array(&plan->region, (size_t)graph->value_count, sizeof(int));
+  plan->inputs = region_array(&plan->region, (size_t)graph->input_count, sizeof(int));
+  plan->outputs = region_array(&plan->region, (size_t)graph->output_count, sizeof(int));
+  plan->captures = region_array(&plan->region, (size_t)graph->capture_count, sizeof(int));
+  plan->steps = region_array(&plan->region, (size_t)step_count, sizeof *plan->steps);
+  if (!plan->slots || !plan->slot_of_value || !plan->inputs || !plan->outputs || !plan->captures || !plan->steps) {
+    return out_of_memory(planner);
+  }
+  for (int i = 0; i < graph->value_count; i++) plan->slot_of_value[i] = -1;
+  for (int i = 0; i < graph->input_count; i++) {
+    const graph_value *value = graph->inputs[i];
+    plan->inputs[i] = -1;
+    if (!value->constant) plan->inputs[i] = add_slot(planner, value, SLOT_INPUT, &plan->inferrer.infos[value->id]);
+  }
+  for (int i = 0; i < graph->capture_count; i++) {
+    plan->captures[i] = -1; /* so that the search in add_slot's caller does not find it early */
+    plan->captures[i] = add_slot(planner, graph->captures[i], SLOT_CAPTURE, &plan->capture_infos[i]);
+  }
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- steps */
+
+static bool info_is_plannable(const value_info *info) {
+  return info->kind == NORMA_VALUE_TENSOR && info->type != NORMA_STRING && shape_is_known(&info->shape);
+}
+
+static bool node_is_late(const planner *planner, const node *node) {
+  if (node->op->flags & OPERATOR_SUBGRAPHS) return true;
+  for (int i = 0; i < node->input_count; i++) {
+    if (!node->inputs[i]) continue;
+    const value_info *info = inferrer_info(&planner->plan->inferrer, node->inputs[i]);
+    if (info->kind != NORMA_VALUE_TENSOR || !shape_is_known(&info->shape)) return true;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && !info_is_plannable(&planner->plan->inferrer.infos[node->outputs[i]->id])) return true;
+  }
+  return false;
+}
+
+static norma_status add_step(planner *planner, const node *node) {
+  plan *plan = planner->plan;
+  step *step = &plan->steps[plan->step_count];
+  step->node = node;
+  step->kernel_name = "";
+  step->late = node_is_late(planner, node);
+  if (step->late) plan->is_static = false;
+  step->inputs = region_array(&plan->region, (size_t)node->input_count, sizeof(int));
+  step->outputs = region_array(&plan->region, (size_t)node->output_count, sizeof(int));
+  if (!step->inputs || !step->outputs) return out_of_memory(planner);
+  for (int i = 0; i < node->input_count; i++) {
+    step->inputs[i] = node->inputs[i] ? slot_for_read(planner, node->inputs[i]) : -1;
+    if (node->inputs[i] && step->inputs[i] < 0) {
+      return error_at_node(planner->error, NORMA_ERROR_INTERNAL, node, "input '%s' has no place in the plan",
+                           node->inputs[i]->name);
+    }
+  }
+  bool runs_graphs = node->op->flags & OPERATOR_SUBGRAPHS;
+  for (int i = 0; i < node->output_count; i++) {
+    const graph_value *value = node->outputs[i];
+    step->outputs[i] = -1;
+    if (!value) continue;
+    const value_info *info = &plan->inferrer.infos[value->id];
+    slot_kind kind = info_is_plannable(info) && !runs_graphs ? SLOT_ARENA : SLOT_DYNAMIC;
+    step->outputs[i] = add_slot(planner, value, kind, info);
+    plan->slots[step->outputs[i]].first = plan->step_count;
+  }
+  plan->step_count++;
+  return NORMA_OK;
+}
+
+static norma_status add_steps(planner *planner) {
+  plan *plan = planner->plan;
+  plan->is_static = true;
+  for (const node *node = plan->graph->first; node; node = node->next) {
+    if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
+    TRY(add_step(planner, node));
+  }
+  for (int i = 0; i < plan->graph->output_count; i++) {
+    plan->outputs[i] = slot_for_read(planner, plan->graph->outputs[i]);
+    if (plan->outputs[i] < 0) {
+      return error_set(planner->error, NORMA_ERROR_INVALID_MODEL, "output '%s' is computed by no node",
+                       plan->graph->outputs[i]->name);
+    }
+  }
+  return NORMA_OK;
+}
+
+static norma_status prepare_step(planner *planner, step *step) {
+  plan *plan = planner->plan;
+  const node *node = step->node;
+  const executor *executor = planner->request->executor;
+  step->state = region_allocate(&plan->region, node->op->state_size);
+  const value_info **inputs = region_array(&plan->region, (size_t)node->input_count, sizeof *inputs);
+  const value_info **outputs = region_array(&plan->region, (size_t)node->output_count, sizeof *outputs);
+  const value **constants = region_array(&plan->region, (size_t)node->input_count, sizeof *constants);
+  if (!step->state || !inputs || !outputs || !constants) return out_of_memory(planner);
+  if (node->op->state_size) memcpy(step->state, node->state, node->op->state_size);
+  for (int i = 0; i < node->input_count; i++) {
+    if (step->inputs[i] < 0) continue;
+    inputs[i] = &plan->slots[step->inputs[i]].info;
+    constants[i] = node->inputs[i]->constant;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (step->outputs[i] >= 0) outputs[i] = &plan->slots[step->outputs[i]].info;
+  }
+  if (!node->op->prepare) return NORMA_OK;
+  prepare_context context = {.node = node,
+                             .state = step->state,
+                             .input_count = node->input_count,
+                             .output_count = node->output_count,
+                             .inputs = inputs,
+                             .constants = constants,
+                             .outputs = outputs,
+                             .kernels = executor->kernels,
+                             .workers = executor->workers,
+                             .exact = executor->exact,
+                             .kernel_name = "",
+                             .packed = executor->packed,
+                             .error = planner->error};
+  TRY(node->op->prepare(&context));
+  step->scratch_bytes = context.scratch_bytes;
+  step->worker_scratch_stride = context.worker_scratch_bytes;
+  size_t limit = SIZE_MAX / 4 / (size_t)executor->workers;
+  if (step->scratch_bytes > SIZE_MAX / 4 || step->worker_scratch_stride > limit) {
+    return error_at_node(planner->error, NORMA_ERROR_BUDGET, node, "needs more scratch memory than can be addressed");
+  }
+  step->worker_scratch_stride = size_align(step->worker_scratch_stride, MEMORY_ALIGNMENT);
+  step->kernel_name = context.kernel_name;
+  step->flops = context.flops;
+  return NORMA_OK;
+}
+
+static double info_bytes(const value_info *info) {
+  size_t bytes;
+  bool known = info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
+               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
+  return known ? (double)bytes : 0;
+}
+
+static norma_status prepare_steps(planner *planner) {
+  plan *plan = planner->plan;
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    for (int i = 0; i < step->node->input_count; i++) {
+      if (step->inputs[i] >= 0) step->bytes += info_bytes(&plan->slots[step->inputs[i]].info);
+    }
+    for (int i = 0; i < step->node->output_count; i++) {
+      if (step->outputs[i] >= 0) step->bytes += info_bytes(&plan->slots[step->outputs[i]].info);
+    }
+    if (!step->late) TRY(prepare_step(planner, step));
+  }
+  return NORMA_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------- lifetimes */
+
+typedef struct capture_use {
+  planner *planner;
+  int step;
+} capture_use;
+
+static bool extend_captures(void *context, graph *subgraph) {
+  capture_use *use = context;
+  plan *plan = use->planner->plan;
+  for (int i = 0; i < subgraph->capture_count; i++) {
+    int index = plan_find_slot(plan, subgraph->captures[i]);
+    if (index >= 0 && plan->slots[index].last < use->step) plan->slots[index].last = use->step;
+  }
+  return true;
+}
+
+static void find_last_reads(planner *planner) {
+  plan *plan = planner->plan;
+  for (int s = 0; s < plan->step_count; s++) {
+    const step *step = &plan->steps[s];
+    for (int i = 0; i < step->node->input_count; i++) {
+      if (step->inputs[i] >= 0) plan->slots[step->inputs[i]].last = s;
+    }
+    for (int i = 0; i < step->node->output_count; i++) {
+      if (step->outputs[i] >= 0 && plan->slots[step->outputs[i]].last < s) plan->slots[step->outputs[i]].last = s;
+    }
+    capture_use use = {planner, s};
+    node_visit_subgraphs(step->node, extend_captures, &use);
+  }
+  for (int i = 0; i < plan->graph->output_count; i++) plan->slots[plan->outputs[i]].last = INT_MAX;
+  for (int i = 0; i < plan->slot_count; i++) {
+    if (is_watched(planner, plan->slots[i].value)) plan->slots[i].last = INT_MAX;
+  }
+}
+
+static bool same_size(const value_info *a, const value_info *b) {
+  return info_bytes(a) == info_bytes(b);
+}
+
+static void share_memory(plan *plan, int output, int root) {
+  plan->slots[output].root = root;
+  if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
+}
+
+/* A view shares the memory of its input, whatever that is; but results that outlive the run must not point into the
+ * caller's input or the model. */
+static bool try_view(plan *plan, step *step) {
+  if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
+  for (int i = 1; i < step->node->output_count; i++) {
+    if (step->outputs[i] >= 0) return false;
+  }
+  const slot *input = &plan->slots[step->inputs[0]], *output = &plan->slots[step->outputs[0]];
+  if (output->kind != SLOT_ARENA || !same_size(&input->info, &output->info)) return false;
+  if (input->kind == SLOT_DYNAMIC) return false; /* its memory goes when it is released */
+  if (input->kind != SLOT_ARENA && output->last == INT_MAX) return false;
+  share_memory(plan, step->outputs[0], input->root);
+  step->skipped = true;
+  return true;
+}
+
+static void try_in_place(plan *plan, const step *step, int s) {
+  if (!step->node->op->in_place || step->node->output_count == 0 || step->outputs[0] < 0) return;
+  for (int i = 0; i < step->node->input_count; i++) {
+    bool allowed = i < 32 && (step->node->op->in_place & INPUT(i)) && step->inputs[i] >= 0;
+    if (!allowed) continue;
+    const slot *input = &plan->slots[step->inputs[i]];
+    const slot *root = &plan->slots[input->root];
+    if (input->kind != SLOT_ARENA || root->kind != SLOT_ARENA || root->last != s) continue;
+    if (!same_size(&input->info, &plan->slots[step->outputs[0]].info) || !same_size(&input->info, &root->info)) continue;
+    bool read_twice = false;
+    for (int j = 0; j < step->node->input_count; j++) {
+      if (j != i && step->inputs[j] >= 0 && plan->slots[step->inputs[j]].root == input->root) read_twice = true;
+    }
+    if (read_twice) continue;
+    share_memory(plan, step->outputs[0], input->root);
+    return;
+  }
+}
+
+static void share_slots(planner *planner) {
+  plan *plan = planner->plan;
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    if (step->late || step->node->output_count == 0 || step->node->input_count == 0) continue;
+    if (step->outputs[0] < 0 || plan->slots[step->outputs[0]].kind != SLOT_ARENA) continue;
+    if (!try_view(plan, step)) try_in_place(plan, step, s);
+  }
+}
+
+static norma_status list_releases(planner *planner) {
+  plan *plan = planner->plan;
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind == SLOT_DYNAMIC && slot->last != INT_MAX) plan->steps[slot->last].release_count++;
+  }
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    step->releases = region_array(&plan->region, (size_t)step->release_count, sizeof(int));
+    if (!step->releases) return out_of_memory(planner);
+    step->release_count = 0;
+  }
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_DYNAMIC || slot->last == INT_MAX) continue;
+    step *step = &plan->steps[slot->last];
+    step->releases[step->release_count++] = i;
+  }
+  return NORMA_OK;
+}
+
+static norma_status place_slots(planner *planner) {
+  plan *plan = planner->plan;
+  size_t capacity = (size_t)plan->slot_count + 2 * (size_t)plan->step_count;
+  memory_block *blocks = memory_allocate(plan->memory, capacity * sizeof *blocks);
+  size_t **offsets = memory_allocate(plan->memory, capacity * sizeof *offsets);
+  norma_status status = NORMA_OK;
+  size_t count = 0;
+  if (!blocks || !offsets) {
+    status = memory_error(plan->memory, capacity * sizeof *blocks, planner->error);
+    goto done;
+  }
+  for (int i = 0; i < plan->slot_count; i++) {
+    slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_ARENA || slot->root != i) continue;
+    size_t bytes = 0;
+    if (norma_tensor_size(slot->info.type, slot->info.shape.rank, slot->info.shape.dims, &bytes) != NORMA_OK) {
+      char text[200];
+      status = error_set(planner->error, NORMA_ERROR_BUDGET, "value '%s' of shape %s is too large", slot->value->name,
+                         shape_text(&slot->info.shape, text, sizeof text));
+      goto done;
+    }
+    if (bytes == 0) bytes = 1;
+    offsets[count] = &slot->offset;
+    blocks[count++] = (memory_block){.bytes = bytes, .first = slot->first, .last = slot->last};
+  }
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    size_t sizes[2] = {step->scratch_bytes,
+                       step->worker_scratch_stride * (size_t)planner->request->executor->workers};
+    size_t *places[2] = {&step->scratch_offset, &step->worker_scratch_offset};
+    for (int i = 0; i < 2; i++) {
+      if (sizes[i] == 0) continue;
+      offsets[count] = places[i];
+      blocks[count++] = (memory_block){.bytes = sizes[i], .first = s, .last = s};
+    }
+  }
+  status = memory_plan_place(plan->memory, blocks, count, &plan->arena_bytes, planner->error);
+  for (size_t i = 0; status == NORMA_OK && i < count; i++) *offsets[i] = blocks[i].offset;
+done:
+  memory_free(plan->memory, blocks);
+  memory_free(plan->memory, offsets);
+  return status;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- plan */
+
+static norma_status infer_plan(planner *planner) {
+  const plan_request *request = planner->request;
+  plan *plan = planner->plan;
+  const graph *graph = plan->graph;
+  plan->input_infos = region_array(&plan->region, (size_t)graph->input_count, sizeof(value_info));
+  plan->capture_infos = region_array(&plan->region, (size_t)graph->capture_count, sizeof(value_info));
+  if (!plan->input_infos || !plan->capture_infos) return out_of_memory(planner);
+  TRY(inferrer_init(&plan->inferrer, request->executor, &plan->region, graph, NULL, NORMA_ERROR_INPUT,
+                    planner->error));
+  for (int i = 0; i < graph->input_count; i++) {
+    if (graph->inputs[i]->constant) continue;
+    plan->input_infos[i] = request->inputs[i];
+    value_info *info = &plan->inferrer.infos[graph->inputs[i]->id];
+    const value_info *item = info->item;
+    *info = request->inputs[i];
+    if (!info->item) info->item = item; /* the declaration knows what a sequence holds */
+  }
+  for (int i = 0; i < graph->capture_count; i++) plan->capture_infos[i] = request->captures[i];
+  plan->inferrer.capture_count = graph->capture_count;
+  plan->inferrer.captures = graph->captures;
+  plan->inferrer.capture_infos = plan->capture_infos;
+  return inferrer_run(&plan->inferrer, planner->error);
+}
+
+static norma_status plan_build(planner *planner) {
+  TRY(infer_plan(planner));
+  planner->needed = region_array(&planner->plan->region, (size_t)planner->plan->graph->value_count, sizeof(bool));
+  if (!planner->needed) return out_of_memory(planner);
+  TRY(make_arrays(planner, count_steps(planner)));
+  TRY(add_steps(planner));
+  TRY(prepare_steps(planner));
+  find_last_reads(planner);
+  share_slots(planner);
+  TRY(list_releases(planner));
+  return place_slots(planner);
+}
+
+norma_status plan_create(const plan_request *request, plan **result, norma_error *error) {
+  memory *memory = request->executor->memory;
+  *result = NULL;
+  plan *plan = memory_allocate_zeroed(memory, sizeof *plan);
+  if (!plan) return memory_error(memory, sizeof *plan, error);
+  plan->memory = memory;
+  plan->graph = request->graph;
+  region_init(&plan->region, memory);
+  planner planner = {.request = request, .plan = plan, .error = error};
+  norma_status status = plan_build(&planner);
+  plan->inferrer.executor = NULL; /* only its known contents are needed from here on */
+  if (status != NORMA_OK) {
+    plan_destroy(plan);
+    return status;
+  }
+  *result = plan;
+  return NORMA_OK;
+}
+
+void plan_destroy(plan *plan) {
+  if (!plan) return;
+  inferrer_release(&plan->inferrer);
+  region_free(&plan->region);
+  memory_free(plan->memory, plan);
+}
+
+static bool infos_match(const value_info *a, const value_info *b) {
+  if (a->kind != b->kind) return false;
+  return a->kind != NORMA_VALUE_TENSOR || (a->type == b->type && shape_equal(&a->shape, &b->shape));
+}
+
+bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures) {
+  for (int i = 0; i < plan->graph->input_count; i++) {
+    if (!plan->graph->inputs[i]->constant && !infos_match(&plan->input_infos[i], &inputs[i])) return false;
+  }
+  for (int i = 0; i < plan->graph->capture_count; i++) {
+    if (!infos_match(&plan->capture_infos[i], &captures[i])) return false;
+  }
+  return true;
+}
