@@ -474,9 +474,29 @@ void elements_from_float(norma_element_type type, void *data, int64_t first, int
 }
 
 void elements_to_double(norma_element_type type, const void *data, int64_t first, int64_t count, double *result) {
-  for (int64_t i = 0; i < count; i++) result[i] = element_get_double(type, data, first + i);
+  switch (type) {
+  case NORMA_FLOAT:
+    for (int64_t i = 0; i < count; i++) result[i] = ((const float *)data)[first + i];
+    break;
+  case NORMA_DOUBLE:
+    if (count > 0) memcpy(result, (const double *)data + first, (size_t)count * sizeof(double));
+    break;
+  default:
+    for (int64_t i = 0; i < count; i++) result[i] = element_get_double(type, data, first + i);
+    break;
+  }
 }
 
 void elements_from_double(norma_element_type type, void *data, int64_t first, int64_t count, const double *values) {
-  for (int64_t i = 0; i < count; i++) element_set_double(type, data, first + i, values[i]);
+  switch (type) {
+  case NORMA_FLOAT:
+    for (int64_t i = 0; i < count; i++) ((float *)data)[first + i] = (float)values[i];
+    break;
+  case NORMA_DOUBLE:
+    if (count > 0) memcpy((double *)data + first, values, (size_t)count * sizeof(double));
+    break;
+  default:
+    for (int64_t i = 0; i < count; i++) element_set_double(type, data, first + i, values[i]);
+    break;
+  }
 }
