@@ -1,4 +1,5 @@
-# The tool `norma`: tools/norma.c and one file per subcommand. Libraries for pictures are optional and used here only.
+# The tool `norma`: tools/norma.c and one file per subcommand. Libraries for pictures (PNG, JPEG) and for
+# compressed .npz (ZLIB) are optional and used here only.
 file(GLOB norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
 file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
@@ -7,16 +8,13 @@ if(norma_tool_sources)
   add_executable(norma_tool ${norma_tool_sources})
   set_target_properties(norma_tool PROPERTIES OUTPUT_NAME norma)
   target_link_libraries(norma_tool PRIVATE norma norma_compile_options Threads::Threads m)
-  find_package(PNG)
-  if(PNG_FOUND)
-    target_link_libraries(norma_tool PRIVATE PNG::PNG)
-    target_compile_definitions(norma_tool PRIVATE NORMA_HAVE_PNG)
-  endif()
-  find_package(JPEG)
-  if(JPEG_FOUND)
-    target_link_libraries(norma_tool PRIVATE JPEG::JPEG)
-    target_compile_definitions(norma_tool PRIVATE NORMA_HAVE_JPEG)
-  endif()
+  foreach(library PNG JPEG ZLIB)
+    find_package(${library})
+    if(${library}_FOUND)
+      target_link_libraries(norma_tool PRIVATE ${library}::${library})
+      target_compile_definitions(norma_tool PRIVATE NORMA_HAVE_${library})
+    endif()
+  endforeach()
 endif()
 
 # Measurements of parts, each a program of its own.

@@ -4,18 +4,20 @@
 #   operator   ops/NAME.c exports `const operator operators_NAME[]`, ended by an entry without a name
 #   pass       engine/passes/NAME.c exports `const pass pass_NAME`
 # Sources without such a line are helpers and left out.
+cmake_minimum_required(VERSION 3.25)
+
 if(KIND STREQUAL "operator")
   set(header "ops/operator.h")
-  set(pattern "operators_@name@[[]")
-  set(suffix "[]")
   set(prefix "operators_")
+  set(brackets "[]")
   set(reference "")
+  set(array "operator_tables")
 elseif(KIND STREQUAL "pass")
   set(header "engine/pass.h")
-  set(pattern "pass_@name@[ =]")
-  set(suffix "")
   set(prefix "pass_")
+  set(brackets "")
   set(reference "&")
+  set(array "pass_table")
 else()
   message(FATAL_ERROR "unknown KIND ${KIND}")
 endif()
@@ -27,22 +29,18 @@ file(STRINGS ${LIST} sources)
 list(SORT sources)
 foreach(source IN LISTS sources)
   get_filename_component(name ${source} NAME_WE)
-  string(REPLACE "@name@" "${name}" expected "^const ${KIND} ${pattern}")
-  file(STRINGS ${source} found REGEX "${expected}")
-  if(found)
-    string(APPEND declarations "extern const ${KIND} ${prefix}${name}${suffix};\n")
+  file(STRINGS ${source} exported REGEX "^const ${KIND} ${prefix}[a-z0-9_]+")
+  if(exported)
+    if(NOT exported MATCHES "^const ${KIND} ${prefix}${name}[^a-z0-9_]")
+      message(FATAL_ERROR "${source} must export ${prefix}${name}, not: ${exported}")
+    endif()
+    string(APPEND declarations "extern const ${KIND} ${prefix}${name}${brackets};\n")
     string(APPEND entries "  ${reference}${prefix}${name},\n")
     math(EXPR count "${count} + 1")
   endif()
 endforeach()
 
-set(table "${KIND}_table")
-if(KIND STREQUAL "operator")
-  set(array "operator_tables")
-else()
-  set(array "pass_table")
-endif()
-set(declared "extern const ${KIND} *const ${array}[];\nextern const size_t ${table}_count;\n")
+set(declared "extern const ${KIND} *const ${array}[];\nextern const size_t ${KIND}_table_count;\n")
 # The array ends with NULL, so that it is valid C when there is nothing to list.
 file(CONFIGURE OUTPUT ${OUTPUT} CONTENT
 "/* Written by cmake/write_table.cmake from the list of files. */
@@ -55,5 +53,5 @@ ${declared}
 const ${KIND} *const ${array}[] = {
 ${entries}  NULL,
 };
-const size_t ${table}_count = ${count};
+const size_t ${KIND}_table_count = ${count};
 " @ONLY)
