@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 tools/install_packages.sh gcc libc6-dev cmake ninja-build protobuf-c-compiler libprotobuf-c-dev libcmocka-dev \
-  libpng-dev libjpeg-dev
+  libpng-dev libjpeg-dev zlib1g-dev
 mkdir -p build
 if ! { cmake --preset release && cmake --build --preset release --target norma_tool; } >build/quickstart.log 2>&1; then
   tail -n 40 build/quickstart.log >&2

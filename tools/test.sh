@@ -341,7 +341,7 @@ part_rerun_models() {
 # ----------------------------------------------------------------------------------------------------------------- main
 
 tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libcmocka-dev \
-  libpng-dev libjpeg-dev libonnx-testdata || exit 2
+  libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata || exit 2
 
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
