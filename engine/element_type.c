@@ -24,7 +24,7 @@ const char *norma_element_type_name(norma_element_type type) {
   return element_types[element_type_exists(type) ? type : NORMA_UNDEFINED].name;
 }
 
-/* ----------------------------------------------------------------------------------------------------- small floats */
+/* --------------------------------------------------------------------------------------------------- small floats */
 
 /* What the codes at the end of the range mean. */
 typedef enum special_codes {
@@ -178,8 +178,7 @@ uint16_t bfloat16_from_double(double value) {
   return (uint16_t)float_encode(&format_bfloat16, value);
 }
 
-/* ---------------------------------------------------------------------------------------------------- single elements
- */
+/* ------------------------------------------------------------------------------------------------ single elements */
 
 /* Elements of `bits` bits, the first in the lowest bits of the first byte; 6-bit elements may lie across two bytes.
  * Threads that write must not share a byte. */
@@ -436,8 +435,7 @@ void element_set_int64(norma_element_type type, void *data, int64_t index, int64
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- arrays
- */
+/* --------------------------------------------------------------------------------------------------------- arrays */
 
 void elements_to_float(norma_element_type type, const void *data, int64_t first, int64_t count, float *result) {
   switch (type) {

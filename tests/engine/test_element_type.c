@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-/* ------------------------------------------------------------------------------------------------- small floats */
+/* --------------------------------------------------------------------------------------------------- small floats */
 
 /* A format as its paper or standard gives it: numbers (-1)^s 2^(e - bias) (1 + m / 2^mantissa), below e = 1 without the
  * 1, and the codes that are no such numbers. */
@@ -239,7 +239,7 @@ static void float8e8m0_holds_powers_of_two(void **state) {
   }
 }
 
-/* ----------------------------------------------------------------------------------------------------- integers */
+/* ------------------------------------------------------------------------------------------------------- integers */
 
 typedef struct integer_type {
   norma_element_type type;
@@ -390,7 +390,7 @@ static void six_bit_elements_are_packed_as_onnx_packs_them(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------- facts */
+/* ---------------------------------------------------------------------------------------------------------- facts */
 
 static void names_and_sizes(void **state) {
   (void)state;
