@@ -12,6 +12,7 @@
  *   patches    an explicit patch matrix: double precision, and more than three axes
  * float16 and bfloat16 are computed in float, a sample at a time.
  */
+#include "ops/half.h"
 #include "ops/patches.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -82,6 +83,7 @@ static norma_status conv_infer(infer_context *context) {
   const shape *x = infer_shape(context, 0), *w = infer_shape(context, 1);
   int rank = x->rank != RANK_UNKNOWN ? x->rank : w->rank;
   shape y = shape_unknown();
+  TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
   if (rank == RANK_UNKNOWN) {
     infer_output(context, 0, infer_type(context, 0), &y);
     return NORMA_OK;
@@ -120,7 +122,7 @@ static int64_t conv_weight_count(const conv_state *conv) {
 
 static void conv_convert_weights(void *destination, const void *argument) {
   const struct conv_packing *packing = argument;
-  elements_to_float(packing->conv->type, packing->source, 0, conv_weight_count(packing->conv), destination);
+  half_to_float(packing->kernels, packing->conv->type, destination, packing->source, conv_weight_count(packing->conv));
 }
 
 static void conv_pack_group(const struct conv_packing *packing, void *destination, int64_t group) {
@@ -294,7 +296,7 @@ static norma_status conv_prepare(prepare_context *context) {
   if (!window_resolve(&conv->attributes, x->rank - 2, x->dims + 2, w->dims + 2, &conv->window, message))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
   conv->type = prepare_type(context, 0);
-  conv->converts = conv->type == NORMA_FLOAT16 || conv->type == NORMA_BFLOAT16;
+  conv->converts = is_half(conv->type);
   if (conv->type != NORMA_FLOAT && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that only float has");
   conv->samples = x->dims[0];
@@ -458,20 +460,21 @@ static norma_status conv_make_weights(struct conv_job *job) {
 /* Half precision: each sample goes through float. */
 static norma_status conv_compute_converted(struct conv_job *job) {
   const conv_state *conv = job->conv;
+  const struct kernel_table *kernels = job->context->kernels;
   const norma_tensor *x = run_input(job->context, 0), *b = run_input(job->context, 2);
   norma_tensor *y = run_output(job->context, 0);
   char *scratch = job->context->scratch;
   int64_t x_count = conv->group * conv->channels * conv->inputs, y_count = conv->group * conv->outputs * conv->pixels;
   float *bias = (float *)(scratch + conv->bias_at), *x_sample = (float *)(scratch + conv->x_at);
   float *y_sample = (float *)(scratch + conv->y_at);
-  if (b) elements_to_float(conv->type, b->data, 0, conv->group * conv->outputs, bias);
+  if (b) half_to_float(kernels, conv->type, bias, b->data, conv->group * conv->outputs);
   job->bias = b ? bias : NULL;
   job->x = x_sample;
   job->y = y_sample;
   for (int64_t n = 0; n < conv->samples; n++) {
-    elements_to_float(conv->type, x->data, n * x_count, x_count, x_sample);
+    half_to_float(kernels, conv->type, x_sample, (const uint16_t *)x->data + n * x_count, x_count);
     TRY(conv_run_samples(job, 1));
-    elements_from_float(conv->type, y->data, n * y_count, y_count, y_sample);
+    half_from_float(kernels, conv->type, (uint16_t *)y->data + n * y_count, y_sample, y_count);
   }
   return NORMA_OK;
 }
@@ -501,7 +504,7 @@ static const operator_attribute conv_attributes[] = {
     {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
     {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
     {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
-    {NULL, ATTRIBUTE_NONE, 0, 0, false},
+    {0},
 };
 
 const operator operators_conv[] = {
@@ -522,5 +525,5 @@ const operator operators_conv[] = {
         .prepare = conv_prepare,
         .compute = conv_compute,
     },
-    {.name = NULL},
+    {0},
 };

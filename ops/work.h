@@ -2,7 +2,7 @@
 #ifndef OPS_WORK_H
 #define OPS_WORK_H
 
-#include "engine/memory.h"
+#include "ops/operator.h"
 
 #include <stdint.h>
 
@@ -32,5 +32,14 @@ static inline bool scratch_append(size_t *total, size_t count, size_t element_by
   *total = end;
   return true;
 }
+
+/* Refuses an input 0 of one of `types` in versions before `version`, which added them. */
+static inline norma_status infer_types_since(infer_context *context, type_mask types, int version) {
+  norma_element_type type = infer_type(context, 0);
+  if (context->node->version >= version || type == NORMA_UNDEFINED || !(TYPE_BIT(type) & types)) return NORMA_OK;
+  return infer_fail(context, "%s needs opset %d", norma_element_type_name(type), version);
+}
+
+#define TYPES_BFLOAT16 TYPE_BIT(NORMA_BFLOAT16)
 
 #endif
