@@ -6,8 +6,7 @@
  * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
  * around where the result is not representable (Abs and Neg of the smallest number give it back).
  */
-#include "ops/half.h"
-#include "ops/operator.h"
+#include "ops/typed.h"
 
 #include <math.h>
 
@@ -212,12 +211,12 @@ static void apply_f32(const unary_job *job, float *y, const float *x, int64_t co
 }
 
 static void apply_half(const unary_job *job, uint16_t *y, const uint16_t *x, int64_t count) {
-  float piece[HALF_PIECE];
-  for (int64_t i = 0; i < count; i += HALF_PIECE) {
-    const int64_t length = count - i < HALF_PIECE ? count - i : HALF_PIECE;
-    half_to_float(job->kernels, job->type, piece, x + i, length);
+  float piece[TYPED_BLOCK];
+  for (int64_t i = 0; i < count; i += TYPED_BLOCK) {
+    const int64_t length = count - i < TYPED_BLOCK ? count - i : TYPED_BLOCK;
+    typed_load_f32(job->kernels, job->type, x, i, length, piece);
     apply_f32(job, piece, piece, length);
-    half_from_float(job->kernels, job->type, y + i, piece, length);
+    typed_store_f32(job->kernels, job->type, y, i, length, piece);
   }
 }
 
