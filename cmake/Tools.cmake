@@ -4,7 +4,7 @@ file(GLOB norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
 file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
 
-if(norma_tool_sources)
+if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
   add_executable(norma_tool ${norma_tool_sources})
   set_target_properties(norma_tool PROPERTIES OUTPUT_NAME norma)
   target_link_libraries(norma_tool PRIVATE norma norma_compile_options Threads::Threads m)

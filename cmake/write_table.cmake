@@ -41,10 +41,17 @@ foreach(source IN LISTS sources)
 endforeach()
 
 set(declared "extern const ${KIND} *const ${array}[];\nextern const size_t ${KIND}_table_count;\n")
+# Nothing to list needs no header either.
+if(count EQUAL 0)
+  set(include "typedef struct ${KIND} ${KIND};")
+else()
+  set(include "#include \"${header}\"")
+endif()
+
 # The array ends with NULL, so that it is valid C when there is nothing to list.
 file(CONFIGURE OUTPUT ${OUTPUT} CONTENT
 "/* Written by cmake/write_table.cmake from the list of files. */
-#include \"${header}\"
+${include}
 
 #include <stddef.h>
 
