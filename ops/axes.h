@@ -1,5 +1,5 @@
-/* Axes, sizes and other lists of integers that an operator takes from an attribute in early versions and from an input in
- * later ones. */
+/* Axes, sizes and other lists of integers that an operator takes from an attribute in early versions and from an input
+ * in later ones. */
 #ifndef OPS_AXES_H
 #define OPS_AXES_H
 

@@ -4,7 +4,8 @@
  * 1, 6: bounds are attributes, absent ones are the largest finite numbers. 11: bounds are inputs 1 and 2, each a scalar
  * or absent, which means none. 12: integers. 13: bfloat16.
  */
-#include "ops/typed.h"
+#include "ops/half.h"
+#include "ops/operator.h"
 
 #include <float.h>
 #include <math.h>
@@ -42,12 +43,12 @@ typedef struct clip_job {
 } clip_job;
 
 static void clip_half(const clip_job *job, uint16_t *y, const uint16_t *x, int64_t count) {
-  float piece[TYPED_BLOCK];
-  for (int64_t i = 0; i < count; i += TYPED_BLOCK) {
-    const int64_t length = count - i < TYPED_BLOCK ? count - i : TYPED_BLOCK;
-    typed_load_f32(job->kernels, job->type, x, i, length, piece);
+  float piece[HALF_PIECE];
+  for (int64_t i = 0; i < count; i += HALF_PIECE) {
+    const int64_t length = count - i < HALF_PIECE ? count - i : HALF_PIECE;
+    half_to_float(job->kernels, job->type, piece, x + i, length);
     job->kernels->unary_f32[UNARY_CLIP](piece, piece, (size_t)length, (float)job->low, (float)job->high);
-    typed_store_f32(job->kernels, job->type, y, i, length, piece);
+    half_from_float(job->kernels, job->type, y + i, piece, length);
   }
 }
 

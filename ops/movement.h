@@ -1,6 +1,6 @@
 /*
- * Data movement over every element type. Operators that only move elements see them as 1, 2, 4, 8 or 16 bytes: elements of
- * packed types are unpacked to a byte each before and packed after, strings are moved as norma_string and their
+ * Data movement over every element type. Operators that only move elements see them as 1, 2, 4, 8 or 16 bytes: elements
+ * of packed types are unpacked to a byte each before and packed after, strings are moved as norma_string and their
  * characters copied at the end.
  */
 #ifndef OPS_MOVEMENT_H
@@ -24,8 +24,8 @@ norma_status movement_finish(run_context *context, int index, const void *target
  * memory already. Any kind of value. */
 norma_status movement_same(run_context *context);
 
-/* The strided copy of input 0 to output 0: `walk` has rank, dims and strides of both operands; source_offset (in elements)
- * is where its index 0, ..., 0 lies in the input. */
+/* The strided copy of input 0 to output 0: `walk` has rank, dims and strides of both operands; source_offset (in
+ * elements) is where its index 0, ..., 0 lies in the input. */
 norma_status movement_strided(run_context *context, strided *walk, int64_t source_offset);
 
 /* One element of `type` at `index`, in the presentation above, into item[16]. */

@@ -12,7 +12,8 @@
 #include "ops/axes.h"
 #include "ops/movement.h"
 
-/* -------------------------------------------------------------------------------------------------------------- Reshape
+/* --------------------------------------------------------------------------------------------------------------
+ * Reshape
  */
 
 typedef struct reshape_state {
@@ -68,8 +69,10 @@ static norma_status reshape_resolve(infer_context *context, const integers *targ
   if (wildcard >= 0 && explicit_zero) return infer_fail(context, "shape has both 0 and -1");
   for (int i = 0; !unknown && i < input->rank; i++) {
     if (copied[i]) continue;
-    if (input->dims[i] == DIM_UNKNOWN) unknown = true;
-    else if (!multiply(&available, input->dims[i])) return infer_fail(context, "the input is too large");
+    if (input->dims[i] == DIM_UNKNOWN)
+      unknown = true;
+    else if (!multiply(&available, input->dims[i]))
+      return infer_fail(context, "the input is too large");
   }
   bool copied_zero = false;
   for (int i = 0; i < target->count; i++) copied_zero |= copied[i] && result->dims[i] == 0;
@@ -114,7 +117,8 @@ static const operator_attribute reshape_attributes[] = {
     {0},
 };
 
-/* -------------------------------------------------------------------------------------------------------------- Flatten
+/* --------------------------------------------------------------------------------------------------------------
+ * Flatten
  */
 
 typedef struct flatten_state {
@@ -125,8 +129,7 @@ static norma_status flatten_read(const node *node, void *state, norma_error *err
   flatten_state *flatten = state;
   flatten->axis = attribute_int(node, "axis", 1);
   if (flatten->axis < -NORMA_MAX_RANK || flatten->axis > NORMA_MAX_RANK || (node->version < 11 && flatten->axis < 0)) {
-    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "axis %lld is out of range",
-                         (long long)flatten->axis);
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "axis %lld is out of range", (long long)flatten->axis);
   }
   return NORMA_OK;
 }
@@ -154,8 +157,7 @@ static const operator_attribute flatten_attributes[] = {
     {0},
 };
 
-/* ----------------------------------------------------------------------------------------------- Squeeze and Unsqueeze
- */
+/* ------------------------------------------------------------------------------------------- Squeeze and Unsqueeze */
 
 typedef struct axes_state {
   bool has_axes; /* from the attribute; else input 1 may have them */
@@ -177,7 +179,8 @@ static norma_status axes_read(const node *node, void *state, norma_error *error)
   return NORMA_OK;
 }
 
-/* The axes where they are known: *known false when they come from an input that is not. *count is their number, or -1. */
+/* The axes where they are known: *known false when they come from an input that is not. *count is their number, or -1.
+ */
 static norma_status axes_get(infer_context *context, integers *axes, bool *known, int *count) {
   const axes_state *state = context->state;
   norma_status status = NORMA_OK;
@@ -262,11 +265,12 @@ static const operator_attribute unsqueeze_attributes[] = {
     {0},
 };
 
-/* ------------------------------------------------------------------------------------------------------------------------
- */
+/* ------------------------------------------------------------------------------------------------------------------ */
 
-#define SAME_TYPE {TYPES_ALL, INPUT(0), OUTPUT(0)}
-#define INDEX_TYPE {TYPE_BIT(NORMA_INT64), INPUT(1), 0}
+#define SAME_TYPE                                                                                                      \
+  { TYPES_ALL, INPUT(0), OUTPUT(0) }
+#define INDEX_TYPE                                                                                                     \
+  { TYPE_BIT(NORMA_INT64), INPUT(1), 0 }
 
 const operator operators_reshape[] = {
     {.name = "Reshape",

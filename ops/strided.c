@@ -46,7 +46,8 @@ void strided_collapse(strided *walk) {
   walk->rank = kept;
 }
 
-/* ------------------------------------------------------------------------------------------------------ walking in rows
+/* ------------------------------------------------------------------------------------------------------ walking in
+ * rows
  */
 
 typedef struct strided_job {
@@ -103,7 +104,8 @@ norma_status strided_run(run_context *context, strided *walk, strided_row *row, 
   return run_parallel(context, units, units_per_call, strided_body, &job);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- copying
+/* --------------------------------------------------------------------------------------------------------------
+ * copying
  */
 
 typedef struct {
@@ -120,7 +122,7 @@ typedef struct {
     const char *source = pointers[1];                                                                                  \
     (void)argument;                                                                                                    \
     if (steps[0] == bytes && steps[1] == bytes) {                                                                      \
-      memcpy(target, source, (size_t)count * bytes);                                                                   \
+      memcpy(target, source, (size_t)count *bytes);                                                                    \
       return;                                                                                                          \
     }                                                                                                                  \
     if (steps[1] == 0) {                                                                                               \
@@ -194,7 +196,8 @@ static void transpose_body(void *argument, int64_t begin, int64_t end, int worke
   }
 }
 
-/* The dimension along which the source is contiguous, moved to the last but one place; false where tiles do not help. */
+/* The dimension along which the source is contiguous, moved to the last but one place; false where tiles do not help.
+ */
 static bool transpose_arrange(strided *walk) {
   const int last = walk->rank - 1;
   if (walk->rank < 2 || walk->strides[0][last] != 1 || walk->strides[1][last] == 1 || walk->strides[1][last] == 0) {

@@ -6,7 +6,8 @@
  * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
  * around where the result is not representable (Abs and Neg of the smallest number give it back).
  */
-#include "ops/typed.h"
+#include "ops/half.h"
+#include "ops/operator.h"
 
 #include <math.h>
 
@@ -25,8 +26,7 @@ typedef struct unary_state {
   float a, b; /* the kernel's parameters */
 } unary_state;
 
-/* ------------------------------------------------------------------------------------------------ in double precision
- */
+/* --------------------------------------------------------------------------------------------- in double precision */
 
 #define DEFINE_F64(name, expression)                                                                                   \
   static double name##_f64(double x, double a, double b) {                                                             \
@@ -189,8 +189,7 @@ static norma_status unary_read(const node *node, void *state, norma_error *error
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- compute
- */
+/* --------------------------------------------------------------------------------------------------------- compute */
 
 typedef struct unary_job {
   const unary_state *state;
@@ -211,12 +210,12 @@ static void apply_f32(const unary_job *job, float *y, const float *x, int64_t co
 }
 
 static void apply_half(const unary_job *job, uint16_t *y, const uint16_t *x, int64_t count) {
-  float piece[TYPED_BLOCK];
-  for (int64_t i = 0; i < count; i += TYPED_BLOCK) {
-    const int64_t length = count - i < TYPED_BLOCK ? count - i : TYPED_BLOCK;
-    typed_load_f32(job->kernels, job->type, x, i, length, piece);
+  float piece[HALF_PIECE];
+  for (int64_t i = 0; i < count; i += HALF_PIECE) {
+    const int64_t length = count - i < HALF_PIECE ? count - i : HALF_PIECE;
+    half_to_float(job->kernels, job->type, piece, x + i, length);
     apply_f32(job, piece, piece, length);
-    typed_store_f32(job->kernels, job->type, y, i, length, piece);
+    half_from_float(job->kernels, job->type, y + i, piece, length);
   }
 }
 
@@ -268,8 +267,7 @@ static norma_status unary_compute(run_context *context) {
   return run_parallel(context, norma_tensor_count(input), 8192, unary_body, &job);
 }
 
-/* --------------------------------------------------------------------------------------------------------- descriptors
- */
+/* ----------------------------------------------------------------------------------------------------- descriptors */
 
 static const operator_attribute common_attributes[] = {
     {"consumed_inputs", ATTRIBUTE_INTS, 1, 5, false},
