@@ -191,7 +191,7 @@ part_sweep() {
       else
         fail "$model -O $level: no output written"
       fi
-      rm -rf "$out"/*
+      rm -rf "$out" && mkdir "$out"
     done
   done
   rm -rf "$out"
