@@ -11,12 +11,10 @@
 #define VERSION_COMPILER "GCC " TEXT(__GNUC__) "." TEXT(__GNUC_MINOR__)
 #endif
 
-const char *norma_version(void)
-{
+const char *norma_version(void) {
   return TEXT(NORMA_VERSION_MAJOR) "." TEXT(NORMA_VERSION_MINOR) "." TEXT(NORMA_VERSION_PATCH);
 }
 
-const char *norma_build_features(void)
-{
+const char *norma_build_features(void) {
   return "kernels " VERSION_KERNELS "; protobuf-c " VERSION_PROTOBUF_C "; " VERSION_COMPILER;
 }
