@@ -26,9 +26,7 @@ typedef struct arithmetic_job {
   atomic_bool division_by_zero;
 } arithmetic_job;
 
-/* -----------------------------------------------------------------------------------------------------------------
- * rows
- */
+/* ------------------------------------------------------------------------------------------------------------ rows */
 
 static void arithmetic_f32(const arithmetic_job *job, float *y, const float *x, bool x_steps, const float *z,
                            bool z_steps, int64_t count) {

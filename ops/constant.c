@@ -7,9 +7,7 @@
 #include "ops/axes.h"
 #include "ops/movement.h"
 
-/* -------------------------------------------------------------------------------------------------------------
- * Constant
- */
+/* -------------------------------------------------------------------------------------------------------- Constant */
 
 typedef struct constant_state {
   const attribute *source; /* the one attribute that stands */
@@ -96,9 +94,7 @@ static norma_status constant_compute(run_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * ConstantOfShape
- */
+/* ------------------------------------------------------------------------------------------------- ConstantOfShape */
 
 typedef struct constant_of_shape_state {
   norma_element_type type;

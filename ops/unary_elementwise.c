@@ -141,9 +141,7 @@ static const unary_function functions[] = {
 };
 static const unary_function gelu_tanh = {"Gelu", UNARY_GELU_TANH, NULL, gelu_tanh_f64, NULL};
 
-/* -----------------------------------------------------------------------------------------------------------
- * attributes
- */
+/* ------------------------------------------------------------------------------------------------------ attributes */
 
 /* Which attribute is which parameter of the kernel, and its default. */
 typedef struct unary_parameters {
