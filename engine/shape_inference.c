@@ -145,6 +145,20 @@ static norma_status keep_known_outputs(inferrer *inferrer, const node_inference 
   return NORMA_OK;
 }
 
+/* Descriptions of elements live in the inferrer's region; the graph needs its own. */
+static bool write_back_info(graph_value *value, const value_info *info) {
+  value->info = *info;
+  const value_info **link = &value->info.item;
+  for (const value_info *item = info->item; item; item = item->item) {
+    value_info *copy = region_allocate(value->graph->region, sizeof *copy);
+    if (!copy) return false;
+    *copy = *item;
+    *link = copy;
+    link = &copy->item;
+  }
+  return true;
+}
+
 static norma_status infer_node(inferrer *inferrer, const node *node, norma_error *error) {
   if (!node->op) return NORMA_OK;
   node_inference work;
@@ -169,7 +183,9 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
   for (int i = 0; i < node->output_count; i++) {
     if (!node->outputs[i]) continue;
     inferrer->infos[node->outputs[i]->id] = work.outputs[i];
-    if (inferrer->write_back) node->outputs[i]->info = work.outputs[i];
+    if (inferrer->write_back && !write_back_info(node->outputs[i], &work.outputs[i])) {
+      return region_error(node->graph->region, error);
+    }
   }
   return NORMA_OK;
 }
@@ -189,7 +205,9 @@ norma_status infer_subgraph(infer_context *context, const graph *subgraph, const
   inner.write_back = context->inferrer->write_back;
   for (int i = 0; i < input_count && i < subgraph->input_count; i++) {
     inner.infos[subgraph->inputs[i]->id] = inputs[i];
-    if (inner.write_back) subgraph->inputs[i]->info = inputs[i];
+    if (inner.write_back && !write_back_info(subgraph->inputs[i], &inputs[i])) {
+      return region_error(subgraph->region, context->error);
+    }
   }
   norma_status status = inferrer_run(&inner, context->error);
   for (int i = 0; status == NORMA_OK && i < subgraph->output_count; i++) {

@@ -1,0 +1,226 @@
+#include "engine/load.h"
+
+#include "engine/pass.h"
+#include "engine/shape_inference.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ------------------------------------------------------------------------------------------------- unsupported nodes */
+
+typedef struct report {
+  norma_model *model;
+  const norma_load_options *options;
+  norma_error *error;
+  norma_status status; /* of the first error that ends the walk */
+  int count; /* of unsupported nodes */
+  char list[sizeof((norma_error *)0)->message];
+} report;
+
+static void report_unsupported(report *report, const node *node, const char *reason) {
+  norma_unsupported item = {node->name, node->op_type, domain_text(node->domain), node->opset, reason};
+  if (report->options->report) report->options->report(report->options->report_context, &item);
+  runtime_log(report->model->runtime, NORMA_LOG_ERROR, "unsupported: node '%s' (%s, %s %" PRId64 "): %s", item.node,
+              item.op_type, item.domain, item.opset, reason);
+  size_t used = strlen(report->list);
+  snprintf(report->list + used, sizeof report->list - used, "%s'%s' (%s, %s %" PRId64 "): %s", used ? "; " : "",
+           item.node, item.op_type, item.domain, item.opset, reason);
+  if (report->count++ == 0 && report->error) {
+    error_set(report->error, NORMA_ERROR_UNSUPPORTED, "unsupported");
+    ERROR_COPY(report->error->node, node->name);
+    ERROR_COPY(report->error->op_type, node->op_type);
+    ERROR_COPY(report->error->domain, domain_text(node->domain));
+    report->error->opset = node->opset;
+  }
+}
+
+static norma_status report_finish(report *report) {
+  if (report->count == 0) return NORMA_OK;
+  if (report->error) {
+    char text[sizeof report->error->message];
+    int length = snprintf(text, sizeof text, "%d %s unsupported: ", report->count,
+                          report->count == 1 ? "node is" : "nodes are");
+    error_copy_text(text + length, sizeof text - (size_t)length, report->list);
+    ERROR_COPY(report->error->message, text);
+  }
+  return NORMA_ERROR_UNSUPPORTED;
+}
+
+/* --------------------------------------------------------------------------------------------------- resolving nodes */
+
+static norma_status check_arity(const node *node, norma_error *error) {
+  const operator *op = node->op;
+  int given = node->input_count;
+  while (given > 0 && !node->inputs[given - 1]) given--;
+  if (given < op->min_inputs || given > op->max_inputs) {
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d inputs, expected %d to %d", given,
+                         op->min_inputs, op->max_inputs);
+  }
+  if (node->output_count < op->min_outputs || node->output_count > op->max_outputs) {
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d outputs, expected %d to %d",
+                         node->output_count, op->min_outputs, op->max_outputs);
+  }
+  return NORMA_OK;
+}
+
+static const operator_attribute *find_declaration(const node *node, const char *name) {
+  const operator_attribute *declared = node->op->attributes;
+  for (; declared && declared->name; declared++) {
+    bool in_force = declared->since <= node->version && (!declared->until || node->version <= declared->until);
+    if (in_force && strcmp(declared->name, name) == 0) return declared;
+  }
+  return NULL;
+}
+
+static norma_status check_attributes(const node *node, norma_error *error) {
+  if (node->op->custom) return NORMA_OK; /* their attributes are their own affair */
+  for (int i = 0; i < node->attribute_count; i++) {
+    const attribute *attribute = &node->attributes[i];
+    const operator_attribute *declared = find_declaration(node, attribute->name);
+    if (!declared) {
+      return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has no attribute '%s' in version %d of %s",
+                           attribute->name, node->version, node->op_type);
+    }
+    if (declared->kind != attribute->kind) {
+      return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "attribute '%s' has kind %d, expected %d",
+                           attribute->name, (int)attribute->kind, (int)declared->kind);
+    }
+  }
+  const operator_attribute *declared = node->op->attributes;
+  for (; declared && declared->name; declared++) {
+    bool in_force = declared->since <= node->version && (!declared->until || node->version <= declared->until);
+    if (in_force && declared->required && !node_attribute(node, declared->name)) {
+      return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks the attribute '%s'", declared->name);
+    }
+  }
+  return NORMA_OK;
+}
+
+norma_status load_resolve_node(norma_model *model, node *node, const char **reason, norma_error *error) {
+  *reason = NULL;
+  const operator *op = runtime_find_operator(model->runtime, node->domain, node->op_type);
+  if (!op) {
+    *reason = "operator not known to this build";
+    return NORMA_OK;
+  }
+  node->version = operator_version(op, node->opset);
+  if (node->version == 0) {
+    *reason = "operator not supported at this opset version";
+    return NORMA_OK;
+  }
+  node->op = op;
+  TRY(check_arity(node, error));
+  TRY(check_attributes(node, error));
+  node->state = region_allocate(node->graph->region, op->state_size);
+  if (!node->state) return region_error(node->graph->region, error);
+  if (!op->read) return NORMA_OK;
+  norma_status status = op->read(node, node->state, error);
+  if (status == NORMA_OK || status == NORMA_ERROR_UNSUPPORTED) return status;
+  error_add_node(error, node);
+  return status;
+}
+
+static bool resolve_graph(void *context, graph *graph) {
+  report *report = context;
+  for (node *node = graph->first; node; node = node->next) {
+    const char *reason;
+    norma_error error;
+    norma_status status = load_resolve_node(report->model, node, &reason, &error);
+    if (status == NORMA_ERROR_UNSUPPORTED) {
+      node->op = NULL;
+      reason = error.message;
+    } else if (status != NORMA_OK) {
+      report->status = status;
+      if (report->error) *report->error = error;
+      return false;
+    }
+    if (reason) report_unsupported(report, node, reason);
+    if (!node_visit_subgraphs(node, resolve_graph, report)) return false;
+  }
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- types */
+
+/* The rule's bit of an input; the last input of a variadic operator stands for all that follow. */
+static bool rule_has(uint32_t bits, int index, bool variadic) {
+  int last = 31 - __builtin_clz(bits | 1);
+  if (variadic && index > last) index = last;
+  return index < 32 && (bits & ((uint32_t)1 << index));
+}
+
+static norma_status check_rule(report *report, const node *node, const type_rule *rule, bool *unsupported) {
+  norma_element_type common = NORMA_UNDEFINED;
+  bool variadic = node->op->max_inputs == OPERATOR_VARIADIC;
+  for (int i = 0; i < node->input_count && rule->inputs; i++) {
+    if (!node->inputs[i] || !rule_has(rule->inputs, i, variadic)) continue;
+    const value_info *info = &node->inputs[i]->info;
+    if (info->kind != NORMA_VALUE_TENSOR || info->type == NORMA_UNDEFINED) continue;
+    if (!(rule->types & TYPE_BIT(info->type))) {
+      char text[160];
+      snprintf(text, sizeof text, "element type %s of input %d ('%.80s') is not supported",
+               norma_element_type_name(info->type), i, node->inputs[i]->name);
+      report_unsupported(report, node, text);
+      *unsupported = true;
+      return NORMA_OK;
+    }
+    if (common == NORMA_UNDEFINED) common = info->type;
+    if (info->type != common) {
+      return error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node,
+                           "input %d ('%s') has element type %s, expected %s like the inputs before", i,
+                           node->inputs[i]->name, norma_element_type_name(info->type),
+                           norma_element_type_name(common));
+    }
+  }
+  return NORMA_OK;
+}
+
+static bool check_graph_types(void *context, graph *graph) {
+  report *report = context;
+  for (node *node = graph->first; node; node = node->next) {
+    bool unsupported = false;
+    for (int r = 0; node->op && r < 8 && node->op->types[r].types && !unsupported; r++) {
+      report->status = check_rule(report, node, &node->op->types[r], &unsupported);
+      if (report->status != NORMA_OK) return false;
+    }
+    if (!node_visit_subgraphs(node, check_graph_types, report)) return false;
+  }
+  return true;
+}
+
+norma_status load_infer(norma_model *model, executor *executor, norma_error *error) {
+  region region;
+  region_init(&region, model->memory);
+  inferrer inferrer;
+  norma_status status =
+      inferrer_init(&inferrer, executor, &region, model->graph, NULL, NORMA_ERROR_INVALID_MODEL, error);
+  inferrer.write_back = true;
+  if (status == NORMA_OK) status = inferrer_run(&inferrer, error);
+  inferrer_release(&inferrer);
+  region_free(&region);
+  return status;
+}
+
+norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
+  report report = {.model = model, .options = options, .error = error};
+  if (!resolve_graph(&report, model->graph)) return report.status;
+  packed_cache packed; /* what evaluation packs is for nodes that constants replace */
+  packed_cache_init(&packed, model->memory);
+  executor executor;
+  executor_init_serial(&executor, model->memory, model->runtime->kernels, &packed, model->exact);
+  norma_error infer_error;
+  norma_status status = load_infer(model, &executor, &infer_error);
+  if (status == NORMA_OK || report.count > 0) {
+    /* Where nodes are unsupported, what follows from them may fail to be inferred: that is the lesser news. */
+    if (!check_graph_types(&report, model->graph) && report.count == 0) status = report.status;
+    if (report.count > 0) status = report_finish(&report);
+  } else if (error) {
+    *error = infer_error;
+  }
+  if (status == NORMA_OK) {
+    status = passes_run(model, &executor, options->disabled_passes, options->disabled_pass_count, error);
+  }
+  packed_cache_free(&packed);
+  if (status == NORMA_OK && !graph_find_captures(model->graph)) status = region_error(&model->region, error);
+  return status;
+}
