@@ -3,10 +3,15 @@
  * be linked into another's path; the kernels see each other and inline. */
 #include "kernel_table.h"
 #include "vector.h"
+#include "vector_math.h"
 
-static unary_f32_function *const unary_f32_functions[UNARY_KIND_COUNT] = {0};
+#include "unary.h"
+#include "binary.h"
+#include "reduce.h"
+#include "convert.h"
 #include "gemm.h"
 #include "conv.h"
+#include "window.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -43,4 +48,37 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .conv_f32_pixel_block = conv_f32_pixel_block,
     .conv_f32_scratch_size = conv_f32_scratch_size,
     .conv_f32_run = conv_f32_run,
+
+    .window_scratch_size = window_scratch_size,
+    .depthwise_f32 = depthwise_f32,
+    .max_pool_f32 = max_pool_f32,
+    .average_pool_f32 = average_pool_f32,
+
+    .unary_f32 =
+        {
+#define UNARY_ENTRY(NAME, function, formula) function##_f32,
+            UNARY_KINDS(UNARY_ENTRY)
+#undef UNARY_ENTRY
+        },
+    .binary_f32 = {add_f32, sub_f32, mul_f32, div_f32, min_f32, max_f32},
+    .binary_right_scalar_f32 = {add_right_scalar_f32, sub_right_scalar_f32, mul_right_scalar_f32, div_right_scalar_f32,
+                                min_right_scalar_f32, max_right_scalar_f32},
+    .binary_left_scalar_f32 = {add_left_scalar_f32, sub_left_scalar_f32, mul_left_scalar_f32, div_left_scalar_f32,
+                               min_left_scalar_f32, max_left_scalar_f32},
+    .affine_f32 = affine_channel_f32,
+    .affine_row_f32 = affine_row_f32,
+    .normalize_row_f32 = normalize_row_f32,
+
+    .reduce_f32 = {sum_f32, sum_squares_f32, sum_abs_f32, maximum_f32, minimum_f32},
+    .reduce_rows_f32 = {sum_rows_f32, sum_squares_rows_f32, sum_abs_rows_f32, maximum_rows_f32, minimum_rows_f32},
+    .exp_sum_f32 = exp_sum_f32,
+    .sum_f32_to_f64 = sum_f32_to_f64,
+    .sum_squared_deviations_f32 = sum_squared_deviations_f32,
+    .dot_f32 = dot_f32,
+
+    .transpose_32 = transpose_32,
+    .f16_to_f32 = f16_to_f32,
+    .f32_to_f16 = f32_to_f16,
+    .bf16_to_f32 = bf16_to_f32,
+    .f32_to_bf16 = f32_to_bf16,
 };

@@ -1,0 +1,111 @@
+/* Transposition, and conversion of half and bfloat16: part of kernel_table_isa.c. */
+
+static void transpose_32(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows,
+                         size_t columns) {
+  enum { TILE = 32 }; /* 32 x 32 elements of both sides stay in the first-level cache */
+  float *to = y;      /* only moved, so floats stand for any four bytes */
+  const float *from = x;
+  for (size_t i0 = 0; i0 < rows; i0 += TILE)
+    for (size_t j0 = 0; j0 < columns; j0 += TILE) {
+      const size_t i_end = rows - i0 < TILE ? rows : i0 + TILE, j_end = columns - j0 < TILE ? columns : j0 + TILE;
+      size_t i = i0;
+      for (; i + 4 <= i_end; i += 4) {
+        size_t j = j0;
+        for (; j + 4 <= j_end; j += 4) {
+          v4f block[4];
+          UNROLL
+          for (int r = 0; r < 4; r++) block[r] = v4f_load(from + (i + r) * x_row_stride + j);
+          v4f_transpose(block);
+          UNROLL
+          for (int r = 0; r < 4; r++) v4f_store(to + (j + r) * y_row_stride + i, block[r]);
+        }
+        for (; j < j_end; j++)
+          for (size_t r = 0; r < 4; r++)
+            memcpy(to + j * y_row_stride + i + r, from + (i + r) * x_row_stride + j, sizeof(float));
+      }
+      for (; i < i_end; i++)
+        for (size_t j = j0; j < j_end; j++)
+          memcpy(to + j * y_row_stride + i, from + i * x_row_stride + j, sizeof(float));
+    }
+}
+
+/* ---- half precision ---- */
+typedef uint16_t vh __attribute__((vector_size(VECTOR_BYTES / 2)));
+typedef uint16_t vh_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
+
+INLINE vf vf_from_f16(vh x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_cvtph_ps((__m256i)x);
+#elif defined(__AVX2__)
+  return (vf)_mm256_cvtph_ps((__m128i)x);
+#elif defined(__aarch64__)
+  return (vf)vcvt_f32_f16((float16x4_t)x);
+#else
+  const vu bits = __builtin_convertvector(x, vu);
+  const vu sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
+  /* Exponent and fraction in place, 2^-112 of the value; denormals come out right. Infinity and NaN: all ones. */
+  const vf value = (vf)(magnitude << 13) * vf_set1(0x1p112f);
+  const vu special = (magnitude << 13) | 0x7f800000u;
+  const vu quiet = (magnitude << 13) | 0x7fc00000u;
+  const vm is_special = (vi)(magnitude >= 0x7c00u), is_nan = (vi)(magnitude > 0x7c00u);
+  vf result = vf_select(is_special, (vf)special, value);
+  result = vf_select(is_nan, (vf)quiet, result);
+  return (vf)((vu)result | sign);
+#endif
+}
+
+INLINE vh vf_to_f16(vf x) {
+#if defined(__AVX512F__)
+  return (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX2__)
+  return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__aarch64__)
+  return (vh)vcvt_f16_f32((float32x4_t)x);
+#else
+  const vu sign = ((vu)x >> 16) & 0x8000u;
+  const vf magnitude = vf_abs(x);
+  /* Normal: round the 13 bits that go away into the rest; overflow carries into the exponent and becomes infinity. */
+  const vu bits = (vu)magnitude;
+  vu normal = (bits + 0xfffu + ((bits >> 13) & 1u) - (112u << 23)) >> 13;
+  normal = (vu)vi_select(vf_le(vf_set1(65520.0f), magnitude), vi_set1(0x7c00), (vi)normal);
+  /* Denormal: adding 1/2 leaves the value in units of 2^-24 in the low bits, rounded to even by the addition. */
+  const vu denormal = (vu)(magnitude + vf_set1(0.5f)) - 0x3f000000u;
+  vu result = (vu)vi_select(vf_lt(magnitude, vf_set1(0x1p-14f)), (vi)denormal, (vi)normal);
+  result = (vu)vi_select(vf_is_nan(x), (vi)(((bits >> 13) & 0x3ffu) | 0x7e00u), (vi)result);
+  return __builtin_convertvector(result | sign, vh);
+#endif
+}
+
+INLINE vf vf_from_bf16(vh x) {
+  return (vf)(__builtin_convertvector(x, vu) << 16);
+}
+
+INLINE vh vf_to_bf16(vf x) {
+  const vu bits = (vu)x;
+  const vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const vu quiet = (bits >> 16) | 0x40u;
+  return __builtin_convertvector((vu)vi_select(vf_is_nan(x), (vi)quiet, (vi)rounded), vh);
+}
+
+/* Both directions over arrays; the rest goes through a buffer of one vector. */
+#define CONVERT_FUNCTIONS(name, from, to)                                                                              \
+  static void name##_to_f32(float *y, const uint16_t *x, size_t n) {                                                   \
+    size_t i = 0;                                                                                                      \
+    for (; i + VF_LANES <= n; i += VF_LANES) vf_store(y + i, from(*(const vh_in_memory *)(x + i)));                    \
+    if (i < n) {                                                                                                       \
+      vh rest = {0};                                                                                                   \
+      memcpy(&rest, x + i, (n - i) * sizeof *x);                                                                       \
+      vf_store_n(y + i, from(rest), n - i);                                                                            \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  static void f32_to_##name(uint16_t *y, const float *x, size_t n) {                                                   \
+    size_t i = 0;                                                                                                      \
+    for (; i + VF_LANES <= n; i += VF_LANES) *(vh_in_memory *)(y + i) = to(vf_load(x + i));                            \
+    if (i < n) {                                                                                                       \
+      const vh rest = to(vf_load_n(x + i, n - i));                                                                     \
+      memcpy(y + i, &rest, (n - i) * sizeof *y);                                                                       \
+    }                                                                                                                  \
+  }
+
+CONVERT_FUNCTIONS(f16, vf_from_f16, vf_to_f16)
+CONVERT_FUNCTIONS(bf16, vf_from_bf16, vf_to_bf16)
