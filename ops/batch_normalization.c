@@ -228,8 +228,7 @@ static norma_status batch_normalization_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ statistics of a
- * batch */
+/* ----------------------------------------------------------------------------------------- statistics of a batch */
 
 typedef struct batch_statistics {
   const batch_normalization_state *state;
@@ -252,7 +251,9 @@ static double plane_sum(const batch_statistics *work, int64_t first, int64_t cou
     int64_t length = count - done < BLOCK ? count - done : BLOCK;
     if (type == NORMA_DOUBLE) {
       const double *x = (const double *)work->x->data + first + done;
-      for (int64_t i = 0; i < length; i++) sum += mean ? (x[i] - *mean) * (x[i] - *mean) : x[i];
+      double part = 0; /* by blocks, so that rounding errors do not pile up */
+      for (int64_t i = 0; i < length; i++) part += mean ? (x[i] - *mean) * (x[i] - *mean) : x[i];
+      sum += part;
     } else {
       float x[BLOCK];
       half_to_float(kernels, type, x, (const uint16_t *)work->x->data + first + done, length);
