@@ -89,7 +89,7 @@ static norma_status constant_compute(run_context *context) {
   const norma_tensor tensor = constant_tensor(state->source);
   const norma_tensor *output = run_output(context, 0);
   if (!output) return NORMA_OK;
-  if (tensor.type == NORMA_STRING) return movement_finish(context, 0, tensor.data);
+  if (tensor.type == NORMA_STRING) return movement_finish(context, 0, &tensor);
   if (tensor.size_bytes) memcpy(output->data, tensor.data, tensor.size_bytes);
   return NORMA_OK;
 }
@@ -147,13 +147,12 @@ static void fill_body(void *argument, int64_t begin, int64_t end, int worker) {
 
 static norma_status constant_of_shape_compute(run_context *context) {
   const constant_of_shape_state *state = context->state;
-  norma_tensor *output = run_output(context, 0);
-  void *target;
-  if (!output) return NORMA_OK;
+  norma_tensor target;
+  if (!context->outputs[0]) return NORMA_OK;
   TRY(movement_target(context, 0, &target));
-  fill_job job = {target, state->item, movement_bytes(state->type)};
-  TRY(run_parallel(context, norma_tensor_count(output), 64 * 1024, fill_body, &job));
-  return movement_finish(context, 0, target);
+  fill_job job = {target.data, state->item, movement_bytes(state->type)};
+  TRY(run_parallel(context, norma_tensor_count(&target), 64 * 1024, fill_body, &job));
+  return movement_finish(context, 0, &target);
 }
 
 static const operator_attribute constant_of_shape_attributes[] = {

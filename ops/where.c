@@ -31,14 +31,13 @@ static norma_status where_infer(infer_context *context) {
 }
 
 static norma_status where_compute(run_context *context) {
-  const norma_tensor *output = run_output(context, 0);
-  void *target;
-  if (!output) return NORMA_OK;
+  norma_tensor target;
+  if (!context->outputs[0]) return NORMA_OK;
   TRY(movement_target(context, 0, &target));
-  const size_t bytes = movement_bytes(output->type);
-  strided walk = {.rank = output->rank, .grain = 16384};
-  memcpy(walk.dims, output->dims, sizeof output->dims);
-  strided_add_broadcast(&walk, target, bytes, output->rank, output->dims);
+  const size_t bytes = movement_bytes(target.type);
+  strided walk = {.rank = target.rank, .grain = 16384};
+  memcpy(walk.dims, target.dims, sizeof target.dims);
+  strided_add_broadcast(&walk, target.data, bytes, target.rank, target.dims);
   for (int i = 0; i < 3; i++) {
     const norma_tensor *input = run_input(context, i);
     strided_add_broadcast(&walk, input->data, i == 0 ? 1 : bytes, input->rank, input->dims);
@@ -49,7 +48,7 @@ static norma_status where_compute(run_context *context) {
                            : bytes == 8 ? where_row_8
                                         : where_row_16;
   TRY(strided_run(context, &walk, row, NULL));
-  return movement_finish(context, 0, target);
+  return movement_finish(context, 0, &target);
 }
 
 const operator operators_where[] = {
