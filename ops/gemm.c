@@ -89,9 +89,8 @@ static norma_status gemm_infer(infer_context *context) {
 static enum gemm_addend gemm_addend_of(const gemm_state *gemm, const shape *c, int64_t m, int64_t n) {
   if (c->rank == RANK_UNKNOWN || gemm->beta == 0) return GEMM_NOTHING;
   int64_t rows = c->rank == 2 ? c->dims[0] : 1, columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
-  if (rows == m && columns == n) return GEMM_MATRIX;
-  if (rows == 1 && columns == 1) return GEMM_SCALAR;
-  return rows == 1 ? GEMM_ROW_VECTOR : GEMM_COLUMN_VECTOR;
+  if (rows == 1) return columns == n ? GEMM_ROW_VECTOR : GEMM_SCALAR;
+  return columns == n && rows == m ? GEMM_MATRIX : GEMM_COLUMN_VECTOR;
 }
 
 static bool gemm_is_float(const gemm_state *gemm) {
