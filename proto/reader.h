@@ -1,0 +1,122 @@
+/* What the parts of the model reader share. A private header of proto/. */
+#ifndef PROTO_READER_H
+#define PROTO_READER_H
+
+#include "engine/model.h"
+#include "engine/status.h"
+#include "proto/model_reader.h"
+#include "proto/name_table.h"
+#include "proto/tensor_reader.h"
+
+/* One name means one value in a scope: a graph, or the body of a function at one call. Entries are graph_value
+ * pointers, NULL for an input that the call leaves out. The flag marks outputs of a function that no node has defined
+ * yet. */
+typedef struct scope {
+  struct scope *parent; /* NULL: no outer names can be seen */
+  name_table names;
+} scope;
+
+/* A graph that is being filled. */
+typedef struct builder {
+  struct builder *parent;
+  graph *graph;
+  scope *scope;
+  name_table other_names; /* of values that the model does not name: from functions, or renamed */
+  bool unsorted;          /* a node reads what a later node defines */
+} builder;
+
+/* A function of the model. */
+typedef struct function {
+  const Onnx__FunctionProto *proto;
+  const char *domain;
+  opset_import *opsets;
+  size_t opset_count;
+  name_table attributes; /* name -> its default (AttributeProto), NULL where there is none */
+} function;
+
+/* An attribute that a call gives to its function: names inside it (a graph's) are those of the caller. */
+typedef struct binding {
+  const char *name;
+  const Onnx__AttributeProto *attribute;
+  scope *scope;
+  struct call *call;
+} binding;
+
+/* One call of a function that is being inlined. */
+typedef struct call {
+  struct call *parent;
+  const function *function;
+  const char *name; /* in front of all names inside */
+  binding *bindings;
+  size_t binding_count;
+} call;
+
+typedef struct reader {
+  norma_model *model;
+  const model_read_options *options;
+  memory *memory;
+  region *region;    /* the model's */
+  region *temporary; /* freed after reading */
+  tensor_source tensors;
+  name_table functions; /* "domain\x1Fname\x1Foverload" -> function */
+  size_t nodes;
+  int depth;          /* graphs and calls that are open */
+  size_t suffix;      /* of the last name that was made up */
+  norma_error *error; /* never NULL */
+} reader;
+
+/* Where names and references are looked up: a graph and, inside a function, the call. */
+typedef struct context {
+  builder *builder;
+  scope *scope;
+  call *call; /* NULL: the model itself */
+} context;
+
+/* "" for NULL and, of domains, for "ai.onnx". */
+const char *text_or_empty(const char *text);
+const char *domain_normalize(const char *domain);
+
+/* The status for memory that could not be had. */
+norma_status reader_no_memory(reader *reader);
+
+/* graph_reader.c */
+norma_status read_main_graph(reader *reader, const Onnx__GraphProto *proto);
+/* `target` is empty and hangs below a node already; names are looked up from `scope` outwards. */
+norma_status read_subgraph(reader *reader, builder *parent, scope *outer, call *call, graph *target,
+                           const Onnx__GraphProto *proto);
+norma_status read_nodes(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes);
+norma_status declare_outputs(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes);
+/* The value that `name` stands for; NULL in *value for "" and for inputs that a call leaves out. */
+norma_status resolve(reader *reader, const context *context, const char *name, graph_value **value);
+/* The node's name as errors and inlined names use it, "#5 (Conv)" if it has none; in the temporary region. NULL: out of
+ * memory. */
+const char *node_text(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index);
+
+/* opset_reader.c */
+norma_status read_opsets(reader *reader, size_t count, Onnx__OperatorSetIdProto *const *protos, region *region,
+                         opset_import **opsets, size_t *opset_count);
+int64_t find_opset(const opset_import *opsets, size_t count, const char *domain);
+int64_t context_opset(const reader *reader, const call *call, const char *domain); /* 0 if not imported */
+
+/* attribute_reader.c */
+norma_status read_attributes(reader *reader, const context *context, node *node, const Onnx__NodeProto *proto);
+/* The attribute that a reference inside a call stands for; *found NULL where the call and the function give none. */
+norma_status follow_reference(reader *reader, const context *context, const Onnx__AttributeProto *proto,
+                              binding *found);
+
+/* function_reader.c */
+norma_status read_functions(reader *reader, size_t count, Onnx__FunctionProto *const *protos);
+void free_functions(reader *reader);
+const function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status);
+norma_status inline_call(reader *reader, const context *context, const function *function, const Onnx__NodeProto *proto,
+                         size_t index);
+
+/* type_reader.c */
+norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info *info);
+/* Names of symbolic dimensions: NORMA_MAX_RANK entries, or NULL where the tensor has none. */
+norma_status read_dim_names(reader *reader, const Onnx__TypeProto *proto, const char *const **names);
+
+/* graph_sort.c */
+norma_status graph_sort(memory *memory, graph *graph, norma_error *error);
+
+#endif
