@@ -36,9 +36,8 @@ BINARY_FUNCTIONS(max, vf_max_nan(v, w))
 
 /* ---- scale and shift ---- */
 
-/* What follows scale and shift: clamps in registers, other activations over the stored run afterwards. */
+/* What follows a sum: a clamp in registers (infinite: none), other activations over the stored run afterwards. */
 struct pointwise_end {
-  bool clamps;
   float low, high;
   unary_f32_function *function;
 };
@@ -46,10 +45,8 @@ struct pointwise_end {
 INLINE struct pointwise_end pointwise_end_of(struct activation activation) {
   struct pointwise_end end = {.low = -INFINITY, .high = INFINITY};
   if (activation.kind == UNARY_RELU) {
-    end.clamps = true;
     end.low = 0;
   } else if (activation.kind == UNARY_CLIP) {
-    end.clamps = true;
     end.low = activation.a;
     end.high = activation.b;
   } else if (activation.kind != UNARY_IDENTITY) {
@@ -60,7 +57,7 @@ INLINE struct pointwise_end pointwise_end_of(struct activation activation) {
 
 INLINE vf affine_finish(const struct pointwise_end *end, vf sum, vf residual) {
   sum += residual;
-  return end->clamps ? vf_min(vf_set1(end->high), vf_max(vf_set1(end->low), sum)) : sum;
+  return vf_min(vf_set1(end->high), vf_max(vf_set1(end->low), sum));
 }
 
 /* scale and shift are arrays where `per_element`, else single values. Activations run over short pieces that the

@@ -142,74 +142,113 @@ struct GEMM(output) {
   bool first_depth; /* C holds no partial sums yet */
   bool last_depth;  /* the epilogue is due */
 #ifdef GEMM_FLOAT
-  bool clamps;
-  REAL low, high;
+  float low, high;              /* clamps, infinite when there are none */
   unary_f32_function *function; /* an activation that is no clamp, or NULL */
-  REAL a, b;
+  float a, b;
 #endif
 };
 
 #ifdef GEMM_FLOAT
 INLINE struct GEMM(output) GEMM(output_of)(float *c, size_t c_row_stride, const struct epilogue_f32 *epilogue) {
-  const struct activation activation = epilogue->activation;
-  struct GEMM(output) out = {.c = c,
-                             .c_row_stride = c_row_stride,
-                             .row_bias = epilogue->row_bias,
-                             .column_bias = epilogue->column_bias,
-                             .residual = epilogue->residual,
-                             .residual_stride = epilogue->residual_stride,
-                             .a = activation.a,
-                             .b = activation.b};
-  if (activation.kind == UNARY_RELU || activation.kind == UNARY_CLIP) {
-    out.clamps = true;
-    out.low = activation.kind == UNARY_RELU ? 0 : activation.a;
-    out.high = activation.kind == UNARY_RELU ? INFINITY : activation.b;
-  } else if (activation.kind != UNARY_IDENTITY) {
-    out.function = unary_f32_functions[activation.kind];
-  }
-  return out;
+  const struct pointwise_end end = pointwise_end_of(epilogue->activation);
+  return (struct GEMM(output)){.c = c,
+                               .c_row_stride = c_row_stride,
+                               .row_bias = epilogue->row_bias,
+                               .column_bias = epilogue->column_bias,
+                               .residual = epilogue->residual,
+                               .residual_stride = epilogue->residual_stride,
+                               .low = end.low,
+                               .high = end.high,
+                               .function = end.function,
+                               .a = epilogue->activation.a,
+                               .b = epilogue->activation.b};
 }
 #endif
 
-INLINE VEC GEMM(finish)(const struct GEMM(output) * out, VEC sum, VEC partial, VEC row_bias, VEC column_bias,
-                        VEC residual) {
-  if (!out->first_depth) sum = partial + sum;
-  if (!out->last_depth) return sum;
-  if (out->row_bias) sum += row_bias;
-  if (out->column_bias) sum += column_bias;
-  if (out->residual) sum += residual;
+/* What a block of depth has to do: between the blocks C holds bare sums. */
+INLINE struct GEMM(output) GEMM(output_of_depth)(const struct GEMM(output) * out) {
+  struct GEMM(output) now = *out;
+  if (!out->last_depth) {
+    now.row_bias = now.column_bias = now.residual = NULL;
 #ifdef GEMM_FLOAT
-  if (out->clamps) sum = vf_min(vf_set1(out->high), vf_max(vf_set1(out->low), sum));
+    now.low = -INFINITY;
+    now.high = INFINITY;
+    now.function = NULL;
 #endif
-  return sum;
+  }
+  return now;
 }
 
-/* Stores `rows` x `columns` of a tile whose row stride is TILE_COLUMNS at C[row][column]. */
-static void GEMM(store_tile)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,
-                             size_t columns) {
-  const VEC none = VEC_SET1(0);
-  for (size_t r = 0; r < rows; r++, tile += TILE_COLUMNS) {
-    REAL *c = out->c + (row + r) * out->c_row_stride + column;
-    const REAL *column_bias = out->column_bias ? out->column_bias + column : NULL;
-    const REAL *residual = out->residual ? out->residual + (row + r) * out->residual_stride + column : NULL;
-    const VEC row_bias = out->row_bias ? VEC_SET1(out->row_bias[row + r]) : none;
-    size_t j = 0;
-    for (; j + LANES <= columns; j += LANES)
-      VEC_STORE(c + j,
-                GEMM(finish)(out, VEC_LOAD(tile + j), out->first_depth ? none : VEC_LOAD(c + j), row_bias,
-                             column_bias ? VEC_LOAD(column_bias + j) : none, residual ? VEC_LOAD(residual + j) : none));
-    if (j < columns) {
-      const size_t n = columns - j;
-      VEC_STORE_N(c + j,
-                  GEMM(finish)(out, VEC_LOAD(tile + j), out->first_depth ? none : VEC_LOAD_N(c + j, n), row_bias,
-                               column_bias ? VEC_LOAD_N(column_bias + j, n) : none,
-                               residual ? VEC_LOAD_N(residual + j, n) : none),
-                  n);
+/* Stores `rows` x `columns` of a tile, whose row stride is TILE_COLUMNS, at C[row][column]. A missing row bias is -0,
+ * which leaves every sum as it is. The three flags are constants of the compiler. */
+INLINE void GEMM(store_body)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,
+                             size_t columns, const bool add_partial, const bool add_column_bias,
+                             const bool add_residual) {
+#ifdef GEMM_FLOAT
+  const vf low = vf_set1(out->low), high = vf_set1(out->high);
+#define FINISH(sum) vf_min(high, vf_max(low, sum))
+#else
+#define FINISH(sum) (sum)
+#endif
+#define STORE_VECTOR(load, store)                                                                                      \
+  {                                                                                                                    \
+    VEC sum = VEC_LOAD(tile + j);                                                                                      \
+    if (add_partial) sum = load(c + j) + sum;                                                                          \
+    sum += row_bias;                                                                                                   \
+    if (add_column_bias) sum += load(out->column_bias + column + j);                                                   \
+    if (add_residual) sum += load(residual + j);                                                                       \
+    store(c + j, FINISH(sum));                                                                                         \
+  }
+#define LOAD_REST(p)     VEC_LOAD_N(p, columns - j)
+#define STORE_REST(p, x) VEC_STORE_N(p, x, columns - j)
+  REAL *c = out->c + row * out->c_row_stride + column;
+  const REAL *residual = add_residual ? out->residual + row * out->residual_stride + column : NULL;
+  for (size_t r = 0; r < rows; r++) {
+    const VEC row_bias = VEC_SET1(out->row_bias ? out->row_bias[row + r] : (REAL)-0.0);
+    if (columns == TILE_COLUMNS) {
+      UNROLL
+      for (size_t j = 0; j < TILE_COLUMNS; j += LANES) STORE_VECTOR(VEC_LOAD, VEC_STORE)
+    } else {
+      size_t j = 0;
+      for (; j + LANES <= columns; j += LANES) STORE_VECTOR(VEC_LOAD, VEC_STORE)
+      if (j < columns) STORE_VECTOR(LOAD_REST, STORE_REST)
     }
 #ifdef GEMM_FLOAT
-    if (out->function && out->last_depth) out->function(c, c, columns, out->a, out->b);
+    if (out->function) out->function(c, c, columns, out->a, out->b);
 #endif
+    tile += TILE_COLUMNS;
+    c += out->c_row_stride;
+    if (add_residual) residual += out->residual_stride;
   }
+#undef FINISH
+#undef STORE_VECTOR
+#undef LOAD_REST
+#undef STORE_REST
+}
+
+typedef void GEMM(store_function)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows,
+                                  size_t column, size_t columns);
+
+#define STORE_INSTANCE(name, add_partial, add_column_bias, add_residual)                                               \
+  static void GEMM(name)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,    \
+                         size_t columns) {                                                                             \
+    GEMM(store_body)(out, tile, row, rows, column, columns, add_partial, add_column_bias, add_residual);               \
+  }
+STORE_INSTANCE(store, false, false, false)
+STORE_INSTANCE(store_residual, false, false, true)
+STORE_INSTANCE(store_column_bias, false, true, false)
+STORE_INSTANCE(store_column_bias_residual, false, true, true)
+STORE_INSTANCE(add, true, false, false)
+STORE_INSTANCE(add_residual, true, false, true)
+STORE_INSTANCE(add_column_bias, true, true, false)
+STORE_INSTANCE(add_column_bias_residual, true, true, true)
+#undef STORE_INSTANCE
+
+static GEMM(store_function) * GEMM(store_for)(const struct GEMM(output) * out) {
+  static GEMM(store_function) *const functions[] = {
+      GEMM(store), GEMM(store_residual), GEMM(store_column_bias), GEMM(store_column_bias_residual),
+      GEMM(add),   GEMM(add_residual),   GEMM(add_column_bias),   GEMM(add_column_bias_residual)};
+  return functions[(out->first_depth ? 0 : 4) + (out->column_bias ? 2 : 0) + (out->residual ? 1 : 0)];
 }
 
 /* ---- row panels times a block of b ---- */
@@ -225,6 +264,8 @@ struct GEMM(block) {
 
 static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct GEMM(output) * out) {
   REAL tile[4 * TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+  const struct GEMM(output) now = GEMM(output_of_depth)(out);
+  GEMM(store_function) *const store = GEMM(store_for)(&now);
   const REAL *b = block->b;
   size_t column = block->column_begin;
 
@@ -232,7 +273,7 @@ static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct 
     for (; column + 4 * TILE_COLUMNS <= block->column_end; column += 4 * TILE_COLUMNS) {
       GEMM(row_of_four_panels)
       (block->a, b, block->b_stride ? block->b_stride : TILE_COLUMNS, block->b_panel_stride, block->depth, tile);
-      GEMM(store_tile)(out, tile, block->row, 1, column, 4 * TILE_COLUMNS);
+      store(&now, tile, block->row, 1, column, 4 * TILE_COLUMNS);
       b += 4 * block->b_panel_stride;
     }
   for (; column < block->column_end; column += TILE_COLUMNS, b += block->b_panel_stride) {
@@ -240,7 +281,7 @@ static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct 
     const size_t vectors = (columns + LANES - 1) / LANES;
     const size_t b_stride = block->b_stride ? block->b_stride : vectors * LANES;
     GEMM(tiles)[vectors - 1][block->rows - 1](block->a, b, b_stride, block->depth, tile);
-    GEMM(store_tile)(out, tile, block->row, block->rows, column, columns);
+    store(&now, tile, block->row, block->rows, column, columns);
   }
 }
 
