@@ -177,6 +177,9 @@ static norma_status split_compute(run_context *context) {
   if (!axis_resolve(&state->axis, input->rank, &axis)) {
     return run_fail(context, NORMA_ERROR_RUN, "axis is out of range");
   }
+  if (run_input(context, 1) && norma_tensor_count(run_input(context, 1)) != context->output_count) {
+    return run_fail(context, NORMA_ERROR_RUN, "split must be a list of %d sizes", context->output_count);
+  }
   TRY(movement_source(context, input, &source));
   const int64_t outer = dims_product(input->dims, 0, axis), inner = dims_product(input->dims, axis + 1, input->rank);
   int64_t offset = 0;
