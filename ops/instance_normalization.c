@@ -64,6 +64,7 @@ static norma_status instance_normalization_prepare(prepare_context *context) {
 }
 
 static void normalize_plane(const run_context *context, double scale, double bias, float *y, const float *x) {
+  const struct activation activation = context->node->epilogue.activation;
   const instance_normalization_state *state = context->state;
   const struct kernel_table *kernels = context->kernels;
   size_t n = (size_t)state->pixels;
@@ -71,9 +72,8 @@ static void normalize_plane(const run_context *context, double scale, double bia
   double variance = kernels->sum_squared_deviations_f32(x, n, mean) / (double)n;
   float factor = (float)(scale / sqrt(variance + state->epsilon)), center = (float)mean;
   /* The mean goes first: as a part of the shift it would cancel digits where it is far larger than the deviation. */
-  static const struct activation none = {UNARY_IDENTITY, 0, 0};
   kernels->binary_right_scalar_f32[BINARY_SUB](y, x, center, n);
-  kernels->affine_f32(y, y, NULL, n, factor, (float)(bias + ((double)center - mean) * (double)factor), none);
+  kernels->affine_f32(y, y, NULL, n, factor, (float)(bias + ((double)center - mean) * (double)factor), activation);
 }
 
 static void normalize_plane_in_double(const run_context *context, double scale, double bias, double *y,
@@ -91,7 +91,6 @@ static void normalize_planes(void *argument, int64_t begin, int64_t end, int wor
   run_context *context = argument;
   const instance_normalization_state *state = context->state;
   const struct kernel_table *kernels = context->kernels;
-  const struct activation *activation = &context->node->epilogue.activation;
   const void *x = run_input(context, 0)->data;
   void *y = run_output(context, 0)->data;
   for (int64_t plane = begin; plane < end; plane++) {
@@ -101,10 +100,7 @@ static void normalize_planes(void *argument, int64_t begin, int64_t end, int wor
     if (state->type == NORMA_DOUBLE) {
       normalize_plane_in_double(context, scale, bias, (double *)y + at, (const double *)x + at);
     } else if (state->type == NORMA_FLOAT) {
-      float *to = (float *)y + at;
-      normalize_plane(context, scale, bias, to, (const float *)x + at);
-      if (activation->kind != UNARY_IDENTITY)
-        kernels->unary_f32[activation->kind](to, to, (size_t)state->pixels, activation->a, activation->b);
+      normalize_plane(context, scale, bias, (float *)y + at, (const float *)x + at);
     } else {
       float *values = run_worker_scratch(context, worker);
       half_to_float(kernels, state->type, values, (const uint16_t *)x + at, state->pixels);
