@@ -7,6 +7,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/engine/norma.h DESTINATION ${CMAKE_INSTALL_I
 if(TARGET norma_tool)
   install(TARGETS norma_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET norma_man)
+  install(FILES ${PROJECT_BINARY_DIR}/norma.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()
 
 set(norma_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Norma)
 install(EXPORT NormaTargets NAMESPACE Norma:: DESTINATION ${norma_package_dir})

@@ -15,6 +15,17 @@ if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
       target_compile_definitions(norma_tool PRIVATE NORMA_HAVE_${library})
     endif()
   endforeach()
+
+  # The man page comes from the tables that --help prints.
+  if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)
+    add_custom_command(
+      OUTPUT ${PROJECT_BINARY_DIR}/norma.1
+      COMMAND norma_tool --man > ${PROJECT_BINARY_DIR}/norma.1
+      DEPENDS norma_tool
+      COMMENT "Writing norma.1"
+      VERBATIM)
+    add_custom_target(norma_man ALL DEPENDS ${PROJECT_BINARY_DIR}/norma.1)
+  endif()
 endif()
 
 # Measurements of parts, each a program of its own.
