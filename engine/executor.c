@@ -211,7 +211,6 @@ norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes
                             const void **packed) {
   packed_cache *cache = context->packed;
   norma_status status = NORMA_OK;
-  *packed = NULL;
   pthread_mutex_lock(&cache->lock);
   packed_constant *entry = cache->first;
   while (entry && (entry->node != context->node || entry->key != key)) entry = entry->next;
@@ -231,7 +230,7 @@ norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes
       if (!context->error) status = NORMA_ERROR_OUT_OF_MEMORY;
     }
   }
-  if (entry) *packed = entry->data;
+  *packed = entry ? entry->data : NULL; /* last, since the argument may be the place of the result */
   pthread_mutex_unlock(&cache->lock);
   return status;
 }
