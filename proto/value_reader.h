@@ -1,13 +1,14 @@
-/* Reads a file that holds one value: a TensorProto, SequenceProto or OptionalProto (inputs and outputs of tests). */
+/* Reads bytes that hold one value: a TensorProto, SequenceProto, OptionalProto or MapProto (inputs and outputs of
+ * tests). */
 #ifndef PROTO_VALUE_READER_H
 #define PROTO_VALUE_READER_H
 
 #include "engine/tensor.h"
 
-/* `kind` says which message the file holds, since the bytes do not: TENSOR, SEQUENCE or OPTIONAL (an empty optional
- * becomes a list without elements). *into, which must hold nothing, owns its data afterwards. Errors: FILE, FORMAT,
- * INVALID_MODEL (a tensor whose parts do not fit together), UNSUPPORTED (maps, external data), BUDGET, OUT_OF_MEMORY.
- */
+/* `kind` says which message the bytes hold, since they do not: SEQUENCE, OPTIONAL (an empty one becomes a list without
+ * elements), MAP (values that are scalars of one type become one tensor); all others mean a tensor. *into, which must
+ * hold nothing, owns its data afterwards. Errors: FILE, FORMAT, INVALID_MODEL (a tensor whose parts do not fit
+ * together), UNSUPPORTED (external data), BUDGET, OUT_OF_MEMORY. */
 norma_status value_read_file(memory *memory, const char *path, norma_value_kind kind, value *into, norma_error *error);
 
 /* The same from `size` bytes in memory, which are borrowed during the call. */
