@@ -43,7 +43,7 @@ static bool gives_back(double x, bool is_float, const char *digits, int exponent
   return is_float ? text_to_float(text, &end) == (float)fabs(x) : text_to_double(text, &end) == fabs(x);
 }
 
-static void float_to_text(double x, bool is_float, int least_precision, char text[CAST_TEXT_SIZE]) {
+static void float_to_text(double x, bool is_float, char text[CAST_TEXT_SIZE]) {
   char digits[24];
   int exponent = 0;
   if (isnan(x) || isinf(x)) {
@@ -51,7 +51,7 @@ static void float_to_text(double x, bool is_float, int least_precision, char tex
     return;
   }
   const int most = is_float ? 9 : 17;
-  for (int precision = least_precision; precision <= most; precision++) {
+  for (int precision = 1; precision <= most; precision++) {
     decimal_digits(x, precision, digits, &exponent);
     if (precision == most || gives_back(x, is_float, digits, exponent)) break;
   }
@@ -79,7 +79,7 @@ size_t cast_number_to_text(norma_element_type type, const void *data, int64_t in
   } else if (TYPE_BIT(type) & unsigned_types) {
     snprintf(text, CAST_TEXT_SIZE, "%" PRIu64, (uint64_t)element_get_int64(type, data, index));
   } else {
-    float_to_text(element_get_double(type, data, index), type != NORMA_DOUBLE, 1, text);
+    float_to_text(element_get_double(type, data, index), type != NORMA_DOUBLE, text);
   }
   return strlen(text);
 }
