@@ -214,7 +214,7 @@ typedef void (*norma_parallel_for)(void *context, size_t count, norma_parallel_b
 typedef void (*norma_log)(void *context, norma_log_level level, const char *line);
 
 /* What the embedding program chooses once. Zero means the default everywhere: begin with
- * `norma_runtime_options options = {sizeof options};`. */
+ * `norma_runtime_options options = {.struct_size = sizeof options};`. */
 typedef struct norma_runtime_options {
   size_t struct_size;          /* sizeof(norma_runtime_options) */
   norma_allocator allocator;   /* default: aligned_alloc and free */
@@ -267,7 +267,7 @@ typedef enum norma_optimization {
   NORMA_OPTIMIZE_FULL   /* -O 2: operators fused as well */
 } norma_optimization;
 
-/* Begin with `norma_load_options options = {sizeof options};`. All strings are copied. */
+/* Begin with `norma_load_options options = {.struct_size = sizeof options};`. All strings are copied. */
 typedef struct norma_load_options {
   size_t struct_size;
   norma_runtime *runtime;            /* default: one of the model's own, with default options */
@@ -318,7 +318,7 @@ NORMA_API norma_status norma_model_output(const norma_model *model, size_t index
 
 /* ----------------------------------------------------------------------------------------------------------- session */
 
-/* Begin with `norma_session_options options = {sizeof options};`. */
+/* Begin with `norma_session_options options = {.struct_size = sizeof options};`. */
 typedef struct norma_session_options {
   size_t struct_size;
   void *arena;             /* memory for intermediate results, aligned to 64, borrowed until the session is destroyed; */
