@@ -46,7 +46,7 @@ typedef struct driver_run_state {
   thread_pool *pool;
   graph *graph;
   node *node;
-  value_info infos[DRIVER_MAX];
+  value_info infos[DRIVER_MAX], items[DRIVER_MAX];
   const value *inputs[DRIVER_MAX], *constants[DRIVER_MAX];
   void *saved[DRIVER_MAX]; /* copies of the inputs' contents */
   value outputs[DRIVER_MAX];
@@ -162,12 +162,14 @@ static norma_status resolve(driver_run_state *run) {
   made->op = operator_find(made->domain, made->op_type);
   made->version = made->op ? operator_version(made->op, call->opset) : 0;
   if (!made->version) return error_at_node(error, NORMA_ERROR_UNSUPPORTED, made, "operator not known");
-  if (call->input_count < made->op->min_inputs || call->input_count > made->op->max_inputs ||
-      call->output_count < made->op->min_outputs || call->output_count > made->op->max_outputs) {
+  bool too_many = call->input_count > made->op->max_inputs && !call->residual_input;
+  if (call->input_count < made->op->min_inputs || too_many || call->output_count < made->op->min_outputs ||
+      call->output_count > made->op->max_outputs) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, made, "wrong number of inputs or outputs");
   }
   TRY(check_attributes(made, error));
   made->epilogue.activation = call->activation;
+  made->epilogue.residual_input = call->residual_input;
   made->state = region_allocate(&run->region, made->op->state_size);
   RUN_CHECK(made->state);
   return made->op->read ? made->op->read(made, made->state, error) : NORMA_OK;
@@ -311,6 +313,16 @@ static void keep_outputs(driver_run_state *run) {
   }
 }
 
+/* Of a container: its first element, without the shape, stands for all. */
+static void describe_input(driver_run_state *run, int index) {
+  const value *input = run->call->inputs[index];
+  run->infos[index] = value_info_of(input);
+  if (norma_value_count(input) == 0) return;
+  run->items[index] = value_info_of(norma_value_element(input, 0));
+  run->items[index].shape = shape_unknown();
+  run->infos[index].item = &run->items[index];
+}
+
 static norma_status execute(driver_run_state *run) {
   const driver_call *call = run->call;
   value_info infos[DRIVER_MAX];
@@ -320,7 +332,7 @@ static norma_status execute(driver_run_state *run) {
   for (int i = 0; i < call->input_count; i++) {
     run->inputs[i] = call->inputs[i];
     if (!call->inputs[i]) continue;
-    run->infos[i] = value_info_of(call->inputs[i]);
+    describe_input(run, i);
     run->constants[i] = run->node->inputs[i]->constant;
   }
   TRY(infer_all(run, infos));
