@@ -141,6 +141,64 @@ static double bench_conv(const struct kernel_table *table, double peak, struct s
   return best;
 }
 
+/* Depthwise convolution of `channels` planes; half the bytes moved would be the copy's. */
+static void bench_depthwise(const struct kernel_table *table, double peak, size_t channels, size_t size, size_t kernel,
+                            size_t stride) {
+  char what[80];
+  const size_t out = (size + stride - 1) / stride;
+  const struct window_2d window = {.input = {size, size},
+                                   .output = {out, out},
+                                   .kernel = {kernel, kernel},
+                                   .stride = {stride, stride},
+                                   .dilation = {1, 1},
+                                   .pad = {kernel / 2, kernel / 2}};
+  const struct activation relu6 = {.kind = UNARY_CLIP, .b = 6};
+  float *x = random_floats(channels * size * size), *y = random_floats(channels * out * out);
+  float *w = random_floats(channels * kernel * kernel);
+  void *scratch = random_floats(table->window_scratch_size(&window) / sizeof(float) + 1);
+  double best = 1e9, best_pool = 1e9;
+  for (int run = 0; run < 20; run++) {
+    const double start = seconds();
+    for (size_t c = 0; c < channels; c++)
+      table->depthwise_f32(&window, x + c * size * size, w + c * kernel * kernel, 0.5f, NULL, relu6, y + c * out * out,
+                           scratch);
+    const double middle = seconds();
+    for (size_t c = 0; c < channels; c++) table->max_pool_f32(&window, x + c * size * size, y + c * out * out, scratch);
+    const double end = seconds();
+    if (middle - start < best) best = middle - start;
+    if (end - middle < best_pool) best_pool = end - middle;
+  }
+  const double flops = 2.0 * (double)(channels * out * out * kernel * kernel);
+  snprintf(what, sizeof what, "depthwise %4zu @ %3zu, %zux%zu stride %zu", channels, size, kernel, kernel, stride);
+  report(what, flops, best, peak);
+  snprintf(what, sizeof what, "max pool  %4zu @ %3zu, %zux%zu stride %zu", channels, size, kernel, kernel, stride);
+  report(what, flops, best_pool, peak);
+  free(x), free(y), free(w), free(scratch);
+}
+
+static void bench_unary(const struct kernel_table *table) {
+  static const char *const names[] = {
+#define UNARY_NAME(NAME, function, formula) #function,
+      UNARY_KINDS(UNARY_NAME)
+#undef UNARY_NAME
+  };
+  enum { COUNT = 4096, REPEAT = 100 };
+  float *x = random_floats(COUNT), *y = random_floats(COUNT);
+  printf("  elements per nanosecond:");
+  for (int kind = 0; kind < UNARY_KIND_COUNT; kind++) {
+    double best = 1e9;
+    for (int run = 0; run < 10; run++) {
+      const double start = seconds();
+      for (int i = 0; i < REPEAT; i++) table->unary_f32[kind](y, x, COUNT, 0.5f, 1);
+      const double time = seconds() - start;
+      if (time < best) best = time;
+    }
+    printf(" %s %.1f", names[kind], COUNT * REPEAT / best * 1e-9);
+  }
+  printf("\n");
+  free(x), free(y);
+}
+
 static const struct shape resnet50[] = {
     {3, 64, 224, 7, 2, 1},     {64, 64, 56, 1, 1, 1},    {64, 64, 56, 3, 1, 3},    {64, 256, 56, 1, 1, 4},
     {256, 64, 56, 1, 1, 2},    {256, 128, 56, 1, 1, 1},  {128, 128, 56, 3, 2, 1},  {128, 512, 28, 1, 1, 4},
@@ -174,6 +232,14 @@ int main(int argc, char **argv) {
     for (size_t s = 0; s < sizeof resnet50 / sizeof *resnet50; s++)
       total += resnet50[s].count * bench_conv(table, peak, resnet50[s]);
     report("ResNet-50's convolutions", 2 * 4.087e9, total, peak);
+    bench_depthwise(table, peak, 32, 112, 3, 1);
+    bench_depthwise(table, peak, 64, 112, 3, 2);
+    bench_depthwise(table, peak, 256, 28, 3, 1);
+    bench_depthwise(table, peak, 512, 14, 3, 1);
+    bench_depthwise(table, peak, 1024, 7, 3, 1);
+    bench_depthwise(table, peak, 240, 28, 5, 1);
+    bench_depthwise(table, peak, 64, 112, 2, 2);
+    bench_unary(table);
   }
   return 0;
 }

@@ -117,7 +117,7 @@ static void compare_block(const double *expected, const double *actual, int64_t 
       error = hypot(error, component_error(e[1], a[1]));
       magnitude = hypot(e[0], e[1]);
     }
-    if (isfinite(error) && error > difference->max_error) difference->max_error = error;
+    if (error > difference->max_error) difference->max_error = error;
     if (error == 0) continue;
     double allowed = fixed_allowance >= 0 ? fixed_allowance : tolerance->atol + tolerance->rtol * magnitude;
     if (error <= allowed && isfinite(error)) continue;

@@ -22,7 +22,7 @@ tolerance tolerance_default(void);
 
 typedef struct difference {
   bool agrees;
-  double max_error;                 /* largest |actual - expected| where both are finite; complex: of the difference */
+  double max_error;                 /* largest |actual - expected|; infinite where only one of them is finite */
   double magnitude;                 /* largest finite |expected| */
   int64_t rows, rows_with_same_top; /* of tensors of at least rank 1: rows along the last axis */
   char text[768]; /* why they do not agree: the worst element, or what differs in type or shape; "" if they do */

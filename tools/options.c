@@ -365,7 +365,8 @@ void settings_free(struct settings *settings) {
 
 static void print_log(void *context, norma_log_level level, const char *line) {
   const struct settings *settings = context;
-  if (level <= NORMA_LOG_WARNING && !settings->quiet) tool_warning("%s", line);
+  /* errors come back through norma_error too */
+  if (level == NORMA_LOG_WARNING && !settings->quiet) tool_warning("%s", line);
 }
 
 norma_runtime_options settings_runtime(const struct settings *settings) {

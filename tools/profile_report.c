@@ -1,0 +1,132 @@
+#include "tools/profile_report.h"
+
+#include "tools/json.h"
+#include "tools/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One line of a table. */
+typedef struct profile_row {
+  const char *name, *op_type, *kernel;
+  size_t nodes;
+  double seconds, flops, bytes; /* of one run */
+} profile_row;
+
+static int longest_first(const void *a, const void *b) {
+  const profile_row *left = a, *right = b;
+  return left->seconds > right->seconds ? -1 : left->seconds < right->seconds;
+}
+
+static size_t collect_rows(const norma_session *session, profile_row *rows) {
+  size_t count = norma_session_profile_count(session), used = 0;
+  for (size_t i = 0; i < count; i++) {
+    norma_profile_entry entry;
+    if (norma_session_profile(session, i, &entry) != NORMA_OK || entry.runs == 0) continue;
+    rows[used++] = (profile_row){.name = entry.node,
+                                 .op_type = entry.op_type,
+                                 .kernel = entry.kernel,
+                                 .nodes = 1,
+                                 .seconds = (double)entry.total_ns * 1e-9 / (double)entry.runs,
+                                 .flops = entry.flops,
+                                 .bytes = entry.bytes};
+  }
+  return used;
+}
+
+/* Sums rows of one operator into `sums`, which has room for all. */
+static size_t sum_by_operator(const profile_row *rows, size_t count, profile_row *sums) {
+  size_t used = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t at = 0;
+    while (at < used && strcmp(sums[at].op_type, rows[i].op_type) != 0) at++;
+    if (at == used) sums[used++] = (profile_row){.name = rows[i].op_type, .op_type = rows[i].op_type, .kernel = ""};
+    sums[at].nodes++;
+    sums[at].seconds += rows[i].seconds;
+    sums[at].flops += rows[i].flops;
+    sums[at].bytes += rows[i].bytes;
+  }
+  return used;
+}
+
+static void print_rate(FILE *file, double amount, double seconds) {
+  if (amount > 0 && seconds > 0) {
+    fprintf(file, " %8.2f", amount / seconds * 1e-9);
+  } else {
+    fprintf(file, " %8s", "-");
+  }
+}
+
+static void print_row(FILE *file, const profile_row *row, double total, bool by_operator) {
+  fprintf(file, "%10.4f %5.1f%%", row->seconds * 1e3, total > 0 ? row->seconds / total * 100 : 0);
+  print_rate(file, row->flops, row->seconds);
+  print_rate(file, row->bytes, row->seconds);
+  if (by_operator) {
+    fprintf(file, " %6zu  ", row->nodes);
+    print_text(file, row->op_type);
+  } else {
+    char op_type[64];
+    fprintf(file, "  %-20s ", printable(row->op_type, op_type, sizeof op_type));
+    print_text(file, row->name);
+    if (row->kernel && row->kernel[0]) fprintf(file, " (%s)", row->kernel);
+  }
+  fputc('\n', file);
+}
+
+void profile_print(FILE *file, const norma_session *session) {
+  size_t room = norma_session_profile_count(session);
+  profile_row *rows = calloc(room + 1, sizeof *rows), *sums = calloc(room + 1, sizeof *sums);
+  if (!rows || !sums) {
+    tool_warning("no memory for the profile");
+    goto done;
+  }
+  size_t count = collect_rows(session, rows), operators = sum_by_operator(rows, count, sums);
+  double total = 0;
+  for (size_t i = 0; i < count; i++) total += rows[i].seconds;
+  qsort(rows, count, sizeof *rows, longest_first);
+  qsort(sums, operators, sizeof *sums, longest_first);
+  fprintf(file, "\nby node\n%10s %6s %8s %8s  %-20s node\n", "ms", "time", "GFLOP/s", "GB/s", "operator");
+  for (size_t i = 0; i < count; i++) print_row(file, &rows[i], total, false);
+  fprintf(file, "\nby operator\n%10s %6s %8s %8s %6s  operator\n", "ms", "time", "GFLOP/s", "GB/s", "nodes");
+  for (size_t i = 0; i < operators; i++) print_row(file, &sums[i], total, true);
+  fprintf(file, "%10.4f 100.0%%  all\n", total * 1e3);
+
+done:
+  free(rows);
+  free(sums);
+}
+
+void profile_write_trace(FILE *file, const norma_session *session, const char *model) {
+  json_writer json;
+  size_t count = norma_session_profile_count(session);
+  json_start(&json, file, false);
+  json_object(&json, NULL);
+  json_string(&json, "displayTimeUnit", "ns");
+  json_object(&json, "otherData");
+  json_string(&json, "model", model);
+  json_string(&json, "norma", norma_version());
+  json_end_object(&json);
+  json_array(&json, "traceEvents");
+  for (size_t i = 0; i < count; i++) {
+    norma_profile_entry entry;
+    if (norma_session_profile(session, i, &entry) != NORMA_OK || entry.runs == 0) continue;
+    json_object(&json, NULL);
+    json_string(&json, "name", entry.node);
+    json_string(&json, "cat", entry.op_type);
+    json_string(&json, "ph", "X");
+    json_number(&json, "ts", (double)entry.start_ns * 1e-3);
+    json_number(&json, "dur", (double)entry.last_ns * 1e-3);
+    json_integer(&json, "pid", 1);
+    json_integer(&json, "tid", 1);
+    json_object(&json, "args");
+    json_string(&json, "operator", entry.op_type);
+    if (entry.kernel && entry.kernel[0]) json_string(&json, "kernel", entry.kernel);
+    json_number(&json, "flops", entry.flops);
+    json_number(&json, "bytes", entry.bytes);
+    json_end_object(&json);
+    json_end_object(&json);
+  }
+  json_end_array(&json);
+  json_end_object(&json);
+}
