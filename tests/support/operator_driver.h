@@ -36,6 +36,7 @@ typedef struct driver_call {
   uint32_t absent_outputs;            /* bit i: output i has no name in the model */
   uint32_t unwanted_outputs;          /* bit i: output i has a name, but nobody reads it */
   struct activation activation;       /* fused behind the operator */
+  int residual_input;                 /* the input that is added before the activation; 0: none */
   bool in_place;                      /* output 0 is written over input 0, where the operator allows it */
   const struct kernel_table *kernels; /* NULL: kernel_table_default() */
   int workers;                        /* 0: 1 */
