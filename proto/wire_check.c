@@ -139,6 +139,7 @@ static norma_status read_varint(checker *check, const char *field, uint64_t *val
  */
 
 static norma_status append(checker *check, const void *bytes, size_t count) {
+  if (count == 0) return NORMA_OK;
   if (count > check->capacity - check->size) {
     size_t capacity = check->capacity ? check->capacity : 4096;
     while (capacity - check->size < count) {
@@ -448,7 +449,6 @@ static norma_status check_all(checker *check, wire_root root) {
   check->frames[0].end = check->source->size;
   check->frames[0].message = messages[root];
   check->depth = 1;
-  TRY(append(check, "", 0));
   while (true) {
     while (check->position == check->frames[check->depth - 1].end) {
       TRY(pop(check));
