@@ -14,6 +14,7 @@ typedef struct output_entry {
   char *path;      /* the final name; of a folder its name */
   char *temporary; /* NULL once renamed, and for folders */
   bool folder;
+  bool special; /* a device or a pipe, which is written to as it is: a file renamed to its name would take its place */
 } output_entry;
 
 static output_entry *add_entry(output_group *group, const char *path) {
@@ -71,9 +72,13 @@ FILE *output_open(output_group *group, const char *path) {
   } else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
     errno = EISDIR; /* found now rather than after the work, by rename */
   } else {
+    bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
     entry = add_entry(group, path);
+    if (entry) entry->special = special;
   }
-  if (entry) {
+  if (entry && entry->special) {
+    entry->file = fopen(path, "wb");
+  } else if (entry) {
     size_t size = strlen(path) + 16;
     entry->temporary = malloc(size);
     if (entry->temporary) {
@@ -118,7 +123,7 @@ bool output_commit(output_group *group) {
       tool_error("%s: cannot write: %s", entry->path, strerror(errno));
       good = false;
       while (i-- > 0) { /* those before were renamed already */
-        if (!group->entries[i].folder) unlink(group->entries[i].path);
+        if (!group->entries[i].folder && !group->entries[i].special) unlink(group->entries[i].path);
       }
       break;
     }
