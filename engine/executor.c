@@ -91,9 +91,9 @@ static norma_status complete_error(run_context *context, norma_status status) {
   return status;
 }
 
-/* Memory that is there already (a planned slot) is used when shape and type are as planned. */
+/* Memory that is there already (a planned slot, or made from the inferred shape) is used when shape and type agree. */
 static bool output_is_ready(const value *output, norma_element_type type, const shape *shape) {
-  if (output->kind != NORMA_VALUE_TENSOR || output->owner || output->tensor.type != type) return false;
+  if (output->kind != NORMA_VALUE_TENSOR || output->tensor.type != type) return false;
   struct shape existing = shape_of_tensor(&output->tensor);
   return shape_equal(&existing, shape);
 }
