@@ -49,8 +49,13 @@ int tool_error(const char *format, ...) {
 
 int tool_library_error(const char *file, const norma_error *error) {
   const char *message = error->message[0] ? error->message : norma_status_text(error->status);
-  if (file && !strstr(message, file)) return tool_error("%s: %s", file, message);
-  return tool_error("%s", message);
+  const char *kind = error->status == NORMA_ERROR_FORMAT ? "no ONNX model, or a damaged one: " : "";
+  if (file && !strstr(message, file)) {
+    tool_error("%s: %s%s", file, kind, message);
+  } else {
+    tool_error("%s", message);
+  }
+  return error->status == NORMA_ERROR_UNSUPPORTED ? EXIT_NO : EXIT_REFUSED;
 }
 
 void tool_warning(const char *format, ...) {

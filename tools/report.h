@@ -17,7 +17,8 @@ enum {
  * model, are shown as \xNN. */
 int tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same for an error of the library; `file` (may be NULL) goes in front unless the message names it already. */
+/* The same for an error of the library; `file` (may be NULL) goes in front unless the message names it already. Returns
+ * EXIT_NO where the model is unsupported. */
 int tool_library_error(const char *file, const norma_error *error);
 
 /* "norma: warning: ..." */

@@ -22,6 +22,7 @@ typedef struct run_state {
   norma_session *session;
   input_set inputs;
   output_group files;
+  FILE *trace; /* of --profile; belongs to the group */
 } run_state;
 
 /* ---------------------------------------------------------------------------------------------------------- best
@@ -180,8 +181,12 @@ static bool prepare(run_state *state) {
     tool_library_error(state->path, &error);
     return false;
   }
-  /* folders first: a long run should not end with an output that cannot be written */
+  /* a long run should not end with an output that cannot be written */
   if (settings->output_folder && !output_make_folder(&state->files, settings->output_folder)) return false;
+  if (settings->profile) {
+    state->trace = output_open(&state->files, settings->profile);
+    if (!state->trace) return false;
+  }
   if (settings->timeout > 0) norma_session_set_timeout(state->session, settings->timeout);
   return watch_values(state) && inputs_collect(&state->inputs, settings, state->model, FILL_NONE) &&
          inputs_bind(&state->inputs, state->session);
@@ -214,11 +219,7 @@ static int report_results(run_state *state) {
   const struct settings *settings = state->settings;
   if (settings->output_folder && !write_outputs(state)) return EXIT_REFUSED;
   if (settings->dump_count > 0 && !dump_values(state)) return EXIT_REFUSED;
-  if (settings->profile) {
-    FILE *file = output_open(&state->files, settings->profile);
-    if (!file) return EXIT_REFUSED;
-    profile_write_trace(file, state->session, state->path);
-  }
+  if (state->trace) profile_write_trace(state->trace, state->session, state->path);
   if (!output_commit(&state->files)) return EXIT_REFUSED;
   if (settings->top > 0) {
     int code = print_top(state);
