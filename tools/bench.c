@@ -136,7 +136,7 @@ int command_bench(const struct settings *settings) {
   double begin = clock_seconds();
   if (norma_model_load(path, &options, &model, &error) != NORMA_OK ||
       norma_session_create(model, NULL, &session, &error) != NORMA_OK) {
-    tool_library_error(path, &error);
+    code = tool_library_error(path, &error);
     goto done;
   }
   measured.load_seconds = clock_seconds() - begin;

@@ -25,6 +25,7 @@ typedef struct comparison {
   tolerance tolerance;
   side sides[2];
   size_t compared, missing, differing;
+  int code; /* the tool's exit code */
 } comparison;
 
 static bool prepare_side(comparison *comparison, side *side, norma_runtime *runtime) {
@@ -33,7 +34,7 @@ static bool prepare_side(comparison *comparison, side *side, norma_runtime *runt
   if (norma_model_load(side->path, &options, &side->model, &error) != NORMA_OK ||
       norma_session_create(side->model, NULL, &side->session, &error) != NORMA_OK ||
       norma_session_watch(side->session, "*", &error) != NORMA_OK) {
-    tool_library_error(side->path, &error);
+    comparison->code = tool_library_error(side->path, &error);
     return false;
   }
   if (comparison->settings->timeout > 0) norma_session_set_timeout(side->session, comparison->settings->timeout);
@@ -149,9 +150,8 @@ static void choose_tolerance(comparison *comparison) {
 }
 
 int command_compare(const struct settings *settings) {
-  comparison comparison = {.settings = settings};
+  comparison comparison = {.settings = settings, .code = EXIT_REFUSED};
   input_set inputs = {.count = 0};
-  int code = EXIT_REFUSED;
   choose_sides(&comparison);
   choose_tolerance(&comparison);
   side *sides = comparison.sides;
@@ -170,12 +170,12 @@ int command_compare(const struct settings *settings) {
   printf("%zu values are in both, %zu of them differ; %zu are in the first alone\n", comparison.compared,
          comparison.differing, comparison.missing);
   bool same = compare_outputs(&comparison);
-  code = same && comparison.differing == 0 ? EXIT_YES : EXIT_NO;
+  comparison.code = same && comparison.differing == 0 ? EXIT_YES : EXIT_NO;
 
 done:
   for (int i = 0; i < 2; i++) norma_session_destroy(sides[i].session);
   inputs_free(&inputs);
   for (int i = 0; i < 2; i++) norma_model_destroy(sides[i].model);
   norma_runtime_destroy(runtime);
-  return code;
+  return comparison.code;
 }

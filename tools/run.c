@@ -23,6 +23,7 @@ typedef struct run_state {
   input_set inputs;
   output_group files;
   FILE *trace; /* of --profile; belongs to the group */
+  int code;    /* the tool's exit code */
 } run_state;
 
 /* ---------------------------------------------------------------------------------------------------------- best
@@ -178,7 +179,7 @@ static bool prepare(run_state *state) {
   norma_session_options options = {.struct_size = sizeof options, .profile = settings->profile != NULL};
   if (norma_model_load(state->path, &load, &state->model, &error) != NORMA_OK ||
       norma_session_create(state->model, &options, &state->session, &error) != NORMA_OK) {
-    tool_library_error(state->path, &error);
+    state->code = tool_library_error(state->path, &error);
     return false;
   }
   /* a long run should not end with an output that cannot be written */
@@ -232,14 +233,13 @@ static int report_results(run_state *state) {
 }
 
 int command_run(const struct settings *settings) {
-  run_state state = {.settings = settings, .path = settings->arguments[0]};
-  int code = EXIT_REFUSED;
+  run_state state = {.settings = settings, .path = settings->arguments[0], .code = EXIT_REFUSED};
   norma_error error;
   if (prepare(&state)) {
     if (norma_session_run(state.session, &error) != NORMA_OK) {
-      tool_library_error(state.path, &error);
+      state.code = tool_library_error(state.path, &error);
     } else {
-      code = report_results(&state);
+      state.code = report_results(&state);
     }
   }
   output_discard(&state.files);
@@ -247,5 +247,5 @@ int command_run(const struct settings *settings) {
   inputs_free(&state.inputs);
   norma_model_destroy(state.model);
   norma_runtime_destroy(state.runtime);
-  return code;
+  return state.code;
 }
