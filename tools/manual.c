@@ -57,9 +57,8 @@ const option_id manual_common_options[] = {OPTION_THREADS,    OPTION_LEVEL,   OP
 
 const manual_command manual_commands[] = {
     {"run",
-     "MODEL [-i [NAME=]FILE]... [--fill random|zeros|ones] [--seed N]\n[--shape NAME=1x3x224x224]... [-o DIR] [--dump "
-     "NAME|all]... "
-     "[--top K]\n[--profile FILE.json]",
+     "MODEL [-i [NAME=]FILE]... [--fill random|zeros|ones] [--seed N] [--shape NAME=1x3x224x224]... [-o DIR] "
+     "[--dump NAME|all]... [--top K] [--profile FILE.json]",
      "run a model once",
      "Runs the model and prints each output's name, type, shape, range and first elements, or writes the outputs, or "
      "prints the best classes. An input that is not given is an error unless --fill is there.\n"
@@ -89,7 +88,7 @@ const manual_command manual_commands[] = {
      -1,
      "MODEL"},
     {"test",
-     "DIR... [--rtol X] [--atol X] [--manifest FILE] [--filter GLOB]\n[--jobs N] [--verbose]",
+     "DIR... [--rtol X] [--atol X] [--manifest FILE] [--filter GLOB] [--jobs N] [--verbose]",
      "run tests in the layout of ONNX's backend tests",
      "A test is a folder, at any depth below DIR, with model.onnx and test_data_set_N/input_I.pb, output_I.pb. "
      "Floating-point "
@@ -154,33 +153,40 @@ const manual_option *manual_option_of(option_id id) {
   return NULL;
 }
 
-/* Prints words of `text` in lines of at most 79 columns, each indented; the first begins at `column`. */
-static void print_wrapped(FILE *file, const char *text, int indent, int column) {
+/* The length of the next piece that stays on one line: a word, or with `brackets` what [ ] hold together. */
+static int piece_length(const char *text, bool brackets) {
+  int length = 0, depth = 0;
+  for (; text[length] && text[length] != '\n'; length++) {
+    if (brackets) depth += (text[length] == '[') - (text[length] == ']');
+    if (text[length] == ' ' && depth == 0) break;
+  }
+  return length;
+}
+
+/* Prints `text` in lines of at most 79 columns, each indented; the first begins at `column`. */
+static void print_wrapped(FILE *file, const char *text, int indent, int column, bool brackets) {
+  bool blank = false; /* one is due before the next piece */
   while (*text) {
     if (*text == '\n') {
       fprintf(file, "\n%*s", text[1] ? indent : 0, "");
       column = indent;
+      blank = false;
       text++;
       continue;
     }
-    int length = (int)strcspn(text, " \n");
-    if (column > indent && column + length + 1 > 79) {
+    int length = piece_length(text, brackets);
+    if (blank && column + 1 + length > 79) {
       fprintf(file, "\n%*s", indent, "");
       column = indent;
+    } else if (blank) {
+      fputc(' ', file);
+      column++;
     }
     fprintf(file, "%.*s", length, text);
     column += length;
     text += length;
-    if (*text == ' ') {
-      text++;
-      if (*text && *text != '\n' && column + 1 + (int)strcspn(text, " \n") <= 79) {
-        fputc(' ', file);
-        column++;
-      } else if (*text && *text != '\n') {
-        fprintf(file, "\n%*s", indent, "");
-        column = indent;
-      }
-    }
+    blank = *text == ' ';
+    text += blank;
   }
 }
 
@@ -201,7 +207,7 @@ static void print_option(FILE *file, const manual_option *option) {
   } else {
     fprintf(file, "\n%*s", TEXT_COLUMN, "");
   }
-  print_wrapped(file, option->text, TEXT_COLUMN, TEXT_COLUMN);
+  print_wrapped(file, option->text, TEXT_COLUMN, TEXT_COLUMN, false);
   fputc('\n', file);
 }
 
@@ -215,7 +221,7 @@ void manual_print_overview(FILE *file) {
   fprintf(file, "Norma runs ONNX models.\n\nusage:\n");
   for (const manual_command *command = manual_commands; command->name; command++) {
     fprintf(file, "  norma %s ", command->name);
-    print_wrapped(file, command->synopsis, 10, 9 + (int)strlen(command->name));
+    print_wrapped(file, command->synopsis, 10, 9 + (int)strlen(command->name), true);
     fputc('\n', file);
   }
   fprintf(file, "\n");
@@ -229,11 +235,11 @@ void manual_print_overview(FILE *file) {
 }
 
 void manual_print_command(FILE *file, const manual_command *command) {
-  int indent = 13 + (int)strlen(command->name);
+  int indent = 14 + (int)strlen(command->name);
   fprintf(file, "usage: norma %s ", command->name);
-  print_wrapped(file, command->synopsis, indent, indent);
+  print_wrapped(file, command->synopsis, indent, indent, true);
   fprintf(file, "\n\n");
-  print_wrapped(file, command->text, 0, 0);
+  print_wrapped(file, command->text, 0, 0, false);
   print_options(file, "options", command->options);
   print_options(file, "options of all commands", manual_common_options);
 }
@@ -253,6 +259,16 @@ static void print_troff(FILE *file, const char *text) {
     } else {
       fputc(*text, file);
     }
+  }
+}
+
+/* The same for a synopsis: what brackets hold together stays on one line. */
+static void print_troff_synopsis(FILE *file, const char *text) {
+  int depth = 0;
+  for (; *text; text++) {
+    depth += (*text == '[') - (*text == ']');
+    if (*text == '-' || (*text == ' ' && depth > 0)) fputc('\\', file);
+    fputc(*text, file);
   }
 }
 
@@ -280,20 +296,16 @@ static void print_troff_options(FILE *file, const option_id *ids) {
 
 void manual_print_page(FILE *file) {
   fprintf(file, ".TH NORMA 1 \"\" \"Norma %s\" \"User commands\"\n", norma_version());
-  fprintf(file, ".SH NAME\nnorma \\- run, inspect, test and compare ONNX models\n.SH SYNOPSIS\n.nf\n");
+  fprintf(file, ".SH NAME\nnorma \\- run, inspect, test and compare ONNX models\n.SH SYNOPSIS\n.ad l\n");
   for (const manual_command *command = manual_commands; command->name; command++) {
-    fprintf(file, "\\fBnorma %s\\fR ", command->name);
-    for (const char *c = command->synopsis; *c; c++) {
-      if (*c == '-') fputc('\\', file);
-      fputc(*c, file);
-      if (*c == '\n') fputs("      ", file);
-    }
+    fprintf(file, ".HP 8\n\\fBnorma %s\\fR ", command->name);
+    print_troff_synopsis(file, command->synopsis);
     fputc('\n', file);
   }
-  fprintf(
-      file,
-      ".fi\n.SH DESCRIPTION\nNorma runs models in the ONNX format. Results go to standard output, errors to standard "
-      "error as one line that begins with \\(lqnorma:\\(rq. Progress is shown on a terminal only.\n.SH COMMANDS\n");
+  fprintf(file,
+          ".ad b\n.SH DESCRIPTION\nNorma runs models in the ONNX format. Results go to standard output, errors to "
+          "standard error as one line that begins with \\(lqnorma:\\(rq. Progress is shown on a terminal only.\n"
+          ".SH COMMANDS\n");
   for (const manual_command *command = manual_commands; command->name; command++) {
     fprintf(file, ".SS norma %s \\- %s\n", command->name, command->summary);
     print_troff(file, command->text);
@@ -304,9 +316,8 @@ void manual_print_page(FILE *file) {
   fprintf(file,
           ".SH EXIT STATUS\n.TP\n0\nDone; the answer is yes.\n.TP\n1\nThe answer is no: a test failed, something is "
           "unsupported, tensors differ.\n.TP\n2\nUsage, or input that is refused.\n");
-  fprintf(file,
-          ".SH ENVIRONMENT\n.TP\nNORMA_KERNELS\nForces a kernel table that this machine can run: sse2, avx2, avx512 or "
-          "neon.\n");
+  fprintf(file, ".SH ENVIRONMENT\n.TP\nNORMA_KERNELS\nForces a kernel table that this machine can run: sse2, avx2, "
+                "avx512 or neon.\n");
 }
 
 void manual_print_version(FILE *file) {

@@ -52,7 +52,7 @@ typedef struct manual_option {
 
 typedef struct manual_command {
   const char *name;     /* NULL ends the list */
-  const char *synopsis; /* what follows the name, without common options; lines end with \n where they should break */
+  const char *synopsis; /* what follows the name, without common options */
   const char *summary;  /* a line */
   const char *text;     /* paragraphs, ended by \n */
   option_id options[20];
