@@ -141,7 +141,7 @@ typedef struct pad_job {
   const char *source;
   size_t bytes;
   int64_t run_begin, run_end; /* part of a row where adjacent elements have adjacent sources */
-  char item[16];
+  _Alignas(16) char item[16];
 } pad_job;
 
 static void pad_element(const pad_job *job, char *row, const char *source, int64_t i) {

@@ -1,0 +1,265 @@
+/* See ops/resize.h. */
+#include "ops/resize.h"
+#include "ops/strided.h"
+
+#include <math.h>
+
+/* ---------------------------------------------------------------------------------------------------------- tables */
+
+/* Where output coordinate `x` lies in the input; NaN where that is outside a crop. */
+static double source_coordinate(enum resize_coordinates coordinates, const resize_axis *axis, double x) {
+  const double input = (double)axis->input, width = axis->scale * input; /* not rounded to a whole number */
+  switch (coordinates) {
+  case COORDINATES_HALF_PIXEL:
+    return (x + 0.5) / axis->scale - 0.5;
+  case COORDINATES_HALF_PIXEL_SYMMETRIC:
+    return input / 2 * (1 - (double)axis->output / width) + (x + 0.5) / axis->scale - 0.5;
+  case COORDINATES_PYTORCH_HALF_PIXEL:
+    return axis->output > 1 ? (x + 0.5) / axis->scale - 0.5 : 0;
+  case COORDINATES_ALIGN_CORNERS:
+    return axis->output > 1 && width != 1 ? x * (input - 1) / (width - 1) : 0;
+  case COORDINATES_ASYMMETRIC:
+    return x / axis->scale;
+  case COORDINATES_HALF_PIXEL_FOR_NEAREST:
+    return (x + 0.5) / axis->scale;
+  default:
+    break;
+  }
+  const double extent = (axis->roi_end - axis->roi_start) * (input - 1), start = axis->roi_start * (input - 1);
+  const double at = axis->output > 1 ? start + x * extent / ((double)axis->output - 1)
+                                     : 0.5 * (axis->roi_start + axis->roi_end) * (input - 1);
+  return at < 0 || at > input - 1 ? (double)NAN : at;
+}
+
+static int64_t nearest(enum resize_rounding rounding, double at, int64_t size) {
+  double whole = at;
+  if (rounding == ROUND_PREFER_FLOOR) whole = ceil(at - 0.5);
+  if (rounding == ROUND_PREFER_CEIL) whole = floor(at + 0.5);
+  if (rounding == ROUND_FLOOR) whole = floor(at);
+  if (rounding == ROUND_CEIL) whole = ceil(at);
+  if (!(whole > 0)) return 0;
+  return whole >= (double)size ? size - 1 : (int64_t)whole;
+}
+
+/* How much the filter is stretched: 1 / this. */
+static double filter_scale(const resize_rules *rules, double scale) {
+  return rules->antialias && scale < 1 ? scale : 1;
+}
+
+static double filter(const resize_rules *rules, double x) {
+  const double a = rules->cubic_a;
+  x = fabs(x);
+  if (rules->mode == RESIZE_LINEAR) return x < 1 ? 1 - x : 0;
+  if (x <= 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 2) return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+  return 0;
+}
+
+bool resize_taps(const resize_rules *rules, double scale, int *taps) {
+  *taps = 1;
+  if (rules->mode == RESIZE_NEAREST) return true;
+  const double radius = (rules->mode == RESIZE_LINEAR ? 1 : 2) / filter_scale(rules, scale);
+  if (!(radius < 1 << 24)) return false;
+  *taps = 2 * (int)ceil(radius); /* floor(-radius) + 1 is the first one, relative to the coordinate left of x */
+  return true;
+}
+
+bool resize_table_bytes(const resize_rules *rules, int64_t output, int taps, size_t *bytes) {
+  size_t weights = 0;
+  if (!size_multiply((size_t)output, sizeof(int64_t), bytes)) return false;
+  if (rules->mode != RESIZE_NEAREST &&
+      (!size_multiply((size_t)output, (size_t)taps, &weights) || !size_multiply(weights, sizeof(double), &weights))) {
+    return false;
+  }
+  if (!size_add(*bytes, weights, bytes) || *bytes > SIZE_MAX / 2) return false;
+  *bytes = size_align(*bytes, MEMORY_ALIGNMENT);
+  return true;
+}
+
+static void fill_weights(const resize_rules *rules, const resize_axis *axis, double at, int64_t output) {
+  const double scale = filter_scale(rules, axis->scale);
+  const double left = ceil(at) - 1, ratio = at - left; /* 0 < ratio <= 1 */
+  const int first = 1 - axis->taps / 2;
+  double *weights = axis->weights + output * axis->taps;
+  const int64_t begin = (int64_t)left + first;
+  double sum = 0;
+  axis->first[output] = begin;
+  for (int k = 0; k < axis->taps; k++) {
+    const bool outside = begin + k < 0 || begin + k >= axis->input;
+    if (!outside || !rules->exclude_outside) sum += filter(rules, scale * ((double)(first + k) - ratio));
+  }
+  const double divisor = sum != 0 && (rules->exclude_outside || scale < 1) ? sum : 1;
+  for (int k = 0; k < axis->taps; k++) {
+    const bool outside = begin + k < 0 || begin + k >= axis->input;
+    const double weight = filter(rules, scale * ((double)(first + k) - ratio)) / divisor;
+    weights[k] = outside && rules->exclude_outside ? 0 : weight;
+  }
+}
+
+void resize_fill_table(const resize_rules *rules, resize_axis *axis, void *block) {
+  const double far = 4 * (double)axis->input + 4; /* beyond this everything is the edge */
+  axis->first = block;
+  axis->weights = rules->mode == RESIZE_NEAREST ? NULL : (double *)(axis->first + axis->output);
+  for (int64_t i = 0; i < axis->output; i++) {
+    double at = source_coordinate(rules->coordinates, axis, (double)i);
+    if (rules->coordinates == COORDINATES_CROP_AND_RESIZE && isnan(at)) {
+      axis->first[i] = RESIZE_EXTRAPOLATED;
+      continue;
+    }
+    at = at > far ? far : at >= -far ? at : -far; /* NaN too */
+    if (rules->mode == RESIZE_NEAREST)
+      axis->first[i] = nearest(rules->rounding, at, axis->input);
+    else
+      fill_weights(rules, axis, at, i);
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------- nearest neighbours */
+
+typedef struct gather_job {
+  const resize_axis *axes;
+  int rank;
+  int64_t strides[NORMA_MAX_RANK]; /* of the source, in elements */
+  const char *source;
+  char *target;
+  size_t bytes;
+  const void *item;
+} gather_job;
+
+static void gather_row(const gather_job *job, const resize_axis *axis, char *target, const char *source) {
+  const int64_t *map = axis->first;
+  if (axis->identity) {
+    memcpy(target, source, (size_t)axis->output * job->bytes);
+  } else if (job->bytes == 4 && map[0] != RESIZE_EXTRAPOLATED && map[axis->output - 1] != RESIZE_EXTRAPOLATED) {
+    for (int64_t i = 0; i < axis->output; i++) memcpy(target + 4 * i, source + 4 * map[i], 4);
+  } else {
+    for (int64_t i = 0; i < axis->output; i++) {
+      const void *item = map[i] == RESIZE_EXTRAPOLATED ? job->item : source + (size_t)map[i] * job->bytes;
+      memcpy(target + (size_t)i * job->bytes, item, job->bytes);
+    }
+  }
+}
+
+static void gather_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const gather_job *job = argument;
+  const resize_axis *last = &job->axes[job->rank - 1];
+  const size_t row_bytes = (size_t)last->output * job->bytes;
+  int64_t previous = -1;
+  (void)worker;
+  for (int64_t row = begin; row < end; row++) {
+    int64_t rest = row, offset = 0;
+    bool extrapolated = false;
+    for (int i = job->rank - 2; i >= 0; i--) {
+      const resize_axis *axis = &job->axes[i];
+      const int64_t at = axis->identity ? rest % axis->output : axis->first[rest % axis->output];
+      rest /= axis->output;
+      if (at == RESIZE_EXTRAPOLATED)
+        extrapolated = true;
+      else
+        offset += at * job->strides[i];
+    }
+    char *target = job->target + (size_t)row * row_bytes;
+    if (extrapolated) {
+      strided_fill(target, job->item, job->bytes, last->output);
+      previous = -1;
+    } else if (offset == previous) { /* the same row again */
+      memcpy(target, target - row_bytes, row_bytes);
+    } else {
+      gather_row(job, last, target, job->source + (size_t)offset * job->bytes);
+      previous = offset;
+    }
+  }
+}
+
+norma_status resize_gather(run_context *context, const resize_axis *axes, int rank, const void *source, void *target,
+                           size_t bytes, const void *item) {
+  gather_job job = {.axes = axes, .rank = rank, .source = source, .target = target, .bytes = bytes, .item = item};
+  int64_t stride = 1, rows = 1;
+  for (int i = rank - 1; i >= 0; i--) {
+    job.strides[i] = stride;
+    stride *= axes[i].input;
+    if (i < rank - 1) rows *= axes[i].output;
+  }
+  const int64_t length = axes[rank - 1].output;
+  return run_parallel(context, rows, length >= 16384 ? 1 : 16384 / length, gather_body, &job);
+}
+
+/* --------------------------------------------------------------------------------------------------- interpolation */
+
+typedef struct interpolate_job {
+  const resize_axis *axis;
+  const struct kernel_table *kernels;
+  int64_t inner;
+  const void *source;
+  void *target;
+  double extrapolation;
+} interpolate_job;
+
+static inline int64_t clamp_coordinate(int64_t at, int64_t size) {
+  return at < 0 ? 0 : at >= size ? size - 1 : at;
+}
+
+/* target[j] = weight * source[j], plus what stands in target where `add` is set. */
+static void weigh_float(const interpolate_job *job, float *target, const float *source, double weight, bool add) {
+  const struct activation none = {.kind = UNARY_IDENTITY};
+  job->kernels->affine_f32(target, source, add ? target : NULL, (size_t)job->inner, (float)weight, 0, none);
+}
+
+static void weigh_double(const interpolate_job *job, double *target, const double *source, double weight, bool add) {
+  for (int64_t j = 0; j < job->inner; j++) target[j] = weight * source[j] + (add ? target[j] : 0);
+}
+
+/* A unit of work is one output coordinate of one outer index when inner is large, else one outer index. */
+#define INTERPOLATE(name, type)                                                                                        \
+  static void name##_rows(void *argument, int64_t begin, int64_t end, int worker) {                                    \
+    const interpolate_job *job = argument;                                                                             \
+    const resize_axis *axis = job->axis;                                                                               \
+    (void)worker;                                                                                                      \
+    for (int64_t unit = begin; unit < end; unit++) {                                                                   \
+      const int64_t o = unit % axis->output, outer = unit / axis->output, first = axis->first[o];                      \
+      const type *source = (const type *)job->source + outer * axis->input * job->inner;                               \
+      type *target = (type *)job->target + unit * job->inner;                                                          \
+      if (first == RESIZE_EXTRAPOLATED) {                                                                              \
+        for (int64_t j = 0; j < job->inner; j++) target[j] = (type)job->extrapolation;                                 \
+        continue;                                                                                                      \
+      }                                                                                                                \
+      for (int k = 0; k < axis->taps; k++) {                                                                           \
+        const int64_t at = clamp_coordinate(first + k, axis->input);                                                   \
+        weigh_##type(job, target, source + at * job->inner, axis->weights[o * axis->taps + k], k > 0);                 \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  static void name##_columns(void *argument, int64_t begin, int64_t end, int worker) {                                 \
+    const interpolate_job *job = argument;                                                                             \
+    const resize_axis *axis = job->axis;                                                                               \
+    (void)worker;                                                                                                      \
+    for (int64_t outer = begin; outer < end; outer++) {                                                                \
+      const type *source = (const type *)job->source + outer * axis->input;                                            \
+      type *target = (type *)job->target + outer * axis->output;                                                       \
+      for (int64_t o = 0; o < axis->output; o++) {                                                                     \
+        const int64_t first = axis->first[o];                                                                          \
+        const double *weights = axis->weights + o * axis->taps;                                                        \
+        if (first == RESIZE_EXTRAPOLATED) {                                                                            \
+          target[o] = (type)job->extrapolation;                                                                        \
+          continue;                                                                                                    \
+        }                                                                                                              \
+        type sum = 0;                                                                                                  \
+        for (int k = 0; k < axis->taps; k++) {                                                                         \
+          sum += (type)weights[k] * source[clamp_coordinate(first + k, axis->input)];                                  \
+        }                                                                                                              \
+        target[o] = sum;                                                                                               \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  norma_status name(run_context *context, const resize_axis *axis, int64_t outer, int64_t inner, const type *source,   \
+                    type *target, type extrapolation) {                                                                \
+    interpolate_job job = {axis, context->kernels, inner, source, target, (double)extrapolation};                      \
+    if (inner == 1) {                                                                                                  \
+      const int64_t cost = axis->output * axis->taps;                                                                  \
+      return run_parallel(context, outer, cost >= 16384 ? 1 : 16384 / cost, name##_columns, &job);                     \
+    }                                                                                                                  \
+    const int64_t cost = inner * axis->taps;                                                                           \
+    return run_parallel(context, outer * axis->output, cost >= 16384 ? 1 : 16384 / cost, name##_rows, &job);           \
+  }
+INTERPOLATE(resize_interpolate, float)
+INTERPOLATE(resize_interpolate_f64, double)
