@@ -2,16 +2,17 @@
  * Concat  1: attribute axis, by default 1; 4: axis is required; 11: negative axes; 13: bfloat16
  * Split   1: sizes as attribute or input; 2: attribute; 11: negative axes; 13: input; 18: num_outputs, the last part
  * may be smaller. Without sizes the parts are equal.
+ *
+ * Exporters wrote negative axes long before opset 11 allowed them: they are taken in every version.
  */
 #include "ops/movement.h"
 
 typedef struct axis_state {
   int64_t axis;
-  bool may_be_negative;
 } axis_state;
 
 static bool axis_resolve(const axis_state *state, int rank, int *axis) {
-  return axis_normalize(state->axis, rank, axis) && (state->axis >= 0 || state->may_be_negative);
+  return axis_normalize(state->axis, rank, axis);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- Concat */
@@ -20,7 +21,6 @@ static norma_status concat_read(const node *node, void *state, norma_error *erro
   axis_state *concat = state;
   (void)error;
   concat->axis = attribute_int(node, "axis", 1);
-  concat->may_be_negative = node->version >= 11;
   return NORMA_OK;
 }
 
@@ -99,7 +99,6 @@ typedef struct split_state {
 static norma_status split_read(const node *node, void *state, norma_error *error) {
   split_state *split = state;
   split->axis.axis = attribute_int(node, "axis", 0);
-  split->axis.may_be_negative = node->version >= 11;
   split->sizes = attribute_ints(node, "split", &split->count);
   split->parts = attribute_int(node, "num_outputs", 0);
   if (split->sizes && split->count != (size_t)node->output_count) {

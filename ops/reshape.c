@@ -7,6 +7,8 @@
  * Unsqueeze  1; 11: negative axes; 13: axes become an input; 21, 23, 24, 25: more types
  * Identity   1; 14: sequences; 16: optionals; 13, 19, 21, 23, 24, 25: more types
  *
+ * Negative axes are taken in every version, since exporters wrote them before opset 11 allowed them.
+ *
  * Where planning lets output and input share memory, compute has nothing to do.
  */
 #include "ops/axes.h"
@@ -124,7 +126,7 @@ typedef struct flatten_state {
 static norma_status flatten_read(const node *node, void *state, norma_error *error) {
   flatten_state *flatten = state;
   flatten->axis = attribute_int(node, "axis", 1);
-  if (flatten->axis < -NORMA_MAX_RANK || flatten->axis > NORMA_MAX_RANK || (node->version < 11 && flatten->axis < 0)) {
+  if (flatten->axis < -NORMA_MAX_RANK || flatten->axis > NORMA_MAX_RANK) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "axis %lld is out of range", (long long)flatten->axis);
   }
   return NORMA_OK;
@@ -166,11 +168,6 @@ static norma_status axes_read(const node *node, void *state, norma_error *error)
   if (!axes->has_axes) return NORMA_OK;
   if (!integers_from_attribute(node, "axes", &axes->axes)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
-  }
-  for (int i = 0; i < axes->axes.count; i++) {
-    if (node->version < 11 && axes->axes.values[i] < 0) {
-      return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "axes must not be negative before opset 11");
-    }
   }
   return NORMA_OK;
 }
