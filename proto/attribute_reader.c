@@ -90,10 +90,8 @@ static norma_status read_strings(reader *reader, const Onnx__AttributeProto *pro
   return NORMA_OK;
 }
 
-/* In a function that is called often, a tensor is read once and shared: `cache` of the reader maps its message to it.
- */
-static norma_status read_tensors(reader *reader, const Onnx__AttributeProto *proto, attribute_kind kind,
-                                 attribute *target) {
+static norma_status read_tensors(reader *reader, const call *call, const Onnx__AttributeProto *proto,
+                                 attribute_kind kind, attribute *target) {
   bool sparse = kind == ATTRIBUTE_SPARSE_TENSOR || kind == ATTRIBUTE_SPARSE_TENSORS;
   bool list = kind == ATTRIBUTE_TENSORS || kind == ATTRIBUTE_SPARSE_TENSORS;
   size_t count = !list ? 1 : sparse ? proto->n_sparse_tensors : proto->n_tensors;
@@ -105,9 +103,9 @@ static norma_status read_tensors(reader *reader, const Onnx__AttributeProto *pro
   for (size_t i = 0; i < count; i++) {
     if (sparse) {
       const Onnx__SparseTensorProto *item = list ? proto->sparse_tensors[i] : proto->sparse_tensor;
-      TRY(sparse_tensor_read(&reader->tensors, item, &values[i], reader->error));
+      TRY(read_shared_sparse_tensor(reader, call, item, &values[i]));
     } else {
-      TRY(tensor_read(&reader->tensors, list ? proto->tensors[i] : proto->t, &values[i], reader->error));
+      TRY(read_shared_tensor(reader, call, list ? proto->tensors[i] : proto->t, &values[i]));
     }
   }
   return NORMA_OK;
@@ -128,8 +126,8 @@ static norma_status read_types(reader *reader, const Onnx__AttributeProto *proto
 /* The graph hangs below the node before it is filled, so that what it holds is released when the rest fails. */
 static norma_status read_graph(reader *reader, const context *context, node *node, const Onnx__GraphProto *proto,
                                graph **place) {
-  graph *created =
-      graph_create(reader->region, reader->memory, text_or_empty(proto->name), context->builder->graph, node);
+  graph *created = graph_create(reader->region, reader->memory, text_or_empty(context->call ? NULL : proto->name),
+                                context->builder->graph, node);
   if (!created) return reader_no_memory(reader);
   *place = created;
   return read_subgraph(reader, context->builder, context->scope, context->call, created, proto);
@@ -175,7 +173,7 @@ static norma_status read_value(reader *reader, const context *context, node *nod
   case ATTRIBUTE_TENSORS:
   case ATTRIBUTE_SPARSE_TENSOR:
   case ATTRIBUTE_SPARSE_TENSORS:
-    return read_tensors(reader, proto, kind, target);
+    return read_tensors(reader, context->call, proto, kind, target);
   case ATTRIBUTE_GRAPH:
     return read_graph(reader, context, node, proto->g, &target->graph);
   case ATTRIBUTE_GRAPHS:
@@ -190,7 +188,7 @@ static norma_status read_value(reader *reader, const context *context, node *nod
 
 norma_status follow_reference(reader *reader, const context *context, const Onnx__AttributeProto *proto,
                               binding *found) {
-  *found = (binding){.name = proto->name, .attribute = proto, .scope = context->scope, .call = context->call};
+  *found = (binding){.attribute = proto, .scope = context->scope, .call = context->call};
   const char *reference = text_or_empty(proto->ref_attr_name);
   if (!reference[0]) return NORMA_OK;
   const call *call = context->call;
@@ -198,14 +196,12 @@ norma_status follow_reference(reader *reader, const context *context, const Onnx
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL,
                      "it refers to attribute '%s' of a function, but stands in none", reference);
   }
-  for (size_t i = 0; i < call->binding_count; i++) {
-    if (strcmp(call->bindings[i].name, reference) != 0) continue;
-    found->attribute = call->bindings[i].attribute;
-    found->scope = call->bindings[i].scope;
-    found->call = call->bindings[i].call;
+  const name_entry *entry = name_table_find(&call->bindings, reference);
+  if (entry) {
+    *found = *(const binding *)entry->item;
     return NORMA_OK;
   }
-  const name_entry *entry = name_table_find(&call->function->attributes, reference);
+  entry = name_table_find(&call->function->attributes, reference);
   if (!entry) {
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL,
                      "it refers to '%s', which is no attribute of the function", reference);
@@ -227,20 +223,42 @@ static norma_status check_reference_type(reader *reader, const Onnx__AttributePr
 /* ----------------------------------------------------------------------------------------------------------------- all
  */
 
+/* Lists and texts of a function's body are the same in every call: the first one's are used again. */
+static norma_status read_or_share(reader *reader, const context *context, node *node, const Onnx__AttributeProto *proto,
+                                  attribute_kind kind, attribute *target) {
+  unsigned own = kind == ATTRIBUTE_GRAPH || kind == ATTRIBUTE_GRAPHS || kind == ATTRIBUTE_TENSOR ||
+                 kind == ATTRIBUTE_TENSORS || kind == ATTRIBUTE_SPARSE_TENSOR || kind == ATTRIBUTE_SPARSE_TENSORS;
+  if (own) return read_value(reader, context, node, proto, kind, target); /* each node holds references of its own */
+  const attribute *shared = find_shared_attribute(reader, context->call, proto);
+  if (shared) {
+    const char *name = target->name;
+    *target = *shared;
+    target->name = name;
+    return NORMA_OK;
+  }
+  TRY(read_value(reader, context, node, proto, kind, target));
+  return note_shared_attribute(reader, context->call, proto, target);
+}
+
 static norma_status read_attribute(reader *reader, const context *at, node *node, const Onnx__AttributeProto *proto) {
   binding bound;
   attribute_kind kind = ATTRIBUTE_NONE;
+  size_t length = strlen(proto->name);
+  if (length > LONGEST_OPERATOR_NAME) {
+    return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "its name has more than %d bytes",
+                     LONGEST_OPERATOR_NAME);
+  }
   TRY(follow_reference(reader, at, proto, &bound));
   if (!bound.attribute) return NORMA_OK; /* neither given nor defaulted: the operator's own default */
   TRY(find_kind(reader, bound.attribute, &kind));
   TRY(check_reference_type(reader, proto, kind));
   attribute *target = &node->attributes[node->attribute_count];
-  char *name = region_copy_string(reader->region, proto->name, strlen(proto->name));
+  char *name = region_copy_string(reader->region, proto->name, length);
   if (!name) return reader_no_memory(reader);
   target->name = name;
   node->attribute_count++;
   context inside = {.builder = at->builder, .scope = bound.scope, .call = bound.call};
-  return read_value(reader, &inside, node, bound.attribute, kind, target);
+  return read_or_share(reader, &inside, node, bound.attribute, kind, target);
 }
 
 static norma_status check_names(reader *reader, const Onnx__NodeProto *proto) {

@@ -120,29 +120,23 @@ static norma_status check_call(reader *reader, const context *context, const fun
   return NORMA_OK;
 }
 
-static norma_status bind_attributes(reader *reader, const context *context, const Onnx__NodeProto *proto, call *call) {
-  call->bindings = region_array(reader->temporary, proto->n_attribute, sizeof *call->bindings);
-  if (!call->bindings) return reader_no_memory(reader);
-  name_table names;
-  name_table_init(&names, reader->memory);
-  norma_status status = NORMA_OK;
-  for (size_t i = 0; i < proto->n_attribute && status == NORMA_OK; i++) {
-    binding *bound = &call->bindings[call->binding_count];
-    const char *name = text_or_empty(proto->attribute[i]->name);
-    bool added = false;
-    if (!name_table_find(&call->function->attributes, name)) {
-      status = error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the function has no attribute '%s'", name);
-    } else if (!name_table_add(&names, name, &added)) {
-      status = reader_no_memory(reader);
-    } else if (!added) {
-      status = error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "attribute '%s' is there twice", name);
-    } else {
-      status = follow_reference(reader, context, proto->attribute[i], bound);
-    }
-    if (status == NORMA_OK && bound->attribute) call->binding_count++;
+static norma_status bind_attribute(reader *reader, const context *context, const Onnx__AttributeProto *proto,
+                                   call *call) {
+  const char *name = text_or_empty(proto->name);
+  binding found;
+  bool added;
+  if (!name_table_find(&call->function->attributes, name)) {
+    return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the function has no attribute '%s'", name);
   }
-  name_table_free(&names);
-  return status;
+  TRY(follow_reference(reader, context, proto, &found));
+  if (!found.attribute) return NORMA_OK;
+  binding *bound = region_allocate(reader->temporary, sizeof *bound);
+  name_entry *entry = bound ? name_table_add(&call->bindings, name, &added) : NULL;
+  if (!entry) return reader_no_memory(reader);
+  if (!added) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "attribute '%s' is there twice", name);
+  *bound = found;
+  entry->item = bound;
+  return NORMA_OK;
 }
 
 static norma_status bind_values(reader *reader, const context *context, const call *call, const Onnx__NodeProto *proto,
@@ -210,7 +204,8 @@ static norma_status inline_body(reader *reader, const context *context, call *ca
                                 const Onnx__NodeProto *proto) {
   const Onnx__FunctionProto *body = call->function->proto;
   struct context inside = {.builder = context->builder, .scope = scope, .call = call};
-  TRY(bind_attributes(reader, context, proto, call));
+  TRY(count_items(reader, call, body->n_input + body->n_output + proto->n_attribute));
+  for (size_t i = 0; i < proto->n_attribute; i++) TRY(bind_attribute(reader, context, proto->attribute[i], call));
   TRY(bind_values(reader, context, call, proto, scope));
   TRY(declare_outputs(reader, &inside, body->n_node, body->node));
   TRY(read_nodes(reader, &inside, body->n_node, body->node));
@@ -225,9 +220,11 @@ norma_status inline_call(reader *reader, const context *context, const function 
   call.name = node_text(reader, context->call, proto, index);
   if (!call.name) return reader_no_memory(reader);
   name_table_init(&scope.names, reader->memory);
+  name_table_init(&call.bindings, reader->memory);
   reader->depth++;
   norma_status status = inline_body(reader, context, &call, &scope, proto);
   reader->depth--;
+  name_table_free(&call.bindings);
   name_table_free(&scope.names);
   return status;
 }

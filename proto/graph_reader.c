@@ -17,6 +17,14 @@ static bool name_is_taken(const builder *builder, const char *name) {
   return false;
 }
 
+/* `name`, cut to LONGEST_MADE_UP_NAME bytes at a character border. */
+static const char *cut_name(region *region, const char *name) {
+  char text[LONGEST_MADE_UP_NAME + 1];
+  if (strlen(name) <= LONGEST_MADE_UP_NAME) return name;
+  ERROR_COPY(text, name);
+  return region_copy_string(region, text, strlen(text));
+}
+
 /* "prefix/name", cut to LONGEST_MADE_UP_NAME bytes at a character border. */
 static char *join_names(region *region, const char *prefix, const char *name) {
   char text[LONGEST_MADE_UP_NAME + 2];
@@ -63,7 +71,6 @@ static norma_status declare(reader *reader, const context *context, const char *
   if (!added) {
     *value = entry->item;
     if (!entry->flag) {
-      ERROR_COPY(reader->error->value, name);
       norma_status status = error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the name '%s' is defined twice", name);
       ERROR_COPY(reader->error->value, name);
       return status;
@@ -76,8 +83,11 @@ static norma_status declare(reader *reader, const context *context, const char *
     char *stem = join_names(reader->temporary, context->call->name, name);
     if (!stem) return reader_no_memory(reader);
     TRY(add_other_value(reader, builder, stem, value));
-  } else if (name_is_taken(builder->parent, name)) {
-    TRY(add_other_value(reader, builder, name, value));
+  } else if (name_is_taken(builder->parent, name) || name_table_find(&builder->other_names, name) ||
+             (context->call && strlen(name) > LONGEST_MADE_UP_NAME)) {
+    const char *stem = cut_name(reader->temporary, name);
+    if (!stem) return reader_no_memory(reader);
+    TRY(add_other_value(reader, builder, stem, value));
   } else {
     *value = graph_add_value(builder->graph, name);
     if (!*value) return reader_no_memory(reader);
@@ -187,6 +197,12 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
   if (!text_or_empty(proto->op_type)[0]) {
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "it has no operator type");
   }
+  if (strlen(proto->op_type) > LONGEST_OPERATOR_NAME || strlen(text_or_empty(proto->domain)) > LONGEST_OPERATOR_NAME ||
+      strlen(text_or_empty(proto->overload)) > LONGEST_OPERATOR_NAME) {
+    return error_set(reader->error, NORMA_ERROR_INVALID_MODEL,
+                     "its operator, domain or overload has more than %d bytes", LONGEST_OPERATOR_NAME);
+  }
+  TRY(count_items(reader, context->call, proto->n_input + proto->n_output + proto->n_attribute));
   const function *function = find_function(reader, proto, &status);
   if (status != NORMA_OK) return status;
   return function ? inline_call(reader, context, function, proto, index) : add_node(reader, context, proto, index);
@@ -229,7 +245,7 @@ static norma_status read_input(reader *reader, const context *context, const Onn
   if (!name[0]) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "an input of the graph has no name");
   TRY(declare(reader, context, name, &value));
   norma_status status = read_type(reader, proto->type, &value->info);
-  if (status == NORMA_OK) status = read_dim_names(reader, proto->type, &value->dim_names);
+  if (status == NORMA_OK && !context->builder->parent) status = read_dim_names(reader, proto->type, &value->dim_names);
   if (status != NORMA_OK) return value_error(reader, "input", name);
   value->is_input = true; /* it is added to the graph's inputs when the initializers are known */
   return NORMA_OK;
@@ -279,7 +295,7 @@ static norma_status read_initializers(reader *reader, const context *context, co
     value contents = {0};
     const char *name = text_or_empty(proto->initializer[i]->name);
     if (!name[0]) return no_initializer_name(reader);
-    TRY(tensor_read(&reader->tensors, proto->initializer[i], &contents, reader->error));
+    TRY(read_shared_tensor(reader, context->call, proto->initializer[i], &contents));
     TRY(set_initializer(reader, context, name, &contents));
   }
   for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
@@ -287,7 +303,7 @@ static norma_status read_initializers(reader *reader, const context *context, co
     const Onnx__TensorProto *values = proto->sparse_initializer[i]->values;
     const char *name = values ? text_or_empty(values->name) : "";
     if (!name[0]) return no_initializer_name(reader);
-    TRY(sparse_tensor_read(&reader->tensors, proto->sparse_initializer[i], &contents, reader->error));
+    TRY(read_shared_sparse_tensor(reader, context->call, proto->sparse_initializer[i], &contents));
     TRY(set_initializer(reader, context, name, &contents));
   }
   return NORMA_OK;
@@ -320,8 +336,7 @@ static norma_status read_output(reader *reader, const context *context, const On
   if (value->producer && value->info.kind == NORMA_VALUE_NONE) {
     info.shape = shape_unknown();
     value->info = info;
-    status = read_dim_names(reader, proto->type, &value->dim_names);
-    if (status != NORMA_OK) return status;
+    if (!context->builder->parent) TRY(read_dim_names(reader, proto->type, &value->dim_names));
   }
   return graph_add_output(context->builder->graph, value) ? NORMA_OK : reader_no_memory(reader);
 }
@@ -330,6 +345,8 @@ static norma_status read_output(reader *reader, const context *context, const On
  */
 
 static norma_status fill_graph(reader *reader, const context *context, const Onnx__GraphProto *proto) {
+  TRY(count_items(reader, context->call,
+                  proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer));
   for (size_t i = 0; i < proto->n_input; i++) TRY(read_input(reader, context, proto->input[i]));
   TRY(read_initializers(reader, context, proto));
   TRY(add_inputs(reader, context, proto));

@@ -114,8 +114,10 @@ static norma_status read_source(norma_model *model, const byte_source *source, c
                    .tensors = {.memory = model->memory, .bytes = source, .external = &external},
                    .error = error};
   name_table_init(&reader.functions, model->memory);
+  name_table_init(&reader.shared, model->memory);
   norma_status status = read_model(&reader, source);
   free_functions(&reader);
+  free_shared(&reader);
   external_data_close(&external);
   region_free(&temporary);
   if (status != NORMA_OK) {

@@ -8,6 +8,9 @@
 #include "proto/name_table.h"
 #include "proto/tensor_reader.h"
 
+/* Names of operators, domains and attributes are copied per node, and functions multiply nodes. */
+#define LONGEST_OPERATOR_NAME 512
+
 /* One name means one value in a scope: a graph, or the body of a function at one call. Entries are graph_value
  * pointers, NULL for an input that the call leaves out. The flag marks outputs of a function that no node has defined
  * yet. */
@@ -36,7 +39,6 @@ typedef struct function {
 
 /* An attribute that a call gives to its function: names inside it (a graph's) are those of the caller. */
 typedef struct binding {
-  const char *name;
   const Onnx__AttributeProto *attribute;
   scope *scope;
   struct call *call;
@@ -46,9 +48,8 @@ typedef struct binding {
 typedef struct call {
   struct call *parent;
   const function *function;
-  const char *name; /* in front of all names inside */
-  binding *bindings;
-  size_t binding_count;
+  const char *name;    /* in front of all names inside */
+  name_table bindings; /* attribute -> binding, where the call gives one */
 } call;
 
 typedef struct reader {
@@ -59,10 +60,12 @@ typedef struct reader {
   region *temporary; /* freed after reading */
   tensor_source tensors;
   name_table functions; /* "domain\x1Fname\x1Foverload" -> function */
-  size_t nodes;
-  int depth;          /* graphs and calls that are open */
-  size_t suffix;      /* of the last name that was made up */
-  norma_error *error; /* never NULL */
+  name_table shared;    /* what bodies of functions hold, read once: see shared_reader.c */
+  struct shared_tensor *shared_tensors;
+  size_t nodes, items; /* items: what calls of functions made beside nodes */
+  int depth;           /* graphs and calls that are open */
+  size_t suffix;       /* of the last name that was made up */
+  norma_error *error;  /* never NULL */
 } reader;
 
 /* Where names and references are looked up: a graph and, inside a function, the call. */
@@ -92,6 +95,18 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
  * memory. */
 const char *node_text(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index);
 
+/* shared_reader.c: a function that is called often must not cost its tensors and lists once per call. */
+norma_status read_shared_tensor(reader *reader, const call *call, const Onnx__TensorProto *proto, value *into);
+norma_status read_shared_sparse_tensor(reader *reader, const call *call, const Onnx__SparseTensorProto *proto,
+                                       value *into);
+/* What was noted for this attribute, NULL if nothing was. */
+const attribute *find_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto);
+norma_status note_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto,
+                                   const attribute *attribute);
+void free_shared(reader *reader);
+/* Counts things made inside calls against the budget. */
+norma_status count_items(reader *reader, const call *call, size_t count);
+
 /* opset_reader.c */
 norma_status read_opsets(reader *reader, size_t count, Onnx__OperatorSetIdProto *const *protos, region *region,
                          opset_import **opsets, size_t *opset_count);
@@ -100,7 +115,8 @@ int64_t context_opset(const reader *reader, const call *call, const char *domain
 
 /* attribute_reader.c */
 norma_status read_attributes(reader *reader, const context *context, node *node, const Onnx__NodeProto *proto);
-/* The attribute that a reference inside a call stands for; *found NULL where the call and the function give none. */
+/* The attribute that is meant: `proto` or, if that is a reference inside a call, what it stands for (found->attribute
+ * is NULL where neither the call nor the function gives one). */
 norma_status follow_reference(reader *reader, const context *context, const Onnx__AttributeProto *proto,
                               binding *found);
 
