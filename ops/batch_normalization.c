@@ -22,12 +22,14 @@
 #define GRAIN 16384      /* elements worth one piece of parallel work */
 #define BLOCK HALF_PIECE /* elements that are converted at a time */
 
-/* y = (x - mean) * gain + bias. In float, x * scale + shift; where these leave float's range (a variance of 0 and no
- * epsilon), the formula itself is used. */
+/* y = (x - mean) * gain + bias in double. In float (x - center) * scale + shift; where these leave float's range (a
+ * variance of 0 and no epsilon), the formula in double is used. In inference the center is 0, and nothing is
+ * subtracted. In training it is the mean, since this may be far larger than the deviation and would leave only its
+ * rounding error. */
 typedef struct channel_parameters {
   bool finite; /* scale and shift of all channels */
   double *mean, *gain, *bias;
-  float *scale, *shift;
+  float *center, *scale, *shift;
 } channel_parameters;
 
 typedef struct batch_normalization_state {
@@ -153,7 +155,7 @@ static norma_status batch_normalization_infer(infer_context *context) {
 
 static size_t parameters_bytes(int64_t channels) {
   return size_align(sizeof(channel_parameters), MEMORY_ALIGNMENT) +
-         (size_t)channels * (3 * sizeof(double) + 2 * sizeof(float));
+         (size_t)channels * (3 * sizeof(double) + 3 * sizeof(float));
 }
 
 /* Lays parameters out in a block of parameters_bytes. */
@@ -162,20 +164,23 @@ static channel_parameters *parameters_place(void *block, int64_t channels) {
   parameters->mean = (double *)((char *)block + size_align(sizeof *parameters, MEMORY_ALIGNMENT));
   parameters->gain = parameters->mean + channels;
   parameters->bias = parameters->gain + channels;
-  parameters->scale = (float *)(parameters->bias + channels);
+  parameters->center = (float *)(parameters->bias + channels);
+  parameters->scale = parameters->center + channels;
   parameters->shift = parameters->scale + channels;
   parameters->finite = true;
   return parameters;
 }
 
-static void parameters_set(channel_parameters *parameters, int64_t channel, double scale, double bias, double mean,
-                           double variance, double epsilon) {
-  double gain = scale / sqrt(variance + epsilon);
+static void parameters_set(channel_parameters *parameters, const batch_normalization_state *state, int64_t channel,
+                           double scale, double bias, double mean, double variance) {
+  double gain = scale / sqrt(variance + state->epsilon);
+  float center = state->training ? (float)mean : 0;
   parameters->mean[channel] = mean;
   parameters->gain[channel] = gain;
   parameters->bias[channel] = bias;
+  parameters->center[channel] = center;
   parameters->scale[channel] = (float)gain;
-  parameters->shift[channel] = (float)(bias - mean * gain);
+  parameters->shift[channel] = (float)(bias - (mean - center) * gain);
   if (!isfinite(parameters->scale[channel]) || !isfinite(parameters->shift[channel])) parameters->finite = false;
 }
 
@@ -192,7 +197,7 @@ static void fold(void *destination, const void *argument) {
   for (int64_t c = 0; c < state->channels; c++) {
     double of[4];
     for (int i = 0; i < 4; i++) of[i] = element_get_double(arguments->vectors[i]->type, arguments->vectors[i]->data, c);
-    parameters_set(parameters, c, of[0], of[1], of[2], of[3], state->epsilon);
+    parameters_set(parameters, state, c, of[0], of[1], of[2], of[3]);
   }
 }
 
@@ -336,13 +341,19 @@ static bool is_row(const normalize_work *work) {
   return work->state->inner == 1;
 }
 
-/* y = activation(x * scale + shift), `channel` being the first element's. */
-static void normalize_folded(const normalize_work *work, int64_t channel, float *y, const float *x, int64_t count) {
+/* In float: y = activation((x - center) * scale + shift), `channel` being the first element's. y may be x. */
+static void normalize_floats(const normalize_work *work, int64_t channel, float *y, const float *x, int64_t count) {
+  const struct kernel_table *kernels = work->kernels;
+  const float *center = work->parameters->center + channel;
   const float *scale = work->parameters->scale + channel, *shift = work->parameters->shift + channel;
-  if (is_row(work))
-    work->kernels->affine_row_f32(y, x, NULL, (size_t)count, scale, shift, work->activation);
-  else
-    work->kernels->affine_f32(y, x, NULL, (size_t)count, *scale, *shift, work->activation);
+  size_t n = (size_t)count;
+  if (is_row(work)) {
+    if (work->state->training) kernels->binary_f32[BINARY_SUB](y, x, center, n);
+    kernels->affine_row_f32(y, work->state->training ? y : x, NULL, n, scale, shift, work->activation);
+  } else {
+    if (work->state->training) kernels->binary_right_scalar_f32[BINARY_SUB](y, x, *center, n);
+    kernels->affine_f32(y, work->state->training ? y : x, NULL, n, *scale, *shift, work->activation);
+  }
 }
 
 /* The formula itself, for at most BLOCK elements of any type. */
@@ -361,31 +372,29 @@ static void normalize_exactly(const normalize_work *work, int64_t channel, int64
   }
 }
 
-/* In training the mean may be far larger than the deviation, so x * scale + shift would lose what matters. */
-static bool needs_formula(const normalize_work *work, int64_t channel) {
+static bool fits_float(const normalize_work *work, int64_t channel) {
   const channel_parameters *parameters = work->parameters;
-  bool finite =
-      is_row(work) ? parameters->finite : isfinite(parameters->scale[channel]) && isfinite(parameters->shift[channel]);
-  return work->state->training || work->x->type == NORMA_DOUBLE || !finite;
+  if (is_row(work)) return parameters->finite;
+  return isfinite(parameters->scale[channel]) && isfinite(parameters->shift[channel]);
 }
 
 /* `count` elements that lie together, the first of `channel`. */
 static void normalize_run(const normalize_work *work, int64_t channel, int64_t first, int64_t count) {
-  bool exactly = needs_formula(work, channel);
   norma_element_type type = work->x->type;
-  if (type == NORMA_FLOAT && !exactly) {
-    normalize_folded(work, channel, (float *)work->y->data + first, (const float *)work->x->data + first, count);
-    return;
-  }
-  for (int64_t done = 0; done < count; done += BLOCK) {
-    int64_t length = count - done < BLOCK ? count - done : BLOCK, at = first + done;
+  bool in_float = type != NORMA_DOUBLE && fits_float(work, channel);
+  int64_t step =
+      in_float && type == NORMA_FLOAT && !work->state->training ? count : BLOCK; /* one pass, or cached ones */
+  for (int64_t done = 0; done < count; done += step) {
+    int64_t length = count - done < step ? count - done : step, at = first + done;
     int64_t c = is_row(work) ? channel + done : channel;
-    float values[BLOCK];
-    if (exactly) {
+    if (!in_float) {
       normalize_exactly(work, c, at, length);
+    } else if (type == NORMA_FLOAT) {
+      normalize_floats(work, c, (float *)work->y->data + at, (const float *)work->x->data + at, length);
     } else {
+      float values[BLOCK];
       half_to_float(work->kernels, type, values, (const uint16_t *)work->x->data + at, length);
-      normalize_folded(work, c, values, values, length);
+      normalize_floats(work, c, values, values, length);
       half_from_float(work->kernels, type, (uint16_t *)work->y->data + at, values, length);
     }
   }
@@ -418,7 +427,7 @@ static const channel_parameters *run_parameters(const run_context *context, cons
       const norma_tensor *vector = run_input(context, 1 + i);
       of[i] = element_get_double(vector->type, vector->data, c);
     }
-    parameters_set(parameters, c, of[0], of[1], mean ? mean[c] : of[2], variance ? variance[c] : of[3], state->epsilon);
+    parameters_set(parameters, state, c, of[0], of[1], mean ? mean[c] : of[2], variance ? variance[c] : of[3]);
   }
   return parameters;
 }

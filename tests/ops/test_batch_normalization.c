@@ -80,8 +80,9 @@ static void reference(bn_problem *problem) {
   double epsilon = of->epsilon < 0 ? (double)1e-5f : (double)(float)of->epsilon;
   double momentum = of->momentum < 0 ? (double)0.9f : (double)(float)of->momentum;
   double elements = (double)problem->outer * (double)problem->inner;
-  /* Inference multiplies and shifts in float: the product, the shift and the sum are rounded, and the two constants. */
-  bool folded = !of->training && of->x != NORMA_DOUBLE;
+  /* In float the product, the shift and the sum are rounded, and two constants. In inference the mean is part of the
+   * shift; in training it is subtracted first, and however large it is, its size must not show. */
+  bool in_float = of->x != NORMA_DOUBLE;
   for (int64_t f = 0; f < problem->features; f++) {
     double scale = driver_element(&problem->inputs[1], f), bias = driver_element(&problem->inputs[2], f);
     double mean = driver_element(&problem->inputs[3], f), variance = driver_element(&problem->inputs[4], f);
@@ -100,11 +101,13 @@ static void reference(bn_problem *problem) {
       for (int64_t i = 0; i < problem->inner; i++) {
         int64_t at = (n * problem->features + f) * problem->inner + i;
         double x = driver_element(&problem->inputs[0], at), y = scale * (x - mean) / deviation + bias;
-        double size = fabs(scale / deviation) * (fabs(x) + fabs(mean)) + fabs(bias);
+        double size = fabs(scale / deviation) * (of->training ? fabs(x - mean) : fabs(x) + fabs(mean)) + fabs(bias);
+        double lost = fabs(scale / deviation) * (fabs(x) + fabs(mean)); /* by rounding in double */
         if (of->activation.kind == UNARY_RELU) y = y > 0 || isnan(y) ? y : 0;
         problem->y[at] = y;
-        problem->error[at] = size * (of->training ? 0x1p-44 : 0x1p-50) + (folded ? 4 * 0x1p-24 * size + 0x1p-148 : 0) +
-                             1.01 * unit(of->x) * fabs(y) + smallest(of->x);
+        problem->error[at] = (lost + fabs(bias)) * (of->training ? 0x1p-44 : 0x1p-50) +
+                             (in_float ? 4 * 0x1p-24 * size + 0x1p-148 : 0) + 1.01 * unit(of->x) * fabs(y) +
+                             smallest(of->x);
       }
     }
   }
