@@ -63,7 +63,9 @@ static bool measure_runs(const struct settings *settings, norma_session *session
   size_t least = settings->runs > 0 ? (size_t)settings->runs : LEAST_RUNS;
   double duration = settings->duration >= 0 ? settings->duration : settings->runs > 0 ? 0 : 1, seconds;
   progress progress;
+  ticker *ticker = ticker_start("first run", settings->quiet);
   bool good = timed_run(session, &measured->first_seconds);
+  ticker_stop(ticker);
   progress_start(&progress, settings->quiet);
   for (int i = 0; i < warmup && good; i++) {
     good = timed_run(session, &seconds);

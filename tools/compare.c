@@ -41,10 +41,13 @@ static bool prepare_side(comparison *comparison, side *side, norma_runtime *runt
   return true;
 }
 
-static bool run_side(side *side, const input_set *inputs) {
+static bool run_side(side *side, const input_set *inputs, bool quiet) {
   norma_error error;
   if (!inputs_bind(inputs, side->session)) return false;
-  if (norma_session_run(side->session, &error) == NORMA_OK) return true;
+  ticker *ticker = ticker_start("running", quiet);
+  norma_status status = norma_session_run(side->session, &error);
+  ticker_stop(ticker);
+  if (status == NORMA_OK) return true;
   tool_library_error(side->path, &error);
   return false;
 }
@@ -157,8 +160,8 @@ int command_compare(const struct settings *settings) {
   side *sides = comparison.sides;
   norma_runtime *runtime = settings_create_runtime(settings);
   if (!runtime || !prepare_side(&comparison, &sides[0], runtime) || !prepare_side(&comparison, &sides[1], runtime) ||
-      !inputs_collect(&inputs, settings, sides[0].model, FILL_RANDOM) || !run_side(&sides[0], &inputs) ||
-      !run_side(&sides[1], &inputs)) {
+      !inputs_collect(&inputs, settings, sides[0].model, FILL_RANDOM) ||
+      !run_side(&sides[0], &inputs, settings->quiet) || !run_side(&sides[1], &inputs, settings->quiet)) {
     goto done;
   }
   for (int i = 0; i < 2; i++) {

@@ -160,8 +160,11 @@ static void compare_elements(const norma_tensor *expected, const norma_tensor *a
 /* ---------------------------------------------------------------------------------------------------- other properties
  */
 
+/* Along the last axis that is longer than 1, so that N x C x 1 x 1 has rows of C; 1 if there is none. */
 static int64_t row_length(const norma_tensor *tensor) {
-  return tensor->rank > 0 ? tensor->dims[tensor->rank - 1] : 1;
+  int axis = tensor->rank - 1;
+  while (axis > 0 && tensor->dims[axis] == 1) axis--;
+  return tensor->rank > 0 ? tensor->dims[axis] : 1;
 }
 
 /* The first largest element of a row; a NaN is never the largest. */
@@ -184,7 +187,7 @@ static int64_t row_top(const norma_tensor *tensor, int64_t row, int64_t length, 
 
 static void count_tops(const norma_tensor *expected, const norma_tensor *actual, difference *difference) {
   int64_t length = row_length(expected), count = norma_tensor_count(expected);
-  if (count == 0 || length == 0) return;
+  if (count == 0 || length <= 1) return;
   difference->rows = count / length;
   for (int64_t row = 0; row < difference->rows; row++) {
     double wanted, got, there;

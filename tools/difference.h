@@ -7,7 +7,7 @@
 typedef enum compare_rule {
   COMPARE_ELEMENTS, /* |actual - expected| <= atol + rtol * |expected|, as NumPy's allclose */
   COMPARE_MAX,      /* |actual - expected| <= max * (largest |expected| of the tensor) */
-  COMPARE_TOP1,     /* the largest element of each row (last axis) is the same */
+  COMPARE_TOP1,     /* the largest element of each row (last axis longer than 1) is the same */
   COMPARE_COSINE,   /* the cosine of the angle between expected and actual, as vectors, is at least min */
   COMPARE_DOMAIN    /* only type and shape, and every actual value is 0 or 1 */
 } compare_rule;
@@ -24,7 +24,7 @@ typedef struct difference {
   bool agrees;
   double max_error;                 /* largest |actual - expected|; infinite where only one of them is finite */
   double magnitude;                 /* largest finite |expected| */
-  int64_t rows, rows_with_same_top; /* of tensors of at least rank 1: rows along the last axis */
+  int64_t rows, rows_with_same_top; /* rows of more than one element along the last such axis */
   char text[768]; /* why they do not agree: the worst element, or what differs in type or shape; "" if they do */
 } difference;
 

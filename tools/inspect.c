@@ -124,7 +124,11 @@ static void measure_arena(inspection *found) {
     found->arena_known = status == NORMA_OK;
     found->arena_bytes = norma_session_arena_bytes(session);
   }
-  if (status != NORMA_OK) snprintf(found->arena_problem, sizeof found->arena_problem, "%s", error.message);
+  if (status == NORMA_ERROR_UNSUPPORTED) {
+    snprintf(found->arena_problem, sizeof found->arena_problem, "unsupported nodes, which norma check names");
+  } else if (status != NORMA_OK) {
+    snprintf(found->arena_problem, sizeof found->arena_problem, "%s", error.message);
+  }
   norma_session_destroy(session);
   inputs_free(&inputs);
   norma_model_destroy(model);
@@ -260,8 +264,12 @@ static void print_people(const inspection *found, const norma_value_info *inputs
   if (model->function_count > 0) printf(" (%zu functions inlined)", model->function_count);
   printf("\n  parameters            %s", count_text(found->weights.elements, number, sizeof number));
   printf(" (%s)\n", bytes_text((double)found->weights.bytes, number, sizeof number));
-  printf("  multiply-accumulates  %s%s\n", found->products_complete ? "" : "at least ",
-         count_text(found->products, number, sizeof number));
+  if (found->products_complete || found->products > 0) {
+    printf("  multiply-accumulates  %s%s\n", found->products_complete ? "" : "at least ",
+           count_text(found->products, number, sizeof number));
+  } else {
+    printf("  multiply-accumulates  not known\n");
+  }
   if (found->arena_known) {
     printf("  arena                 %s\n", bytes_text((double)found->arena_bytes, number, sizeof number));
   } else {
@@ -401,11 +409,15 @@ int command_inspect(const struct settings *settings) {
   qsort(found.operators, found.operator_kinds, sizeof *found.operators, most_first);
   /* as declared: before dynamic dimensions are replaced */
   for (int i = 0; i < graph->input_count; i++) inputs[i] = describe(graph->inputs[i]);
+  for (int i = 0; i < graph->output_count; i++) outputs[i] = describe(graph->outputs[i]);
   found.weights = weights_of_model(found.model);
   measure_arena(&found);
   resolve_graph(found.model, found.model->graph);
   infer_shapes(&found);
-  for (int i = 0; i < graph->output_count; i++) outputs[i] = describe(graph->outputs[i]);
+  for (int i = 0; i < graph->output_count; i++) { /* behind an unknown operator what is declared is all there is */
+    norma_value_info inferred = describe(graph->outputs[i]);
+    if (inferred.type != NORMA_UNDEFINED) outputs[i] = inferred;
+  }
   fix_inputs(&found);
   infer_shapes(&found);
   found.products = multiply_accumulates(graph, &found.products_complete);

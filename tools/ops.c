@@ -48,7 +48,7 @@ static void print_table(const operator* const * operators, size_t count) {
     for (int v = 0; v < OPERATOR_MAX_VERSIONS && op->versions[v] != 0; v++) {
       used += (size_t)snprintf(versions + used, sizeof versions - used, v > 0 ? " %d" : "%d", op->versions[v]);
     }
-    printf("  %-28s %-22s ", op->name, versions);
+    printf("  %-28s %-32s ", op->name, versions);
     print_types(main_types(op));
     putchar('\n');
   }

@@ -1,7 +1,9 @@
 #include "tools/report.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,6 +98,62 @@ void progress_clear(progress *line) {
   fputs("\r\033[K", stderr);
   fflush(stderr);
   line->shown = false;
+}
+
+struct ticker {
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t ended;
+  bool stop;
+  const char *what;
+  progress line;
+};
+
+static void *tick(void *argument) {
+  ticker *ticker = argument;
+  pthread_mutex_lock(&ticker->lock);
+  while (!ticker->stop) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    pthread_cond_timedwait(&ticker->ended, &ticker->lock, &until);
+    if (!ticker->stop) progress_show(&ticker->line, "%s, %.0f s", ticker->what, clock_seconds() - ticker->line.started);
+  }
+  progress_clear(&ticker->line);
+  pthread_mutex_unlock(&ticker->lock);
+  return NULL;
+}
+
+ticker *ticker_start(const char *what, bool quiet) {
+  progress line;
+  progress_start(&line, quiet);
+  ticker *ticker = line.enabled ? calloc(1, sizeof *ticker) : NULL;
+  if (!ticker) return NULL;
+  ticker->what = what;
+  ticker->line = line;
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&ticker->lock, NULL);
+  pthread_cond_init(&ticker->ended, &attributes);
+  pthread_condattr_destroy(&attributes);
+  if (pthread_create(&ticker->thread, NULL, tick, ticker) == 0) return ticker;
+  pthread_cond_destroy(&ticker->ended);
+  pthread_mutex_destroy(&ticker->lock);
+  free(ticker);
+  return NULL;
+}
+
+void ticker_stop(ticker *ticker) {
+  if (!ticker) return;
+  pthread_mutex_lock(&ticker->lock);
+  ticker->stop = true;
+  pthread_cond_signal(&ticker->ended);
+  pthread_mutex_unlock(&ticker->lock);
+  pthread_join(ticker->thread, NULL);
+  pthread_cond_destroy(&ticker->ended);
+  pthread_mutex_destroy(&ticker->lock);
+  free(ticker);
 }
 
 const char *bytes_text(double bytes, char *text, size_t size) {

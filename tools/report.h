@@ -45,6 +45,12 @@ void progress_start(progress *line, bool quiet);
 void progress_show(progress *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void progress_clear(progress *line); /* before anything else is printed, and at the end */
 
+/* The same for one call that cannot report: a thread of its own shows "what, 3 s" until the end. Started once a call,
+ * ended by ticker_stop before anything is printed. */
+typedef struct ticker ticker;
+ticker *ticker_start(const char *what, bool quiet); /* NULL: nothing to show, or no thread to be had; both are fine */
+void ticker_stop(ticker *ticker);                   /* NULL is fine */
+
 /* "1.5 MiB", "12 KiB", "80 B" into text of at least 32 bytes. */
 const char *bytes_text(double bytes, char *text, size_t size);
 

@@ -236,7 +236,10 @@ int command_run(const struct settings *settings) {
   run_state state = {.settings = settings, .path = settings->arguments[0], .code = EXIT_REFUSED};
   norma_error error;
   if (prepare(&state)) {
-    if (norma_session_run(state.session, &error) != NORMA_OK) {
+    ticker *ticker = ticker_start("running", settings->quiet);
+    norma_status status = norma_session_run(state.session, &error);
+    ticker_stop(ticker);
+    if (status != NORMA_OK) {
       state.code = tool_library_error(state.path, &error);
     } else {
       state.code = report_results(&state);
