@@ -90,8 +90,8 @@ static norma_status read_strings(reader *reader, const Onnx__AttributeProto *pro
   return NORMA_OK;
 }
 
-static norma_status read_tensors(reader *reader, const call *call, const Onnx__AttributeProto *proto,
-                                 attribute_kind kind, attribute *target) {
+static norma_status read_tensors(reader *reader, const Onnx__AttributeProto *proto, attribute_kind kind,
+                                 attribute *target) {
   bool sparse = kind == ATTRIBUTE_SPARSE_TENSOR || kind == ATTRIBUTE_SPARSE_TENSORS;
   bool list = kind == ATTRIBUTE_TENSORS || kind == ATTRIBUTE_SPARSE_TENSORS;
   size_t count = !list ? 1 : sparse ? proto->n_sparse_tensors : proto->n_tensors;
@@ -103,9 +103,9 @@ static norma_status read_tensors(reader *reader, const call *call, const Onnx__A
   for (size_t i = 0; i < count; i++) {
     if (sparse) {
       const Onnx__SparseTensorProto *item = list ? proto->sparse_tensors[i] : proto->sparse_tensor;
-      TRY(read_shared_sparse_tensor(reader, call, item, &values[i]));
+      TRY(read_shared_sparse_tensor(reader, item, &values[i]));
     } else {
-      TRY(read_shared_tensor(reader, call, list ? proto->tensors[i] : proto->t, &values[i]));
+      TRY(read_shared_tensor(reader, list ? proto->tensors[i] : proto->t, &values[i]));
     }
   }
   return NORMA_OK;
@@ -173,7 +173,7 @@ static norma_status read_value(reader *reader, const context *context, node *nod
   case ATTRIBUTE_TENSORS:
   case ATTRIBUTE_SPARSE_TENSOR:
   case ATTRIBUTE_SPARSE_TENSORS:
-    return read_tensors(reader, context->call, proto, kind, target);
+    return read_tensors(reader, proto, kind, target);
   case ATTRIBUTE_GRAPH:
     return read_graph(reader, context, node, proto->g, &target->graph);
   case ATTRIBUTE_GRAPHS:
@@ -229,7 +229,7 @@ static norma_status read_or_share(reader *reader, const context *context, node *
   unsigned own = kind == ATTRIBUTE_GRAPH || kind == ATTRIBUTE_GRAPHS || kind == ATTRIBUTE_TENSOR ||
                  kind == ATTRIBUTE_TENSORS || kind == ATTRIBUTE_SPARSE_TENSOR || kind == ATTRIBUTE_SPARSE_TENSORS;
   if (own) return read_value(reader, context, node, proto, kind, target); /* each node holds references of its own */
-  const attribute *shared = find_shared_attribute(reader, context->call, proto);
+  const attribute *shared = find_shared_attribute(reader, proto);
   if (shared) {
     const char *name = target->name;
     *target = *shared;
@@ -237,7 +237,7 @@ static norma_status read_or_share(reader *reader, const context *context, node *
     return NORMA_OK;
   }
   TRY(read_value(reader, context, node, proto, kind, target));
-  return note_shared_attribute(reader, context->call, proto, target);
+  return note_shared_attribute(reader, proto, target);
 }
 
 static norma_status read_attribute(reader *reader, const context *at, node *node, const Onnx__AttributeProto *proto) {

@@ -204,7 +204,7 @@ static norma_status inline_body(reader *reader, const context *context, call *ca
                                 const Onnx__NodeProto *proto) {
   const Onnx__FunctionProto *body = call->function->proto;
   struct context inside = {.builder = context->builder, .scope = scope, .call = call};
-  TRY(count_items(reader, call, body->n_input + body->n_output + proto->n_attribute));
+  TRY(count_items(reader, body->n_input + body->n_output + proto->n_attribute));
   for (size_t i = 0; i < proto->n_attribute; i++) TRY(bind_attribute(reader, context, proto->attribute[i], call));
   TRY(bind_values(reader, context, call, proto, scope));
   TRY(declare_outputs(reader, &inside, body->n_node, body->node));

@@ -202,7 +202,7 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL,
                      "its operator, domain or overload has more than %d bytes", LONGEST_OPERATOR_NAME);
   }
-  TRY(count_items(reader, context->call, proto->n_input + proto->n_output + proto->n_attribute));
+  TRY(count_items(reader, proto->n_input + proto->n_output + proto->n_attribute));
   const function *function = find_function(reader, proto, &status);
   if (status != NORMA_OK) return status;
   return function ? inline_call(reader, context, function, proto, index) : add_node(reader, context, proto, index);
@@ -295,7 +295,7 @@ static norma_status read_initializers(reader *reader, const context *context, co
     value contents = {0};
     const char *name = text_or_empty(proto->initializer[i]->name);
     if (!name[0]) return no_initializer_name(reader);
-    TRY(read_shared_tensor(reader, context->call, proto->initializer[i], &contents));
+    TRY(read_shared_tensor(reader, proto->initializer[i], &contents));
     TRY(set_initializer(reader, context, name, &contents));
   }
   for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
@@ -303,7 +303,7 @@ static norma_status read_initializers(reader *reader, const context *context, co
     const Onnx__TensorProto *values = proto->sparse_initializer[i]->values;
     const char *name = values ? text_or_empty(values->name) : "";
     if (!name[0]) return no_initializer_name(reader);
-    TRY(read_shared_sparse_tensor(reader, context->call, proto->sparse_initializer[i], &contents));
+    TRY(read_shared_sparse_tensor(reader, proto->sparse_initializer[i], &contents));
     TRY(set_initializer(reader, context, name, &contents));
   }
   return NORMA_OK;
@@ -345,8 +345,7 @@ static norma_status read_output(reader *reader, const context *context, const On
  */
 
 static norma_status fill_graph(reader *reader, const context *context, const Onnx__GraphProto *proto) {
-  TRY(count_items(reader, context->call,
-                  proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer));
+  TRY(count_items(reader, proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer));
   for (size_t i = 0; i < proto->n_input; i++) TRY(read_input(reader, context, proto->input[i]));
   TRY(read_initializers(reader, context, proto));
   TRY(add_inputs(reader, context, proto));

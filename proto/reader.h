@@ -62,7 +62,7 @@ typedef struct reader {
   name_table functions; /* "domain\x1Fname\x1Foverload" -> function */
   name_table shared;    /* what bodies of functions hold, read once: see shared_reader.c */
   struct shared_tensor *shared_tensors;
-  size_t nodes, items; /* items: what calls of functions made beside nodes */
+  size_t nodes, items; /* items: what they consist of; see count_items */
   int depth;           /* graphs and calls that are open */
   size_t suffix;       /* of the last name that was made up */
   norma_error *error;  /* never NULL */
@@ -96,16 +96,14 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
 const char *node_text(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index);
 
 /* shared_reader.c: a function that is called often must not cost its tensors and lists once per call. */
-norma_status read_shared_tensor(reader *reader, const call *call, const Onnx__TensorProto *proto, value *into);
-norma_status read_shared_sparse_tensor(reader *reader, const call *call, const Onnx__SparseTensorProto *proto,
-                                       value *into);
+norma_status read_shared_tensor(reader *reader, const Onnx__TensorProto *proto, value *into);
+norma_status read_shared_sparse_tensor(reader *reader, const Onnx__SparseTensorProto *proto, value *into);
 /* What was noted for this attribute, NULL if nothing was. */
-const attribute *find_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto);
-norma_status note_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto,
-                                   const attribute *attribute);
+const attribute *find_shared_attribute(reader *reader, const Onnx__AttributeProto *proto);
+norma_status note_shared_attribute(reader *reader, const Onnx__AttributeProto *proto, const attribute *attribute);
 void free_shared(reader *reader);
-/* Counts things made inside calls against the budget. */
-norma_status count_items(reader *reader, const call *call, size_t count);
+/* Counts what nodes consist of against the budget, in models with functions. */
+norma_status count_items(reader *reader, size_t count);
 
 /* opset_reader.c */
 norma_status read_opsets(reader *reader, size_t count, Onnx__OperatorSetIdProto *const *protos, region *region,

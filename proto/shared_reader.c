@@ -1,5 +1,5 @@
-/* Tensors and lists in the bodies of model-local functions: read at the first call, shared by all others. Keys are the
- * addresses of messages. */
+/* Tensors and lists of models with functions, whose bodies and arguments are used again and again: each is read once
+ * and shared. Keys are the addresses of messages. */
 #include "proto/reader.h"
 
 #include <inttypes.h>
@@ -19,6 +19,11 @@ static address_text key_of(const void *message) {
   address_text key;
   snprintf(key.text, sizeof key.text, "%" PRIxPTR, (uintptr_t)message);
   return key;
+}
+
+/* Without functions everything is read once anyhow. */
+static bool is_shared(const reader *reader) {
+  return reader->functions.count > 0;
 }
 
 static norma_status add_shared(reader *reader, const void *message, void *item) {
@@ -50,34 +55,32 @@ static norma_status note_tensor(reader *reader, const void *message, value *cont
   return NORMA_OK;
 }
 
-norma_status read_shared_tensor(reader *reader, const call *call, const Onnx__TensorProto *proto, value *into) {
-  const shared_tensor *noted = call ? find_shared(reader, proto) : NULL;
+norma_status read_shared_tensor(reader *reader, const Onnx__TensorProto *proto, value *into) {
+  const shared_tensor *noted = is_shared(reader) ? find_shared(reader, proto) : NULL;
   if (noted) {
     value_share(into, &noted->contents);
     return NORMA_OK;
   }
   TRY(tensor_read(&reader->tensors, proto, into, reader->error));
-  return call ? note_tensor(reader, proto, into) : NORMA_OK;
+  return is_shared(reader) ? note_tensor(reader, proto, into) : NORMA_OK;
 }
 
-norma_status read_shared_sparse_tensor(reader *reader, const call *call, const Onnx__SparseTensorProto *proto,
-                                       value *into) {
-  const shared_tensor *noted = call ? find_shared(reader, proto) : NULL;
+norma_status read_shared_sparse_tensor(reader *reader, const Onnx__SparseTensorProto *proto, value *into) {
+  const shared_tensor *noted = is_shared(reader) ? find_shared(reader, proto) : NULL;
   if (noted) {
     value_share(into, &noted->contents);
     return NORMA_OK;
   }
   TRY(sparse_tensor_read(&reader->tensors, proto, into, reader->error));
-  return call ? note_tensor(reader, proto, into) : NORMA_OK;
+  return is_shared(reader) ? note_tensor(reader, proto, into) : NORMA_OK;
 }
 
-const attribute *find_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto) {
-  return call ? find_shared(reader, proto) : NULL;
+const attribute *find_shared_attribute(reader *reader, const Onnx__AttributeProto *proto) {
+  return is_shared(reader) ? find_shared(reader, proto) : NULL;
 }
 
-norma_status note_shared_attribute(reader *reader, const call *call, const Onnx__AttributeProto *proto,
-                                   const attribute *attribute) {
-  if (!call) return NORMA_OK;
+norma_status note_shared_attribute(reader *reader, const Onnx__AttributeProto *proto, const attribute *attribute) {
+  if (!is_shared(reader)) return NORMA_OK;
   struct attribute *noted = region_allocate(reader->temporary, sizeof *noted);
   if (!noted) return reader_no_memory(reader);
   *noted = *attribute;
@@ -90,9 +93,9 @@ void free_shared(reader *reader) {
   name_table_free(&reader->shared);
 }
 
-norma_status count_items(reader *reader, const call *call, size_t count) {
+norma_status count_items(reader *reader, size_t count) {
   size_t limit;
-  if (!call) return NORMA_OK;
+  if (!is_shared(reader)) return NORMA_OK;
   if (!size_multiply(reader->options->max_nodes, 16, &limit)) limit = SIZE_MAX;
   if (count > limit || reader->items > limit - count) {
     return error_set(reader->error, NORMA_ERROR_BUDGET, "expanded functions make the model larger than %zu nodes allow",

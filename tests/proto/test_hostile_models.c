@@ -125,7 +125,8 @@ static void truncation_anywhere(void **state) {
     memcpy(copy, rich_bytes.bytes, size);
     norma_status status = read_anything(&reading, copy, size);
     free(copy);
-    /* Cut between two fields of the outermost message, only what follows is missing: still refused until the graph is in. */
+    /* Cut between two fields of the outermost message, only what follows is missing: still refused until the graph is
+     * in. */
     if (status == NORMA_OK) assert_true(size > rich_bytes.size / 2);
   }
 }
@@ -144,9 +145,15 @@ static void mutate(unsigned char *bytes, size_t size) {
   for (uint64_t changes = 1 + next_random() % 4; changes > 0; changes--) {
     size_t at = (size_t)(next_random() % size);
     switch (next_random() % 4) {
-    case 0: bytes[at] = (unsigned char)(bytes[at] ^ 1u << next_random() % 8); break;
-    case 1: bytes[at] = favourites[next_random() % sizeof favourites]; break;
-    case 2: bytes[at] = (unsigned char)next_random(); break;
+    case 0:
+      bytes[at] = (unsigned char)(bytes[at] ^ 1u << next_random() % 8);
+      break;
+    case 1:
+      bytes[at] = favourites[next_random() % sizeof favourites];
+      break;
+    case 2:
+      bytes[at] = (unsigned char)next_random();
+      break;
     default: { /* a piece of it elsewhere */
       size_t length = (size_t)(next_random() % 24), from = (size_t)(next_random() % size);
       if (length > size - at) length = size - at;
@@ -170,7 +177,8 @@ static void random_changes(void **state) {
     read += read_anything(&reading, copy, rich_bytes.size) == NORMA_OK;
   }
   free(copy);
-  assert_true(read > rounds / 50 && read < rounds / 2 + rounds / 4); /* most weights may change, most structure may not */
+  assert_true(read > rounds / 50 &&
+              read < rounds / 2 + rounds / 4); /* most weights may change, most structure may not */
 }
 
 static void every_allocation_may_fail(void **state) {
@@ -261,10 +269,14 @@ static void too_many_nodes_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(good_model_is_read),        cmocka_unit_test(truncation_anywhere),
-      cmocka_unit_test(random_changes),            cmocka_unit_test(every_allocation_may_fail),
-      cmocka_unit_test(memory_budget_holds),       cmocka_unit_test(deep_nesting_is_refused),
-      cmocka_unit_test(repeated_graphs_are_refused), cmocka_unit_test(too_many_nodes_are_refused),
+      cmocka_unit_test(good_model_is_read),
+      cmocka_unit_test(truncation_anywhere),
+      cmocka_unit_test(random_changes),
+      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(memory_budget_holds),
+      cmocka_unit_test(deep_nesting_is_refused),
+      cmocka_unit_test(repeated_graphs_are_refused),
+      cmocka_unit_test(too_many_nodes_are_refused),
   };
   return cmocka_run_group_tests_name("hostile models", tests, make_rich_bytes, NULL);
 }
