@@ -9,7 +9,7 @@
  *
  * Indices count elements of all of X, in row-major order or, within a plane and with storage_order 1, column-major; of
  * equal elements the first in row-major order counts; a window without any input has index -1 and the type's lowest
- * value. A mean over nothing is NaN.
+ * value. A mean over nothing is 0.
  *
  * One or two axes of float and half precision run in kernels, all else plane by plane in double precision.
  */
@@ -221,7 +221,7 @@ static double pool_result(const pool_state *pool, const struct pool_spot *spot) 
   case POOL_MAX:
     break;
   case POOL_AVERAGE:
-    return spot->counted > 0 ? spot->value / spot->counted : NAN;
+    return spot->counted > 0 ? spot->value / spot->counted : 0;
   case POOL_LP:
     if (pool->p == 1) break;
     return pool->p == 2 ? sqrt(spot->value) : pow(spot->value, 1 / pool->p);
