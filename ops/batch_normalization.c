@@ -154,8 +154,8 @@ static norma_status batch_normalization_infer(infer_context *context) {
 /* -------------------------------------------------------------------------------------------------------- prepare */
 
 static size_t parameters_bytes(int64_t channels) {
-  return size_align(sizeof(channel_parameters), MEMORY_ALIGNMENT) +
-         (size_t)channels * (3 * sizeof(double) + 3 * sizeof(float));
+  size_t header = size_align(sizeof(channel_parameters), MEMORY_ALIGNMENT);
+  return header + size_align((size_t)channels * (3 * sizeof(double) + 3 * sizeof(float)), MEMORY_ALIGNMENT);
 }
 
 /* Lays parameters out in a block of parameters_bytes. */

@@ -14,6 +14,7 @@
 void driver_init(driver *driver) {
   memset(driver, 0, sizeof *driver);
   memory_init(&driver->memory, NULL, 0);
+  region_init(&driver->region, &driver->memory);
 }
 
 static void clear_outputs(driver *driver) {
@@ -22,6 +23,7 @@ static void clear_outputs(driver *driver) {
 
 void driver_finish(driver *driver) {
   clear_outputs(driver);
+  region_free(&driver->region);
   size_t left = atomic_load(&driver->memory.used);
   if (left) fail_msg("%zu bytes were not given back", left);
 }
@@ -40,7 +42,6 @@ const struct kernel_table *driver_kernels(int index) {
 typedef struct driver_run_state {
   driver *driver;
   const driver_call *call;
-  region region;
   packed_cache packed;
   executor executor;
   thread_pool *pool;
@@ -123,7 +124,7 @@ static void build_graph(driver_run_state *run) {
   char name[32];
   int attribute_count = 0;
   while (call->attributes[attribute_count].name) attribute_count++;
-  RUN_CHECK(run->graph = graph_create(&run->region, &run->driver->memory, "test", NULL, NULL));
+  RUN_CHECK(run->graph = graph_create(&run->driver->region, &run->driver->memory, "test", NULL, NULL));
   RUN_CHECK(run->node = graph_add_node(run->graph, "tested", call->op_type, call->domain ? call->domain : "",
                                        call->input_count, call->output_count, attribute_count));
   for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = call->attributes[i];
@@ -170,7 +171,7 @@ static norma_status resolve(driver_run_state *run) {
   TRY(check_attributes(made, error));
   made->epilogue.activation = call->activation;
   made->epilogue.residual_input = call->residual_input;
-  made->state = region_allocate(&run->region, made->op->state_size);
+  made->state = region_allocate(&run->driver->region, made->op->state_size);
   RUN_CHECK(made->state);
   return made->op->read ? made->op->read(made, made->state, error) : NORMA_OK;
 }
@@ -204,7 +205,7 @@ static norma_status infer(driver_run_state *run, knowledge known, value_info *ou
                            .values = values,
                            .outputs = outputs,
                            .known = contents,
-                           .region = &run->region,
+                           .region = &run->driver->region,
                            .failure = known == KNOW_ALL ? NORMA_ERROR_INPUT : NORMA_ERROR_INVALID_MODEL,
                            .error = &run->driver->error};
   TRY(made->op->infer(&context));
@@ -353,7 +354,7 @@ norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
   clear_outputs(driver);
   memset(&driver->error, 0, sizeof driver->error);
-  region_init(&run.region, &driver->memory);
+  region_free(&driver->region);
   packed_cache_init(&run.packed, &driver->memory);
   executor_init_serial(&run.executor, &driver->memory, call->kernels ? call->kernels : kernel_table_default(),
                        &run.packed, false);
@@ -372,7 +373,6 @@ norma_status driver_run(driver *driver, const driver_call *call) {
   }
   packed_cache_free(&run.packed);
   if (run.graph) graph_release(run.graph);
-  region_free(&run.region);
   if (status != NORMA_OK && driver->error.message[0] == 0) fail_msg("%s failed without a message", call->op_type);
   return status;
 }

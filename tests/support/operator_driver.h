@@ -59,6 +59,7 @@ typedef struct driver_call {
 
 typedef struct driver {
   memory memory;
+  region region;                   /* of the last run */
   value outputs[DRIVER_MAX];       /* of the last run that succeeded; NONE where absent or unwanted */
   value_info inferred[DRIVER_MAX]; /* what was inferred at load, from ranks alone */
   norma_error error;               /* of the last run that failed */
