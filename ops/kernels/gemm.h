@@ -20,8 +20,13 @@
 
 /* A row panel this deep stays in the first-level cache (14 * 256 * 4 bytes) while the column panels pass by. */
 #define GEMM_DEPTH_BLOCK 256
-/* What a block of columns may take of the second-level cache: half of 512 KiB. */
+/* What a block of columns may take of the second-level cache: half. CPUs with AVX-512 have 1 MiB, others from 512 KiB.
+ */
+#if defined(__AVX512F__)
+#define GEMM_CACHED_BYTES (512 * 1024)
+#else
 #define GEMM_CACHED_BYTES (256 * 1024)
+#endif
 
 #define GEMM_F32_TILE_COLUMNS (2 * VF_LANES)
 

@@ -291,19 +291,24 @@ static void GEMM(pack_panel)(REAL *packed, const REAL *source, size_t width, siz
                              size_t lane_stride, size_t depth_stride) {
   size_t lane = 0;
 #ifdef GEMM_FLOAT
-  if (depth_stride == 1)
-    for (; lane + 4 <= lanes; lane += 4) {
+  if (depth_stride == 1 && lanes >= 4) {
+    while (lane < lanes) {
+      if (lane + 4 > lanes) lane = lanes - 4; /* the last four overlap the ones before */
       const float *from = source + lane * lane_stride;
       size_t p = 0;
       for (; p + 4 <= depth; p += 4) {
         v4f x[4];
+        UNROLL
         for (int i = 0; i < 4; i++) x[i] = v4f_load(from + i * lane_stride + p);
         v4f_transpose(x);
+        UNROLL
         for (int i = 0; i < 4; i++) v4f_store(packed + (p + i) * width + lane, x[i]);
       }
       for (; p < depth; p++)
         for (size_t i = 0; i < 4; i++) packed[p * width + lane + i] = from[i * lane_stride + p];
+      lane += 4;
     }
+  }
 #endif
   if (lane_stride == 1 && lane == 0) {
     const size_t whole = lanes / LANES * LANES;

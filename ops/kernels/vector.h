@@ -23,8 +23,18 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Before a loop of constant length over an array of vectors: without it the array lives in memory. */
-#if defined(__clang__)
+/* Before a loop of constant length over an array of vectors: without it the array lives in memory. Under a sanitizer
+ * that is welcome: every unrolled access carries its checks, and Clang takes minutes over them. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer) || __has_feature(thread_sanitizer)
+#define VECTOR_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VECTOR_SANITIZED
+#endif
+#if defined(VECTOR_SANITIZED)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
@@ -298,11 +308,25 @@ INLINE vf vf_min(vf bound, vf x) {
 
 /* A NaN in either operand stays. */
 INLINE vf vf_max_nan(vf a, vf b) {
-  return vf_select(vf_is_nan(a), a, vf_max(a, b));
+#if defined(__AVX512F__)
+  const vm number = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q);
+  return (vf)_mm512_mask_max_ps((__m512)a, number, (__m512)a, (__m512)b);
+#elif defined(__aarch64__)
+  return vf_max(a, b);
+#else
+  return (vf)((vi)vf_max(a, b) | vf_is_nan(a)); /* all bits set are a NaN */
+#endif
 }
 
 INLINE vf vf_min_nan(vf a, vf b) {
-  return vf_select(vf_is_nan(a), a, vf_min(a, b));
+#if defined(__AVX512F__)
+  const vm number = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q);
+  return (vf)_mm512_mask_min_ps((__m512)a, number, (__m512)a, (__m512)b);
+#elif defined(__aarch64__)
+  return vf_min(a, b);
+#else
+  return (vf)((vi)vf_min(a, b) | vf_is_nan(a));
+#endif
 }
 
 INLINE vf vf_abs(vf x) {

@@ -20,8 +20,8 @@ INLINE size_t window_padded_rows(const struct window_2d *w, size_t rows) {
 static struct window_band window_band_of(const struct window_2d *w) {
   const size_t budget = 96 * 1024 / sizeof(float); /* leaves the second-level cache room for the rest */
   struct window_band band = {.phases = w->stride[1]};
-  band.phase_size = (w->output[1] + VF_LANES - 1) / VF_LANES * VF_LANES +
-                    (w->kernel[1] - 1) * w->dilation[1] / w->stride[1] + VF_LANES;
+  band.phase_size =
+      (w->output[1] + VF_LANES - 1) / VF_LANES * VF_LANES + (w->kernel[1] - 1) * w->dilation[1] / w->stride[1];
   band.row_size = band.phases * band.phase_size;
   band.rows = w->output[0];
   while (band.rows > 4 && window_padded_rows(w, band.rows) * band.row_size > budget) band.rows = (band.rows + 1) / 2;
@@ -29,25 +29,35 @@ static struct window_band window_band_of(const struct window_2d *w) {
   return band;
 }
 
-/* Averages need the divisors of one output row as well. */
+/* Averages need the divisors of one output row as well; a vector more is for stores beyond the last row. */
 static size_t window_scratch_size(const struct window_2d *w) {
   const struct window_band band = window_band_of(w);
-  return (band.padded_rows * band.row_size + band.phase_size) * sizeof(float);
+  return (band.padded_rows * band.row_size + band.phase_size + 2 * VF_LANES) * sizeof(float);
 }
 
-/* to[i] = from[i * stride] for i < n. */
+/* The band is written from its first row to its last, so that whole vectors may be stored where only n floats belong:
+ * what comes next overwrites the rest. */
+
+/* to[i] = from[i * stride] for i < n, stores up to a vector more. */
 INLINE void copy_strided(float *to, const float *from, size_t n, size_t stride) {
   size_t i = 0;
-  if (stride == 1)
+  if (stride == 1) {
     for (; i + VF_LANES <= n; i += VF_LANES) vf_store(to + i, vf_load(from + i));
-  else if (stride == 2)
+    if (i < n) vf_store(to + i, vf_load_n(from + i, n - i));
+  } else if (stride == 2) {
     for (; i + VF_LANES < n; i += VF_LANES)
       vf_store(to + i, vf_even(vf_load(from + 2 * i), vf_load(from + 2 * i + VF_LANES)));
-  for (; i < n; i++) to[i] = from[i * stride];
+    const size_t left = 2 * (n - i) - 1, low = left < VF_LANES ? left : VF_LANES;
+    vf_store(to + i, vf_even(vf_load_n(from + 2 * i, low), vf_load_n(from + 2 * i + low, left - low)));
+  } else {
+    for (; i < n; i++) to[i] = from[i * stride];
+  }
 }
 
+/* to[i] = value for i < n, stores up to a vector more. */
 INLINE void fill(float *to, size_t n, float value) {
-  for (size_t i = 0; i < n; i++) to[i] = value;
+  const vf all = vf_set1(value);
+  for (size_t i = 0; i < n; i += VF_LANES) vf_store(to + i, all);
 }
 
 /* One row of the plane, or of padding where `row` is NULL, by phases. */
@@ -80,6 +90,27 @@ static void window_copy_band(const struct window_2d *w, const struct window_band
 /* Where column k of the kernel begins in a row of the band. */
 INLINE size_t window_tap_offset(size_t k, size_t dilation, size_t stride, size_t phase_size) {
   return k * dilation % stride * phase_size + k * dilation / stride;
+}
+
+/* The same for k = 0, 1, ... without a division each. */
+struct window_taps {
+  size_t phase, index;
+  size_t phase_step, index_step;
+};
+
+INLINE struct window_taps window_first_tap(size_t dilation, size_t stride) {
+  return (struct window_taps){.phase_step = dilation % stride, .index_step = dilation / stride};
+}
+
+INLINE size_t window_next_tap(struct window_taps *taps, size_t stride, size_t phase_size) {
+  const size_t offset = taps->phase * phase_size + taps->index;
+  taps->index += taps->index_step;
+  taps->phase += taps->phase_step;
+  if (taps->phase >= stride) {
+    taps->phase -= stride;
+    taps->index++;
+  }
+  return offset;
 }
 
 /* ---- depthwise convolution ---- */
@@ -131,15 +162,17 @@ INLINE void depthwise_rows(const struct depthwise *d, const float *band, const f
 /* One output row, any window. */
 static void depthwise_any_row(const struct depthwise *d, const float *band, const float *residual, float *y) {
   const struct window_2d *w = d->window;
+  const struct window_taps first = window_first_tap(w->dilation[1], d->band->phases);
   const size_t width = w->output[1];
   for (size_t j = 0; j < width; j += VF_LANES) {
     const float *weight = d->weights;
     vf sum = vf_zero();
     for (size_t i = 0; i < w->kernel[0]; i++) {
       const float *row = band + i * w->dilation[0] * d->band->row_size + j;
+      struct window_taps taps = first;
       for (size_t k = 0; k < w->kernel[1]; k++)
-        sum = vf_fma(vf_set1(*weight++),
-                     vf_load(row + window_tap_offset(k, w->dilation[1], d->band->phases, d->band->phase_size)), sum);
+        sum = vf_fma(vf_set1(*weight++), vf_load(row + window_next_tap(&taps, d->band->phases, d->band->phase_size)),
+                     sum);
     }
     depthwise_store(d, sum, residual ? residual + j : NULL, y + j, width - j);
   }
@@ -202,20 +235,42 @@ static void depthwise_f32(const struct window_2d *window, const float *x, const 
 
 /* ---- pooling ---- */
 
-/* y[j] = max or sum over the taps of one output row; kernel and stride are constants of the compiler on fast paths. */
+/* One output row of a maximum, kernel and stride constants of the compiler, dilation 1. */
+INLINE void max_pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, float *y,
+                         const int kernel, const int stride) {
+  const size_t width = w->output[1];
+  for (size_t j = 0; j < width; j += VF_LANES) {
+    vf result = vf_set1(-INFINITY);
+    UNROLL
+    for (int i = 0; i < kernel; i++) {
+      UNROLL
+      for (int k = 0; k < kernel; k++)
+        result = vf_max_nan(result,
+                            vf_load(rows + i * band->row_size + window_tap_offset(k, 1, stride, band->phase_size) + j));
+    }
+    if (width - j >= VF_LANES)
+      vf_store(y + j, result);
+    else
+      vf_store_n(y + j, result, width - j);
+  }
+}
+
+/* One output row, any window: the maximum, or the sum over `divisor`. */
 INLINE void pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, const float *divisor,
-                     float *y, const bool maximum, const size_t kernel0, const size_t kernel1, const size_t stride1) {
+                     float *y, const bool maximum) {
+  const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
   const size_t width = w->output[1];
   for (size_t j = 0; j < width; j += VF_LANES) {
     vf result = vf_set1(maximum ? -INFINITY : 0);
-    for (size_t i = 0; i < kernel0; i++) {
+    for (size_t i = 0; i < w->kernel[0]; i++) {
       const float *row = rows + i * w->dilation[0] * band->row_size + j;
-      for (size_t k = 0; k < kernel1; k++) {
-        const vf x = vf_load(row + window_tap_offset(k, w->dilation[1], stride1, band->phase_size));
+      struct window_taps taps = first;
+      for (size_t k = 0; k < w->kernel[1]; k++) {
+        const vf x = vf_load(row + window_next_tap(&taps, band->phases, band->phase_size));
         result = maximum ? vf_max_nan(result, x) : result + x;
       }
     }
-    if (divisor) result /= vf_load(divisor + j);
+    if (!maximum) result /= vf_load(divisor + j);
     if (width - j >= VF_LANES)
       vf_store(y + j, result);
     else
@@ -225,8 +280,8 @@ INLINE void pool_row(const struct window_2d *w, const struct window_band *band, 
 
 static void max_pool_f32(const struct window_2d *w, const float *x, float *y, void *scratch) {
   const struct window_band band = window_band_of(w);
-  const size_t height = w->output[0], width = w->output[1], kernel0 = w->kernel[0], kernel1 = w->kernel[1];
-  const size_t stride1 = w->stride[1];
+  const size_t height = w->output[0], width = w->output[1], kernel = w->kernel[0], stride = w->stride[1];
+  const bool regular = w->kernel[1] == kernel && w->dilation[0] == 1 && w->dilation[1] == 1;
   if (!width) return;
   for (size_t first = 0; first < height; first += band.rows) {
     const size_t rows = height - first < band.rows ? height - first : band.rows;
@@ -234,14 +289,14 @@ static void max_pool_f32(const struct window_2d *w, const float *x, float *y, vo
     for (size_t r = 0; r < rows; r++) {
       const float *from = (const float *)scratch + r * w->stride[0] * band.row_size;
       float *to = y + (first + r) * width;
-      if (kernel0 == 2 && kernel1 == 2 && stride1 == 2)
-        pool_row(w, &band, from, NULL, to, true, 2, 2, 2);
-      else if (kernel0 == 3 && kernel1 == 3 && stride1 == 2)
-        pool_row(w, &band, from, NULL, to, true, 3, 3, 2);
-      else if (kernel0 == 3 && kernel1 == 3 && stride1 == 1)
-        pool_row(w, &band, from, NULL, to, true, 3, 3, 1);
+      if (regular && kernel == 2 && stride == 2)
+        max_pool_row(w, &band, from, to, 2, 2);
+      else if (regular && kernel == 3 && stride == 2)
+        max_pool_row(w, &band, from, to, 3, 2);
+      else if (regular && kernel == 3 && stride == 1)
+        max_pool_row(w, &band, from, to, 3, 1);
       else
-        pool_row(w, &band, from, NULL, to, true, kernel0, kernel1, stride1);
+        pool_row(w, &band, from, NULL, to, true);
     }
   }
 }
@@ -261,7 +316,7 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
                              float *y, void *scratch) {
   const struct window_band band = window_band_of(w);
   const size_t height = w->output[0], width = w->output[1];
-  float *divisor = scratch, *padded = divisor + band.phase_size;
+  float *divisor = scratch, *padded = divisor + band.phase_size + VF_LANES;
   size_t last_count = 0;
   if (!width) return;
   for (size_t first = 0; first < height; first += band.rows) {
@@ -277,8 +332,7 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
         fill(divisor + width, band.phase_size - width, 1);
         last_count = count;
       }
-      pool_row(w, &band, padded + r * w->stride[0] * band.row_size, divisor, y + (first + r) * width, false,
-               w->kernel[0], w->kernel[1], w->stride[1]);
+      pool_row(w, &band, padded + r * w->stride[0] * band.row_size, divisor, y + (first + r) * width, false);
     }
   }
 }
