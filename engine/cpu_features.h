@@ -7,16 +7,16 @@
 
 /* X(enum name, name): within an architecture in rising order of preference. */
 #define CPU_ISAS(X)                                                                                                    \
-    X(SSE2, "sse2")                                                                                                    \
-    X(AVX2, "avx2") /* with FMA and F16C */                                                                            \
-    X(AVX512, "avx512") /* F, BW, DQ, VL, and all of avx2 */                                                           \
-    X(NEON, "neon")
+  X(SSE2, "sse2")                                                                                                      \
+  X(AVX2, "avx2")     /* with FMA and F16C */                                                                          \
+  X(AVX512, "avx512") /* F, BW, DQ, VL, and all of avx2 */                                                             \
+  X(NEON, "neon")
 
 enum cpu_isa {
 #define CPU_ISA_ENUM(NAME, name) CPU_ISA_##NAME,
-    CPU_ISAS(CPU_ISA_ENUM)
+  CPU_ISAS(CPU_ISA_ENUM)
 #undef CPU_ISA_ENUM
-        CPU_ISA_COUNT
+      CPU_ISA_COUNT
 };
 
 /* True if this machine can run code compiled for `isa`. */
