@@ -12,9 +12,8 @@
 typedef struct output_entry {
   FILE *file;      /* NULL: a folder that was made, or a file that is closed */
   char *path;      /* the final name; of a folder its name */
-  char *temporary; /* NULL once renamed, and for folders */
-  bool folder;
-  bool special; /* a device or a pipe, which is written to as it is: a file renamed to its name would take its place */
+  char *temporary; /* NULL once renamed, and for folders and devices */
+  bool folder, renamed;
 } output_entry;
 
 static output_entry *add_entry(output_group *group, const char *path) {
@@ -63,44 +62,44 @@ bool output_make_folder(output_group *group, const char *path) {
   return made;
 }
 
-FILE *output_open(output_group *group, const char *path) {
-  struct stat status;
-  output_entry *entry = NULL;
-  int descriptor = -1;
-  if (path[0] == '\0') {
-    errno = ENOENT;
-  } else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-    errno = EISDIR; /* found now rather than after the work, by rename */
-  } else {
-    bool special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    entry = add_entry(group, path);
-    if (entry) entry->special = special;
-  }
-  if (entry && entry->special) {
-    entry->file = fopen(path, "wb");
-  } else if (entry) {
-    size_t size = strlen(path) + 16;
-    entry->temporary = malloc(size);
-    if (entry->temporary) {
-      snprintf(entry->temporary, size, "%s.XXXXXX", path);
-      descriptor = mkstemp(entry->temporary);
-    }
-    if (descriptor < 0) {
-      free(entry->temporary);
-      entry->temporary = NULL;
-    } else {
-      mode_t mask = umask(0);
-      umask(mask);
-      fchmod(descriptor, 0666 & ~mask); /* mkstemp makes them private */
-      entry->file = fdopen(descriptor, "wb");
-    }
-  }
-  if (!entry || !entry->file) {
-    tool_error("%s: cannot write: %s", path, strerror(errno));
-    if (descriptor >= 0) close(descriptor);
+/* Opens a temporary file beside entry->path. */
+static FILE *open_temporary(output_entry *entry) {
+  size_t size = strlen(entry->path) + 16;
+  entry->temporary = malloc(size);
+  if (!entry->temporary) return NULL;
+  snprintf(entry->temporary, size, "%s.XXXXXX", entry->path);
+  int descriptor = mkstemp(entry->temporary);
+  if (descriptor < 0) {
+    free(entry->temporary);
+    entry->temporary = NULL;
     return NULL;
   }
-  return entry->file;
+  mode_t mask = umask(0);
+  umask(mask);
+  fchmod(descriptor, 0666 & ~mask); /* mkstemp makes them private */
+  FILE *file = fdopen(descriptor, "wb");
+  if (!file) close(descriptor);
+  return file;
+}
+
+FILE *output_open(output_group *group, const char *path) {
+  struct stat facts;
+  FILE *file = NULL;
+  char *target = realpath(path, NULL); /* what a link points to is replaced, not the link */
+  bool exists = target && stat(target, &facts) == 0;
+  if (path[0] == '\0') {
+    errno = ENOENT;
+  } else if (exists && S_ISDIR(facts.st_mode)) {
+    errno = EISDIR; /* found now rather than after the work, by rename */
+  } else {
+    output_entry *entry = add_entry(group, target ? target : path);
+    /* a device or a pipe is written to, not replaced */
+    if (entry) entry->file = exists && !S_ISREG(facts.st_mode) ? fopen(target, "wb") : open_temporary(entry);
+    file = entry ? entry->file : NULL;
+  }
+  if (!file) tool_error("%s: cannot write: %s", path, strerror(errno));
+  free(target);
+  return file;
 }
 
 bool output_commit(output_group *group) {
@@ -108,6 +107,7 @@ bool output_commit(output_group *group) {
   for (size_t i = 0; i < group->count && good; i++) {
     output_entry *entry = &group->entries[i];
     if (!entry->file) continue;
+    errno = 0;
     bool failed = ferror(entry->file) != 0;
     if (fclose(entry->file) != 0) failed = true;
     entry->file = NULL;
@@ -123,12 +123,13 @@ bool output_commit(output_group *group) {
       tool_error("%s: cannot write: %s", entry->path, strerror(errno));
       good = false;
       while (i-- > 0) { /* those before were renamed already */
-        if (!group->entries[i].folder && !group->entries[i].special) unlink(group->entries[i].path);
+        if (group->entries[i].renamed) unlink(group->entries[i].path);
       }
       break;
     }
     free(entry->temporary);
     entry->temporary = NULL;
+    entry->renamed = true;
   }
   if (!good) {
     output_discard(group);

@@ -51,11 +51,12 @@ int tool_error(const char *format, ...) {
 
 int tool_library_error(const char *file, const norma_error *error) {
   const char *message = error->message[0] ? error->message : norma_status_text(error->status);
-  const char *kind = error->status == NORMA_ERROR_FORMAT ? "no ONNX model, or a damaged one: " : "";
+  bool foreign = error->status == NORMA_ERROR_FORMAT && !strstr(message, "ONNX model");
+  const char *kind = foreign ? " (no ONNX model, or a damaged one)" : "";
   if (file && !strstr(message, file)) {
-    tool_error("%s: %s%s", file, kind, message);
+    tool_error("%s: %s%s", file, message, kind);
   } else {
-    tool_error("%s", message);
+    tool_error("%s%s", message, kind);
   }
   return error->status == NORMA_ERROR_UNSUPPORTED ? EXIT_NO : EXIT_REFUSED;
 }
