@@ -63,7 +63,7 @@ static void float_to_text(double x, bool is_float, char text[CAST_TEXT_SIZE]) {
   } else if (exponent < 0) {
     snprintf(text, CAST_TEXT_SIZE, "%s0.%.*s%s", sign, -exponent - 1, "0000", digits);
   } else if (count <= exponent + 1) {
-    snprintf(text, CAST_TEXT_SIZE, "%s%s%.*s.0", sign, digits, exponent + 1 - count, "0000000000000000");
+    snprintf(text, CAST_TEXT_SIZE, "%s%.20s%.*s.0", sign, digits, exponent + 1 - count, "0000000000000000");
   } else {
     snprintf(text, CAST_TEXT_SIZE, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
   }
