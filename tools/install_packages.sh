@@ -3,10 +3,12 @@
 # With all of them there it needs neither network nor rights.
 set -eu
 
+native=$(dpkg --print-architecture)
 missing=
 for package in "$@"; do
-  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
-  [ "$status" = "install ok installed" ] || missing="$missing $package"
+  case $package in *:*) accepted=${package#*:} ;; *) accepted=$native ;; esac
+  dpkg-query -W -f='${Status} ${Architecture}\n' "$package" 2>/dev/null |
+    grep -qxE "install ok installed ($accepted|all)" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
