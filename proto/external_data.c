@@ -114,7 +114,7 @@ static norma_status open_location(external_data *external, const char *location,
                                                       : strerror(errno));
   }
   struct stat facts;
-  if (fstat(file, &facts) == 0 && facts.st_nlink > 1) {
+  if (fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_nlink > 1) {
     close(file);
     return error_set(error, NORMA_ERROR_FILE, "external data '%s': the file has more than one link", location);
   }

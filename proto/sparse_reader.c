@@ -6,6 +6,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* A small file must not ask for all memory: from this many elements on, there must be a value for SPARSE_RATIO of them.
+ */
+#define SPARSE_FREE_COUNT ((int64_t)1 << 26)
+#define SPARSE_RATIO      4096
+
 static const char *sparse_name(const Onnx__SparseTensorProto *proto) {
   return proto->values && proto->values->name ? proto->values->name : "";
 }
@@ -70,6 +75,11 @@ static norma_status read_dense(const tensor_source *source, const Onnx__SparseTe
   size_t bytes;
   if (norma_tensor_size(values->tensor.type, shape.rank, shape.dims, &bytes) != NORMA_OK) {
     return sparse_fail(error, proto, "its shape is too large");
+  }
+  int64_t count = shape_count(&shape);
+  if (count > SPARSE_FREE_COUNT && count / SPARSE_RATIO > values->tensor.dims[0]) {
+    return error_set(error, NORMA_ERROR_BUDGET, "sparse tensor '%s': %" PRId64 " values for %" PRId64 " elements",
+                     sparse_name(proto), values->tensor.dims[0], count);
   }
   TRY(value_allocate_tensor(source->memory, into, values->tensor.type, &shape, error));
   return scatter(proto, &values->tensor, &indices->tensor, &shape, &into->tensor, error);

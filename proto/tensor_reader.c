@@ -266,7 +266,8 @@ static norma_status parse_decimal(const Onnx__TensorProto *proto, const char *ke
   }
   *number = result;
   return right ? NORMA_OK
-               : tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "external data: '%s' is not a %s", text, key);
+               : tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "external data: its %s is '%s', not a number",
+                             key, text);
 }
 
 typedef struct external_place {
@@ -406,6 +407,11 @@ static norma_status read_payload(const tensor_source *source, const Onnx__Tensor
     return tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "strings cannot stand as raw or external data");
   }
   if (is_whole(payload)) return read_whole(source, proto, payload, tensor, into, error);
+  uint64_t most = payload->items ? payload->count : payload->length; /* a number takes at least a byte */
+  if (most < unit_count(tensor)) {
+    return tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "%" PRIu64 " numbers stand for %zu", most,
+                       unit_count(tensor));
+  }
   TRY(value_allocate_tensor(source->memory, into, tensor->type, &shape, error));
   return read_integers(source, proto, payload, &into->tensor, error);
 }
