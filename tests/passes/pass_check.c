@@ -122,7 +122,8 @@ checked check_passes(model_builder *b, const char *passes, double bound) {
   checked checked = {.builder = b};
   norma_error error;
   value inputs[MOST_INPUTS];
-  assert_int_equal(norma_runtime_create(NULL, &checked.runtime, &error), NORMA_OK);
+  norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  assert_int_equal(norma_runtime_create(&options, &checked.runtime, &error), NORMA_OK);
   checked.used = norma_runtime_memory_used(checked.runtime);
   norma_model *plain = load(b, checked.runtime, NORMA_OPTIMIZE_NONE, NULL);
   checked.model = load(b, checked.runtime, NORMA_OPTIMIZE_FULL, passes);

@@ -20,7 +20,7 @@
 typedef struct checked {
   model_builder *builder;
   norma_runtime *runtime;
-  size_t used; /* by the runtime alone */
+  size_t used;        /* by the runtime alone */
   norma_model *model; /* rewritten */
 } checked;
 
