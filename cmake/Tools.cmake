@@ -5,16 +5,20 @@ file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/benc
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
 
 if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
-  add_executable(norma_tool ${norma_tool_sources})
-  set_target_properties(norma_tool PROPERTIES OUTPUT_NAME norma)
-  target_link_libraries(norma_tool PRIVATE norma norma_compile_options Threads::Threads m)
+  # All but main() is a library of its own, so that tests reach it.
+  list(REMOVE_ITEM norma_tool_sources ${PROJECT_SOURCE_DIR}/tools/norma.c)
+  add_library(norma_tool_parts STATIC ${norma_tool_sources})
+  target_link_libraries(norma_tool_parts PUBLIC norma norma_compile_options Threads::Threads m)
   foreach(library PNG JPEG ZLIB)
     find_package(${library})
     if(${library}_FOUND)
-      target_link_libraries(norma_tool PRIVATE ${library}::${library})
-      target_compile_definitions(norma_tool PRIVATE NORMA_HAVE_${library})
+      target_link_libraries(norma_tool_parts PUBLIC ${library}::${library})
+      target_compile_definitions(norma_tool_parts PUBLIC NORMA_HAVE_${library})
     endif()
   endforeach()
+  add_executable(norma_tool tools/norma.c)
+  set_target_properties(norma_tool PROPERTIES OUTPUT_NAME norma)
+  target_link_libraries(norma_tool PRIVATE norma_tool_parts)
 
   # The man page comes from the tables that --help prints.
   if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)

@@ -177,6 +177,11 @@ norma_status npz_decode(memory *account, const npz_member *member, value *into, 
   unsigned char *unpacked = NULL;
   const unsigned char *bytes = member->packed;
   if (member->method == 8) {
+    /* deflate makes at most 258 bytes out of two bits: a larger claim would only ask for memory */
+    if (member->size / 1032 > member->packed_size) {
+      status = damaged(error, "a member claims a size that it cannot have");
+      goto done;
+    }
     unpacked = memory_allocate(account, member->size);
     if (!unpacked) {
       status = memory_error(account, member->size, error);

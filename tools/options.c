@@ -97,22 +97,18 @@ static bool append(const char ***list, size_t *count, const char *text) {
   return true;
 }
 
+/* Adds names separated by commas to those given before. */
 static bool parse_disabled(struct settings *settings, const char *text) {
-  if (settings->disabled_text) { /* given before: join */
-    size_t size = strlen(settings->disabled_text) + strlen(text) + 2;
-    char *both = malloc(size);
-    if (!both) return false;
-    size_t used = 0;
-    for (size_t i = 0; i < settings->disabled_count; i++) {
-      used += (size_t)snprintf(both + used, size - used, "%s,", settings->disabled[i]);
-    }
-    snprintf(both + used, size - used, "%s", text);
-    free(settings->disabled_text);
-    settings->disabled_text = both;
-  } else {
-    settings->disabled_text = strdup(text);
-    if (!settings->disabled_text) return false;
+  size_t size = strlen(text) + 1, used = 0;
+  for (size_t i = 0; i < settings->disabled_count; i++) size += strlen(settings->disabled[i]) + 1;
+  char *all = malloc(size);
+  if (!all) return false;
+  for (size_t i = 0; i < settings->disabled_count; i++) {
+    used += (size_t)snprintf(all + used, size - used, "%s,", settings->disabled[i]);
   }
+  snprintf(all + used, size - used, "%s", text);
+  free(settings->disabled_text);
+  settings->disabled_text = all;
   settings->disabled_count = 0;
   char *rest = NULL;
   for (char *name = strtok_r(settings->disabled_text, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
