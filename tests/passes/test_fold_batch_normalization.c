@@ -155,7 +155,7 @@ static void survives_extreme_variances(void **state) {
   node *split = builder_model(b)->graph->last;
   builder_int(split, "axis", 1);
   for (int i = 0; i < 4; i++) {
-    char name[8];
+    char name[16];
     snprintf(name, sizeof name, "y%d", i);
     builder_output(b, name, NORMA_UNDEFINED, -1, NULL);
   }
