@@ -23,13 +23,23 @@ def type_text(field):
     return f"type {field.type}"
 
 
+def is_repeated(field):
+    """Before version 6 the Python package protobuf had labels only."""
+    repeated = getattr(field, "is_repeated", None)
+    return field.label == field.LABEL_REPEATED if repeated is None else repeated
+
+
+def is_packed(field):
+    return is_repeated(field) and field.GetOptions().packed
+
+
 def describe_message(message, facts):
     facts[f"message {message.full_name}"] = "is there"
     for field in message.fields:
         oneof = field.containing_oneof
         facts[f"field {message.full_name}.{field.name}"] = (
-            f"number {field.number}, {type_text(field)}, label {'repeated' if field.is_repeated else 'optional'}"
-            f"{', packed' if field.is_packed else ''}{', oneof ' + oneof.name if oneof else ''}")
+            f"number {field.number}, {type_text(field)}, label {'repeated' if is_repeated(field) else 'optional'}"
+            f"{', packed' if is_packed(field) else ''}{', oneof ' + oneof.name if oneof else ''}")
     for enum in message.enum_types:
         describe_enum(enum, facts)
     for nested in message.nested_types:

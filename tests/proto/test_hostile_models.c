@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
 
 #include <cmocka.h>
 
@@ -267,6 +268,42 @@ static void too_many_nodes_are_refused(void **state) {
   assert_non_null(strstr(reading.error.message, "nodes"));
 }
 
+/* The deepest model that the default budget allows, read on a small stack. */
+static void *read_deep_model(void *argument) {
+  model_reading *reading = argument;
+  model_builder *b = builder_create(17), *at = b;
+  builder_input(b, "c", NORMA_BOOL, 0, NULL);
+  for (int depth = 0; depth < reading->options.max_depth; depth++) {
+    node *branch = builder_node(at, "If", "c", "y");
+    builder_output(at, "y", NORMA_UNDEFINED, -1, NULL);
+    at = builder_subgraph(at, branch, "then_branch");
+  }
+  builder_floats(at, "w", 1, (int64_t[]){2}, (float[]){1, 2});
+  builder_output(at, "w", NORMA_UNDEFINED, -1, NULL);
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  norma_status status = reading_read(reading, bytes, size);
+  builder_destroy(b);
+  return status == NORMA_OK ? reading : NULL;
+}
+
+static void small_stack_is_enough(void **state) {
+  (void)state;
+  model_reading reading;
+  reading_init(&reading, 0);
+  reading.options.max_depth = 32;
+  pthread_t thread;
+  pthread_attr_t attributes;
+  void *result;
+  assert_int_equal(pthread_attr_init(&attributes), 0);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
+  assert_int_equal(pthread_create(&thread, &attributes, read_deep_model, &reading), 0);
+  assert_int_equal(pthread_join(thread, &result), 0);
+  pthread_attr_destroy(&attributes);
+  assert_non_null(result);
+  assert_int_equal(reading_release(&reading), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(good_model_is_read),
@@ -277,6 +314,7 @@ int main(void) {
       cmocka_unit_test(deep_nesting_is_refused),
       cmocka_unit_test(repeated_graphs_are_refused),
       cmocka_unit_test(too_many_nodes_are_refused),
+      cmocka_unit_test(small_stack_is_enough),
   };
   return cmocka_run_group_tests_name("hostile models", tests, make_rich_bytes, NULL);
 }
