@@ -331,6 +331,9 @@ static norma_status read_output(reader *reader, const context *context, const On
   const char *name = text_or_empty(proto->name);
   if (!name[0]) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "an output of the graph has no name");
   norma_status status = resolve(reader, context, name, &value);
+  if (status == NORMA_OK && !value) {
+    status = error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "it is an input that the function's call leaves out");
+  }
   if (status == NORMA_OK) status = read_type(reader, proto->type, &info);
   if (status != NORMA_OK) return value_error(reader, "output", name);
   if (value->producer && value->info.kind == NORMA_VALUE_NONE) {

@@ -138,6 +138,27 @@ static void files_beneath_the_folder_are_read(void **state) {
   expect_data("sub/data.bin", "4", "2048", 1);
 }
 
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  model_reading reading;
+  for (int map = 0; map < 2; map++) {
+    for (size_t k = 1;; k++) {
+      reading_init(&reading, 0);
+      reading.options.map_file = map;
+      reading.fail_at = k;
+      norma_status status = read_model(&reading, "sub/data.bin", "4", NULL);
+      size_t allocations = reading.allocations;
+      assert_int_equal(reading_release(&reading), 0);
+      if (allocations < k) {
+        assert_int_equal(status, NORMA_OK);
+        assert_true(k > 5);
+        break;
+      }
+      assert_int_equal(status, NORMA_ERROR_OUT_OF_MEMORY);
+    }
+  }
+}
+
 static void mapped_data_are_views(void **state) {
   (void)state;
   model_reading reading;
@@ -229,6 +250,7 @@ static void models_from_memory_ask_for_data(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(files_beneath_the_folder_are_read, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
       cmocka_unit_test_setup_teardown(mapped_data_are_views, set_up, tear_down),
       cmocka_unit_test_setup_teardown(wrong_ranges_are_refused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(ways_out_are_shut, set_up, tear_down),

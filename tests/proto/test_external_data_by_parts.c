@@ -1,5 +1,5 @@
-/* The tests of external data on a system without openat2: the file is compiled again as it is there, and its functions take
- * the place of the library's. */
+/* The tests of external data on a system without openat2: the file is compiled again as it is there, and its functions
+ * take the place of the library's. */
 #include <sys/syscall.h>
 #undef SYS_openat2
 

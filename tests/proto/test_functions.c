@@ -385,6 +385,44 @@ static void graphs_given_to_a_function_see_the_caller(void **state) {
   assert_int_equal(reading_release(&reading), 0);
 }
 
+/* An input that the call leaves out is nothing that a graph could give. */
+static void absent_inputs_are_no_outputs(void **state) {
+  (void)state;
+  model_reading reading;
+  test_function function;
+  test_node inner, call;
+  Onnx__GraphProto body = ONNX__GRAPH_PROTO__INIT;
+  Onnx__ValueInfoProto result = ONNX__VALUE_INFO_PROTO__INIT, *results[] = {&result};
+  result.name = (char *)(uintptr_t) "low";
+  body.n_output = 1;
+  body.output = results;
+  function_of(&function, "f");
+  add_name(function.inputs, &function.proto.n_input, "a");
+  add_name(function.inputs, &function.proto.n_input, "low");
+  add_name(function.outputs, &function.proto.n_output, "b");
+  node_of(&inner, "inner", "", "If");
+  node_input(&inner, "a");
+  node_output(&inner, "b");
+  Onnx__AttributeProto *branch = node_attribute_named(&inner, "then_branch");
+  branch->has_type = 1;
+  branch->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH;
+  branch->g = &body;
+  function_node(&function, &inner);
+  make_call(&call, "call", "f", "x", "y");
+  reading_init(&reading, 0);
+  assert_int_equal(read_model(&reading, (test_node *[]){&call}, 1, (test_function *[]){&function}, 1),
+                   NORMA_ERROR_INVALID_MODEL);
+  assert_non_null(strstr(reading.error.message, "output 'low': it is an input that the function's call leaves out"));
+  assert_int_equal(reading_release(&reading), 0);
+
+  function.proto.n_node = 0; /* nor of the function itself */
+  function.outputs[0] = (char *)(uintptr_t) "low";
+  assert_int_equal(read_model(&reading, (test_node *[]){&call}, 1, (test_function *[]){&function}, 1),
+                   NORMA_ERROR_INVALID_MODEL);
+  assert_non_null(strstr(reading.error.message, "output 'low' of function 'f' is not defined"));
+  assert_int_equal(reading_release(&reading), 0);
+}
+
 static void recursion_is_an_error(void **state) {
   (void)state;
   model_reading reading;
@@ -543,6 +581,7 @@ int main(void) {
       cmocka_unit_test(inputs_left_out_are_absent),
       cmocka_unit_test(outer_names_cannot_be_seen),
       cmocka_unit_test(graphs_given_to_a_function_see_the_caller),
+      cmocka_unit_test(absent_inputs_are_no_outputs),
       cmocka_unit_test(recursion_is_an_error),
       cmocka_unit_test(expansion_is_bounded),
       cmocka_unit_test(tensors_of_bodies_are_shared),
