@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares proto/onnx.proto with the descriptors of the installed onnx package: messages, fields (name, number, type, label,
-packing, oneof) and enums. Exit 0: equal; 1: they differ, one line for each difference; 77: cannot be compared here.
+"""Compares proto/onnx.proto with the descriptors of the installed onnx package: messages, fields (name, number, type,
+label, packing, oneof) and enums. Exit 0: equal; 1: they differ, one line for each difference; 77: cannot be compared here.
 
 usage: compare_schema.py [ONNX.PROTO]   the compiler is taken from PROTOC, else protoc-c or protoc"""
 
