@@ -275,6 +275,10 @@ static norma_status evaluation_begin(evaluation *evaluation, const value *const 
 static norma_status evaluation_infer(evaluation *evaluation, const value *const *inputs, norma_status failure,
                                      norma_error *error) {
   const node *node = evaluation->node;
+  type_conflict conflict; /* of types that were not known at load */
+  if (!operator_accepts(node->op, node->input_count, evaluation->inputs, &conflict)) {
+    return error_at_node(error, failure, node, "input %d has a type that it cannot take", conflict.input);
+  }
   if (node->op->flags & OPERATOR_SUBGRAPHS) return NORMA_OK; /* their outputs come from what runs */
   infer_context context = {.node = node,
                            .state = evaluation->state,

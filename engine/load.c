@@ -15,6 +15,7 @@ typedef struct report {
   norma_status status; /* of the first error that ends the walk */
   int count; /* of unsupported nodes */
   char list[sizeof((norma_error *)0)->message];
+  region region;
 } report;
 
 static void report_unsupported(report *report, const node *node, const char *reason) {
@@ -123,9 +124,10 @@ norma_status load_resolve_node(norma_model *model, node *node, const char **reas
 static bool resolve_graph(void *context, graph *graph) {
   report *report = context;
   for (node *node = graph->first; node; node = node->next) {
-    const char *reason;
+    const char *reason = "operator not known to this build"; /* inner operators are not for files */
     norma_error error;
-    norma_status status = load_resolve_node(report->model, node, &reason, &error);
+    bool is_inner = strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0;
+    norma_status status = is_inner ? NORMA_OK : load_resolve_node(report->model, node, &reason, &error);
     if (status == NORMA_ERROR_UNSUPPORTED) {
       node->op = NULL;
       reason = error.message;
@@ -142,48 +144,38 @@ static bool resolve_graph(void *context, graph *graph) {
 
 /* ------------------------------------------------------------------------------------------------------------- types */
 
-/* The rule's bit of an input; the last input of a variadic operator stands for all that follow. */
-static bool rule_has(uint32_t bits, int index, bool variadic) {
-  int last = 31 - __builtin_clz(bits | 1);
-  if (variadic && index > last) index = last;
-  return index < 32 && (bits & ((uint32_t)1 << index));
-}
-
-static norma_status check_rule(report *report, const node *node, const type_rule *rule, bool *unsupported) {
-  norma_element_type common = NORMA_UNDEFINED;
-  bool variadic = node->op->max_inputs == OPERATOR_VARIADIC;
-  for (int i = 0; i < node->input_count && rule->inputs; i++) {
-    if (!node->inputs[i] || !rule_has(rule->inputs, i, variadic)) continue;
-    const value_info *info = &node->inputs[i]->info;
-    if (info->kind != NORMA_VALUE_TENSOR || info->type == NORMA_UNDEFINED) continue;
-    if (!(rule->types & TYPE_BIT(info->type))) {
-      char text[160];
-      snprintf(text, sizeof text, "element type %s of input %d ('%.80s') is not supported",
-               norma_element_type_name(info->type), i, node->inputs[i]->name);
-      report_unsupported(report, node, text);
-      *unsupported = true;
-      return NORMA_OK;
-    }
-    if (common == NORMA_UNDEFINED) common = info->type;
-    if (info->type != common) {
-      return error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node,
-                           "input %d ('%s') has element type %s, expected %s like the inputs before", i,
-                           node->inputs[i]->name, norma_element_type_name(info->type),
-                           norma_element_type_name(common));
-    }
+static void describe_conflict(report *report, const node *node, const type_conflict *conflict) {
+  const graph_value *input = node->inputs[conflict->input];
+  if (conflict->is_kind) {
+    report->status = error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node, "input %d ('%s') must be a tensor",
+                                   conflict->input, input->name);
+  } else if (conflict->expected != NORMA_UNDEFINED) {
+    report->status = error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node,
+                                   "input %d ('%s') has element type %s, expected %s like the inputs before",
+                                   conflict->input, input->name, norma_element_type_name(input->info.type),
+                                   norma_element_type_name(conflict->expected));
+  } else {
+    char text[160];
+    snprintf(text, sizeof text, "element type %s of input %d ('%.80s') is not supported",
+             norma_element_type_name(input->info.type), conflict->input, input->name);
+    report_unsupported(report, node, text);
   }
-  return NORMA_OK;
 }
 
 static bool check_graph_types(void *context, graph *graph) {
   report *report = context;
   for (node *node = graph->first; node; node = node->next) {
-    bool unsupported = false;
-    for (int r = 0; node->op && r < 8 && node->op->types[r].types && !unsupported; r++) {
-      report->status = check_rule(report, node, &node->op->types[r], &unsupported);
-      if (report->status != NORMA_OK) return false;
+    const value_info **inputs = region_array(&report->region, (size_t)node->input_count, sizeof *inputs);
+    if (!inputs) {
+      report->status = region_error(&report->region, report->error);
+      return false;
     }
-    if (!node_visit_subgraphs(node, check_graph_types, report)) return false;
+    for (int i = 0; i < node->input_count; i++) inputs[i] = node->inputs[i] ? &node->inputs[i]->info : NULL;
+    type_conflict conflict;
+    if (node->op && !operator_accepts(node->op, node->input_count, inputs, &conflict)) {
+      describe_conflict(report, node, &conflict);
+    }
+    if (report->status != NORMA_OK || !node_visit_subgraphs(node, check_graph_types, report)) return false;
   }
   return true;
 }
@@ -203,6 +195,7 @@ norma_status load_infer(norma_model *model, executor *executor, norma_error *err
 
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
   report report = {.model = model, .options = options, .error = error};
+  region_init(&report.region, model->memory);
   if (!resolve_graph(&report, model->graph)) return report.status;
   packed_cache packed; /* what evaluation packs is for nodes that constants replace */
   packed_cache_init(&packed, model->memory);
@@ -217,6 +210,7 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   } else if (error) {
     *error = infer_error;
   }
+  region_free(&report.region);
   if (status == NORMA_OK) {
     status = passes_run(model, &executor, options->disabled_passes, options->disabled_pass_count, error);
   }

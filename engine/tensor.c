@@ -32,12 +32,9 @@ norma_status norma_tensor_init(norma_tensor *tensor, norma_element_type type, in
   size_t bytes;
   if (!tensor) return NORMA_ERROR_ARGUMENT;
   TRY(norma_tensor_size(type, rank, dims, &bytes));
-  memset(tensor, 0, sizeof *tensor);
-  tensor->type = type;
-  tensor->rank = rank;
-  for (int i = 0; i < rank; i++) tensor->dims[i] = dims[i];
-  tensor->data = data;
-  tensor->size_bytes = bytes;
+  norma_tensor made = {.type = type, .rank = rank, .data = data, .size_bytes = bytes};
+  for (int i = 0; i < rank; i++) made.dims[i] = dims[i]; /* which may be the tensor's own */
+  *tensor = made;
   return NORMA_OK;
 }
 

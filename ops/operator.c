@@ -34,6 +34,39 @@ int operator_version(const operator *op, int64_t opset) {
   return found;
 }
 
+/* ------------------------------------------------------------------------------------------------------------- types */
+
+/* The last input of a variadic operator stands for all that follow. */
+static bool rule_names_input(const type_rule *rule, int index, bool variadic) {
+  int last = 31 - __builtin_clz(rule->inputs | 1);
+  if (variadic && index > last) index = last;
+  return index < 32 && (rule->inputs & INPUT(index));
+}
+
+static bool rule_accepts(const operator *op, const type_rule *rule, int input_count, const value_info *const *inputs,
+                         type_conflict *conflict) {
+  norma_element_type common = NORMA_UNDEFINED;
+  for (int i = 0; i < input_count && rule->inputs; i++) {
+    if (!inputs[i] || !rule_names_input(rule, i, op->max_inputs == OPERATOR_VARIADIC)) continue;
+    if (inputs[i]->kind == NORMA_VALUE_NONE) continue;
+    *conflict = (type_conflict){.input = i, .is_kind = inputs[i]->kind != NORMA_VALUE_TENSOR};
+    if (conflict->is_kind) return false;
+    if (inputs[i]->type == NORMA_UNDEFINED) continue;
+    if (!(rule->types & TYPE_BIT(inputs[i]->type))) return false;
+    conflict->expected = common;
+    if (common != NORMA_UNDEFINED && inputs[i]->type != common) return false;
+    common = inputs[i]->type;
+  }
+  return true;
+}
+
+bool operator_accepts(const operator *op, int input_count, const value_info *const *inputs, type_conflict *conflict) {
+  for (int r = 0; r < 8 && op->types[r].types; r++) {
+    if (!rule_accepts(op, &op->types[r], input_count, inputs, conflict)) return false;
+  }
+  return true;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- infer */
 
 static const shape no_shape = {.rank = RANK_UNKNOWN};

@@ -23,6 +23,7 @@ typedef struct infer_context infer_context;
 typedef struct prepare_context prepare_context;
 typedef struct run_context run_context;
 
+#define OPERATOR_INNER_DOMAIN "norma" /* of operators that only passes make */
 #define OPERATOR_MAX_VERSIONS 16
 #define OPERATOR_VARIADIC     INT32_MAX
 #define OPERATOR_LATEST       0
@@ -78,6 +79,15 @@ const operator *operator_find(const char *domain, const char *name);
 const operator *operator_at(size_t index); /* NULL past the end */
 /* The since-version in force at `opset`; 0 if the operator is not implemented there. */
 int operator_version(const operator *op, int64_t opset);
+
+/* Whether inputs of these descriptions (NULL where absent) satisfy the operator's type rules. Descriptions of unknown kind
+ * or element type do. An input that a rule names must be a tensor. */
+typedef struct type_conflict {
+  int input;
+  bool is_kind;                /* no tensor */
+  norma_element_type expected; /* what an earlier input has; UNDEFINED: the type is not among the rule's */
+} type_conflict;
+bool operator_accepts(const operator *op, int input_count, const value_info *const *inputs, type_conflict *conflict);
 
 /* ------------------------------------------------------------------------------------------------------------- infer */
 
