@@ -60,7 +60,6 @@ static norma_status hardmax_read(const node *node, void *state, norma_error *err
 
 static bool softmax_axis(const softmax_state *state, int version, int rank, int *axis) {
   *axis = rank;
-  if (version == 1 && state->axis < 0) return false;
   if (version == 1 && state->axis == rank) return true;
   return axis_normalize(state->axis, rank, axis);
 }
