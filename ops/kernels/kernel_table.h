@@ -184,6 +184,40 @@ struct window_2d {
   size_t pad[2]; /* top, left */
 };
 
+/* ---- Channel blocks ------------------------------------------------------------------------------------------------
+ * A blocked tensor of logical shape [N, C, H, W] is a float tensor of shape [N, ceil(C / b), H, W, b], where b is the
+ * table's channel_block: element (n, c, y, x) stands at [n][c / b][y][x][c % b]. Lanes from C on (padding lanes) hold
+ * anything, NaN included, and never influence real lanes; kernels write something into those of their outputs. */
+enum blocked_algorithm {
+  BLOCKED_DIRECT,     /* the definition's sum, blocked like gemm_f32's */
+  BLOCKED_WINOGRAD_2, /* F(2x2, 3x3): 3x3 kernels, stride and dilation 1, blocked input */
+  BLOCKED_WINOGRAD_4  /* F(4x4, 3x3): the same; larger error (see ops/kernels/blocked_winograd.h) */
+};
+
+/* Convolution of one group of one sample. With x and y blocked, [0] height and [1] width:
+ *
+ *   y[o][p] = activation(sum over c, k0, k1 of w[o][c][k0][k1] * x[c][i0][i1] + bias[o] + residual[o][p]),
+ *   where i_d = p_d * stride_d + k_d * dilation_d - pad_d, zero outside x.
+ *
+ * A group must begin at a block: with several groups, channels and outputs of a group are multiples of b. Winograd's
+ * algorithms spread Inf and NaN of x over the output tile (2x2 or 4x4) that they touch. The result depends on the
+ * algorithm and the table, never on units, workers or the position in the batch. */
+struct blocked_conv_f32 {
+  size_t channels, outputs; /* true ones, of one group */
+  size_t input[2];
+  size_t output[2];
+  size_t kernel[2];
+  size_t stride[2];
+  size_t dilation[2];
+  size_t pad[2];                    /* top, left; what is needed behind the end follows from output */
+  bool plain_input;                 /* x is planes [channels][height][width] (first layers), not blocked; DIRECT only */
+  enum blocked_algorithm algorithm; /* the one that the weights were packed for */
+  const float *packed_weights;      /* by blocked_conv_pack */
+  const float *bias;                /* outputs values, padded with zeros to a multiple of b; NULL: none */
+  const float *residual;            /* laid out as y; NULL: none; may be y itself */
+  struct activation activation;
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -243,6 +277,43 @@ struct kernel_table {
    * inside x. What lies beyond the padding (ceil_mode) is never counted. */
   void (*average_pool_f32)(const struct window_2d *window, bool count_pad, const size_t pad_end[2], const float *x,
                            float *y, void *scratch);
+
+  /* ---- channel blocks ---- */
+  size_t channel_block; /* b: floats of a vector */
+  /* The fastest algorithm for a shape, by a model checked against measurement; BLOCKED_DIRECT if `exact`. Reads neither
+   * pointers nor `algorithm`. */
+  enum blocked_algorithm (*blocked_conv_choose)(const struct blocked_conv_f32 *conv, bool exact);
+  /* Elements of the packed weights, and packing from [outputs][channels][kernel0][kernel1]. Both read the shape (the
+   * output's too) and `algorithm`. */
+  size_t (*blocked_conv_packed_size)(const struct blocked_conv_f32 *conv);
+  void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights);
+  /* Into how many independent pieces the work should be cut for that many workers. Each writes its own part of y.
+   * Neighbouring units share work: give a worker a run of them rather than one here and one there. */
+  size_t (*blocked_conv_units)(const struct blocked_conv_f32 *conv, int workers);
+  size_t (*blocked_conv_scratch_size)(const struct blocked_conv_f32 *conv); /* bytes per concurrent call */
+  /* Computes units [unit_begin, unit_end) of blocked_conv_units(conv, workers). x and y: the group's first block of one
+   * sample (its first plane with plain_input). scratch must be aligned for size_t. */
+  void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, int workers, const float *x, float *y,
+                           size_t unit_begin, size_t unit_end, void *scratch);
+
+  /* Windows over one block of one sample: x is [input0][input1][b], y [output0][output1][b], w [kernel0][kernel1][b],
+   * bias b values or NULL; the rest as depthwise_f32, max_pool_f32 and average_pool_f32 have it. No scratch. y may be
+   * residual. */
+  void (*blocked_depthwise_f32)(const struct window_2d *window, const float *x, const float *w, const float *bias,
+                                const float *residual, struct activation activation, float *y);
+  void (*blocked_max_pool_f32)(const struct window_2d *window, const float *x, float *y);
+  void (*blocked_average_pool_f32)(const struct window_2d *window, bool count_pad, const size_t pad_end[2],
+                                   const float *x, float *y);
+  /* y[l] = sum over p < pixels of x[p][l]: global pooling without the division. */
+  void (*blocked_sum_f32)(float *y, const float *x, size_t pixels);
+  /* y[p][l] = activation(x[p][l] * scale[l] + shift[l] + residual[p][l]); residual may be NULL; y may be x or residual.
+   */
+  void (*blocked_affine_f32)(float *y, const float *x, const float *residual, size_t pixels, const float *scale,
+                             const float *shift, struct activation activation);
+  /* Between planes [channels][pixels] and one block [pixels][b], 1 <= channels <= b. Blocking writes zeros into the
+   * padding lanes. */
+  void (*block_channels_f32)(float *y, const float *x, size_t channels, size_t pixels);
+  void (*unblock_channels_f32)(float *y, const float *x, size_t channels, size_t pixels);
 
   /* ---- elementwise ---- */
   unary_f32_function *unary_f32[UNARY_KIND_COUNT];

@@ -12,6 +12,9 @@
 #include "gemm.h"
 #include "conv.h"
 #include "window.h"
+#include "blocked_pointwise.h"
+#include "blocked_window.h"
+#include "blocked_conv.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -53,6 +56,21 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .depthwise_f32 = depthwise_f32,
     .max_pool_f32 = max_pool_f32,
     .average_pool_f32 = average_pool_f32,
+
+    .channel_block = VF_LANES,
+    .blocked_conv_choose = blocked_conv_choose,
+    .blocked_conv_packed_size = blocked_conv_packed_size,
+    .blocked_conv_pack = blocked_conv_pack,
+    .blocked_conv_units = blocked_conv_units,
+    .blocked_conv_scratch_size = blocked_conv_scratch_size,
+    .blocked_conv_run = blocked_conv_run,
+    .blocked_depthwise_f32 = blocked_depthwise_f32,
+    .blocked_max_pool_f32 = blocked_max_pool_f32,
+    .blocked_average_pool_f32 = blocked_average_pool_f32,
+    .blocked_sum_f32 = blocked_sum_f32,
+    .blocked_affine_f32 = blocked_affine_f32,
+    .block_channels_f32 = block_channels_f32,
+    .unblock_channels_f32 = unblock_channels_f32,
 
     .unary_f32 =
         {

@@ -1,0 +1,66 @@
+/* Channel blocks, pixel by pixel: sums, scale and shift, changes of layout: part of kernel_table_isa.c. */
+
+/* Pixels are dealt out to four sums, which are added at the end. */
+static void blocked_sum_f32(float *y, const float *x, size_t pixels) {
+  vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+  size_t p = 0;
+  for (; p + 4 <= pixels; p += 4) {
+    UNROLL
+    for (int i = 0; i < 4; i++) sum[i] += vf_load(x + (p + i) * VF_LANES);
+  }
+  for (; p < pixels; p++) sum[0] += vf_load(x + p * VF_LANES);
+  vf_store(y, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+/* Activations that are no clamp run over short pieces that the first-level cache still holds. */
+static void blocked_affine_f32(float *y, const float *x, const float *residual, size_t pixels, const float *scale,
+                               const float *shift, struct activation activation) {
+  enum { PIECE = 64 };
+  const struct pointwise_end end = pointwise_end_of(activation);
+  const vf factor = vf_load(scale), term = vf_load(shift);
+  for (size_t begin = 0; begin < pixels; begin += PIECE) {
+    const size_t stop = (pixels - begin < PIECE ? pixels : begin + PIECE) * VF_LANES;
+    for (size_t i = begin * VF_LANES; i < stop; i += VF_LANES) {
+      const vf sum = vf_fma(vf_load(x + i), factor, term);
+      vf_store(y + i, affine_finish(&end, sum, residual ? vf_load(residual + i) : -vf_zero()));
+    }
+    if (end.function)
+      end.function(y + begin * VF_LANES, y + begin * VF_LANES, stop - begin * VF_LANES, activation.a, activation.b);
+  }
+}
+
+/* Four planes become four lanes, or the other way round, at four pixels at a time. */
+static void block_channels_f32(float *y, const float *x, size_t channels, size_t pixels) {
+  const size_t whole = pixels / 4 * 4;
+  for (size_t p = 0; p < whole; p += 4) {
+    UNROLL
+    for (size_t c = 0; c < VF_LANES; c += 4) {
+      v4f rows[4];
+      UNROLL
+      for (size_t i = 0; i < 4; i++) rows[i] = c + i < channels ? v4f_load(x + (c + i) * pixels + p) : (v4f){0};
+      v4f_transpose(rows);
+      UNROLL
+      for (size_t i = 0; i < 4; i++) v4f_store(y + (p + i) * VF_LANES + c, rows[i]);
+    }
+  }
+  for (size_t p = whole; p < pixels; p++)
+    for (size_t c = 0; c < VF_LANES; c++) y[p * VF_LANES + c] = c < channels ? x[c * pixels + p] : 0;
+}
+
+static void unblock_channels_f32(float *y, const float *x, size_t channels, size_t pixels) {
+  const size_t whole = pixels / 4 * 4;
+  for (size_t c = 0; c < channels; c += 4) {
+    const size_t planes = channels - c < 4 ? channels - c : 4;
+    for (size_t p = 0; p < whole; p += 4) {
+      v4f rows[4];
+      UNROLL
+      for (size_t i = 0; i < 4; i++) rows[i] = v4f_load(x + (p + i) * VF_LANES + c);
+      v4f_transpose(rows);
+      UNROLL
+      for (size_t i = 0; i < 4; i++)
+        if (i < planes) v4f_store(y + (c + i) * pixels + p, rows[i]);
+    }
+    for (size_t p = whole; p < pixels; p++)
+      for (size_t i = 0; i < planes; i++) y[(c + i) * pixels + p] = x[p * VF_LANES + c + i];
+  }
+}
