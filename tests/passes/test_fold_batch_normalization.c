@@ -248,14 +248,26 @@ static void keeps_products_of_higher_rank(void **state) {
   expect_untouched(b, "y");
 }
 
-/* Factors of 1e30 and a variance of 1e-45 without epsilon make weights infinite that were none. */
+/* A factor of 1e30 and a variance of 1e-44 without epsilon make weights infinite that were none; the bias stays 0. */
 static void keeps_what_would_overflow(void **state) {
   (void)state;
   model_builder *b = conv_model(13, NORMA_FLOAT, false);
   add_parameters(b, NORMA_FLOAT, 4);
   add_numbers(b, "large", NORMA_FLOAT, 1, DIMS(4), (double[]){1, 1e30, 1, 1});
   add_numbers(b, "tiny", NORMA_FLOAT, 1, DIMS(4), (double[]){1, 1e-44, 1, 1});
-  builder_float(builder_node(b, "BatchNormalization", "c large bias mean tiny", "y"), "epsilon", 0);
+  add_numbers(b, "none", NORMA_FLOAT, 1, DIMS(4), (double[]){0, 0, 0, 0});
+  builder_float(builder_node(b, "BatchNormalization", "c large none none tiny", "y"), "epsilon", 0);
+  expect_untouched(b, "y");
+}
+
+/* The same for a bias, which the weights survive. */
+static void keeps_a_bias_that_would_overflow(void **state) {
+  (void)state;
+  model_builder *b = conv_model(13, NORMA_FLOAT, false);
+  add_parameters(b, NORMA_FLOAT, 4);
+  add_numbers(b, "far", NORMA_FLOAT, 1, DIMS(4), (double[]){0, 1e38, 0, 0});
+  add_numbers(b, "small", NORMA_FLOAT, 1, DIMS(4), (double[]){1, 1e-4, 1, 1});
+  builder_float(builder_node(b, "BatchNormalization", "c scale bias far small", "y"), "epsilon", 0);
   expect_untouched(b, "y");
 }
 
@@ -312,6 +324,7 @@ int main(void) {
       cmocka_unit_test(keeps_parameters_per_feature),
       cmocka_unit_test(keeps_products_of_higher_rank),
       cmocka_unit_test(keeps_what_would_overflow),
+      cmocka_unit_test(keeps_a_bias_that_would_overflow),
       cmocka_unit_test(keeps_what_would_lose_digits),
       cmocka_unit_test(folds_a_factor_of_zero),
       cmocka_unit_test(shared_weights_stay_for_others),
