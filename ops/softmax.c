@@ -6,7 +6,7 @@
  *   Hardmax     1 at the first maximum (or NaN), 0 elsewhere
  *
  * Since 13 these run along one axis, by default the last. Before, `axis` (by default 1) cuts X in two: all axes from it
- * on are one line; version 1 has no negative axis, but one may be behind the last. 13 adds bfloat16.
+ * on are one line; in version 1 it may be behind the last one. 13 adds bfloat16.
  *
  * float runs in kernels, along lines that lie together or across rows that do; half precision in float where its lines
  * lie together; all else line by line in double precision.
