@@ -82,6 +82,7 @@ struct graph_value {
   bool has_initializer; /* an initializer that may be overridden keeps this and has no `constant` */
   const value *constant; /* the value, where it can never change: initializer, Constant, folded */
   const value *initial; /* default of an overridable initializer */
+  graph_value *blocked; /* the same contents in channel blocks, where the pass block_layout made them */
 };
 
 /* What a node does to each element it stores, after its own operator: filled in by fusion passes for operators that have

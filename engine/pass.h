@@ -15,6 +15,7 @@ typedef enum pass_phase {
   PASS_CLEAN,  /* folding, removal: makes graphs smaller, standard operators only */
   PASS_FUSE,   /* merges nodes into others */
   PASS_FINISH, /* what needs to see the fused graph: activations into their producers */
+  PASS_LAYOUT, /* inner layouts; nodes of the inner domain from here on */
   PASS_PHASE_COUNT
 } pass_phase;
 

@@ -1,0 +1,291 @@
+/*
+ * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), float, two spatial axes.
+ *
+ * X in blocks, or plain [N, C, H, W] with `plain_input`; W [M, C/group, kh, kw] and B [M] constant and plain; Y in blocks.
+ * Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's residual is laid
+ * out as Y.
+ */
+#include "ops/blocked.h"
+#include "ops/window.h"
+#include "ops/work.h"
+
+enum blocked_conv_packed { BLOCKED_CONV_BIAS, BLOCKED_CONV_DEPTHWISE, BLOCKED_CONV_WEIGHTS };
+
+typedef struct blocked_conv_state {
+  window_attributes attributes;
+  int64_t group, block, channels;
+  bool plain_input;
+
+  /* The plan's. */
+  window window;
+  bool depthwise;
+  int64_t samples, outputs, x_sample, y_sample; /* elements of one sample */
+  int64_t units; /* of one group of one sample; blocks when depthwise */
+  int64_t grain;
+  struct blocked_conv_f32 problem;
+  struct window_2d plane;
+  size_t packed_size; /* elements of one group */
+  const float *weights, *bias;
+} blocked_conv_state;
+
+static norma_status blocked_conv_read(const node *node, void *state, norma_error *error) {
+  blocked_conv_state *conv = state;
+  conv->group = attribute_int(node, "group", 1);
+  conv->block = attribute_int(node, "block", 0);
+  conv->channels = attribute_int(node, "channels", 0);
+  conv->plain_input = attribute_int(node, "plain_input", 0) != 0;
+  return window_read(node, &conv->attributes, error);
+}
+
+static norma_status blocked_conv_infer(infer_context *context) {
+  const blocked_conv_state *conv = context->state;
+  const shape *w = infer_shape(context, 1);
+  shape x = *infer_shape(context, 0);
+  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(conv->plain_input ? 4 : 5);
+  if (w->rank != 4 || x.rank != (conv->plain_input ? 4 : 5)) {
+    return infer_fail(context, "its inputs have ranks %d and %d", x.rank, w->rank);
+  }
+  window window;
+  char message[WINDOW_MESSAGE_SIZE];
+  if (!window_resolve(&conv->attributes, 2, x.dims + 2, w->dims + 2, &window, message)) {
+    return infer_fail(context, "%s", message);
+  }
+  int64_t dims[4] = {x.dims[0], w->dims[0], window.output[0], window.output[1]};
+  shape plain = shape_make(4, dims);
+  shape y = blocked_shape(&plain, conv->block);
+  return window_infer_output(context, 0, NORMA_FLOAT, &y);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- prepare
+ */
+
+typedef struct blocked_conv_packing {
+  const blocked_conv_state *conv;
+  const struct kernel_table *kernels;
+  const float *source;
+} blocked_conv_packing;
+
+static void pack_bias(void *destination, const void *argument) {
+  const blocked_conv_packing *packing = argument;
+  const blocked_conv_state *conv = packing->conv;
+  float *bias = destination;
+  int64_t padded = divide_up(conv->outputs, conv->block) * conv->block;
+  for (int64_t i = 0; i < padded; i++) bias[i] = i < conv->outputs ? packing->source[i] : 0;
+}
+
+/* [blocks][kh * kw][b] from [M][1][kh][kw]. */
+static void pack_depthwise(void *destination, const void *argument) {
+  const blocked_conv_packing *packing = argument;
+  const blocked_conv_state *conv = packing->conv;
+  int64_t taps = window_taps(&conv->window), b = conv->block;
+  float *packed = destination;
+  for (int64_t block = 0; block < divide_up(conv->outputs, b); block++) {
+    for (int64_t tap = 0; tap < taps; tap++) {
+      for (int64_t lane = 0; lane < b; lane++) {
+        int64_t m = block * b + lane;
+        packed[(block * taps + tap) * b + lane] = m < conv->outputs ? packing->source[m * taps + tap] : 0;
+      }
+    }
+  }
+}
+
+static void pack_weights(void *destination, const void *argument) {
+  const blocked_conv_packing *packing = argument;
+  const blocked_conv_state *conv = packing->conv;
+  size_t group_weights =
+      conv->problem.outputs * conv->problem.channels * conv->problem.kernel[0] * conv->problem.kernel[1];
+  for (int64_t g = 0; g < conv->group; g++) {
+    packing->kernels->blocked_conv_pack(&conv->problem, (float *)destination + (size_t)g * conv->packed_size,
+                                        packing->source + (size_t)g * group_weights);
+  }
+}
+
+/* What a packing depends on beside the node. */
+static uint64_t packing_key(const blocked_conv_state *conv) {
+  uint64_t key = BLOCKED_CONV_WEIGHTS;
+  const size_t parts[] = {(size_t)conv->problem.algorithm, conv->problem.output[0], conv->problem.output[1]};
+  for (size_t i = 0; i < 3; i++) key = (key ^ (parts[i] + 1)) * 0x100000001B3u;
+  return key | BLOCKED_CONV_WEIGHTS;
+}
+
+static norma_status prepare_weights(prepare_context *context, blocked_conv_state *conv) {
+  const norma_tensor *w = prepare_constant(context, 1), *b = prepare_constant(context, 2);
+  if (!w || (context->input_count > 2 && context->inputs[2] && !b)) {
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "its weights and bias must be constants");
+  }
+  blocked_conv_packing packing = {conv, context->kernels, w->data};
+  const void *packed;
+  size_t padded = (size_t)(divide_up(conv->outputs, conv->block) * conv->block);
+  if (conv->depthwise) {
+    size_t elements = padded * (size_t)window_taps(&conv->window);
+    TRY(prepare_packed(context, BLOCKED_CONV_DEPTHWISE, elements * sizeof(float), pack_depthwise, &packing, &packed));
+  } else {
+    size_t elements = conv->packed_size * (size_t)conv->group;
+    TRY(prepare_packed(context, packing_key(conv), elements * sizeof(float), pack_weights, &packing, &packed));
+  }
+  conv->weights = packed;
+  if (!b) return NORMA_OK;
+  packing.source = b->data;
+  TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));
+  conv->bias = packed;
+  return NORMA_OK;
+}
+
+static void describe_problem(const prepare_context *context, blocked_conv_state *conv) {
+  const window *w = &conv->window;
+  struct blocked_conv_f32 *problem = &conv->problem;
+  problem->channels = (size_t)(conv->channels / conv->group);
+  problem->outputs = (size_t)(conv->outputs / conv->group);
+  for (int d = 0; d < 2; d++) {
+    problem->input[d] = (size_t)w->input[d];
+    problem->output[d] = (size_t)w->output[d];
+    problem->kernel[d] = (size_t)w->kernel[d];
+    problem->stride[d] = (size_t)w->stride[d];
+    problem->dilation[d] = (size_t)w->dilation[d];
+    problem->pad[d] = (size_t)w->pad_begin[d];
+  }
+  problem->plain_input = conv->plain_input;
+  problem->algorithm = context->kernels->blocked_conv_choose(problem, context->exact);
+}
+
+static const char *const algorithm_names[] = {
+    [BLOCKED_DIRECT] = "direct, blocks",
+    [BLOCKED_WINOGRAD_2] = "winograd 2x2",
+    [BLOCKED_WINOGRAD_4] = "winograd 4x4",
+};
+
+static norma_status blocked_conv_prepare(prepare_context *context) {
+  blocked_conv_state *conv = context->state;
+  const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
+  char message[WINDOW_MESSAGE_SIZE];
+  if (!window_resolve(&conv->attributes, 2, x->dims + 2, w->dims + 2, &conv->window, message)) {
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
+  }
+  if ((size_t)conv->block != context->kernels->channel_block) {
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
+                        (int)conv->block);
+  }
+  conv->samples = x->dims[0];
+  conv->outputs = w->dims[0];
+  conv->depthwise = conv->group > 1 && w->dims[1] == 1 && conv->outputs == conv->channels;
+  int64_t pixels = window_outputs(&conv->window), blocks = divide_up(conv->outputs, conv->block);
+  conv->x_sample = dims_product(x->dims, 1, x->rank);
+  conv->y_sample = blocks * conv->block * pixels;
+  double cost = 2.0 * (double)w->dims[1] * (double)window_taps(&conv->window) * (double)pixels;
+  context->flops = (double)conv->samples * (double)conv->outputs * cost;
+  context->kernel_name = "empty";
+  if (conv->samples == 0 || pixels == 0) return NORMA_OK;
+  conv->problem.activation = context->node->epilogue.activation;
+  if (conv->depthwise) {
+    conv->plane = window_plane(&conv->window);
+    conv->units = blocks;
+    conv->grain = work_grain(4 * cost * (double)conv->block);
+    context->kernel_name = "depthwise, blocks";
+    return prepare_weights(context, conv);
+  }
+  describe_problem(context, conv);
+  conv->packed_size = context->kernels->blocked_conv_packed_size(&conv->problem);
+  conv->units = (int64_t)context->kernels->blocked_conv_units(&conv->problem, context->workers);
+  cost *= (double)conv->problem.outputs / (double)conv->units; /* of one unit */
+  conv->grain = work_grain(cost);
+  int64_t share = divide_up(conv->units * conv->group * conv->samples, 4 * (int64_t)context->workers);
+  if (conv->grain < share && (double)share * cost < WORK_MOST) conv->grain = share; /* neighbours share work */
+  context->worker_scratch_bytes = context->kernels->blocked_conv_scratch_size(&conv->problem);
+  context->kernel_name = algorithm_names[conv->problem.algorithm];
+  return prepare_weights(context, conv);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- compute
+ */
+
+typedef struct blocked_conv_work {
+  const blocked_conv_state *conv;
+  const run_context *context;
+  const float *x, *residual;
+  float *y;
+} blocked_conv_work;
+
+static const float *offset_or_null(const float *pointer, int64_t elements) {
+  return pointer ? pointer + elements : NULL;
+}
+
+static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker) {
+  const blocked_conv_work *work = argument;
+  const blocked_conv_state *conv = work->conv;
+  int64_t x_block = conv->x_sample / conv->units, y_block = conv->y_sample / conv->units;
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t block = i % conv->units;
+    work->context->kernels->blocked_depthwise_f32(
+        &conv->plane, work->x + i * x_block, conv->weights + block * window_taps(&conv->window) * conv->block,
+        offset_or_null(conv->bias, block * conv->block), offset_or_null(work->residual, i * y_block),
+        conv->problem.activation, work->y + i * y_block);
+  }
+}
+
+static void run_units(void *argument, int64_t begin, int64_t end, int worker) {
+  const blocked_conv_work *work = argument;
+  const blocked_conv_state *conv = work->conv;
+  const run_context *context = work->context;
+  while (begin < end) {
+    int64_t part = begin / conv->units, unit = begin % conv->units; /* a group of a sample */
+    int64_t count = conv->units - unit < end - begin ? conv->units - unit : end - begin;
+    int64_t sample = part / conv->group, group = part % conv->group;
+    int64_t x_at = sample * conv->x_sample + group * (conv->x_sample / conv->group);
+    int64_t y_at = sample * conv->y_sample + group * (conv->y_sample / conv->group);
+    struct blocked_conv_f32 problem = conv->problem;
+    problem.packed_weights = conv->weights + (size_t)group * conv->packed_size;
+    problem.bias = offset_or_null(conv->bias, group * (int64_t)problem.outputs);
+    problem.residual = offset_or_null(work->residual, y_at);
+    context->kernels->blocked_conv_run(&problem, run_workers(context), work->x + x_at, work->y + y_at, (size_t)unit,
+                                       (size_t)(unit + count), run_worker_scratch(context, worker));
+    begin += count;
+  }
+}
+
+static norma_status blocked_conv_compute(run_context *context) {
+  const blocked_conv_state *conv = context->state;
+  int residual = context->node->epilogue.residual_input;
+  norma_tensor *y = run_output(context, 0);
+  if (y->size_bytes == 0) return NORMA_OK;
+  blocked_conv_work work = {.conv = conv, .context = context, .x = run_input(context, 0)->data, .y = y->data};
+  if (residual) work.residual = run_input(context, residual)->data;
+  if (conv->depthwise) return run_parallel(context, conv->samples * conv->units, conv->grain, run_depthwise, &work);
+  return run_parallel(context, conv->samples * conv->group * conv->units, conv->grain, run_units, &work);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- descriptor
+ */
+
+static const operator_attribute blocked_conv_attributes[] = {
+    {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"group", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"plain_input", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+const operator operators_blocked_conv[] = {
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "Conv",
+        .versions = {1},
+        .min_inputs = 2,
+        .max_inputs = 4, /* the last is the epilogue's residual */
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
+        .attributes = blocked_conv_attributes,
+        .state_size = sizeof(blocked_conv_state),
+        .read = blocked_conv_read,
+        .infer = blocked_conv_infer,
+        .prepare = blocked_conv_prepare,
+        .compute = blocked_conv_compute,
+    },
+    {0},
+};
