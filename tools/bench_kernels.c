@@ -1,5 +1,7 @@
-/* bench_kernels [TABLE...]: GFLOP/s of the matrix product and of ResNet-50's convolutions, per kernel table and as a
- * part of the multiply-add peak measured next to it. Best of several runs on one thread. */
+/* bench_kernels [TABLE...] [SECTION...]: GFLOP/s of the matrix product, of ResNet-50's convolutions, of windows, of
+ * elementwise functions and of the kernels on channel blocks, per kernel table and as a part of the multiply-add peak
+ * measured next to it. Sections: gemm, conv, window, unary, blocked (all convolutions by every algorithm), chosen (by
+ * the one that the table chooses). Best of several runs on one thread. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +10,10 @@
 
 #include "ops/kernels/kernel_table.h"
 
+/* Of processor time: what else runs on the machine disturbs it less. */
 static double seconds(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -208,38 +211,228 @@ static const struct shape resnet50[] = {
     {1024, 2048, 14, 1, 2, 1}, {2048, 512, 7, 1, 1, 2},  {512, 512, 7, 3, 1, 2},
 };
 
+/* ---- channel blocks ---- */
+struct blocked_shape {
+  const char *model;
+  struct shape shape;
+};
+
+static const struct blocked_shape blocked_shapes[] = {
+    {"ResNet-50", {3, 64, 224, 7, 2, 1}},      {"ResNet-50", {64, 64, 56, 1, 1, 1}},
+    {"ResNet-50", {64, 64, 56, 3, 1, 3}},      {"ResNet-50", {64, 256, 56, 1, 1, 4}},
+    {"ResNet-50", {256, 64, 56, 1, 1, 2}},     {"ResNet-50", {256, 128, 56, 1, 1, 1}},
+    {"ResNet-50", {128, 128, 56, 3, 2, 1}},    {"ResNet-50", {128, 512, 28, 1, 1, 4}},
+    {"ResNet-50", {256, 512, 56, 1, 2, 1}},    {"ResNet-50", {512, 128, 28, 1, 1, 3}},
+    {"ResNet-50", {128, 128, 28, 3, 1, 3}},    {"ResNet-50", {512, 256, 28, 1, 1, 1}},
+    {"ResNet-50", {256, 256, 28, 3, 2, 1}},    {"ResNet-50", {256, 1024, 14, 1, 1, 6}},
+    {"ResNet-50", {512, 1024, 28, 1, 2, 1}},   {"ResNet-50", {1024, 256, 14, 1, 1, 5}},
+    {"ResNet-50", {256, 256, 14, 3, 1, 5}},    {"ResNet-50", {1024, 512, 14, 1, 1, 1}},
+    {"ResNet-50", {512, 512, 14, 3, 2, 1}},    {"ResNet-50", {512, 2048, 7, 1, 1, 3}},
+    {"ResNet-50", {1024, 2048, 14, 1, 2, 1}},  {"ResNet-50", {2048, 512, 7, 1, 1, 2}},
+    {"ResNet-50", {512, 512, 7, 3, 1, 2}},     {"VGG-19", {3, 64, 224, 3, 1, 1}},
+    {"VGG-19", {64, 64, 224, 3, 1, 1}},        {"VGG-19", {64, 128, 112, 3, 1, 1}},
+    {"VGG-19", {128, 128, 112, 3, 1, 1}},      {"VGG-19", {128, 256, 56, 3, 1, 1}},
+    {"VGG-19", {256, 256, 56, 3, 1, 3}},       {"VGG-19", {256, 512, 28, 3, 1, 1}},
+    {"VGG-19", {512, 512, 28, 3, 1, 3}},       {"VGG-19", {512, 512, 14, 3, 1, 4}},
+    {"MobileNet v1", {3, 32, 224, 3, 2, 1}},   {"MobileNet v1", {32, 64, 112, 1, 1, 1}},
+    {"MobileNet v1", {64, 128, 56, 1, 1, 1}},  {"MobileNet v1", {128, 128, 56, 1, 1, 1}},
+    {"MobileNet v1", {128, 256, 28, 1, 1, 1}}, {"MobileNet v1", {256, 256, 28, 1, 1, 1}},
+    {"MobileNet v1", {256, 512, 14, 1, 1, 1}}, {"MobileNet v1", {512, 512, 14, 1, 1, 5}},
+    {"MobileNet v1", {512, 1024, 7, 1, 1, 1}}, {"MobileNet v1", {1024, 1024, 7, 1, 1, 1}},
+    {"MobileNet v2", {32, 16, 112, 1, 1, 1}},  {"MobileNet v2", {16, 96, 112, 1, 1, 1}},
+    {"MobileNet v2", {96, 24, 56, 1, 1, 1}},   {"MobileNet v2", {24, 144, 56, 1, 1, 2}},
+    {"MobileNet v2", {144, 24, 56, 1, 1, 1}},  {"MobileNet v2", {144, 32, 28, 1, 1, 1}},
+    {"MobileNet v2", {32, 192, 28, 1, 1, 3}},  {"MobileNet v2", {192, 32, 28, 1, 1, 2}},
+    {"MobileNet v2", {64, 384, 14, 1, 1, 4}},  {"MobileNet v2", {384, 64, 14, 1, 1, 3}},
+    {"MobileNet v2", {384, 96, 14, 1, 1, 1}},  {"MobileNet v2", {96, 576, 14, 1, 1, 3}},
+    {"MobileNet v2", {160, 960, 7, 1, 1, 3}},  {"MobileNet v2", {960, 160, 7, 1, 1, 2}},
+    {"SqueezeNet", {64, 16, 55, 1, 1, 1}},     {"SqueezeNet", {16, 64, 55, 3, 1, 2}},
+    {"SqueezeNet", {32, 128, 27, 3, 1, 2}},    {"SqueezeNet", {48, 192, 13, 3, 1, 2}},
+    {"SqueezeNet", {64, 256, 13, 3, 1, 2}},    {"SqueezeNet", {512, 1000, 13, 1, 1, 1}},
+    {"DenseNet-121", {64, 128, 56, 1, 1, 1}},  {"DenseNet-121", {128, 32, 56, 3, 1, 6}},
+    {"DenseNet-121", {256, 128, 28, 1, 1, 1}}, {"DenseNet-121", {128, 32, 28, 3, 1, 12}},
+    {"DenseNet-121", {512, 128, 14, 1, 1, 1}}, {"DenseNet-121", {128, 32, 14, 3, 1, 24}},
+    {"DenseNet-121", {128, 32, 7, 3, 1, 16}},  {"AlexNet", {3, 64, 224, 11, 4, 1}},
+    {"AlexNet", {64, 192, 27, 5, 1, 1}},       {"AlexNet", {192, 384, 13, 3, 1, 1}},
+};
+
+/* One convolution by one algorithm, or by the one that the table chooses if that is not given. */
+static double bench_blocked_conv(const struct kernel_table *table, double peak, const struct blocked_shape *blocked,
+                                 const enum blocked_algorithm *algorithm) {
+  static const char *const names[] = {"direct", "F(2x2)", "F(4x4)"};
+  char what[100];
+  const struct shape shape = blocked->shape;
+  const size_t b = table->channel_block, out = (shape.size + shape.stride - 1) / shape.stride;
+  const size_t k = shape.channels * shape.kernel * shape.kernel, outputs = (shape.outputs + b - 1) / b * b;
+  struct blocked_conv_f32 conv = {.channels = shape.channels,
+                                  .outputs = shape.outputs,
+                                  .input = {shape.size, shape.size},
+                                  .output = {out, out},
+                                  .kernel = {shape.kernel, shape.kernel},
+                                  .stride = {shape.stride, shape.stride},
+                                  .dilation = {1, 1},
+                                  .pad = {shape.kernel / 2, shape.kernel / 2},
+                                  .plain_input = shape.channels < 4,
+                                  .activation = {.kind = UNARY_RELU}};
+  conv.algorithm = algorithm ? *algorithm : table->blocked_conv_choose(&conv, false);
+  float *x = random_floats((shape.channels + b - 1) / b * b * shape.size * shape.size);
+  float *y = random_floats(outputs * out * out), *w = random_floats(shape.outputs * k);
+  float *packed = random_floats(table->blocked_conv_packed_size(&conv)), *bias = random_floats(outputs);
+  void *scratch = random_floats(table->blocked_conv_scratch_size(&conv) / sizeof(float) + 1);
+  table->blocked_conv_pack(&conv, packed, w);
+  conv.packed_weights = packed;
+  conv.bias = bias;
+  const double flops = 2.0 * (double)k * (double)(shape.outputs * out * out);
+  const int runs = flops > 1e9 ? 5 : 15;
+  double best = 1e9;
+  for (int run = 0; run < runs; run++) {
+    const double start = seconds();
+    table->blocked_conv_run(&conv, 1, x, y, 0, table->blocked_conv_units(&conv, 1), scratch);
+    const double time = seconds() - start;
+    if (time < best) best = time;
+  }
+  snprintf(what, sizeof what, "%-12s %2d x %4zu -> %4zu @ %3zu, %zux%zu/%zu %s", blocked->model, shape.count,
+           shape.channels, shape.outputs, shape.size, shape.kernel, shape.kernel, shape.stride, names[conv.algorithm]);
+  report(what, flops, best, peak);
+  free(x), free(y), free(w), free(packed), free(bias), free(scratch);
+  return best;
+}
+
+static void bench_blocked_convs(const struct kernel_table *table, double peak, bool every_algorithm) {
+  static const enum blocked_algorithm algorithms[] = {BLOCKED_DIRECT, BLOCKED_WINOGRAD_2, BLOCKED_WINOGRAD_4};
+  double total = 0;
+  for (size_t s = 0; s < sizeof blocked_shapes / sizeof *blocked_shapes; s++) {
+    const struct blocked_shape *blocked = &blocked_shapes[s];
+    const bool winograd = blocked->shape.kernel == 3 && blocked->shape.stride == 1 && blocked->shape.channels > 3;
+    if (!every_algorithm)
+      total += blocked->shape.count * bench_blocked_conv(table, peak, blocked, NULL);
+    else
+      for (int i = 0; i < (winograd ? 3 : 1); i++) bench_blocked_conv(table, peak, blocked, &algorithms[i]);
+    if (!every_algorithm &&
+        (s + 1 == sizeof blocked_shapes / sizeof *blocked_shapes || strcmp(blocked->model, blocked[1].model) != 0)) {
+      printf("  %s: %.3f ms\n", blocked->model, total * 1e3);
+      total = 0;
+    }
+  }
+}
+
+/* Bytes read and written per nanosecond by the kernels that are bound by memory, on `blocks` channel blocks. */
+static void bench_blocked_windows(const struct kernel_table *table, size_t channels, size_t size, size_t kernel,
+                                  size_t stride) {
+  const size_t b = table->channel_block, blocks = (channels + b - 1) / b, out = (size + stride - 1) / stride;
+  const struct window_2d window = {.input = {size, size},
+                                   .output = {out, out},
+                                   .kernel = {kernel, kernel},
+                                   .stride = {stride, stride},
+                                   .dilation = {1, 1},
+                                   .pad = {kernel / 2, kernel / 2}};
+  const struct activation relu6 = {.kind = UNARY_CLIP, .b = 6};
+  const size_t in_block = size * size * b, out_block = out * out * b, pad_end[2] = {kernel / 2, kernel / 2};
+  float *x = random_floats(blocks * in_block), *y = random_floats(blocks * in_block);
+  float *w = random_floats(blocks * kernel * kernel * b), *bias = random_floats(blocks * b);
+  double best[8];
+  for (int i = 0; i < 8; i++) best[i] = 1e9;
+  for (int run = 0; run < 20; run++)
+    for (int i = 0; i < 8; i++) {
+      const double start = seconds();
+      for (size_t block = 0; block < blocks; block++) {
+        const float *from = x + block * in_block;
+        if (i == 0)
+          table->blocked_depthwise_f32(&window, from, w + block * kernel * kernel * b, bias + block * b, NULL, relu6,
+                                       y + block * out_block);
+        else if (i == 1)
+          table->blocked_max_pool_f32(&window, from, y + block * out_block);
+        else if (i == 2)
+          table->blocked_average_pool_f32(&window, false, pad_end, from, y + block * out_block);
+        else if (i == 3)
+          table->blocked_sum_f32(y + block * b, from, size * size);
+        else if (i == 4)
+          table->blocked_affine_f32(y + block * in_block, from, NULL, size * size, bias, bias, relu6);
+        else if (i == 5)
+          table->block_channels_f32(y + block * in_block, from, b, size * size);
+        else if (i == 6)
+          table->unblock_channels_f32(y + block * in_block, from, b, size * size);
+        else
+          memcpy(y + block * in_block, from, in_block * sizeof(float));
+      }
+      const double time = seconds() - start;
+      if (time < best[i]) best[i] = time;
+    }
+  const double in = (double)(blocks * in_block * sizeof(float)), to = (double)(blocks * out_block * sizeof(float));
+  printf("  %4zu @ %3zu, %zux%zu/%zu, GB/s: depthwise %.1f (%.3f ms) max %.1f average %.1f sum %.1f affine %.1f block "
+         "%.1f "
+         "unblock %.1f memcpy %.1f\n",
+         channels, size, kernel, kernel, stride, (in + to) / best[0] * 1e-9, best[0] * 1e3, (in + to) / best[1] * 1e-9,
+         (in + to) / best[2] * 1e-9, in / best[3] * 1e-9, 2 * in / best[4] * 1e-9, 2 * in / best[5] * 1e-9,
+         2 * in / best[6] * 1e-9, 2 * in / best[7] * 1e-9);
+  free(x), free(y), free(w), free(bias);
+}
+
+/* True if `name` is among the arguments, or if no argument is one of the sections. */
+static bool section_wanted(int argc, char **argv, const char *name) {
+  static const char *const sections[] = {"gemm", "conv", "window", "unary", "blocked", "chosen"};
+  bool any = false;
+  for (int arg = 1; arg < argc; arg++) {
+    if (strcmp(argv[arg], name) == 0) return true;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) any = any || strcmp(argv[arg], sections[i]) == 0;
+  }
+  return !any;
+}
+
+static bool table_wanted(int argc, char **argv, const char *name) {
+  enum cpu_isa isa;
+  bool any = false;
+  for (int arg = 1; arg < argc; arg++) {
+    if (strcmp(argv[arg], name) == 0) return true;
+    any = any || cpu_isa_parse(argv[arg], &isa);
+  }
+  return !any;
+}
+
 int main(int argc, char **argv) {
   for (int i = 0; i < CPU_ISA_COUNT; i++) {
     const enum cpu_isa isa = (enum cpu_isa)i;
     const struct kernel_table *table = kernel_table_get(isa);
-    bool wanted = argc < 2;
-    for (int arg = 1; arg < argc; arg++) wanted = wanted || strcmp(argv[arg], cpu_isa_name(isa)) == 0;
-    if (!wanted || !table || !cpu_isa_supported(isa)) continue;
+    if (!table || !cpu_isa_supported(isa) || !table_wanted(argc, argv, cpu_isa_name(isa))) continue;
 
     const double peak = peak_gflops(isa, table);
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
-    bench_gemm(table, peak, 672, 672, 256, true, true);
-    bench_gemm(table, peak, 1024, 1024, 1024, true, true);
-    bench_gemm(table, peak, 1024, 1024, 1024, false, true);
-    bench_gemm(table, peak, 1024, 1024, 1024, false, false);
-    bench_gemm(table, peak, 128, 768, 768, false, true);
-    bench_gemm(table, peak, 128, 128, 64, false, false);
-    bench_gemm(table, peak, 16, 16, 16, false, false);
-    bench_gemm(table, peak, 1, 1000, 2048, false, true);
-    bench_gemm(table, peak, 1, 1000, 2048, false, false);
-    bench_gemm(table, peak, 4, 1000, 2048, false, true);
-    double total = 0;
-    for (size_t s = 0; s < sizeof resnet50 / sizeof *resnet50; s++)
-      total += resnet50[s].count * bench_conv(table, peak, resnet50[s]);
-    report("ResNet-50's convolutions", 2 * 4.087e9, total, peak);
-    bench_depthwise(table, peak, 32, 112, 3, 1);
-    bench_depthwise(table, peak, 64, 112, 3, 2);
-    bench_depthwise(table, peak, 256, 28, 3, 1);
-    bench_depthwise(table, peak, 512, 14, 3, 1);
-    bench_depthwise(table, peak, 1024, 7, 3, 1);
-    bench_depthwise(table, peak, 240, 28, 5, 1);
-    bench_depthwise(table, peak, 64, 112, 2, 2);
-    bench_unary(table);
+    if (section_wanted(argc, argv, "gemm")) {
+      bench_gemm(table, peak, 672, 672, 256, true, true);
+      bench_gemm(table, peak, 1024, 1024, 1024, true, true);
+      bench_gemm(table, peak, 1024, 1024, 1024, false, true);
+      bench_gemm(table, peak, 1024, 1024, 1024, false, false);
+      bench_gemm(table, peak, 128, 768, 768, false, true);
+      bench_gemm(table, peak, 128, 128, 64, false, false);
+      bench_gemm(table, peak, 16, 16, 16, false, false);
+      bench_gemm(table, peak, 1, 1000, 2048, false, true);
+      bench_gemm(table, peak, 1, 1000, 2048, false, false);
+      bench_gemm(table, peak, 4, 1000, 2048, false, true);
+    }
+    if (section_wanted(argc, argv, "conv")) {
+      double total = 0;
+      for (size_t s = 0; s < sizeof resnet50 / sizeof *resnet50; s++)
+        total += resnet50[s].count * bench_conv(table, peak, resnet50[s]);
+      report("ResNet-50's convolutions", 2 * 4.087e9, total, peak);
+    }
+    if (section_wanted(argc, argv, "window")) {
+      bench_depthwise(table, peak, 32, 112, 3, 1);
+      bench_depthwise(table, peak, 64, 112, 3, 2);
+      bench_depthwise(table, peak, 256, 28, 3, 1);
+      bench_depthwise(table, peak, 512, 14, 3, 1);
+      bench_depthwise(table, peak, 1024, 7, 3, 1);
+      bench_depthwise(table, peak, 240, 28, 5, 1);
+      bench_depthwise(table, peak, 64, 112, 2, 2);
+      bench_blocked_windows(table, 32, 112, 3, 1);
+      bench_blocked_windows(table, 64, 112, 3, 2);
+      bench_blocked_windows(table, 256, 28, 3, 1);
+      bench_blocked_windows(table, 512, 14, 3, 1);
+      bench_blocked_windows(table, 1024, 7, 3, 1);
+      bench_blocked_windows(table, 240, 28, 5, 1);
+    }
+    if (section_wanted(argc, argv, "unary")) bench_unary(table);
+    if (section_wanted(argc, argv, "blocked")) bench_blocked_convs(table, peak, true);
+    if (section_wanted(argc, argv, "chosen")) bench_blocked_convs(table, peak, false);
   }
   return 0;
 }

@@ -1,69 +1,68 @@
-/* Convolution on channel blocks: part of kernel_table_isa.c. */
+/* Convolution on channel blocks: the choice of an algorithm and the division of work: part of kernel_table_isa.c. */
 
 static enum blocked_algorithm blocked_conv_choose(const struct blocked_conv_f32 *conv, bool exact) {
   (void)conv, (void)exact;
   return BLOCKED_DIRECT;
 }
 
-INLINE size_t blocked_count(size_t channels) {
-  return (channels + VF_LANES - 1) / VF_LANES;
-}
-
 static size_t blocked_conv_packed_size(const struct blocked_conv_f32 *conv) {
   return blocked_count(conv->outputs) * VF_LANES * conv->channels * conv->kernel[0] * conv->kernel[1];
 }
 
-/* [block of outputs][channels * kernel][b] */
 static void blocked_conv_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights) {
-  const size_t k = conv->channels * conv->kernel[0] * conv->kernel[1];
-  for (size_t o = 0; o < conv->outputs; o += VF_LANES)
-    for (size_t i = 0; i < k; i++)
-      for (size_t lane = 0; lane < VF_LANES; lane++)
-        *packed++ = o + lane < conv->outputs ? weights[(o + lane) * k + i] : 0;
-}
-
-static size_t blocked_conv_units(const struct blocked_conv_f32 *conv, int workers) {
-  (void)workers;
-  return blocked_count(conv->outputs);
+  blocked_direct_pack(conv, packed, weights);
 }
 
 static size_t blocked_conv_scratch_size(const struct blocked_conv_f32 *conv) {
-  (void)conv;
-  return 0;
+  return blocked_direct_scratch_size(conv);
 }
 
-static vf blocked_conv_pixel(const struct blocked_conv_f32 *conv, const float *x, const float *weights, size_t p0,
-                             size_t p1) {
-  vf sum = vf_zero();
-  for (size_t c = 0; c < conv->channels; c++)
-    for (size_t k0 = 0; k0 < conv->kernel[0]; k0++)
-      for (size_t k1 = 0; k1 < conv->kernel[1]; k1++, weights += VF_LANES) {
-        const size_t i0 = p0 * conv->stride[0] + k0 * conv->dilation[0] - conv->pad[0];
-        const size_t i1 = p1 * conv->stride[1] + k1 * conv->dilation[1] - conv->pad[1];
-        if (i0 >= conv->input[0] || i1 >= conv->input[1]) continue;
-        const size_t size = conv->input[0] * conv->input[1], pixel = i0 * conv->input[1] + i1;
-        const float value =
-            conv->plain_input ? x[c * size + pixel] : x[(c / VF_LANES * size + pixel) * VF_LANES + c % VF_LANES];
-        sum = vf_fma(vf_set1(value), vf_load(weights), sum);
-      }
-  return sum;
+/* The work of a sample: rows (of pixels, single pixels or tiles) times panels of outputs, cut in parts of both. */
+struct blocked_division {
+  size_t rows, row_parts;
+  size_t panels, panel_parts;
+};
+
+/* Parts for each worker, so that a late one costs little. */
+enum { BLOCKED_PARTS_PER_WORKER = 3 };
+
+/* Splitting rows makes each worker read all weights, splitting outputs makes each read (and copy) all inputs: the
+ * smaller of the two is read more than once. */
+static struct blocked_division blocked_divide(const struct blocked_conv_f32 *conv, int workers) {
+  struct blocked_division division = {.row_parts = 1, .panel_parts = 1};
+  const struct blocked_direct d = blocked_direct_of(conv);
+  const size_t weights = conv->outputs * conv->channels * conv->kernel[0] * conv->kernel[1];
+  const size_t inputs = conv->channels * conv->input[0] * conv->input[1];
+  const size_t wanted = workers > 1 ? (size_t)workers * BLOCKED_PARTS_PER_WORKER : 1;
+  division.rows = d.rows;
+  division.panels = blocked_panels(blocked_count(conv->outputs));
+  size_t row_grains = d.in_place ? d.rows / BLOCKED_PIXELS_2 : d.rows;
+  if (row_grains < 1) row_grains = 1;
+  if (!division.panels) return division;
+  if (weights > inputs) {
+    division.panel_parts = blocked_smaller(wanted, division.panels);
+    division.row_parts = blocked_smaller(wanted / division.panel_parts, row_grains);
+  } else {
+    division.row_parts = blocked_smaller(wanted, row_grains);
+    division.panel_parts = blocked_smaller(wanted / division.row_parts, division.panels);
+  }
+  return division;
+}
+
+static size_t blocked_conv_units(const struct blocked_conv_f32 *conv, int workers) {
+  const struct blocked_division division = blocked_divide(conv, workers);
+  return division.row_parts * division.panel_parts;
 }
 
 static void blocked_conv_run(const struct blocked_conv_f32 *conv, int workers, const float *x, float *y,
                              size_t unit_begin, size_t unit_end, void *scratch) {
-  const struct pointwise_end end = pointwise_end_of(conv->activation);
-  const size_t k = conv->channels * conv->kernel[0] * conv->kernel[1], pixels = conv->output[0] * conv->output[1];
-  (void)workers, (void)scratch;
-  for (size_t block = unit_begin; block < unit_end; block++) {
-    const float *residual = conv->residual ? conv->residual + block * pixels * VF_LANES : NULL;
-    const vf bias = conv->bias ? vf_load(conv->bias + block * VF_LANES) : -vf_zero();
-    float *to = y + block * pixels * VF_LANES;
-    for (size_t p = 0; p < pixels; p++) {
-      const vf sum = blocked_conv_pixel(conv, x, conv->packed_weights + block * k * VF_LANES, p / conv->output[1],
-                                        p % conv->output[1]);
-      vf_store(to + p * VF_LANES,
-               affine_finish(&end, sum + bias, residual ? vf_load(residual + p * VF_LANES) : -vf_zero()));
-    }
-    if (end.function) end.function(to, to, pixels * VF_LANES, conv->activation.a, conv->activation.b);
+  const struct blocked_division d = blocked_divide(conv, workers);
+  while (unit_begin < unit_end) { /* all parts of outputs that share their rows at once */
+    const size_t row_part = unit_begin / d.panel_parts, first = unit_begin % d.panel_parts;
+    const size_t count = blocked_smaller(unit_end - unit_begin, d.panel_parts - first);
+    blocked_direct_run(conv, x, y, blocked_part(d.rows, d.row_parts, row_part),
+                       blocked_part(d.rows, d.row_parts, row_part + 1), blocked_part(d.panels, d.panel_parts, first),
+                       blocked_part(d.panels, d.panel_parts, first + count), scratch);
+    unit_begin += count;
   }
 }

@@ -14,6 +14,8 @@
 #include "window.h"
 #include "blocked_pointwise.h"
 #include "blocked_window.h"
+#include "blocked_tile.h"
+#include "blocked_direct.h"
 #include "blocked_conv.h"
 
 #define KERNEL_PASTE(a, b)  a##b

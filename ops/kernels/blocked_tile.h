@@ -1,0 +1,223 @@
+/* The register tile of convolution on channel blocks: part of kernel_table_isa.c.
+ *
+ * A tile is some neighbouring pixels of a line times one to three blocks of outputs (a panel). Weights lie packed as
+ * [panel][group][step][vectors of the panel * b]. A group is one channel block under one tap of the kernel and has a
+ * step for each of its channels; of a plain input it is one channel under one tap and one step. Inputs are read where
+ * they are, one broadcast per pixel and step: pixel r of a group stands r * b floats (plain: r floats) behind the
+ * first.
+ *
+ * Order of the sum: groups are cut in blocks of depth, whose length depends on channels and kernel only; each is summed
+ * from 0 upwards by fused multiply-adds, and the blocks' sums are added in order. */
+
+/* Pixels of a tile that is one, two, three vectors of outputs wide. */
+#if defined(__AVX512F__) /* 32 registers */
+#define BLOCKED_PIXELS_1              14
+#define BLOCKED_PIXELS_2              14
+#define BLOCKED_PIXELS_3              9
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1) X(13, 1) X(14, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2) X(13, 2) X(14, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_9(X, 3)
+#elif defined(__AVX2__) /* 16 registers */
+#define BLOCKED_PIXELS_1              12
+#define BLOCKED_PIXELS_2              6
+#define BLOCKED_PIXELS_3              4
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2) X(5, 2) X(6, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3)
+#elif defined(__aarch64__) /* 32 registers */
+#define BLOCKED_PIXELS_1              12
+#define BLOCKED_PIXELS_2              12
+#define BLOCKED_PIXELS_3              8
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)
+#else /* 16 registers, some taken by the products of a missing FMA */
+#define BLOCKED_PIXELS_1              8
+#define BLOCKED_PIXELS_2              4
+#define BLOCKED_PIXELS_3              3
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_4(X, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) X(1, 3) X(2, 3) X(3, 3)
+#endif
+#define BLOCKED_1_TO_4(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors)
+#define BLOCKED_1_TO_9(X, vectors)                                                                                     \
+  BLOCKED_1_TO_4(X, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors) X(9, vectors)
+#define BLOCKED_10_TO_12(X, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
+
+enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14 };
+
+/* What the tiles of one panel and one block of depth have in common. */
+struct blocked_tile {
+  const float *weights; /* of the first group */
+  const size_t *offset; /* of each group, from the first pixel */
+  size_t groups;
+  size_t whole_groups;  /* the first ones, which have all b channels */
+  size_t rest;          /* channels of the others */
+  bool add_partial;     /* partial holds the sum of the groups before */
+  bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
+  size_t partial_plane; /* from one block of outputs to the next, in floats */
+  size_t y_plane;
+  const float *bias; /* of the panel */
+  struct pointwise_end end;
+  float a, b; /* of the activation */
+};
+
+INLINE void blocked_tile_step(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, const float *weights, const int pixels,
+                              const int vectors, const size_t pixel_step) {
+  vf weight[BLOCKED_PANEL_VECTORS];
+  UNROLL
+  for (int v = 0; v < vectors; v++) weight[v] = vf_load(weights + v * VF_LANES);
+  UNROLL
+  for (int r = 0; r < pixels; r++) {
+    const vf value = vf_set1(x[r * pixel_step]);
+    UNROLL
+    for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(value, weight[v], sum[r][v]);
+  }
+}
+
+INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PANEL_VECTORS], float *partial, float *y,
+                               const float *residual, const int pixels, const int vectors) {
+  if (t->add_partial) {
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = vf_load(partial + v * t->partial_plane + r * VF_LANES) + sum[r][v];
+    }
+  }
+  if (t->store_partial) {
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) vf_store(partial + v * t->partial_plane + r * VF_LANES, sum[r][v]);
+    }
+    return;
+  }
+  const vf low = vf_set1(t->end.low), high = vf_set1(t->end.high);
+  UNROLL
+  for (int v = 0; v < vectors; v++) {
+    const vf bias = vf_load(t->bias + v * VF_LANES);
+    UNROLL
+    for (int r = 0; r < pixels; r++) sum[r][v] += bias;
+  }
+  if (residual) {
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] += vf_load(residual + v * t->y_plane + r * VF_LANES);
+    }
+  }
+  UNROLL
+  for (int r = 0; r < pixels; r++) {
+    UNROLL
+    for (int v = 0; v < vectors; v++) vf_store(y + v * t->y_plane + r * VF_LANES, vf_min(high, vf_max(low, sum[r][v])));
+  }
+}
+
+INLINE void blocked_tile_body(const struct blocked_tile *t, const float *x, float *partial, float *y,
+                              const float *residual, const int pixels, const int vectors, const bool plain) {
+  vf sum[BLOCKED_LARGEST_TILE][BLOCKED_PANEL_VECTORS];
+  const float *weights = t->weights;
+  size_t group = 0;
+  UNROLL
+  for (int r = 0; r < pixels; r++) {
+    UNROLL
+    for (int v = 0; v < vectors; v++) sum[r][v] = vf_zero();
+  }
+  if (plain) {
+    for (; group < t->groups; group++, weights += vectors * VF_LANES)
+      blocked_tile_step(sum, x + t->offset[group], weights, pixels, vectors, 1);
+  } else {
+    for (; group < t->whole_groups; group++) {
+      const float *from = x + t->offset[group];
+      for (int c = 0; c < VF_LANES; c += 4) {
+        UNROLL
+        for (int i = 0; i < 4; i++)
+          blocked_tile_step(sum, from + c + i, weights + i * vectors * VF_LANES, pixels, vectors, VF_LANES);
+        weights += 4 * vectors * VF_LANES;
+      }
+    }
+    for (; group < t->groups; group++) {
+      const float *from = x + t->offset[group];
+      for (size_t c = 0; c < t->rest; c++, weights += vectors * VF_LANES)
+        blocked_tile_step(sum, from + c, weights, pixels, vectors, VF_LANES);
+    }
+  }
+  blocked_tile_store(t, sum, partial, y, residual, pixels, vectors);
+}
+
+typedef void blocked_tile_function(const struct blocked_tile *t, const float *x, float *partial, float *y,
+                                   const float *residual);
+
+#define TILE_INSTANCE(pixels, vectors)                                                                                 \
+  static void blocked_tile_##pixels##x##vectors(const struct blocked_tile *t, const float *x, float *partial,          \
+                                                float *y, const float *residual) {                                     \
+    blocked_tile_body(t, x, partial, y, residual, pixels, vectors, false);                                             \
+  }                                                                                                                    \
+  static void blocked_plain_tile_##pixels##x##vectors(const struct blocked_tile *t, const float *x, float *partial,    \
+                                                      float *y, const float *residual) {                               \
+    blocked_tile_body(t, x, partial, y, residual, pixels, vectors, true);                                              \
+  }
+BLOCKED_EACH_PIXEL_COUNT_1(TILE_INSTANCE)
+BLOCKED_EACH_PIXEL_COUNT_2(TILE_INSTANCE)
+BLOCKED_EACH_PIXEL_COUNT_3(TILE_INSTANCE)
+#undef TILE_INSTANCE
+
+/* [plain][vectors - 1][pixels - 1] */
+#define TILE_NAME(pixels, vectors)       blocked_tile_##pixels##x##vectors,
+#define PLAIN_TILE_NAME(pixels, vectors) blocked_plain_tile_##pixels##x##vectors,
+static blocked_tile_function *const blocked_tiles[2][BLOCKED_PANEL_VECTORS][BLOCKED_LARGEST_TILE] = {
+    {{BLOCKED_EACH_PIXEL_COUNT_1(TILE_NAME)},
+     {BLOCKED_EACH_PIXEL_COUNT_2(TILE_NAME)},
+     {BLOCKED_EACH_PIXEL_COUNT_3(TILE_NAME)}},
+    {{BLOCKED_EACH_PIXEL_COUNT_1(PLAIN_TILE_NAME)},
+     {BLOCKED_EACH_PIXEL_COUNT_2(PLAIN_TILE_NAME)},
+     {BLOCKED_EACH_PIXEL_COUNT_3(PLAIN_TILE_NAME)}}};
+#undef TILE_NAME
+#undef PLAIN_TILE_NAME
+
+static const size_t blocked_tile_pixels[BLOCKED_PANEL_VECTORS] = {BLOCKED_PIXELS_1, BLOCKED_PIXELS_2, BLOCKED_PIXELS_3};
+
+/* `length` neighbouring pixels of one line, in tiles that differ by one pixel at most. */
+static void blocked_tile_line(const struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
+                              float *y, const float *residual, size_t length) {
+  const size_t tiles = (length + blocked_tile_pixels[vectors - 1] - 1) / blocked_tile_pixels[vectors - 1];
+  const size_t base = length / tiles, larger = length % tiles, x_step = plain ? 1 : VF_LANES;
+  for (size_t tile = 0; tile < tiles; tile++) {
+    const size_t pixels = base + (tile < larger);
+    blocked_tiles[plain][vectors - 1][pixels - 1](t, x, partial, y, residual);
+    if (!t->store_partial && t->end.function)
+      for (size_t v = 0; v < vectors; v++)
+        t->end.function(y + v * t->y_plane, y + v * t->y_plane, pixels * VF_LANES, t->a, t->b);
+    x += pixels * x_step;
+    if (partial) partial += pixels * VF_LANES;
+    if (y) y += pixels * VF_LANES;
+    if (residual) residual += pixels * VF_LANES;
+  }
+}
+
+/* ---- how outputs and depth are cut ---- */
+INLINE size_t blocked_count(size_t channels) {
+  return (channels + VF_LANES - 1) / VF_LANES;
+}
+
+/* Panels are two blocks wide; the last takes what is left: one to three. */
+INLINE size_t blocked_panels(size_t blocks) {
+  return blocks < 2 ? blocks : blocks / 2;
+}
+
+INLINE size_t blocked_panel_vectors(size_t blocks, size_t panel) {
+  return panel + 1 < blocked_panels(blocks) ? 2 : blocks - 2 * panel;
+}
+
+/* Groups of a block of depth, of `steps` steps each: 256 steps are 14 KiB of inputs and 32 KiB of weights with AVX-512,
+ * half of that and less elsewhere. */
+INLINE size_t blocked_depth_groups(size_t groups, size_t steps) {
+  const size_t blocks = (groups * steps + 255) / 256;
+  return blocks ? (groups + blocks - 1) / blocks : 0;
+}
+
+/* Part `part` of `parts` balanced parts of n things begins here. */
+INLINE size_t blocked_part(size_t n, size_t parts, size_t part) {
+  const size_t base = n / parts, larger = n % parts;
+  return part * base + (part < larger ? part : larger);
+}
