@@ -6,9 +6,14 @@
  * bfloat16.
  *
  * Leading axes that only A has are rows of one larger product.
+ *
+ * The pass fuse_matmul_bias may give a float node an input 2 that no model has: a vector of n elements, added to each
+ * row.
  */
 #include "ops/matrix_product.h"
 #include "ops/work.h"
+
+#define MATMUL_BIAS 2 /* the input that the pass adds */
 
 typedef struct matmul_state {
   matrix_product product;
@@ -98,10 +103,16 @@ static norma_status matmul_prepare(prepare_context *context) {
   return product_prepare(context, product);
 }
 
+static const float *matmul_bias(const run_context *context) {
+  bool has_bias = context->node->epilogue.residual_input != MATMUL_BIAS;
+  const norma_tensor *bias = has_bias ? run_input(context, MATMUL_BIAS) : NULL;
+  return bias ? bias->data : NULL;
+}
+
 static norma_status matmul_compute(run_context *context) {
   const matmul_state *state = context->state;
   const epilogue *fused = &context->node->epilogue;
-  product_epilogue epilogue = {.activation = fused->activation};
+  product_epilogue epilogue = {.column_bias = matmul_bias(context), .activation = fused->activation};
   if (fused->residual_input) epilogue.residual = run_input(context, fused->residual_input)->data;
   TRY(product_run(context, &state->product, state->product.type == NORMA_FLOAT ? &epilogue : NULL));
   return product_finish(context, &state->product);

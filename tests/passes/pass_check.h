@@ -24,7 +24,8 @@ typedef struct checked {
   norma_model *model; /* rewritten */
 } checked;
 
-/* Runs `b` with no passes and with those in `passes`, separated by spaces (NULL: all), on random inputs in -2 .. 2.
+/* Runs `b` with no passes and with those in `passes`, separated by spaces (NULL: all but those that
+ * change layouts), on random inputs in -2 .. 2.
  * Fails unless all outputs agree in type, in shape, and within bound times the largest magnitude of the output; NaN and
  * infinite elements must be the same. */
 checked check_passes(model_builder *b, const char *passes, double bound);

@@ -86,6 +86,57 @@ static void products_take_a_residual(void **state) {
   }
 }
 
+/* Products of rank 3 take a bias, then a residual, then an activation. */
+static void products_of_rank_three_take_all(void **state) {
+  static const char *const sums[] = {"c t", "t c"};
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 3, i < 2 ? DIMS(2, 6, 7) : DIMS(-1, -1, 7));
+    add_random(b, "w", NORMA_FLOAT, 2, DIMS(7, 7), -1, 1);
+    add_random(b, "t", NORMA_FLOAT, 1, DIMS(7), -1, 1);
+    builder_node(b, "MatMul", "x w", "c");
+    builder_node(b, "Add", sums[i % 2], "d");
+    if (i < 2) builder_node(b, "Add", "d x", "e");
+    builder_node(b, "Relu", i < 2 ? "e" : "d", "y");
+    checked c = expect_nodes(b, "fuse_matmul_bias fuse_residual fuse_activation", 1e-6, 1);
+    const node *product = only_node(&c, "MatMul");
+    assert_string_equal(product->inputs[2]->name, "t");
+    assert_int_equal(product->epilogue.residual_input, i < 2 ? 3 : 0);
+    free_checked(&c);
+  }
+}
+
+static void products_of_variables_take_a_bias(void **state) {
+  (void)state;
+  model_builder *b = builder_create(13);
+  builder_input(b, "x", NORMA_FLOAT, 4, DIMS(2, 3, 6, 7));
+  builder_input(b, "z", NORMA_FLOAT, 3, DIMS(3, 7, 5));
+  add_random(b, "t", NORMA_FLOAT, 2, DIMS(1, 5), -1, 1);
+  builder_node(b, "MatMul", "x z", "c");
+  builder_node(b, "Add", "c t", "y");
+  checked c = expect_nodes(b, "fuse_matmul_bias", 1e-6, 1);
+  free_checked(&c);
+}
+
+static void what_is_no_row_is_no_bias(void **state) {
+  static const struct {
+    int rank;
+    int64_t dims[4];
+  } forms[] = {{0, {0}}, {1, {1}}, {2, {6, 1}}, {2, {6, 6}}, {4, {1, 1, 1, 6}}};
+  (void)state;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 3, DIMS(2, 6, 7));
+    add_random(b, "w", NORMA_FLOAT, 2, DIMS(7, 6), -1, 1);
+    add_random(b, "t", NORMA_FLOAT, forms[i].rank, forms[i].dims, -1, 1);
+    builder_node(b, "MatMul", "x w", "c");
+    builder_node(b, "Add", "c t", "y");
+    checked c = expect_nodes(b, "fuse_matmul_bias", 0, 2);
+    free_checked(&c);
+  }
+}
+
 static void gemm_with_a_matrix_and_a_residual(void **state) {
   (void)state;
   model_builder *b = builder_create(13);
@@ -267,6 +318,9 @@ int main(void) {
       cmocka_unit_test(sum_fuses_on_either_side),
       cmocka_unit_test(depthwise_takes_a_residual),
       cmocka_unit_test(products_take_a_residual),
+      cmocka_unit_test(products_of_rank_three_take_all),
+      cmocka_unit_test(products_of_variables_take_a_bias),
+      cmocka_unit_test(what_is_no_row_is_no_bias),
       cmocka_unit_test(gemm_with_a_matrix_and_a_residual),
       cmocka_unit_test(layer_moves_behind_the_summand),
       cmocka_unit_test(later_layer_takes_the_sum),
