@@ -34,7 +34,7 @@ enum operator_flags {
   OPERATOR_EPILOGUE = 4,      /* takes an activation and a residual from node->epilogue (float only) */
   OPERATOR_ACTIVATION = 8,    /* takes an activation from node->epilogue (float only) */
   OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
-  OPERATOR_NOT_FOLDED = 32    /* never folded though deterministic: its result is large and cheap (ConstantOfShape) */
+  OPERATOR_NOT_FOLDED = 32    /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
 };
 
 /* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
@@ -146,6 +146,7 @@ struct prepare_context {
   /* To be set: */
   size_t scratch_bytes; /* one block for the whole step */
   size_t worker_scratch_bytes; /* one block per worker */
+  uint32_t packed_inputs; /* constants that compute reads no more, having packed them: their data may be given back */
   const char *kernel_name; /* for profiles; a string literal */
   double flops;
   struct packed_cache *packed; /* behind prepare_packed */
