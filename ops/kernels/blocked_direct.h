@@ -78,16 +78,21 @@ static struct blocked_direct blocked_direct_of(const struct blocked_conv_f32 *co
   return d;
 }
 
-/* Scratch: offsets of the groups; partial sums of a band for one panel; the band, and room for a vector stored beyond.
+/* Scratch: offsets of the groups, a whole number of cache lines; partial sums of a band for one panel; the band, and
+ * room for a vector stored beyond.
  */
 INLINE size_t blocked_direct_partial_floats(const struct blocked_direct *d) {
   return d->band_rows * d->row_pixels * BLOCKED_PANEL_VECTORS * VF_LANES;
 }
 
+INLINE size_t blocked_direct_offset_room(const struct blocked_direct *d) {
+  return (d->groups + 7) / 8 * 8;
+}
+
 static size_t blocked_direct_scratch_size(const struct blocked_conv_f32 *conv) {
   const struct blocked_direct d = blocked_direct_of(conv);
   const size_t band = d.in_place ? 0 : d.planes * d.copy_rows * d.segments * d.segment_pixels * d.lanes + VF_LANES;
-  return d.groups * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
+  return blocked_direct_offset_room(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
 }
 
 static void blocked_direct_offsets(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
@@ -213,7 +218,8 @@ static void blocked_direct_run(const struct blocked_conv_f32 *conv, const float 
                                size_t row_end, size_t panel_begin, size_t panel_end, void *scratch) {
   const struct blocked_direct d = blocked_direct_of(conv);
   size_t *offset = scratch;
-  float *partial = (float *)(offset + d.groups), *band = partial + blocked_direct_partial_floats(&d);
+  float *partial = (float *)(offset + blocked_direct_offset_room(&d)),
+        *band = partial + blocked_direct_partial_floats(&d);
   if (row_begin >= row_end || !d.row_pixels) return;
   const size_t bands = (row_end - row_begin + d.band_rows - 1) / d.band_rows;
   blocked_direct_offsets(conv, &d, offset);

@@ -16,6 +16,7 @@
 #include "blocked_window.h"
 #include "blocked_tile.h"
 #include "blocked_direct.h"
+#include "blocked_winograd.h"
 #include "blocked_conv.h"
 
 #define KERNEL_PASTE(a, b)  a##b

@@ -1,0 +1,336 @@
+/* Winograd's convolution on channel blocks, F(2x2, 3x3) and F(4x4, 3x3): part of kernel_table_isa.c.
+ *
+ * Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural
+ * networks", 2016. With m = 2 or 4 and n = m + 2, an output tile of m x m needs an input tile of n x n. Weights
+ * (G w G^T, in double precision, when packed) and input tiles (B^T x B) are transformed to n x n positions; at each
+ * position the channels are summed as a matrix product of tiles and weights; the sums are transformed back (A^T s A).
+ *
+ * F(2x2) interpolates at 0, 1, -1, infinity. F(4x4) does at 0, +-5/8, +-3/2, infinity: powers of these spread less than
+ * those of the usual +-1, +-2, which halves the error. Largest error over the root mean square of the output: direct
+ * 1e-6, F(2x2) 3e-6, F(4x4) 6e-5; end to end no model's outputs differ more than twice as much as by direct sums.
+ *
+ * Packed weights: [position][panel][channel][vectors of the panel * b]. A batch of tiles goes through scratch:
+ *   transformed inputs [position][channel block][tile][b], sums [position][output block][tile][b]. */
+
+#define WINOGRAD_P  0.625 /* 5/8 */
+#define WINOGRAD_Q  1.5
+#define WINOGRAD_P2 (WINOGRAD_P * WINOGRAD_P)
+#define WINOGRAD_Q2 (WINOGRAD_Q * WINOGRAD_Q)
+
+enum { WINOGRAD_LARGEST_M = 4, WINOGRAD_LARGEST_N = 6 };
+
+INLINE int winograd_m(const struct blocked_conv_f32 *conv) {
+  return conv->algorithm == BLOCKED_WINOGRAD_4 ? 4 : 2;
+}
+
+/* ---- transforms of one line ---- */
+
+/* y = B^T x */
+INLINE void winograd_input_line(const vf *x, vf *y, const int m) {
+  if (m == 2) {
+    y[0] = x[0] - x[2];
+    y[1] = x[1] + x[2];
+    y[2] = x[2] - x[1];
+    y[3] = x[1] - x[3];
+    return;
+  }
+  const vf p = vf_set1((float)WINOGRAD_P), q = vf_set1((float)WINOGRAD_Q);
+  const vf minus_p2 = vf_set1((float)-WINOGRAD_P2), minus_q2 = vf_set1((float)-WINOGRAD_Q2);
+  const vf minus_sum = vf_set1((float)-(WINOGRAD_P2 + WINOGRAD_Q2)),
+           product = vf_set1((float)(WINOGRAD_P2 * WINOGRAD_Q2));
+  const vf even_p = vf_fma(minus_q2, x[2], x[4]), odd_p = vf_fma(minus_q2, x[1], x[3]);
+  const vf even_q = vf_fma(minus_p2, x[2], x[4]), odd_q = vf_fma(minus_p2, x[1], x[3]);
+  y[0] = vf_fma(product, x[0], vf_fma(minus_sum, x[2], x[4]));
+  y[1] = vf_fma(p, odd_p, even_p);
+  y[2] = vf_fma(-p, odd_p, even_p);
+  y[3] = vf_fma(q, odd_q, even_q);
+  y[4] = vf_fma(-q, odd_q, even_q);
+  y[5] = vf_fma(product, x[1], vf_fma(minus_sum, x[3], x[5]));
+}
+
+/* y = A^T x */
+INLINE void winograd_output_line(const vf *x, vf *y, const int m) {
+  const vf sum_p = x[1] + x[2], difference_p = x[1] - x[2];
+  if (m == 2) {
+    y[0] = x[0] + sum_p;
+    y[1] = difference_p - x[3];
+    return;
+  }
+  const vf sum_q = x[3] + x[4], difference_q = x[3] - x[4];
+  const vf p = vf_set1((float)WINOGRAD_P), p2 = vf_set1((float)WINOGRAD_P2);
+  const vf q = vf_set1((float)WINOGRAD_Q), q2 = vf_set1((float)WINOGRAD_Q2);
+  const vf p3 = vf_set1((float)(WINOGRAD_P * WINOGRAD_P2)), q3 = vf_set1((float)(WINOGRAD_Q * WINOGRAD_Q2));
+  y[0] = (x[0] + sum_p) + sum_q;
+  y[1] = vf_fma(q, difference_q, p * difference_p);
+  y[2] = vf_fma(q2, sum_q, p2 * sum_p);
+  y[3] = vf_fma(q3, difference_q, vf_fma(p3, difference_p, x[5]));
+}
+
+/* G w, for VD_LANES kernels at a time */
+INLINE void winograd_weight_line(const vd *w, vd *y, const int m) {
+  if (m == 2) {
+    const vd half = vd_set1(0.5);
+    y[0] = w[0];
+    y[1] = (w[0] + w[2] + w[1]) * half;
+    y[2] = (w[0] + w[2] - w[1]) * half;
+    y[3] = w[2];
+    return;
+  }
+  const double at_p = 2 * WINOGRAD_P2 * (WINOGRAD_P2 - WINOGRAD_Q2),
+               at_q = 2 * WINOGRAD_Q2 * (WINOGRAD_Q2 - WINOGRAD_P2);
+  const vd even_p = (w[0] + w[2] * vd_set1(WINOGRAD_P2)) * vd_set1(1 / at_p), odd_p = w[1] * vd_set1(WINOGRAD_P / at_p);
+  const vd even_q = (w[0] + w[2] * vd_set1(WINOGRAD_Q2)) * vd_set1(1 / at_q), odd_q = w[1] * vd_set1(WINOGRAD_Q / at_q);
+  y[0] = w[0] * vd_set1(1 / (WINOGRAD_P2 * WINOGRAD_Q2));
+  y[1] = even_p + odd_p;
+  y[2] = even_p - odd_p;
+  y[3] = even_q + odd_q;
+  y[4] = even_q - odd_q;
+  y[5] = w[2];
+}
+
+/* ---- packing ---- */
+
+/* VD_LANES kernels, `stride` floats from one to the next, `count` of them there, into lanes `to` of each position. */
+INLINE void winograd_pack_kernels(const float *weights, size_t stride, size_t count, float *to, size_t position_step,
+                                  const int m) {
+  const int n = m + 2;
+  vd columns[WINOGRAD_LARGEST_N][3];
+  for (int j = 0; j < 3; j++) {
+    vd w[3], y[WINOGRAD_LARGEST_N];
+    for (int i = 0; i < 3; i++)
+      for (size_t lane = 0; lane < VD_LANES; lane++) w[i][lane] = lane < count ? weights[lane * stride + i * 3 + j] : 0;
+    winograd_weight_line(w, y, m);
+    for (int i = 0; i < n; i++) columns[i][j] = y[i];
+  }
+  for (int i = 0; i < n; i++) {
+    vd y[WINOGRAD_LARGEST_N];
+    winograd_weight_line(columns[i], y, m);
+    for (int j = 0; j < n; j++)
+      for (size_t lane = 0; lane < VD_LANES; lane++) to[(i * n + j) * position_step + lane] = (float)y[j][lane];
+  }
+}
+
+static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights) {
+  const size_t channels = conv->channels, outputs = conv->outputs, blocks = blocked_count(outputs);
+  const size_t position_step = blocks * VF_LANES * channels;
+  for (size_t panel = 0; panel < blocked_panels(blocks); panel++) {
+    const size_t first = 2 * panel * VF_LANES, width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+    for (size_t c = 0; c < channels; c++, packed += width)
+      for (size_t lane = 0; lane < width; lane += VD_LANES) {
+        const size_t o = first + lane, count = o < outputs ? outputs - o : 0;
+        const float *from = weights + (count ? (o * channels + c) * 9 : 0);
+        if (winograd_m(conv) == 4)
+          winograd_pack_kernels(from, channels * 9, count, packed + lane, position_step, 4);
+        else
+          winograd_pack_kernels(from, channels * 9, count, packed + lane, position_step, 2);
+      }
+  }
+}
+
+/* ---- tiles ---- */
+struct blocked_winograd {
+  int m;
+  size_t positions;
+  size_t tile_rows, tile_columns;
+  size_t channel_blocks, output_blocks;
+  size_t batch;      /* most tiles at a time */
+  size_t input_step; /* from one position of the transformed inputs to the next, in floats */
+  size_t sum_step;   /* the same for the sums */
+};
+
+/* What a batch's transformed inputs and sums should take of the second-level cache, and how many tiles it must have all
+ * the same, for all weights are read once per batch. */
+#if defined(__AVX512F__)
+#define WINOGRAD_CACHED_FLOATS (1024 * 1024 / sizeof(float))
+#else
+#define WINOGRAD_CACHED_FLOATS (384 * 1024 / sizeof(float))
+#endif
+enum { WINOGRAD_LEAST_BATCH = 48 };
+
+/* An odd number of cache lines: positions of one tile must not all fall into the same set. */
+INLINE size_t winograd_position_step(size_t floats) {
+  const size_t lines = (floats + 15) / 16;
+  return (lines | 1) * 16;
+}
+
+static struct blocked_winograd blocked_winograd_of(const struct blocked_conv_f32 *conv) {
+  struct blocked_winograd w = {.m = winograd_m(conv)};
+  w.positions = (size_t)((w.m + 2) * (w.m + 2));
+  w.tile_rows = (conv->output[0] + (size_t)w.m - 1) / (size_t)w.m;
+  w.tile_columns = (conv->output[1] + (size_t)w.m - 1) / (size_t)w.m;
+  w.channel_blocks = blocked_count(conv->channels);
+  w.output_blocks = blocked_count(conv->outputs);
+  const size_t tiles = w.tile_rows * w.tile_columns;
+  const size_t tile_floats = w.positions * (w.channel_blocks + w.output_blocks) * VF_LANES;
+  w.batch = tile_floats ? WINOGRAD_CACHED_FLOATS / tile_floats : tiles;
+  if (w.batch < WINOGRAD_LEAST_BATCH) w.batch = WINOGRAD_LEAST_BATCH;
+  if (w.batch >= tiles) {
+    w.batch = tiles;
+  } else { /* equal batches */
+    const size_t batches = (tiles + w.batch - 1) / w.batch;
+    w.batch = (tiles + batches - 1) / batches;
+  }
+  w.input_step = winograd_position_step(w.channel_blocks * w.batch * VF_LANES);
+  w.sum_step = winograd_position_step(w.output_blocks * w.batch * VF_LANES);
+  return w;
+}
+
+/* Scratch: transformed inputs, sums, offsets of the channel blocks. */
+static size_t blocked_winograd_scratch_size(const struct blocked_conv_f32 *conv) {
+  const struct blocked_winograd w = blocked_winograd_of(conv);
+  return w.positions * (w.input_step + w.sum_step) * sizeof(float) + w.channel_blocks * sizeof(size_t);
+}
+
+/* B^T x B of one tile at x, whose rows are row_step floats apart. */
+INLINE void winograd_input_tile(const float *x, size_t row_step, float *to, size_t position_step, const int m) {
+  const int n = m + 2;
+  vf columns[WINOGRAD_LARGEST_N][WINOGRAD_LARGEST_N];
+  for (int j = 0; j < n; j++) {
+    vf line[WINOGRAD_LARGEST_N], y[WINOGRAD_LARGEST_N];
+    UNROLL
+    for (int i = 0; i < n; i++) line[i] = vf_load(x + i * row_step + j * VF_LANES);
+    winograd_input_line(line, y, m);
+    UNROLL
+    for (int i = 0; i < n; i++) columns[i][j] = y[i];
+  }
+  for (int i = 0; i < n; i++) {
+    vf y[WINOGRAD_LARGEST_N];
+    winograd_input_line(columns[i], y, m);
+    UNROLL
+    for (int j = 0; j < n; j++) vf_store(to + (i * n + j) * position_step, y[j]);
+  }
+}
+
+/* The part of a tile inside the image, zeros around it. */
+static void winograd_copy_tile(const struct blocked_conv_f32 *conv, const float *x, ptrdiff_t row, ptrdiff_t column,
+                               int n, float *tile) {
+  const ptrdiff_t height = (ptrdiff_t)conv->input[0], width = (ptrdiff_t)conv->input[1];
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++, tile += VF_LANES) {
+      const bool inside = row + i >= 0 && row + i < height && column + j >= 0 && column + j < width;
+      vf_store(tile, inside ? vf_load(x + ((row + i) * width + column + j) * VF_LANES) : vf_zero());
+    }
+}
+
+/* All channel blocks of tiles [first, first + count). */
+INLINE void winograd_inputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+                            size_t first, size_t count, float *to, const int m) {
+  float border[WINOGRAD_LARGEST_N * WINOGRAD_LARGEST_N * VF_LANES] __attribute__((aligned(64)));
+  const int n = m + 2;
+  const size_t width = conv->input[1], height = conv->input[0];
+  for (size_t block = 0; block < w->channel_blocks; block++, x += height * width * VF_LANES)
+    for (size_t i = 0; i < count; i++, to += VF_LANES) {
+      const size_t tile_row = (first + i) / w->tile_columns, tile_column = (first + i) % w->tile_columns;
+      const ptrdiff_t row = (ptrdiff_t)(tile_row * (size_t)m) - (ptrdiff_t)conv->pad[0];
+      const ptrdiff_t column = (ptrdiff_t)(tile_column * (size_t)m) - (ptrdiff_t)conv->pad[1];
+      if (row >= 0 && column >= 0 && row + n <= (ptrdiff_t)height && column + n <= (ptrdiff_t)width) {
+        winograd_input_tile(x + ((size_t)row * width + (size_t)column) * VF_LANES, width * VF_LANES, to, w->input_step,
+                            m);
+      } else {
+        winograd_copy_tile(conv, x, row, column, n, border);
+        winograd_input_tile(border, (size_t)n * VF_LANES, to, w->input_step, m);
+      }
+    }
+}
+
+/* Where and how output tiles are stored: one block of outputs. */
+struct winograd_end {
+  vf bias;
+  struct pointwise_end end;
+  struct activation activation;
+  size_t width; /* of the output */
+};
+
+/* A^T s A of one tile; `rows` x `columns` of it lie inside the output. */
+INLINE void winograd_output_tile(const float *sums, size_t position_step, const struct winograd_end *end, float *y,
+                                 const float *residual, size_t rows, size_t columns, const int m) {
+  const int n = m + 2;
+  vf half[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_N];
+  for (int j = 0; j < n; j++) {
+    vf line[WINOGRAD_LARGEST_N], s[WINOGRAD_LARGEST_M];
+    UNROLL
+    for (int i = 0; i < n; i++) line[i] = vf_load(sums + (i * n + j) * position_step);
+    winograd_output_line(line, s, m);
+    UNROLL
+    for (int i = 0; i < m; i++) half[i][j] = s[i];
+  }
+  for (size_t i = 0; i < rows; i++, y += end->width * VF_LANES) {
+    vf s[WINOGRAD_LARGEST_M];
+    winograd_output_line(half[i], s, m);
+    UNROLL
+    for (size_t j = 0; j < (size_t)m; j++)
+      if (j < columns)
+        vf_store(y + j * VF_LANES,
+                 affine_finish(&end->end, s[j] + end->bias, residual ? vf_load(residual + j * VF_LANES) : -vf_zero()));
+    if (end->end.function) end->end.function(y, y, columns * VF_LANES, end->activation.a, end->activation.b);
+    if (residual) residual += end->width * VF_LANES;
+  }
+}
+
+/* Output blocks [block_begin, block_end) of tiles [first, first + count). */
+INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *sums,
+                             size_t first, size_t count, size_t block_begin, size_t block_end, float *y, const int m) {
+  const size_t height = conv->output[0], width = conv->output[1];
+  struct winograd_end end = {.end = pointwise_end_of(conv->activation), .activation = conv->activation, .width = width};
+  for (size_t block = block_begin; block < block_end; block++) {
+    end.bias = conv->bias ? vf_load(conv->bias + block * VF_LANES) : -vf_zero();
+    for (size_t i = 0; i < count; i++, sums += VF_LANES) {
+      const size_t row = (first + i) / w->tile_columns * (size_t)m, column = (first + i) % w->tile_columns * (size_t)m;
+      const size_t at = ((block * height + row) * width + column) * VF_LANES;
+      const size_t rows = blocked_smaller(height - row, (size_t)m),
+                   columns = blocked_smaller(width - column, (size_t)m);
+      winograd_output_tile(sums, w->sum_step, &end, y + at, conv->residual ? conv->residual + at : NULL, rows, columns,
+                           m);
+    }
+  }
+}
+
+/* The matrix products: every position, every panel. */
+static void winograd_products(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+                              size_t count, size_t panel_begin, size_t panel_end, const size_t *offset, float *sums) {
+  const size_t channels = conv->channels, depth = blocked_depth_groups(w->channel_blocks, VF_LANES);
+  struct blocked_tile t = {.rest = channels % VF_LANES, .partial_plane = count * VF_LANES, .store_partial = true};
+  for (size_t position = 0; position < w->positions; position++, x += w->input_step, sums += w->sum_step)
+    for (size_t panel = panel_begin; panel < panel_end; panel++) {
+      const size_t vectors = blocked_panel_vectors(w->output_blocks, panel);
+      t.weights = conv->packed_weights + (position * w->output_blocks + 2 * panel) * VF_LANES * channels;
+      for (size_t group = 0; group < w->channel_blocks; group += t.groups) {
+        const size_t whole = channels / VF_LANES;
+        t.groups = blocked_smaller(depth, w->channel_blocks - group);
+        t.whole_groups = group >= whole ? 0 : blocked_smaller(t.groups, whole - group);
+        t.offset = offset + group;
+        t.add_partial = group > 0;
+        blocked_tile_line(&t, vectors, false, x, sums + 2 * (panel - panel_begin) * t.partial_plane, NULL, NULL, count);
+        t.weights += t.whole_groups * VF_LANES * vectors * VF_LANES;
+      }
+    }
+}
+
+INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t tile_begin,
+                                      size_t tile_end, size_t panel_begin, size_t panel_end, void *scratch,
+                                      const int m) {
+  const struct blocked_winograd w = blocked_winograd_of(conv);
+  const size_t block_begin = 2 * panel_begin;
+  const size_t block_end = panel_end == blocked_panels(w.output_blocks) ? w.output_blocks : 2 * panel_end;
+  const size_t batches = w.batch ? (tile_end - tile_begin + w.batch - 1) / w.batch : 0;
+  float *inputs = scratch, *sums = inputs + w.positions * w.input_step;
+  size_t *offset = (size_t *)(sums + w.positions * w.sum_step);
+  if (panel_begin >= panel_end) return;
+  for (size_t i = 0; i < batches; i++) {
+    const size_t first = tile_begin + blocked_part(tile_end - tile_begin, batches, i);
+    const size_t count = tile_begin + blocked_part(tile_end - tile_begin, batches, i + 1) - first;
+    for (size_t block = 0; block < w.channel_blocks; block++) offset[block] = block * count * VF_LANES;
+    winograd_inputs(conv, &w, x, first, count, inputs, m);
+    winograd_products(conv, &w, inputs, count, panel_begin, panel_end, offset, sums);
+    winograd_outputs(conv, &w, sums, first, count, block_begin, block_end, y, m);
+  }
+}
+
+/* Tiles [tile_begin, tile_end) of panels [panel_begin, panel_end). */
+static void blocked_winograd_run(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t tile_begin,
+                                 size_t tile_end, size_t panel_begin, size_t panel_end, void *scratch) {
+  if (winograd_m(conv) == 4)
+    blocked_winograd_run_with(conv, x, y, tile_begin, tile_end, panel_begin, panel_end, scratch, 4);
+  else
+    blocked_winograd_run_with(conv, x, y, tile_begin, tile_end, panel_begin, panel_end, scratch, 2);
+}
