@@ -328,6 +328,10 @@ graph_value *graph_find_value(const graph *graph, const char *name) {
   return NULL;
 }
 
+bool value_has_single_use(const graph_value *value) {
+  return value->use_count == 1 && value->output_count == 0;
+}
+
 bool graph_contains(const graph *outer, const graph *inner) {
   while (inner && inner != outer) inner = inner->parent;
   return inner != NULL;

@@ -178,6 +178,8 @@ void graph_release(graph *graph);
 
 /* The value of that name in this graph or an outer one, NULL if there is none. Linear. */
 graph_value *graph_find_value(const graph *graph, const char *name);
+/* Whether only this one read stands between value and death: one use, no graph output. */
+bool value_has_single_use(const graph_value *value);
 bool graph_contains(const graph *outer, const graph *inner); /* inner is outer or below it */
 /* Calls visit for each graph directly below the node; stops when visit returns false. */
 bool node_visit_subgraphs(const node *node, bool (*visit)(void *context, graph *subgraph), void *context);

@@ -1,6 +1,7 @@
 #include "engine/load.h"
 
 #include "engine/pass.h"
+#include "engine/plan.h"
 #include "engine/shape_inference.h"
 
 #include <inttypes.h>
@@ -193,6 +194,33 @@ norma_status load_infer(norma_model *model, executor *executor, norma_error *err
   return status;
 }
 
+static bool inputs_are_fixed(const graph *graph) {
+  for (int i = 0; i < graph->input_count; i++) {
+    const value_info *info = &graph->inputs[i]->info;
+    if (graph->inputs[i]->constant) continue;
+    if (info->kind != NORMA_VALUE_TENSOR || !shape_is_known(&info->shape)) return false;
+  }
+  return true;
+}
+
+/* Where the model fixes its shapes, weights are packed now, one by one, and what was packed is given back: so weights exist
+ * once, and loading needs little more than they take. */
+static norma_status pack_constants(norma_model *model, executor *executor, norma_error *error) {
+  const graph *graph = model->graph;
+  if (!inputs_are_fixed(graph)) return NORMA_OK;
+  value_info *inputs = memory_allocate_zeroed(model->memory, (size_t)graph->input_count * sizeof *inputs);
+  if (!inputs) return memory_error(model->memory, (size_t)graph->input_count * sizeof *inputs, error);
+  for (int i = 0; i < graph->input_count; i++) inputs[i] = graph->inputs[i]->info;
+  executor->packed = &model->packed;
+  executor->workers = model->runtime->workers;
+  plan_request request = {.executor = executor, .graph = graph, .inputs = inputs, .release_packed = true};
+  plan *plan;
+  norma_status status = plan_create(&request, &plan, error);
+  if (status == NORMA_OK) plan_destroy(plan);
+  memory_free(model->memory, inputs);
+  return status;
+}
+
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
   report report = {.model = model, .options = options, .error = error};
   region_init(&report.region, model->memory);
@@ -214,7 +242,10 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   if (status == NORMA_OK) {
     status = passes_run(model, &executor, options->disabled_passes, options->disabled_pass_count, error);
   }
-  packed_cache_free(&packed);
   if (status == NORMA_OK && !graph_find_captures(model->graph)) status = region_error(&model->region, error);
+  if (status == NORMA_OK && model->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants) {
+    status = pack_constants(model, &executor, error);
+  }
+  packed_cache_free(&packed);
   return status;
 }

@@ -46,8 +46,6 @@ const norma_tensor *node_constant_input(const node *node, int index);
 /* The node that produces input `index`, if that is `op_type` of ai.onnx, stands in the same graph, and its output 0 is read
  * by this node alone (once) and is no graph output; else NULL. */
 node *node_single_producer(const node *node, int index, const char *op_type);
-/* Whether only this one read stands between value and death: one use, no graph output. */
-bool value_has_single_use(const graph_value *value);
 
 /* Lets `node` compute the value that `last` computed (its output 0) and removes `last`. The node takes both names. */
 norma_status pass_take_output(pass_context *context, node *node, struct node *last);

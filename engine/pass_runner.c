@@ -95,10 +95,6 @@ const norma_tensor *node_constant_input(const node *node, int index) {
   return norma_value_tensor(node->inputs[index]->constant);
 }
 
-bool value_has_single_use(const graph_value *value) {
-  return value->use_count == 1 && value->output_count == 0;
-}
-
 node *node_single_producer(const node *reader, int index, const char *op_type) {
   if (index >= reader->input_count || !reader->inputs[index]) return NULL;
   const graph_value *value = reader->inputs[index];

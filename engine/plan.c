@@ -203,6 +203,18 @@ static norma_status add_steps(planner *planner) {
   return NORMA_OK;
 }
 
+/* The value stays, with its type and shape, and without data. */
+static void release_packed_inputs(const node *node, uint32_t packed_inputs) {
+  for (int i = 0; i < node->input_count && i < 32; i++) {
+    graph_value *value = packed_inputs & INPUT(i) ? node->inputs[i] : NULL;
+    if (!value || !value->constant || !value_has_single_use(value)) continue;
+    struct norma_value *contents = (struct norma_value *)(uintptr_t)value->constant;
+    buffer_release(contents->owner);
+    contents->owner = NULL;
+    contents->tensor.data = NULL;
+  }
+}
+
 static norma_status prepare_step(planner *planner, step *step) {
   plan *plan = planner->plan;
   const node *node = step->node;
@@ -236,6 +248,7 @@ static norma_status prepare_step(planner *planner, step *step) {
                              .packed = executor->packed,
                              .error = planner->error};
   TRY(node->op->prepare(&context));
+  if (planner->request->release_packed) release_packed_inputs(node, context.packed_inputs);
   step->scratch_bytes = context.scratch_bytes;
   step->worker_scratch_stride = context.worker_scratch_bytes;
   size_t limit = SIZE_MAX / 4 / (size_t)executor->workers;

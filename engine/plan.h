@@ -67,6 +67,7 @@ typedef struct plan_request {
   const value_info *inputs; /* by graph input; constant ones are ignored */
   const value_info *captures; /* by graph->captures */
   bool keep_all; /* -O 0: every node becomes a step */
+  bool release_packed; /* constants that one step alone reads and has packed give their data back: at load only */
   bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
   void *watch_context;
 } plan_request;

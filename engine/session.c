@@ -493,6 +493,10 @@ static const value *kept_value(const norma_session *session, const graph_value *
   int index = plan->slot_of_value[value->id];
   if (index < 0) return plan->inferrer.known[value->id];
   const slot *slot = &plan->slots[index];
+  if (slot->contents && slot->contents->kind == NORMA_VALUE_TENSOR && !slot->contents->tensor.data &&
+      slot->contents->tensor.size_bytes > 0) {
+    return NULL; /* packed, and given back: see norma_load_options.keep_constants */
+  }
   bool computed = slot->kind == SLOT_ARENA || slot->kind == SLOT_DYNAMIC;
   return !computed || slot->last == INT32_MAX ? &session->current->frame->values[index] : NULL;
 }

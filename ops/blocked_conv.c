@@ -124,6 +124,7 @@ static norma_status prepare_weights(prepare_context *context, blocked_conv_state
     TRY(prepare_packed(context, packing_key(conv), elements * sizeof(float), pack_weights, &packing, &packed));
   }
   conv->weights = packed;
+  context->packed_inputs |= INPUT(1);
   if (!b) return NORMA_OK;
   packing.source = b->data;
   TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));

@@ -236,6 +236,7 @@ static norma_status conv_transpose_prepare_weights(prepare_context *context, con
   if (is_half(state->type))
     TRY(prepare_packed(context, CONVERTED_WEIGHTS, count * sizeof(float), conv_transpose_convert, &packing,
                        &packing.source));
+  context->packed_inputs |= INPUT(1);
   return prepare_packed(context, PACKED_WEIGHTS, packed * sizeof(float), conv_transpose_pack, &packing,
                         &state->weights);
 }

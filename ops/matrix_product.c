@@ -97,6 +97,7 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
   if (is_half(product->type))
     TRY(prepare_packed(context, key + PRODUCT_CONVERTED, count * elements * element, product_convert, &packing,
                        &packing.source));
+  context->packed_inputs |= INPUT(operand->input);
   return prepare_packed(context, key + PRODUCT_PACKED, count * operand->packed_size * element, product_pack, &packing,
                         &operand->packed);
 }
