@@ -90,9 +90,8 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
     operand->packed_size = (is_double ? kernels->gemm_f64_packed_b_size : kernels->gemm_f32_packed_b_size)(k, n);
   else
     operand->packed_size = (is_double ? kernels->gemm_f64_packed_a_size : kernels->gemm_f32_packed_a_size)(m, k);
-  /* The place of an operand in the node, not in the product, which changes with the shape of the other, and what shape
-   * it is packed for, tell packings apart. */
-  uint64_t key = (uint64_t)operand->input * 4 + (is_b ? PRODUCT_OF_B : 0);
+  /* The other operand's shape decides which side a constant is on and whether its leading axes are rows. */
+  uint64_t key = ((uint64_t)count << 8) + (uint64_t)operand->input * 4 + (is_b ? PRODUCT_OF_B : 0);
   struct product_packing packing = {product, kernels, constant->data, is_b};
   if (is_half(product->type))
     TRY(prepare_packed(context, key + PRODUCT_CONVERTED, count * elements * element, product_convert, &packing,

@@ -1,4 +1,5 @@
 /* MatMul against numpy.matmul's definition: vectors, matrices, stacks that are broadcast, every type. */
+#include "tests/support/model_builder.h"
 #include "tests/support/operator_driver.h"
 #include "tests/support/random_tensor.h"
 
@@ -165,9 +166,56 @@ static void what_does_not_fit_is_refused(void **state) {
   }
 }
 
+/* One element of y = a * b for a of 2 x 3 x 4 and b of batch x 4 x columns. */
+static float expected_element(const float *a, const float *b, int64_t batch, int64_t columns, int64_t index) {
+  int64_t column = index % columns, row = index / columns % 3, matrix = index / columns / 3;
+  float sum = 0;
+  for (int64_t p = 0; p < 4; p++)
+    sum += a[(matrix * 3 + row) * 4 + p] * b[((batch == 1 ? 0 : matrix) * 4 + p) * columns + column];
+  return sum;
+}
+
+/* A constant is packed as the shape of the other operand wants it, and one model may see several shapes. */
+static void one_constant_is_packed_for_several_shapes(void **state) {
+  static const int64_t a_dims[] = {2, 3, 4}, b_dims[] = {-1, 4, -1};
+  static const int64_t batches[] = {1, 2, 1, 2}, widths[] = {5, 5, 1, 1};
+  float a[24], b[40];
+  norma_error error;
+  norma_model *model = NULL;
+  norma_session *session = NULL;
+  size_t size;
+  (void)state;
+  for (int i = 0; i < 24; i++) a[i] = (float)(i % 7 - 3);
+  for (int i = 0; i < 40; i++) b[i] = (float)(i % 5 - 2);
+  model_builder *builder = builder_create(13);
+  builder_floats(builder, "a", 3, a_dims, a);
+  builder_input(builder, "b", NORMA_FLOAT, 3, b_dims);
+  builder_node(builder, "MatMul", "a b", "y");
+  builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
+  const void *bytes = builder_bytes(builder, &size);
+  if (norma_model_load_memory(bytes, size, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  for (int i = 0; i < 4; i++) {
+    norma_tensor input;
+    const int64_t dims[] = {batches[i], 4, widths[i]};
+    assert_int_equal(norma_tensor_init(&input, NORMA_FLOAT, 3, dims, b), NORMA_OK);
+    assert_int_equal(norma_session_set_input(session, "b", &input, &error), NORMA_OK);
+    if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s", error.message);
+    const norma_tensor *y = norma_value_tensor(norma_session_output(session, 0));
+    for (int64_t e = 0; e < norma_tensor_count(y); e++) {
+      float wanted = expected_element(a, b, batches[i], widths[i], e), got = ((const float *)y->data)[e];
+      if (wanted != got) fail_msg("shape %d, element %d: expected %g, got %g", i, (int)e, (double)wanted, (double)got);
+    }
+  }
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(builder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_matches_the_definition),
+      cmocka_unit_test(one_constant_is_packed_for_several_shapes),
       cmocka_unit_test(integers_wrap),
       cmocka_unit_test(what_does_not_fit_is_refused),
   };
