@@ -9,52 +9,13 @@
 #include <time.h>
 
 #include "ops/kernels/kernel_table.h"
+#include "tools/machine_limits.h"
 
 /* Of processor time: what else runs on the machine disturbs it less. */
 static double seconds(void) {
   struct timespec t;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- the peak: twelve independent chains of multiply-adds, in assembly so that no compiler has a say ---- */
-#define TWELVE(line)                                                                                                   \
-  line("0") line("1") line("2") line("3") line("4") line("5") line("6") line("7") line("8") line("9") line("10")       \
-      line("11")
-#define FMA_ZMM(r)  "vfmadd231ps %%zmm12, %%zmm13, %%zmm" r "\n"
-#define FMA_YMM(r)  "vfmadd231ps %%ymm12, %%ymm13, %%ymm" r "\n"
-#define FMA_XMM(r)  "movaps %%xmm12, %%xmm14\n mulps %%xmm13, %%xmm14\n addps %%xmm14, %%xmm" r "\n"
-#define FMA_NEON(r) "fmla v" r ".4s, v12.4s, v13.4s\n"
-#define PEAK_LOOP(line, ...)                                                                                           \
-  for (int i = 0; i < 1000000; i++) __asm__ volatile(TWELVE(line)::: __VA_ARGS__)
-#define FIRST_14_XMM                                                                                                   \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",  \
-      "xmm14"
-
-static void multiply_add_12_million(enum cpu_isa isa) {
-#if defined(__x86_64__)
-  __asm__ volatile("xorps %%xmm12, %%xmm12\n xorps %%xmm13, %%xmm13" ::: "xmm12", "xmm13");
-  if (isa == CPU_ISA_AVX512)
-    PEAK_LOOP(FMA_ZMM, FIRST_14_XMM);
-  else if (isa == CPU_ISA_AVX2)
-    PEAK_LOOP(FMA_YMM, FIRST_14_XMM);
-  else
-    PEAK_LOOP(FMA_XMM, FIRST_14_XMM);
-#else
-  (void)isa;
-  PEAK_LOOP(FMA_NEON, "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11");
-#endif
-}
-
-static double peak_gflops(enum cpu_isa isa, const struct kernel_table *table) {
-  double best = 1e9;
-  for (int run = 0; run < 20; run++) {
-    const double start = seconds();
-    multiply_add_12_million(isa);
-    const double time = seconds() - start;
-    if (time < best) best = time;
-  }
-  return 12e6 * 2 * (double)(table->vector_bytes / 4) / best * 1e-9;
 }
 
 /* ---- data ---- */
@@ -395,7 +356,7 @@ int main(int argc, char **argv) {
     const struct kernel_table *table = kernel_table_get(isa);
     if (!table || !cpu_isa_supported(isa) || !table_wanted(argc, argv, cpu_isa_name(isa))) continue;
 
-    const double peak = peak_gflops(isa, table);
+    const double peak = limits_multiply_add(isa, 1) * 1e-9;
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
     if (section_wanted(argc, argv, "gemm")) {
       bench_gemm(table, peak, 672, 672, 256, true, true);
