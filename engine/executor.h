@@ -21,6 +21,8 @@ typedef struct executor {
   void *parallel_context;
   atomic_bool *cancelled; /* NULL: cannot be cancelled */
   uint64_t deadline_ns; /* of clock_now_ns; 0: none */
+  norma_progress progress; /* of the outermost graph's steps, or NULL */
+  void *progress_context;
   struct frame *frame; /* the graph that runs now; NULL outside a session */
   struct subgraph_cache *subgraphs; /* plans of subgraphs; NULL outside a session */
 } executor;

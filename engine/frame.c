@@ -217,6 +217,9 @@ norma_status frame_run(frame *frame, executor *executor, norma_error *error) {
                               : run_step(frame, s, executor, error);
     }
     for (int i = 0; i < step->release_count; i++) value_clear(&frame->values[step->releases[i]]);
+    if (executor->progress && !frame->outer && status == NORMA_OK) {
+      executor->progress(executor->progress_context, (size_t)s + 1, (size_t)plan->step_count);
+    }
   }
   executor->frame = frame->outer;
   frame->outer = NULL;

@@ -223,7 +223,8 @@ typedef struct norma_runtime_options {
   void *parallel_context;
   norma_log log;               /* default: none */
   void *log_context;
-  size_t max_memory_bytes;     /* budget for all memory of this runtime's models and sessions; default: no limit */
+  size_t max_memory_bytes;     /* budget for all memory of this runtime's models and sessions; default: the memory of
+                                  the machine, so that absurd sizes end in an error, not in the system running dry */
   size_t max_nodes;            /* budget for nodes of one model, functions expanded; default 1,000,000 */
   int max_depth;               /* budget for nested subgraphs and functions; default 32 */
   const char *kernels;         /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
@@ -319,6 +320,9 @@ NORMA_API norma_status norma_model_output(const norma_model *model, size_t index
 
 /* ----------------------------------------------------------------------------------------------------------- session */
 
+/* Called during a run, on its thread, each time a step has ended: `done` of `total` steps. */
+typedef void (*norma_progress)(void *context, size_t done, size_t total);
+
 /* Begin with `norma_session_options options = {.struct_size = sizeof options};`. */
 typedef struct norma_session_options {
   size_t struct_size;
@@ -326,6 +330,8 @@ typedef struct norma_session_options {
   size_t arena_bytes;      /* a run that needs more ends with NORMA_ERROR_BUDGET. Default: the runtime's allocator */
   int max_plans;           /* plans kept for different input shapes; default 4 */
   bool profile;            /* measure every node of every run */
+  norma_progress progress; /* default: none */
+  void *progress_context;
 } norma_session_options;
 
 typedef struct norma_session norma_session;

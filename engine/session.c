@@ -317,6 +317,8 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
                                   norma_error *error) {
   if (!model || !result) return error_set(error, NORMA_ERROR_ARGUMENT, "a model and a place for the session are needed");
   *result = NULL;
+  norma_error local; /* the functions below complete what stands in the error */
+  if (!error) error = &local;
   norma_session_options options = {0};
   if (given) {
     if (given->struct_size == 0 || given->struct_size > sizeof options) {
@@ -338,6 +340,8 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
   session->arena_bytes = options.arena ? options.arena_bytes : 0;
   session->arena_is_borrowed = options.arena != NULL;
   session_init_executor(session);
+  session->executor.progress = options.progress;
+  session->executor.progress_context = options.progress_context;
   norma_status status =
       session_allocate(session, options.max_plans ? options.max_plans : DEFAULT_MAX_PLANS, error);
   if (status == NORMA_OK) status = plan_when_static(session, error);
@@ -380,7 +384,8 @@ norma_status norma_session_bind_output(norma_session *session, size_t index, voi
 norma_status norma_session_prepare(norma_session *session, norma_error *error) {
   if (!session) return error_set(error, NORMA_ERROR_ARGUMENT, "a session is needed");
   session->has_run = false;
-  return prepare_plan(session, error);
+  norma_error local;
+  return prepare_plan(session, error ? error : &local);
 }
 
 size_t norma_session_arena_bytes(const norma_session *session) {

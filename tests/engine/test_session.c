@@ -286,6 +286,32 @@ static void profile_names_nodes(void **state) {
   free(pictures);
 }
 
+static void note_progress(void *context, size_t done, size_t total) {
+  size_t *last = context;
+  assert_int_equal(done, *last + 1);
+  assert_int_equal(total, 14);
+  *last = done;
+}
+
+static void progress_is_told(void **state) {
+  (void)state;
+  float *pictures = make_pictures(1, 15);
+  loaded_model loaded = load_model(DIGITS_BN, NORMA_OPTIMIZE_NONE, 1, NULL);
+  size_t last = 0;
+  norma_session_options options = {.struct_size = sizeof options};
+  options.progress = note_progress;
+  options.progress_context = &last;
+  norma_session *session;
+  norma_error error;
+  assert_int_equal(norma_session_create(loaded.model, &options, &session, &error), NORMA_OK);
+  set_pictures(session, pictures, 1);
+  run_model(session);
+  assert_int_equal(last, 14);
+  norma_session_destroy(session);
+  free_model(&loaded);
+  free(pictures);
+}
+
 /* ------------------------------------------------------------------------------------------------- ends before the end */
 
 #define SLOW_BATCH 60000
@@ -464,6 +490,7 @@ int main(void) {
       cmocka_unit_test(wrong_inputs),
       cmocka_unit_test(watched_values),
       cmocka_unit_test(profile_names_nodes),
+      cmocka_unit_test(progress_is_told),
       cmocka_unit_test(cancelled_run),
       cmocka_unit_test(run_over_its_time),
       cmocka_unit_test(memory_budget),
