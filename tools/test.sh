@@ -179,7 +179,7 @@ link_debian_vectors() {
 
 # Also where other Python packages are not needed, the comparisons of the unit tests take numpy, onnx and ONNX Runtime.
 part_unit() {
-  python_packages numpy onnx onnxruntime || skip "comparisons with Python packages: PyPI is not reached"
+  python_packages numpy onnx onnxruntime || skip "comparisons with Python packages: PyPI is not reached (build/test-logs/pip.log)"
   build release && unit_tests release
 }
 
@@ -238,7 +238,7 @@ part_onnx_vectors() {
       complete "BatchNormalization -O $level" $norma "$onnx_vectors" --filter 'test_*atch*orm*' -O $level
     done
   else
-    skip "vectors of the onnx package: PyPI is not reached"
+    skip "vectors of the onnx package: PyPI is not reached (build/test-logs/pip.log)"
   fi
 }
 
@@ -321,7 +321,7 @@ part_asan_vectors() {
   if export_onnx_vectors; then
     vectors "asan: onnx package" build/asan/norma "$onnx_vectors" --manifest $own_manifest --jobs "$jobs"
   else
-    skip "asan: vectors of the onnx package: PyPI is not reached"
+    skip "asan: vectors of the onnx package: PyPI is not reached (build/test-logs/pip.log)"
   fi
 }
 
@@ -342,7 +342,7 @@ part_fuzz() {
 # Graphs with random weights: those that the light models cannot prove, since their weights are all alike.
 part_random_models() {
   if ! python_packages numpy onnx onnxruntime || ! export_onnx_vectors; then
-    skip "models with random weights: PyPI is not reached"
+    skip "models with random weights: PyPI is not reached (build/test-logs/pip.log)"
     return
   fi
   [ -d build/random_models ] || build/venv/bin/python models/random_models.py --light "$onnx_vectors/light" \
@@ -356,7 +356,7 @@ part_random_models() {
 # Trains and exports the digit models again, in a copy of the folder, and tests what comes out.
 part_rerun_models() {
   if ! python_packages numpy onnx onnxruntime onnxscript pillow scikit-learn torch; then
-    skip "training the models again: PyPI is not reached"
+    skip "training the models again: PyPI is not reached (build/test-logs/pip.log)"
     return
   fi
   rm -rf build/models-rerun
