@@ -1,10 +1,33 @@
 /* Convolution on channel blocks: the choice of an algorithm and the division of work: part of kernel_table_isa.c. */
 
+/* ---- the choice ----
+ * Costs count multiply-adds of vectors. Beside the products, Winograd's transforms cost a number of vector operations
+ * per tile and block (loads and stores included), and reading the weights once costs as much as BLOCKED_WEIGHT_COST
+ * products with each: they come from memory at 10 to 20 GB/s when all layers of a model take turns. */
+#if defined(__AVX512F__)
+#define BLOCKED_WEIGHT_COST 24
+#else
+#define BLOCKED_WEIGHT_COST 12
+#endif
+
+static double blocked_winograd_cost(const struct blocked_conv_f32 *conv, size_t m, double input_cost,
+                                    double output_cost) {
+  const double tiles = (double)(((conv->output[0] + m - 1) / m) * ((conv->output[1] + m - 1) / m));
+  const double blocks = (double)blocked_count(conv->outputs), positions = (double)((m + 2) * (m + 2));
+  return (tiles + BLOCKED_WEIGHT_COST) * positions * (double)conv->channels * blocks +
+         tiles * (input_cost * (double)blocked_count(conv->channels) + output_cost * blocks);
+}
+
 static enum blocked_algorithm blocked_conv_choose(const struct blocked_conv_f32 *conv, bool exact) {
   for (int d = 0; d < 2; d++)
     if (conv->kernel[d] != 3 || conv->stride[d] != 1 || conv->dilation[d] != 1) return BLOCKED_DIRECT;
   if (exact || conv->plain_input) return BLOCKED_DIRECT;
-  return conv->output[0] * conv->output[1] >= 28 * 28 ? BLOCKED_WINOGRAD_4 : BLOCKED_WINOGRAD_2;
+  const double pixels = (double)(conv->output[0] * conv->output[1]);
+  const double direct =
+      (pixels * 1.1 + BLOCKED_WEIGHT_COST) * 9 * (double)conv->channels * (double)blocked_count(conv->outputs);
+  const double small = blocked_winograd_cost(conv, 2, 60, 40), large = blocked_winograd_cost(conv, 4, 250, 180);
+  if (large < small && large < direct) return BLOCKED_WINOGRAD_4;
+  return small < direct ? BLOCKED_WINOGRAD_2 : BLOCKED_DIRECT;
 }
 
 static size_t blocked_conv_packed_size(const struct blocked_conv_f32 *conv) {

@@ -203,6 +203,7 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
     t.offset = offset + group;
     t.add_partial = group > 0;
     t.store_partial = group + t.groups < d->groups;
+    t.tile = t.store_partial || panel + 1 < blocked_panels(blocks) ? 0 : BLOCKED_NO_FETCH;
     for (size_t line = 0; line < lines; line++) {
       const size_t line_at = line * length * VF_LANES;
       blocked_tile_line(&t, vectors, conv->plain_input, x + line * line_step, partial + line_at, y + at + line_at,

@@ -44,7 +44,7 @@
   BLOCKED_1_TO_4(X, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors) X(9, vectors)
 #define BLOCKED_10_TO_12(X, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 
-enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14 };
+enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_NO_FETCH = 2 };
 
 /* What the tiles of one panel and one block of depth have in common. */
 struct blocked_tile {
@@ -53,6 +53,7 @@ struct blocked_tile {
   size_t groups;
   size_t whole_groups;  /* the first ones, which have all b channels */
   size_t rest;          /* channels of the others */
+  size_t tile;          /* how many tiles went before; begins at BLOCKED_NO_FETCH where no weights follow */
   bool add_partial;     /* partial holds the sum of the groups before */
   bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
   size_t partial_plane; /* from one block of outputs to the next, in floats */
@@ -127,12 +128,19 @@ INLINE void blocked_tile_body(const struct blocked_tile *t, const float *x, floa
     for (; group < t->groups; group++, weights += vectors * VF_LANES)
       blocked_tile_step(sum, x + t->offset[group], weights, pixels, vectors, 1);
   } else {
+    /* Large layers stream their weights from memory; were they waited for at the first tile of a panel, memory would be
+     * idle during the others. So the first two tiles of a block of depth fetch half of the next block each. */
+    const size_t block = t->groups * VF_LANES * (size_t)vectors * VF_LANES;
+    const float *ahead = t->tile < BLOCKED_NO_FETCH ? weights + block + t->tile * block / 2 : weights;
     for (; group < t->whole_groups; group++) {
       const float *from = x + t->offset[group];
       for (int c = 0; c < VF_LANES; c += 4) {
         UNROLL
         for (int i = 0; i < 4; i++)
           blocked_tile_step(sum, from + c + i, weights + i * vectors * VF_LANES, pixels, vectors, VF_LANES);
+        UNROLL
+        for (int i = 0; i < 2 * vectors * VF_LANES; i += 16) __builtin_prefetch(ahead + i, 0, 2);
+        ahead += 2 * vectors * VF_LANES;
         weights += 4 * vectors * VF_LANES;
       }
     }
@@ -177,10 +185,15 @@ static blocked_tile_function *const blocked_tiles[2][BLOCKED_PANEL_VECTORS][BLOC
 
 static const size_t blocked_tile_pixels[BLOCKED_PANEL_VECTORS] = {BLOCKED_PIXELS_1, BLOCKED_PIXELS_2, BLOCKED_PIXELS_3};
 
+INLINE size_t blocked_line_tiles(size_t length, size_t vectors) {
+  const size_t most = blocked_tile_pixels[vectors - 1];
+  return (length + most - 1) / most;
+}
+
 /* `length` neighbouring pixels of one line, in tiles that differ by one pixel at most. */
-static void blocked_tile_line(const struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
+static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
                               float *y, const float *residual, size_t length) {
-  const size_t tiles = (length + blocked_tile_pixels[vectors - 1] - 1) / blocked_tile_pixels[vectors - 1];
+  const size_t tiles = blocked_line_tiles(length, vectors);
   const size_t base = length / tiles, larger = length % tiles, x_step = plain ? 1 : VF_LANES;
   for (size_t tile = 0; tile < tiles; tile++) {
     const size_t pixels = base + (tile < larger);
@@ -188,6 +201,7 @@ static void blocked_tile_line(const struct blocked_tile *t, size_t vectors, bool
     if (!t->store_partial && t->end.function)
       for (size_t v = 0; v < vectors; v++)
         t->end.function(y + v * t->y_plane, y + v * t->y_plane, pixels * VF_LANES, t->a, t->b);
+    t->tile++;
     x += pixels * x_step;
     if (partial) partial += pixels * VF_LANES;
     if (y) y += pixels * VF_LANES;

@@ -299,6 +299,7 @@ static void winograd_products(const struct blocked_conv_f32 *conv, const struct 
         t.groups = blocked_smaller(depth, w->channel_blocks - group);
         t.whole_groups = group >= whole ? 0 : blocked_smaller(t.groups, whole - group);
         t.offset = offset + group;
+        t.tile = panel + 1 < panel_end || position + 1 < w->positions ? 0 : BLOCKED_NO_FETCH;
         t.add_partial = group > 0;
         blocked_tile_line(&t, vectors, false, x, sums + 2 * (panel - panel_begin) * t.partial_plane, NULL, NULL, count);
         t.weights += t.whole_groups * VF_LANES * vectors * VF_LANES;
