@@ -16,6 +16,8 @@ typedef struct model_source {
   const char *path;
   const void *data;
   size_t size;
+  model_edit edit; /* NULL: none */
+  void *edit_context;
 } model_source;
 
 static norma_status check_options(const norma_load_options *given, norma_load_options *options, norma_error *error) {
@@ -68,6 +70,7 @@ static norma_status load(const model_source *source, const norma_load_options *g
   region_init(&model->region, model->memory);
   packed_cache_init(&model->packed, model->memory);
   norma_status status = read_source(model, source, &options, error);
+  if (status == NORMA_OK && source->edit) status = source->edit(source->edit_context, model, error);
   if (status == NORMA_OK) status = load_prepare(model, &options, error);
   if (status != NORMA_OK) {
     norma_model_destroy(model);
@@ -81,6 +84,12 @@ norma_status norma_model_load(const char *path, const norma_load_options *option
                               norma_error *error) {
   if (!path || !model) return error_set(error, NORMA_ERROR_ARGUMENT, "a path and a place for the model are needed");
   model_source source = {.path = path};
+  return load(&source, options, model, error);
+}
+
+norma_status model_load_edited(const char *path, const norma_load_options *options, model_edit edit, void *context,
+                               norma_model **model, norma_error *error) {
+  model_source source = {.path = path, .edit = edit, .edit_context = context};
   return load(&source, options, model, error);
 }
 

@@ -57,4 +57,9 @@ struct norma_model {
 /* The version imported for `domain`, 0 if none. */
 int64_t model_opset(const norma_model *model, const char *domain);
 
+/* norma_model_load of a file whose graph is changed after it was read and before operators are found. */
+typedef norma_status (*model_edit)(void *context, norma_model *model, norma_error *error);
+norma_status model_load_edited(const char *path, const norma_load_options *options, model_edit edit, void *context,
+                               norma_model **model, norma_error *error);
+
 #endif
