@@ -10,6 +10,15 @@ struct norma_run_context {
   bool failed;
 };
 
+/* Whether a caller's shape can be one; `least` is the smallest size that a dimension may have. */
+static bool dims_are_valid(int rank, const int64_t *dims, int64_t least) {
+  if (rank > NORMA_MAX_RANK || (rank > 0 && !dims)) return false;
+  for (int i = 0; i < rank; i++) {
+    if (dims[i] < least) return false;
+  }
+  return true;
+}
+
 static const custom_operator *custom_of(const node *node) {
   return node->op->custom;
 }
@@ -92,7 +101,8 @@ const norma_tensor *norma_infer_input_value(const norma_infer_context *context, 
 
 norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type, int rank,
                                     const int64_t *dims) {
-  if (index < 0 || index >= context->inner->output_count || rank > NORMA_MAX_RANK || !element_type_exists(type)) {
+  if (index < 0 || index >= context->inner->output_count || !dims_are_valid(rank, dims, DIM_UNKNOWN) ||
+      !element_type_exists(type)) {
     return NORMA_ERROR_ARGUMENT;
   }
   shape shape = rank < 0 ? shape_unknown() : shape_make(rank, dims);
@@ -127,7 +137,7 @@ norma_tensor *norma_run_output(norma_run_context *context, int index) {
 norma_tensor *norma_run_allocate_output(norma_run_context *context, int index, norma_element_type type, int rank,
                                         const int64_t *dims) {
   if (index < 0 || index >= context->inner->output_count || !context->inner->outputs[index] || rank < 0 ||
-      rank > NORMA_MAX_RANK) {
+      !dims_are_valid(rank, dims, 0)) {
     return NULL;
   }
   shape shape = shape_make(rank, dims);

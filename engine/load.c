@@ -14,6 +14,7 @@ typedef struct report {
   const norma_load_options *options;
   norma_error *error;
   norma_status status; /* of the first error that ends the walk */
+  norma_error conflict; /* of types; told where nothing is unsupported */
   int count; /* of unsupported nodes */
   char list[sizeof((norma_error *)0)->message];
   region region;
@@ -50,6 +51,12 @@ static norma_status report_finish(report *report) {
 
 /* --------------------------------------------------------------------------------------------------- resolving nodes */
 
+/* An absent input is for operators that declare it: behind the required ones, and not where any number may follow. */
+static bool may_be_absent(const operator *op, int index) {
+  if (index < 32 && (op->absent_inputs & INPUT(index))) return true;
+  return index >= op->min_inputs && (op->custom || op->max_inputs != OPERATOR_VARIADIC);
+}
+
 static norma_status check_arity(const node *node, norma_error *error) {
   const operator *op = node->op;
   int given = node->input_count;
@@ -57,6 +64,12 @@ static norma_status check_arity(const node *node, norma_error *error) {
   if (given < op->min_inputs || given > op->max_inputs) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d inputs, expected %d to %d", given,
                          op->min_inputs, op->max_inputs);
+  }
+  for (int i = 0; i < given; i++) {
+    if (!node->inputs[i] && !may_be_absent(op, i)) {
+      return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "input %d is absent, but %s needs it", i,
+                           node->op_type);
+    }
   }
   if (node->output_count < op->min_outputs || node->output_count > op->max_outputs) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d outputs, expected %d to %d",
@@ -122,6 +135,17 @@ norma_status load_resolve_node(norma_model *model, node *node, const char **reas
   return status;
 }
 
+/* Operators compute their required outputs without asking: one without a name gets a value that nobody reads. */
+static norma_status make_required_outputs(node *node, norma_error *error) {
+  for (int i = 0; node->op && i < node->op->min_outputs; i++) {
+    if (node->outputs[i]) continue;
+    graph_value *unread = graph_add_unique_value(node->graph, node->name);
+    if (!unread) return region_error(node->graph->region, error);
+    node_set_output(node, i, unread);
+  }
+  return NORMA_OK;
+}
+
 static bool resolve_graph(void *context, graph *graph) {
   report *report = context;
   for (node *node = graph->first; node; node = node->next) {
@@ -129,6 +153,7 @@ static bool resolve_graph(void *context, graph *graph) {
     norma_error error;
     bool is_inner = strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0;
     norma_status status = is_inner ? NORMA_OK : load_resolve_node(report->model, node, &reason, &error);
+    if (status == NORMA_OK) status = make_required_outputs(node, &error);
     if (status == NORMA_ERROR_UNSUPPORTED) {
       node->op = NULL;
       reason = error.message;
@@ -148,10 +173,10 @@ static bool resolve_graph(void *context, graph *graph) {
 static void describe_conflict(report *report, const node *node, const type_conflict *conflict) {
   const graph_value *input = node->inputs[conflict->input];
   if (conflict->is_kind) {
-    report->status = error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node, "input %d ('%s') must be a tensor",
+    report->status = error_at_node(&report->conflict, NORMA_ERROR_INVALID_MODEL, node, "input %d ('%s') must be a tensor",
                                    conflict->input, input->name);
   } else if (conflict->expected != NORMA_UNDEFINED) {
-    report->status = error_at_node(report->error, NORMA_ERROR_INVALID_MODEL, node,
+    report->status = error_at_node(&report->conflict, NORMA_ERROR_INVALID_MODEL, node,
                                    "input %d ('%s') has element type %s, expected %s like the inputs before",
                                    conflict->input, input->name, norma_element_type_name(input->info.type),
                                    norma_element_type_name(conflict->expected));
@@ -168,7 +193,7 @@ static bool check_graph_types(void *context, graph *graph) {
   for (node *node = graph->first; node; node = node->next) {
     const value_info **inputs = region_array(&report->region, (size_t)node->input_count, sizeof *inputs);
     if (!inputs) {
-      report->status = region_error(&report->region, report->error);
+      report->status = region_error(&report->region, &report->conflict);
       return false;
     }
     for (int i = 0; i < node->input_count; i++) inputs[i] = node->inputs[i] ? &node->inputs[i]->info : NULL;
@@ -233,7 +258,10 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   norma_status status = load_infer(model, &executor, &infer_error);
   if (status == NORMA_OK || report.count > 0) {
     /* Where nodes are unsupported, what follows from them may fail to be inferred: that is the lesser news. */
-    if (!check_graph_types(&report, model->graph) && report.count == 0) status = report.status;
+    if (!check_graph_types(&report, model->graph) && report.count == 0) {
+      status = report.status;
+      if (error) *error = report.conflict;
+    }
     if (report.count > 0) status = report_finish(&report);
   } else if (error) {
     *error = infer_error;

@@ -60,6 +60,8 @@ struct operator {
   const char *name;
   int versions[OPERATOR_MAX_VERSIONS]; /* every since-version that is implemented, rising, ended by 0 */
   int min_inputs, max_inputs; /* max: the most of any version, or OPERATOR_VARIADIC */
+  uint32_t absent_inputs; /* may be absent though others must follow (Loop); by default only inputs from min_inputs on may
+                             be, and none of a variadic operator */
   int min_outputs, max_outputs;
   type_rule types[8];
   const operator_attribute *attributes; /* ended by a NULL name; NULL: none */
