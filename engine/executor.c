@@ -196,14 +196,21 @@ void packed_cache_init(packed_cache *cache, memory *memory) {
 
 void packed_cache_free(packed_cache *cache) {
   if (!cache->memory) return;
-  while (cache->first) {
-    packed_constant *entry = cache->first;
-    cache->first = entry->next;
-    memory_free(cache->memory, entry->data);
-    memory_free(cache->memory, entry);
+  for (int i = 0; i < PACKED_BUCKETS; i++) {
+    while (cache->buckets[i]) {
+      packed_constant *entry = cache->buckets[i];
+      cache->buckets[i] = entry->next;
+      memory_free(cache->memory, entry->data);
+      memory_free(cache->memory, entry);
+    }
   }
   pthread_mutex_destroy(&cache->lock);
   cache->memory = NULL;
+}
+
+static packed_constant **packed_bucket(packed_cache *cache, const node *node, uint64_t key) {
+  uint64_t hash = ((uint64_t)(uintptr_t)node / sizeof(void *) ^ key) * 0x9E3779B97F4A7C15u;
+  return &cache->buckets[(hash >> 32) % PACKED_BUCKETS];
 }
 
 norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
@@ -212,15 +219,15 @@ norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes
   packed_cache *cache = context->packed;
   norma_status status = NORMA_OK;
   pthread_mutex_lock(&cache->lock);
-  packed_constant *entry = cache->first;
+  packed_constant **bucket = packed_bucket(cache, context->node, key), *entry = *bucket;
   while (entry && (entry->node != context->node || entry->key != key)) entry = entry->next;
   if (!entry) {
     entry = memory_allocate(cache->memory, sizeof *entry);
     void *data = entry ? memory_allocate(cache->memory, bytes) : NULL;
     if (data) {
       fill(data, argument);
-      *entry = (packed_constant){context->node, key, data, cache->first};
-      cache->first = entry;
+      *entry = (packed_constant){context->node, key, data, *bucket};
+      *bucket = entry;
       cache->bytes += bytes;
     } else {
       memory_free(cache->memory, entry);
@@ -345,8 +352,11 @@ static norma_status evaluation_compute(evaluation *evaluation, const value *cons
                              .packed = executor->packed,
                              .error = error};
   if (node->op->prepare) TRY(node->op->prepare(&prepare));
-  size_t stride = size_align(prepare.worker_scratch_bytes, MEMORY_ALIGNMENT), worker_bytes;
-  if (!size_multiply(stride, (size_t)executor->workers, &worker_bytes)) worker_bytes = SIZE_MAX;
+  if (prepare.worker_scratch_bytes > SIZE_MAX / 4 / (size_t)executor->workers) {
+    return error_at_node(error, NORMA_ERROR_BUDGET, node, "needs more scratch memory than can be addressed");
+  }
+  size_t stride = size_align(prepare.worker_scratch_bytes, MEMORY_ALIGNMENT);
+  size_t worker_bytes = stride * (size_t)executor->workers;
   if (prepare.scratch_bytes) {
     evaluation->scratch = memory_allocate(executor->memory, prepare.scratch_bytes);
     if (!evaluation->scratch) return memory_error(executor->memory, prepare.scratch_bytes, error);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* In front of each block, so that frees can be counted and the caller's deallocate gets the size. */
 typedef struct block_header {
@@ -23,6 +24,15 @@ static void default_deallocate(void *context, void *pointer, size_t size) {
   free(pointer);
 }
 
+/* More can never be used, though the operating system may promise it: an allocation beyond it would end in the kernel
+ * killing the process when the pages are touched. */
+static size_t physical_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+  size_t bytes;
+  if (pages <= 0 || page_bytes <= 0 || !size_multiply((size_t)pages, (size_t)page_bytes, &bytes)) return SIZE_MAX;
+  return bytes;
+}
+
 void memory_init(memory *memory, const norma_allocator *allocator, size_t limit) {
   memset(memory, 0, sizeof *memory);
   if (allocator && allocator->allocate && allocator->deallocate) {
@@ -31,7 +41,7 @@ void memory_init(memory *memory, const norma_allocator *allocator, size_t limit)
     memory->allocator.allocate = default_allocate;
     memory->allocator.deallocate = default_deallocate;
   }
-  memory->limit = limit ? limit : SIZE_MAX;
+  memory->limit = limit ? limit : physical_memory();
 }
 
 static bool memory_reserve(memory *memory, size_t bytes) {

@@ -19,12 +19,12 @@
 
 typedef struct memory {
   norma_allocator allocator;
-  size_t limit; /* SIZE_MAX: no limit */
+  size_t limit; /* SIZE_MAX: no limit (where the machine does not tell its memory) */
   atomic_size_t used;
   atomic_size_t peak;
 } memory;
 
-/* `allocator` without functions means aligned_alloc and free; `limit` 0 means none. */
+/* `allocator` without functions means aligned_alloc and free; `limit` 0 means the machine's physical memory. */
 void memory_init(memory *memory, const norma_allocator *allocator, size_t limit);
 
 /* `bytes` 0 is allocated as 1. */

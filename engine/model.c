@@ -52,6 +52,8 @@ static norma_status read_source(norma_model *model, const model_source *source, 
 static norma_status load(const model_source *source, const norma_load_options *given, norma_model **result,
                          norma_error *error) {
   *result = NULL;
+  norma_error local; /* the functions below complete what stands in the error */
+  if (!error) error = &local;
   norma_load_options options;
   TRY(check_options(given, &options, error));
   norma_runtime *runtime = options.runtime;

@@ -20,11 +20,13 @@ typedef struct metadata_entry {
   const char *key, *value;
 } metadata_entry;
 
+#define PACKED_BUCKETS 512
+
 /* Memory made once per node and key by prepare_packed, until the cache is freed. Thread-safe. */
 typedef struct packed_cache {
   memory *memory;
   pthread_mutex_t lock;
-  struct packed_constant *first;
+  struct packed_constant *buckets[PACKED_BUCKETS];
   size_t bytes;
 } packed_cache;
 
