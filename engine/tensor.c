@@ -163,16 +163,28 @@ value_info value_info_tensor(norma_element_type type, const shape *shape) {
 
 /* ------------------------------------------------------------------------------------------------------------- value */
 
-static void value_list_release(value_list *list) {
+/* Gives a reference back; puts the list on *dead when it was the last one. */
+static void value_list_drop(value_list *list, value_list **dead) {
   if (!list || atomic_fetch_sub_explicit(&list->references, 1, memory_order_acq_rel) != 1) return;
-  for (int64_t i = 0; i < list->count; i++) value_clear(&list->items[i]);
-  memory_free(list->memory, list->items);
-  memory_free(list->memory, list);
+  list->next_dead = *dead;
+  *dead = list;
 }
 
+/* Without recursion: how deep containers nest is for the data to say. */
 void value_clear(value *value) {
+  value_list *dead = NULL;
   buffer_release(value->owner);
-  value_list_release(value->list);
+  value_list_drop(value->list, &dead);
+  while (dead) {
+    value_list *list = dead;
+    dead = list->next_dead;
+    for (int64_t i = 0; i < list->count; i++) {
+      buffer_release(list->items[i].owner);
+      value_list_drop(list->items[i].list, &dead);
+    }
+    memory_free(list->memory, list->items);
+    memory_free(list->memory, list);
+  }
   memset(value, 0, sizeof *value);
 }
 

@@ -57,6 +57,7 @@ typedef struct value_list {
   int64_t count;
   int64_t capacity;
   struct norma_value *items; /* each holds its own references */
+  struct value_list *next_dead; /* while lists are freed: the next one to go */
 } value_list;
 
 struct norma_value {
