@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ------------------------------------------------------------------------------------------------------------ making */
 
@@ -21,7 +22,39 @@ graph *graph_create(region *region, memory *memory, const char *name, graph *par
   return created;
 }
 
+static size_t hash_name(const char *name) { /* FNV-1a, with its high bits folded in */
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001B3u;
+  return (size_t)(hash ^ hash >> 32);
+}
+
+/* The slot where a value of that name stands or would stand. */
+static int *name_slot(const graph *graph, const char *name) {
+  size_t mask = graph->name_slot_count - 1, at = hash_name(name) & mask;
+  while (graph->name_slots[at] && strcmp(graph->values[graph->name_slots[at] - 1]->name, name) != 0) at = (at + 1) & mask;
+  return &graph->name_slots[at];
+}
+
+static void index_name(graph *graph, const graph_value *value) {
+  int *slot = name_slot(graph, value->name);
+  if (*slot == 0) *slot = value->id + 1;
+}
+
+/* Room for one more value; the table is at most half full. */
+static bool grow_name_slots(graph *graph) {
+  size_t count = (size_t)graph->value_count + 1;
+  if (count * 2 <= graph->name_slot_count) return true;
+  size_t grown_count = graph->name_slot_count ? graph->name_slot_count * 2 : 32;
+  int *grown = region_array(graph->region, grown_count, sizeof *grown);
+  if (!grown) return false;
+  graph->name_slot_count = grown_count;
+  graph->name_slots = grown;
+  for (int i = 0; i < graph->value_count; i++) index_name(graph, graph->values[i]);
+  return true;
+}
+
 graph_value *graph_add_value(graph *graph, const char *name) {
+  if (!grow_name_slots(graph)) return NULL;
   if (graph->value_count == graph->value_capacity) {
     int capacity = graph->value_capacity ? graph->value_capacity * 2 : 16;
     graph_value **grown = region_array(graph->region, (size_t)capacity, sizeof *grown);
@@ -38,6 +71,7 @@ graph_value *graph_add_value(graph *graph, const char *name) {
   value->id = graph->value_count;
   value->info.shape.rank = RANK_UNKNOWN;
   graph->values[graph->value_count++] = value;
+  index_name(graph, value);
   return value;
 }
 
@@ -289,9 +323,6 @@ void graph_release(graph *graph) {
 
 static bool add_capture(graph *inner, graph_value *value) {
   if (value->constant || graph_contains(inner, value->graph)) return true;
-  for (int i = 0; i < inner->capture_count; i++) {
-    if (inner->captures[i] == value) return true;
-  }
   return list_add(inner, &inner->captures, &inner->capture_count, value);
 }
 
@@ -301,6 +332,13 @@ static bool find_subgraph_captures(void *context, graph *subgraph) {
     if (!add_capture(context, subgraph->captures[i])) return false;
   }
   return true;
+}
+
+/* By the graph they are of, outermost first, then by id. */
+static int compare_captures(const void *left, const void *right) {
+  const graph_value *a = *(graph_value *const *)left, *b = *(graph_value *const *)right;
+  if (a->graph->depth != b->graph->depth) return a->graph->depth < b->graph->depth ? -1 : 1;
+  return (a->id > b->id) - (a->id < b->id);
 }
 
 bool graph_find_captures(graph *graph) {
@@ -314,6 +352,13 @@ bool graph_find_captures(graph *graph) {
   for (int i = 0; i < graph->output_count; i++) {
     if (!add_capture(graph, graph->outputs[i])) return false;
   }
+  if (graph->capture_count == 0) return true;
+  qsort(graph->captures, (size_t)graph->capture_count, sizeof *graph->captures, compare_captures);
+  int kept = 1;
+  for (int i = 1; i < graph->capture_count; i++) {
+    if (graph->captures[i] != graph->captures[kept - 1]) graph->captures[kept++] = graph->captures[i];
+  }
+  graph->capture_count = kept;
   return true;
 }
 
@@ -321,15 +366,20 @@ bool graph_find_captures(graph *graph) {
 
 graph_value *graph_find_value(const graph *graph, const char *name) {
   for (; graph; graph = graph->parent) {
-    for (int i = 0; i < graph->value_count; i++) {
-      if (strcmp(graph->values[i]->name, name) == 0) return graph->values[i];
-    }
+    int slot = graph->value_count ? *name_slot(graph, name) : 0;
+    if (slot) return graph->values[slot - 1];
   }
   return NULL;
 }
 
 bool value_has_single_use(const graph_value *value) {
   return value->use_count == 1 && value->output_count == 0;
+}
+
+int graph_find_capture(const graph *graph, const graph_value *value) {
+  if (graph->capture_count == 0) return -1;
+  graph_value **found = bsearch(&value, graph->captures, (size_t)graph->capture_count, sizeof *found, compare_captures);
+  return found && *found == value ? (int)(found - graph->captures) : -1;
 }
 
 bool graph_contains(const graph *outer, const graph *inner) {

@@ -121,6 +121,8 @@ struct graph {
   node *parent_node;
   int value_count, value_capacity;
   graph_value **values; /* by id; values that are no longer used stay */
+  size_t name_slot_count; /* a power of two */
+  int *name_slots; /* hash table of names: 1 + value id, 0 where empty; of values of one name the first */
   node *first, *last;
   int node_count;
   int input_count, output_count;
@@ -128,7 +130,7 @@ struct graph {
   graph_value **outputs; /* may repeat a value; of a subgraph, may be a value of an outer graph */
   int64_t depth; /* 0 for the main graph */
   int capture_count; /* values of outer graphs that are read here or below and are no constants; see graph_find_captures */
-  graph_value **captures;
+  graph_value **captures; /* each once, sorted for graph_find_capture */
 };
 
 /* ------------------------------------------------------------------------------------------------------------ making */
@@ -176,8 +178,10 @@ void graph_release(graph *graph);
 
 /* --------------------------------------------------------------------------------------------------------- questions */
 
-/* The value of that name in this graph or an outer one, NULL if there is none. Linear. */
+/* The value of that name in this graph or an outer one, NULL if there is none. */
 graph_value *graph_find_value(const graph *graph, const char *name);
+/* Index of `value` in graph->captures, -1 if it is none. */
+int graph_find_capture(const graph *graph, const graph_value *value);
 /* Whether only this one read stands between value and death: one use, no graph output. */
 bool value_has_single_use(const graph_value *value);
 bool graph_contains(const graph *outer, const graph *inner); /* inner is outer or below it */

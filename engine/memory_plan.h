@@ -11,7 +11,7 @@ typedef struct memory_block {
 } memory_block;
 
 /* Sets the offsets of all blocks and the size of the arena. The order of `blocks` does not change. Large blocks are placed
- * first, each at the lowest offset where it fits. Errors: OUT_OF_MEMORY, BUDGET (the sum overflows). */
+ * first, each at the lowest offset where it fits; thousands of them in the order of time, in bounded time. Errors: OUT_OF_MEMORY, BUDGET (the sum overflows). */
 norma_status memory_plan_place(memory *memory, memory_block *blocks, size_t count, size_t *arena_bytes,
                                norma_error *error);
 

@@ -29,6 +29,10 @@ typedef struct pass_walk {
   norma_status status;
 } pass_walk;
 
+static bool is_linked(const node *node) {
+  return node->previous || node->graph->first == node;
+}
+
 static bool walk_graph(void *argument, graph *graph) {
   pass_walk *walk = argument;
   for (node *node = graph->first, *next; node; node = next) {
@@ -39,6 +43,7 @@ static bool walk_graph(void *argument, graph *graph) {
     walk->status = walk->pass->apply(walk->context, node, &changed);
     if (walk->status != NORMA_OK) return false;
     walk->changes += changed;
+    if (next && !is_linked(next)) next = is_linked(node) ? node->next : NULL; /* it went as well */
   }
   return true;
 }
@@ -103,12 +108,19 @@ node *node_single_producer(const node *reader, int index, const char *op_type) {
   return value_has_single_use(value) && node_is(producer, op_type) ? producer : NULL;
 }
 
+/* A chain of thousands of fused nodes would else take memory and time with the square of its length. */
+#define NAME_LENGTH 2000
+
 norma_status pass_join_names(pass_context *context, node *node, const struct node *other) {
   region *region = node->graph->region;
-  size_t length = strlen(node->name) + strlen(other->name) + 4;
-  char *joined = region_allocate(region, length);
+  static const char rest[] = " + ...";
+  size_t length = strlen(node->name), rest_length = sizeof rest - 1;
+  if (length >= rest_length && strcmp(node->name + length - rest_length, rest) == 0) return NORMA_OK;
+  const char *added = length + strlen(other->name) > NAME_LENGTH ? "..." : other->name;
+  size_t bytes = length + strlen(added) + 4;
+  char *joined = region_allocate(region, bytes);
   if (!joined) return region_error(region, context->error);
-  snprintf(joined, length, "%s + %s", node->name, other->name);
+  snprintf(joined, bytes, "%s + %s", node->name, added);
   node->name = joined;
   return NORMA_OK;
 }

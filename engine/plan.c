@@ -78,13 +78,11 @@ static int add_slot(planner *planner, const graph_value *value, slot_kind kind, 
 
 int plan_find_slot(const plan *plan, const graph_value *value) {
   if (value->graph == plan->graph) return plan->slot_of_value[value->id];
-  for (int i = 0; i < plan->graph->capture_count; i++) {
-    if (plan->graph->captures[i] == value) return plan->captures[i];
-  }
-  return -1;
+  int capture = graph_find_capture(plan->graph, value);
+  return capture >= 0 ? plan->captures[capture] : -1;
 }
 
-/* Constants of outer graphs get a slot on first use. */
+/* Constants get a slot on first use, those of outer graphs on each. */
 static int slot_for_read(planner *planner, const graph_value *value) {
   plan *plan = planner->plan;
   int index = plan_find_slot(plan, value);
@@ -92,11 +90,6 @@ static int slot_for_read(planner *planner, const graph_value *value) {
   const struct norma_value *contents =
       value->graph == plan->graph ? plan->inferrer.known[value->id] : value->constant;
   if (!contents) return -1;
-  if (value->graph != plan->graph) {
-    for (int i = 0; i < plan->slot_count; i++) {
-      if (plan->slots[i].value == value) return i;
-    }
-  }
   value_info info = value_info_of(contents);
   index = add_slot(planner, value, value->constant ? SLOT_CONSTANT : SLOT_KNOWN, &info);
   plan->slots[index].contents = contents;
@@ -458,8 +451,6 @@ static norma_status infer_plan(planner *planner) {
     if (!info->item) info->item = item; /* the declaration knows what a sequence holds */
   }
   for (int i = 0; i < graph->capture_count; i++) plan->capture_infos[i] = request->captures[i];
-  plan->inferrer.capture_count = graph->capture_count;
-  plan->inferrer.captures = graph->captures;
   plan->inferrer.capture_infos = plan->capture_infos;
   return inferrer_run(&plan->inferrer, planner->error);
 }

@@ -39,9 +39,8 @@ void inferrer_release(inferrer *inferrer) {
 const value_info *inferrer_info(const inferrer *inferrer, const graph_value *value) {
   for (; inferrer; inferrer = inferrer->outer) {
     if (inferrer->graph == value->graph) return &inferrer->infos[value->id];
-    for (int i = 0; i < inferrer->capture_count; i++) {
-      if (inferrer->captures[i] == value) return &inferrer->capture_infos[i];
-    }
+    int capture = inferrer->capture_infos ? graph_find_capture(inferrer->graph, value) : -1;
+    if (capture >= 0) return &inferrer->capture_infos[capture];
   }
   return &value->info;
 }

@@ -23,9 +23,7 @@ typedef struct inferrer {
   struct owned_value *owned;
   norma_status failure; /* for shapes that do not fit */
   bool write_back; /* results go into graph_value.info too */
-  int capture_count; /* where there is no outer inferrer: what is known of outer values */
-  graph_value *const *captures;
-  const value_info *capture_infos;
+  const value_info *capture_infos; /* where there is no outer inferrer: of graph->captures; else NULL */
 } inferrer;
 
 /* Inputs start with their declared info, constants with their contents. `region` must outlive the inferrer. */
