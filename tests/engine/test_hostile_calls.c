@@ -1,0 +1,345 @@
+/* What a caller or a model may do wrong without any harm: no place for errors, inputs that are absent, sizes beyond the
+ * machine, containers nested without end, graphs of many thousand nodes. */
+#include "engine/graph.h"
+#include "engine/memory_plan.h"
+#include "tests/support/model_builder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <pthread.h>
+
+#include <cmocka.h>
+
+static norma_status load(model_builder *b, norma_optimization level, norma_model **model, norma_error *error) {
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  norma_load_options options = {.struct_size = sizeof options, .optimization = level};
+  return norma_model_load_memory(bytes, size, &options, model, error);
+}
+
+/* ---------------------------------------------------------------------------------------------- no place for errors */
+
+/* Every status is the same with and without a place for the error. */
+static void statuses_without_an_error(void **state) {
+  (void)state;
+  static const struct {
+    const char *op_type, *inputs;
+    norma_status load, run;
+  } cases[] = {
+      {"Relu", "x", NORMA_OK, NORMA_OK},
+      {"Transpose", "x", NORMA_ERROR_INVALID_MODEL, NORMA_OK}, /* a permutation of another rank */
+      {"NoSuchOperator", "x", NORMA_ERROR_UNSUPPORTED, NORMA_OK},
+      {"Add", "x -", NORMA_ERROR_INVALID_MODEL, NORMA_OK},
+      {"Add", "x y", NORMA_OK, NORMA_ERROR_INPUT}, /* shapes that do not fit, found while planning */
+      {"Reshape", "x s", NORMA_OK, NORMA_ERROR_RUN}, /* found in the run */
+  };
+  float data[6] = {0};
+  int64_t target[1] = {4};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (int with = 0; with <= 1; with++) {
+      norma_error error = {0}, *place = with ? &error : NULL;
+      model_builder *b = builder_create(17);
+      builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){-1, 3});
+      builder_input(b, "y", NORMA_FLOAT, 2, (int64_t[]){-1, 3});
+      builder_input(b, "s", NORMA_INT64, 1, (int64_t[]){1});
+      node *node = builder_node(b, cases[i].op_type, cases[i].inputs, "z");
+      if (i == 1) builder_ints(node, "perm", 3, (int64_t[]){2, 1, 0});
+      builder_output(b, "z", NORMA_FLOAT, -1, NULL);
+      norma_model *model = NULL;
+      norma_session *session = NULL;
+      assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, place), cases[i].load);
+      if (cases[i].load == NORMA_OK) {
+        assert_int_equal(norma_session_create(model, NULL, &session, place), NORMA_OK);
+        norma_tensor x, y, s;
+        norma_tensor_init(&x, NORMA_FLOAT, 2, (int64_t[]){2, 3}, data);
+        norma_tensor_init(&y, NORMA_FLOAT, 2, (int64_t[]){0, 3}, data);
+        norma_tensor_init(&s, NORMA_INT64, 1, (int64_t[]){1}, target);
+        norma_session_set_input(session, "x", &x, place);
+        norma_session_set_input(session, "y", &y, place);
+        norma_session_set_input(session, "s", &s, place);
+        norma_status prepared = norma_session_prepare(session, place);
+        assert_int_equal(prepared, cases[i].run == NORMA_ERROR_INPUT ? NORMA_ERROR_INPUT : NORMA_OK);
+        assert_int_equal(norma_session_run(session, place), cases[i].run);
+      }
+      norma_session_destroy(session);
+      norma_model_destroy(model);
+      builder_destroy(b);
+    }
+  }
+}
+
+/* -------------------------------------------------------------------------------------------------- absent in and out */
+
+static void absent_inputs_are_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *op_type, *inputs;
+    norma_status expected;
+  } cases[] = {
+      {"CastLike", "- x", NORMA_ERROR_INVALID_MODEL},
+      {"Add", "- x", NORMA_ERROR_INVALID_MODEL},
+      {"Identity", "-", NORMA_ERROR_INVALID_MODEL},
+      {"Sum", "x - x", NORMA_ERROR_INVALID_MODEL}, /* any number, but each is there */
+      {"Clip", "x - x", NORMA_OK},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    model_builder *b = builder_create(17);
+    builder_input(b, "x", NORMA_FLOAT, 0, NULL);
+    builder_node(b, cases[i].op_type, cases[i].inputs, "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    norma_model *model;
+    norma_error error = {0};
+    assert_int_equal(load(b, NORMA_OPTIMIZE_NONE, &model, &error), cases[i].expected);
+    if (cases[i].expected != NORMA_OK) assert_non_null(strstr(error.message, "input"));
+    norma_model_destroy(model);
+    builder_destroy(b);
+  }
+}
+
+/* A required output without a name is computed for nobody. */
+static void required_output_without_a_name(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  float data[4] = {3, 1, 4, 1};
+  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){4});
+  builder_ints64(b, "k", 1, (int64_t[]){1}, (int64_t[]){2});
+  builder_node(b, "TopK", "x k", "- indices");
+  builder_node(b, "Relu", "x", "-");
+  builder_output(b, "indices", NORMA_INT64, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  norma_tensor x;
+  norma_tensor_init(&x, NORMA_FLOAT, 1, (int64_t[]){4}, data);
+  for (int level = NORMA_OPTIMIZE_NONE; level <= NORMA_OPTIMIZE_FULL; level++) {
+    assert_int_equal(load(b, (norma_optimization)level, &model, &error), NORMA_OK);
+    assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+    assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+    assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+    const int64_t *indices = norma_value_tensor(norma_session_output(session, 0))->data;
+    assert_int_equal(indices[0], 2);
+    assert_int_equal(indices[1], 0);
+    norma_session_destroy(session);
+    norma_model_destroy(model);
+  }
+  builder_destroy(b);
+}
+
+/* A conflict of types beside an unsupported node: status and error agree. */
+static void unsupported_and_conflicting(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_input(b, "x", NORMA_FLOAT, 0, NULL);
+  builder_input(b, "i", NORMA_INT32, 0, NULL);
+  builder_node(b, "NoSuchOperator", "x", "u");
+  builder_node(b, "Add", "x i", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_error error;
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_ERROR_UNSUPPORTED);
+  assert_int_equal(error.status, NORMA_ERROR_UNSUPPORTED);
+  assert_non_null(strstr(error.message, "NoSuchOperator"));
+  builder_destroy(b);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- memory */
+
+/* Without a budget, a size beyond the machine's memory is refused and not promised. */
+static void more_than_the_machine_has(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  int64_t dims[2] = {INT64_C(1) << 22, INT64_C(1) << 20}; /* 16 TiB of float */
+  builder_input(b, "s", NORMA_INT64, 1, (int64_t[]){2});
+  builder_node(b, "ConstantOfShape", "s", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  norma_tensor s;
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  norma_tensor_init(&s, NORMA_INT64, 1, (int64_t[]){2}, dims);
+  assert_int_equal(norma_session_set_input(session, "s", &s, &error), NORMA_OK);
+  assert_int_equal(norma_session_run(session, &error), NORMA_ERROR_BUDGET);
+  dims[0] = dims[1] = 2; /* and the session is as good as before */
+  assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
+static void *clear_nested(void *argument) {
+  value_clear(argument);
+  return NULL;
+}
+
+/* Containers in containers go without recursion: the depth is the data's to choose. */
+static void nested_containers_on_a_small_stack(void **state) {
+  (void)state;
+  memory memory;
+  norma_error error;
+  memory_init(&memory, NULL, 0);
+  value nested = {0}, outer = {0};
+  assert_int_equal(value_allocate_list(&memory, &nested, NORMA_VALUE_SEQUENCE, 0, &error), NORMA_OK);
+  for (int i = 0; i < 200000; i++) {
+    assert_int_equal(value_allocate_list(&memory, &outer, NORMA_VALUE_SEQUENCE, 2, &error), NORMA_OK);
+    outer.list->items[0] = nested;
+    nested = outer;
+  }
+  pthread_t thread;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
+  assert_int_equal(pthread_create(&thread, &attributes, clear_nested, &nested), 0);
+  pthread_join(thread, NULL);
+  pthread_attr_destroy(&attributes);
+  assert_int_equal(atomic_load(&memory.used), 0);
+}
+
+/* --------------------------------------------------------------------------------------------------------- many nodes */
+
+#define MANY 20000
+
+/* Chains that passes fuse into one node: names are joined up to a length, and say that they were cut. */
+static void long_chain_is_fused(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_input(b, "x0", NORMA_FLOAT, 1, (int64_t[]){2});
+  builder_floats(b, "c", 1, (int64_t[]){2}, (float[]){1, -1});
+  char input[40], output[20], name[40];
+  for (int i = 0; i < MANY; i++) {
+    snprintf(input, sizeof input, "x%d c", i);
+    snprintf(output, sizeof output, "x%d", i + 1);
+    snprintf(name, sizeof name, "multiply_%d", i);
+    builder_named_node(b, name, "", "Mul", input, output);
+  }
+  builder_output(b, output, NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  float data[2] = {5, 7};
+  norma_tensor x;
+  norma_tensor_init(&x, NORMA_FLOAT, 1, (int64_t[]){2}, data);
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+  for (const node *node = model->graph->first; node; node = node->next) assert_true(strlen(node->name) < 3000);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "x0", &x, &error), NORMA_OK);
+  assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+  const float *y = norma_value_tensor(norma_session_output(session, 0))->data;
+  assert_true(y[0] == 5 && y[1] == 7);
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
+/* Thousands of values read by a branch: captures are each there once. */
+static void many_captures(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_input(b, "c", NORMA_BOOL, 0, NULL);
+  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){2});
+  node *branch = NULL;
+  model_builder *branches[2];
+  char name[40], names[40];
+  for (int i = 0; i < 3000; i++) {
+    snprintf(name, sizeof name, "v%d", i);
+    builder_node(b, "Neg", "x", name);
+  }
+  branch = builder_node(b, "If", "c", "y");
+  for (int k = 0; k < 2; k++) {
+    branches[k] = builder_subgraph(b, branch, k ? "else_branch" : "then_branch");
+    builder_node(branches[k], "Add", "v0 v0", "s0");
+    for (int i = 1; i < 3000; i++) {
+      snprintf(names, sizeof names, "s%d v%d", i - 1, k ? 2999 - i : i);
+      snprintf(name, sizeof name, "s%d", i);
+      builder_node(branches[k], "Add", names, name);
+    }
+    builder_output(branches[k], name, NORMA_FLOAT, -1, NULL);
+  }
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  float data[2] = {1, -2};
+  bool condition;
+  norma_tensor x, c;
+  norma_tensor_init(&x, NORMA_FLOAT, 1, (int64_t[]){2}, data);
+  norma_tensor_init(&c, NORMA_BOOL, 0, NULL, &condition);
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "c", &c, &error), NORMA_OK);
+  for (int k = 0; k < 2; k++) {
+    condition = k == 0;
+    if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s", error.message);
+    const float *y = norma_value_tensor(norma_session_output(session, 0))->data;
+    assert_true(y[0] == -3001 && y[1] == 6002);
+  }
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
+static int compare_offset(const void *left, const void *right) {
+  const memory_block *a = *(const memory_block *const *)left, *b = *(const memory_block *const *)right;
+  return (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+/* The arena of a graph of many steps: blocks that live at the same time lie apart, and room is used again. */
+static void many_blocks(void **state) {
+  (void)state;
+  memory memory;
+  memory_init(&memory, NULL, 0);
+  for (unsigned seed = 1; seed <= 4; seed++) {
+    srand(seed);
+    memory_block *blocks = malloc(MANY * sizeof *blocks);
+    const memory_block **live = malloc(MANY * sizeof(void *));
+    assert_true(blocks && live);
+    int life = seed == 4 ? MANY : 4;
+    for (int i = 0; i < MANY; i++) {
+      int last = i + rand() % life;
+      blocks[i] = (memory_block){.bytes = 1 + (size_t)(rand() % 3000), .first = i, .last = rand() % 500 ? last : MANY};
+    }
+    size_t arena, live_most = 0;
+    assert_int_equal(memory_plan_place(&memory, blocks, MANY, &arena, NULL), NORMA_OK);
+    for (int t = 0; t < MANY; t += 97) {
+      size_t count = 0, bytes = 0;
+      for (int i = 0; i < MANY; i++) {
+        if (blocks[i].first <= t && t <= blocks[i].last) live[count++] = &blocks[i];
+      }
+      qsort(live, count, sizeof *live, compare_offset);
+      for (size_t i = 0; i < count; i++) {
+        assert_int_equal(live[i]->offset % MEMORY_ALIGNMENT, 0);
+        assert_true(live[i]->offset + live[i]->bytes <= arena);
+        assert_true(i == 0 || live[i - 1]->offset + live[i - 1]->bytes <= live[i]->offset);
+        bytes += size_align(live[i]->bytes, MEMORY_ALIGNMENT);
+      }
+      if (bytes > live_most) live_most = bytes;
+    }
+    if (arena > live_most * 2) fail_msg("arena of %zu bytes for at most %zu live ones", arena, live_most);
+    free(live);
+    free(blocks);
+  }
+  memory_block huge[3];
+  size_t arena;
+  for (int i = 0; i < 3; i++) huge[i] = (memory_block){.bytes = SIZE_MAX / 4, .first = 0, .last = 1};
+  assert_int_equal(memory_plan_place(&memory, huge, 3, &arena, NULL), NORMA_ERROR_BUDGET);
+  assert_int_equal(atomic_load(&memory.used), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(statuses_without_an_error),
+      cmocka_unit_test(absent_inputs_are_refused),
+      cmocka_unit_test(required_output_without_a_name),
+      cmocka_unit_test(unsupported_and_conflicting),
+      cmocka_unit_test(more_than_the_machine_has),
+      cmocka_unit_test(nested_containers_on_a_small_stack),
+      cmocka_unit_test(long_chain_is_fused),
+      cmocka_unit_test(many_captures),
+      cmocka_unit_test(many_blocks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
