@@ -1,9 +1,11 @@
-/* norma bench: the time of loading, of the first run and of later ones. */
+/* norma bench: the time of loading, of the first run and of later ones, and of each node. */
 #include "engine/model.h"
 #include "engine/runtime.h"
 #include "tools/command.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
+#include "tools/output_file.h"
+#include "tools/profile_report.h"
 #include "tools/report.h"
 #include "tools/weights.h"
 
@@ -71,6 +73,7 @@ static bool measure_runs(const struct settings *settings, norma_session *session
     good = timed_run(session, &seconds);
     progress_show(&progress, "warming up, run %d of %d", i + 1, warmup);
   }
+  norma_session_profile_reset(session);
   double begin = clock_seconds();
   while (good && measured->count < MOST_RUNS && (measured->count < least || clock_seconds() - begin < duration)) {
     good = timed_run(session, &seconds);
@@ -130,19 +133,23 @@ int command_bench(const struct settings *settings) {
   input_set inputs = {.count = 0};
   norma_model *model = NULL;
   norma_session *session = NULL;
+  output_group files = {NULL, 0, 0};
+  FILE *trace = NULL;
   norma_error error;
   int code = EXIT_REFUSED;
   norma_runtime *runtime = settings_create_runtime(settings);
   if (!runtime) goto done;
   norma_load_options options = settings_load(settings, runtime, -1);
+  norma_session_options session_options = {.struct_size = sizeof session_options, .profile = settings->profile != NULL};
   double begin = clock_seconds();
   if (norma_model_load(path, &options, &model, &error) != NORMA_OK ||
-      norma_session_create(model, NULL, &session, &error) != NORMA_OK) {
+      norma_session_create(model, &session_options, &session, &error) != NORMA_OK) {
     code = tool_library_error(path, &error);
     goto done;
   }
   measured.load_seconds = clock_seconds() - begin;
   if (settings->timeout > 0) norma_session_set_timeout(session, settings->timeout);
+  if (settings->profile && !(trace = output_open(&files, settings->profile))) goto done;
   if (!inputs_collect(&inputs, settings, model, FILL_RANDOM) || !inputs_bind(&inputs, session)) goto done;
   if (!measure_runs(settings, session, &measured)) goto done;
   struct rusage usage;
@@ -150,14 +157,18 @@ int command_bench(const struct settings *settings) {
   measured.arena_bytes = norma_session_arena_bytes(session);
   measured.weights_bytes = weights_of_model(model).bytes;
   measured.peak_bytes = (size_t)usage.ru_maxrss * 1024;
+  if (trace) profile_write_trace(trace, session, path);
+  if (!output_commit(&files)) goto done;
   if (settings->json) {
     print_json(settings, model->runtime->workers, &measured);
   } else {
     print_people(settings, model->runtime->workers, &measured);
+    if (trace) profile_print(stdout, runtime, session);
   }
   code = EXIT_YES;
 
 done:
+  output_discard(&files);
   free(measured.runs);
   norma_session_destroy(session);
   inputs_free(&inputs);

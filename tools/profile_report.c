@@ -1,6 +1,9 @@
 #include "tools/profile_report.h"
 
+#include "engine/runtime.h"
+#include "ops/kernels/kernel_table.h"
 #include "tools/json.h"
+#include "tools/machine_limits.h"
 #include "tools/report.h"
 
 #include <inttypes.h>
@@ -35,13 +38,20 @@ static size_t collect_rows(const norma_session *session, profile_row *rows) {
   return used;
 }
 
-/* Sums rows of one operator into `sums`, which has room for all. */
+static const char *kernel_of(const profile_row *row) {
+  return row->kernel ? row->kernel : "";
+}
+
+/* Sums rows of one operator and algorithm into `sums`, which has room for all. */
 static size_t sum_by_operator(const profile_row *rows, size_t count, profile_row *sums) {
   size_t used = 0;
   for (size_t i = 0; i < count; i++) {
     size_t at = 0;
-    while (at < used && strcmp(sums[at].op_type, rows[i].op_type) != 0) at++;
-    if (at == used) sums[used++] = (profile_row){.name = rows[i].op_type, .op_type = rows[i].op_type, .kernel = ""};
+    while (at < used &&
+           (strcmp(sums[at].op_type, rows[i].op_type) != 0 || strcmp(kernel_of(&sums[at]), kernel_of(&rows[i])) != 0)) {
+      at++;
+    }
+    if (at == used) sums[used++] = (profile_row){.op_type = rows[i].op_type, .kernel = rows[i].kernel};
     sums[at].nodes++;
     sums[at].seconds += rows[i].seconds;
     sums[at].flops += rows[i].flops;
@@ -49,6 +59,12 @@ static size_t sum_by_operator(const profile_row *rows, size_t count, profile_row
   }
   return used;
 }
+
+/* What a table compares with. */
+typedef struct profile_scale {
+  double seconds; /* of all nodes together */
+  double peak;    /* floating-point operations per second, 0: not known */
+} profile_scale;
 
 static void print_rate(FILE *file, double amount, double seconds) {
   if (amount > 0 && seconds > 0) {
@@ -58,23 +74,53 @@ static void print_rate(FILE *file, double amount, double seconds) {
   }
 }
 
-static void print_row(FILE *file, const profile_row *row, double total, bool by_operator) {
-  fprintf(file, "%10.4f %5.1f%%", row->seconds * 1e3, total > 0 ? row->seconds / total * 100 : 0);
+/* Time, part of the whole, arithmetic and its part of the peak, memory. */
+static void print_figures(FILE *file, const profile_row *row, const profile_scale *scale) {
+  fprintf(file, "%10.4f %5.1f%%", row->seconds * 1e3, scale->seconds > 0 ? row->seconds / scale->seconds * 100 : 0);
   print_rate(file, row->flops, row->seconds);
-  print_rate(file, row->bytes, row->seconds);
-  if (by_operator) {
-    fprintf(file, " %6zu  ", row->nodes);
-    print_text(file, row->op_type);
+  if (row->flops > 0 && row->seconds > 0 && scale->peak > 0) {
+    fprintf(file, " %5.1f%%", row->flops / row->seconds / scale->peak * 100);
   } else {
-    char op_type[64];
-    fprintf(file, "  %-20s ", printable(row->op_type, op_type, sizeof op_type));
-    print_text(file, row->name);
-    if (row->kernel && row->kernel[0]) fprintf(file, " (%s)", row->kernel);
+    fprintf(file, " %6s", "-");
   }
+  print_rate(file, row->bytes, row->seconds);
+}
+
+static void print_node(FILE *file, const profile_row *row, const profile_scale *scale) {
+  char op_type[64];
+  print_figures(file, row, scale);
+  fprintf(file, "  %-20s ", printable(row->op_type, op_type, sizeof op_type));
+  print_text(file, row->name);
+  if (kernel_of(row)[0]) fprintf(file, " (%s)", row->kernel);
   fputc('\n', file);
 }
 
-void profile_print(FILE *file, const norma_session *session) {
+static void print_operator(FILE *file, const profile_row *row, const profile_scale *scale) {
+  print_figures(file, row, scale);
+  fprintf(file, " %6zu  ", row->nodes);
+  print_text(file, row->op_type);
+  if (kernel_of(row)[0]) fprintf(file, " (%s)", row->kernel);
+  fputc('\n', file);
+}
+
+static profile_row sum_of_rows(const profile_row *rows, size_t count) {
+  profile_row sum = {.op_type = "all"};
+  for (size_t i = 0; i < count; i++) {
+    sum.nodes++;
+    sum.seconds += rows[i].seconds;
+    sum.flops += rows[i].flops;
+    sum.bytes += rows[i].bytes;
+  }
+  return sum;
+}
+
+/* The multiply-add peak of the runtime's kernels on its threads. */
+static double runtime_peak(const norma_runtime *runtime) {
+  enum cpu_isa isa;
+  return cpu_isa_parse(runtime->kernels->name, &isa) ? limits_multiply_add(isa, runtime->workers) : 0;
+}
+
+void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session) {
   size_t room = norma_session_profile_count(session);
   profile_row *rows = calloc(room + 1, sizeof *rows), *sums = calloc(room + 1, sizeof *sums);
   if (!rows || !sums) {
@@ -82,15 +128,20 @@ void profile_print(FILE *file, const norma_session *session) {
     goto done;
   }
   size_t count = collect_rows(session, rows), operators = sum_by_operator(rows, count, sums);
-  double total = 0;
-  for (size_t i = 0; i < count; i++) total += rows[i].seconds;
+  profile_row all = sum_of_rows(rows, count);
+  profile_scale scale = {.seconds = all.seconds, .peak = runtime_peak(runtime)};
   qsort(rows, count, sizeof *rows, longest_first);
   qsort(sums, operators, sizeof *sums, longest_first);
-  fprintf(file, "\nby node\n%10s %6s %8s %8s  %-20s node\n", "ms", "time", "GFLOP/s", "GB/s", "operator");
-  for (size_t i = 0; i < count; i++) print_row(file, &rows[i], total, false);
-  fprintf(file, "\nby operator\n%10s %6s %8s %8s %6s  operator\n", "ms", "time", "GFLOP/s", "GB/s", "nodes");
-  for (size_t i = 0; i < operators; i++) print_row(file, &sums[i], total, true);
-  fprintf(file, "%10.4f 100.0%%  all\n", total * 1e3);
+  fprintf(file, "\nby node\n%10s %6s %8s %6s %8s  %-20s node\n", "ms", "time", "GFLOP/s", "peak", "GB/s", "operator");
+  for (size_t i = 0; i < count; i++) print_node(file, &rows[i], &scale);
+  fprintf(file, "\nby operator\n%10s %6s %8s %6s %8s %6s  operator\n", "ms", "time", "GFLOP/s", "peak", "GB/s",
+          "nodes");
+  for (size_t i = 0; i < operators; i++) print_operator(file, &sums[i], &scale);
+  print_operator(file, &all, &scale);
+  if (scale.peak > 0) {
+    fprintf(file, "\nThe peak is %.1f GFLOP/s: multiply-adds of %s on %d thread%s, measured now.\n", scale.peak * 1e-9,
+            runtime->kernels->name, runtime->workers, runtime->workers == 1 ? "" : "s");
+  }
 
 done:
   free(rows);
