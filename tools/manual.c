@@ -108,12 +108,13 @@ const manual_command manual_commands[] = {
      -1,
      "DIR"},
     {"bench",
-     "MODEL [--warmup N] [--runs N] [--duration TIME] [--json]",
+     "MODEL [--warmup N] [--runs N] [--duration TIME] [--json] [--profile FILE.json]",
      "how long a run takes",
      "Loads the model, runs it on random inputs (or on given ones), and prints the times of loading, of the first run "
      "and of "
-     "later ones, and the sizes of arena, weights and process. Takes -i, --fill, --seed and --shape of run too.\n",
-     {OPTION_WARMUP, OPTION_RUNS, OPTION_DURATION, OPTION_JSON, INPUT_OPTIONS, OPTION_END},
+     "later ones, and the sizes of arena, weights and process; with --profile those of each node, over all measured runs. "
+     "Takes -i, --fill, --seed and --shape of run too.\n",
+     {OPTION_WARMUP, OPTION_RUNS, OPTION_DURATION, OPTION_JSON, OPTION_PROFILE, INPUT_OPTIONS, OPTION_END},
      1,
      1,
      "MODEL"},
