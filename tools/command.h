@@ -12,5 +12,10 @@ int command_test(const struct settings *settings);
 int command_bench(const struct settings *settings);
 int command_compare(const struct settings *settings);
 int command_ops(const struct settings *settings);
+int command_optimize(const struct settings *settings);
+int command_bn_list(const struct settings *settings);
+int command_bn_reestimate(const struct settings *settings);
+int command_bn_freeze(const struct settings *settings);
+int command_bn_fold(const struct settings *settings);
 
 #endif

@@ -107,13 +107,21 @@ void json_unsigned(json_writer *json, const char *key, uint64_t number) {
   fprintf(json->file, "%" PRIu64, number);
 }
 
-void json_number(json_writer *json, const char *key, double number) {
+static void write_double(json_writer *json, const char *key, double number, int digits) {
   begin_item(json, key);
   if (isfinite(number)) {
-    fprintf(json->file, "%.10g", number);
+    fprintf(json->file, "%.*g", digits, number);
   } else {
     fputs("null", json->file);
   }
+}
+
+void json_number(json_writer *json, const char *key, double number) {
+  write_double(json, key, number, 10);
+}
+
+void json_exact(json_writer *json, const char *key, double number) {
+  write_double(json, key, number, 17);
 }
 
 void json_boolean(json_writer *json, const char *key, bool truth) {

@@ -24,6 +24,7 @@ void json_string(json_writer *json, const char *key, const char *text);
 void json_integer(json_writer *json, const char *key, int64_t number);
 void json_unsigned(json_writer *json, const char *key, uint64_t number);
 void json_number(json_writer *json, const char *key, double number);
+void json_exact(json_writer *json, const char *key, double number); /* with all digits that tell doubles apart */
 void json_boolean(json_writer *json, const char *key, bool truth);
 void json_null(json_writer *json, const char *key);
 

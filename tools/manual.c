@@ -1,6 +1,7 @@
 #include "tools/manual.h"
 
 #include "engine/norma.h"
+#include "tools/bn_ranks.h"
 #include "tools/picture.h"
 
 #include <string.h>
@@ -47,6 +48,35 @@ static const manual_option options[] = {
     {OPTION_RUNS, 0, "runs", "N", "runs that are measured (default: as many as --duration allows, at least 10)"},
     {OPTION_DURATION, 0, "duration", "TIME", "measure for at least this time (default: 1s unless --runs is given)"},
     {OPTION_LEVELS, 0, "levels", "A,B", "the two levels to compare (default: 0,2; with two models -O for both)"},
+    {OPTION_OUTPUT_FILE, 'o', NULL, "OUT", "write the model to OUT, whole or not at all; not the file that is read"},
+    {OPTION_VERIFY, 0, "verify", NULL,
+     "compare the new model's outputs with the old one's (random inputs unless -i gives them) before it gets its name"},
+    {OPTION_DATA, 0, "data", "[NAME=]PATH...",
+     "samples: .npy (the first axis counts them), .npz with an array per input, pictures, or a folder of these or of "
+     "test_data_set_N; may be given several times; arrays are mapped and may be larger than memory"},
+    {OPTION_METHOD, 0, "method", "HOW",
+     "population (default): mean and variance of all samples; ema: the moving average of training, batch by batch"},
+    {OPTION_MOMENTUM, 0, "momentum", "M",
+     "of ema: running * M + batch * (1 - M), which is 1 minus PyTorch's (default: each node's attribute)"},
+    {OPTION_EPOCHS, 0, "epochs", "N", "of ema: how often the data are gone through (default: 1)"},
+    {OPTION_ORDER, 0, "order", "HOW",
+     "sequential (default): each node sees the nodes before it on their new statistics; simultaneous: one pass, every "
+     "node normalises by its batch"},
+    {OPTION_BATCH, 0, "batch", "N", "samples of one run, where the model leaves that open (default: 32)"},
+    {OPTION_ONLY, 0, "only", "GLOB", "only nodes whose name matches; may be given several times"},
+    {OPTION_VARIANCE, 0, "variance", "HOW",
+     "population (default) divides by N, as the operator does; sample by N - 1, as PyTorch stores it"},
+    {OPTION_REPORT, 0, "report", "FILE.json",
+     "write stored and measured statistics and their drift, channel by channel"},
+    {OPTION_MOMENTS, 0, "moments", "FILE",
+     "save the moments there every few seconds and go on from there when the file exists; without -o, measure one pass "
+     "over this share of the data and stop"},
+    {OPTION_FROM, 0, "from", "FILE", "begin with the moments of a finished share; several are merged exactly"},
+    {OPTION_SKIP_BAD, 0, "skip-bad", NULL, "leave out samples that hold NaN or infinities instead of refusing them"},
+    {OPTION_MEAN, 0, "mean", "M,...", "subtract this from the data, one number or one per channel, after --scale"},
+    {OPTION_STD, 0, "std", "S,...", "divide the data by this, after --mean"},
+    {OPTION_SCALE, 0, "scale", "X", "multiply the data by this first, such as 1/255 (the default for pictures)"},
+    {OPTION_LAYOUT, 0, "layout", "ORDER", "nchw or nhwc: where channels stand (default: as the model's input says)"},
 };
 
 #define INPUT_OPTIONS OPTION_INPUT, OPTION_FILL, OPTION_SEED, OPTION_SHAPE
@@ -112,7 +142,8 @@ const manual_command manual_commands[] = {
      "how long a run takes",
      "Loads the model, runs it on random inputs (or on given ones), and prints the times of loading, of the first run "
      "and of "
-     "later ones, and the sizes of arena, weights and process; with --profile those of each node, over all measured runs. "
+     "later ones, and the sizes of arena, weights and process; with --profile those of each node, over all measured "
+     "runs. "
      "Takes -i, --fill, --seed and --shape of run too.\n",
      {OPTION_WARMUP, OPTION_RUNS, OPTION_DURATION, OPTION_JSON, OPTION_PROFILE, INPUT_OPTIONS, OPTION_END},
      1,
@@ -128,6 +159,64 @@ const manual_command manual_commands[] = {
      {OPTION_LEVELS, OPTION_MAX_ERROR, OPTION_RTOL, OPTION_ATOL, INPUT_OPTIONS, OPTION_VERBOSE, OPTION_END},
      1,
      2,
+     "MODEL"},
+    {"optimize",
+     "IN -o OUT [--verify] [--max X]",
+     "write a model with fewer nodes, as ONNX",
+     "Folds constants and BatchNormalization, removes what does nothing, and writes the result with standard operators "
+     "only. What is not changed keeps its bytes: names, comments, metadata, encodings, external data. Exit code 1 if "
+     "--verify finds that the outputs differ; then nothing is written.\n",
+     {OPTION_OUTPUT_FILE, OPTION_VERIFY, OPTION_MAX_ERROR, INPUT_OPTIONS, OPTION_END},
+     1,
+     1,
+     "IN"},
+    {"bn list",
+     "MODEL [--json]",
+     "the BatchNormalization nodes of a model",
+     "Prints each node: channels, opset, epsilon, momentum, mode, what it follows, whether it can be folded and if not "
+     "why, and its health: variance near zero, negative or NaN, scale 0, extreme gain, statistics that training never "
+     "touched.\n",
+     {OPTION_JSON, OPTION_END},
+     1,
+     1,
+     "MODEL"},
+    {"bn reestimate",
+     "MODEL --data PATH... -o OUT [--method population|ema] [--order sequential|simultaneous] [--batch N] "
+     "[--momentum M] [--epochs N] [--variance population|sample] [--only GLOB]... [--report FILE.json] "
+     "[--moments FILE] [--from FILE]... [--skip-bad] [--scale X] [--mean M,...] [--std S,...] [--layout nchw|nhwc]",
+     "measure means and variances anew and write the model with them",
+     "Runs data without labels through the model and replaces the stored mean and variance of every BatchNormalization "
+     "node. All else in the file stays byte for byte. A node whose statistics something else reads too gets copies of "
+     "its own.\n"
+     "With --order sequential the result does not depend on batches, threads or processes beyond 1e-12; as many passes "
+     "over the data are made as nodes stand behind each other. Interrupted with --moments FILE, the same command goes "
+     "on where it was.\n"
+     "mpirun -n N norma bn reestimate ... shares the batches among N processes. Without MPI: run each share with "
+     "--moments FILE and without -o, then the next pass with --from for each of these files, and at the end once "
+     "with --from and -o and without --data.\n",
+     {OPTION_DATA, OPTION_OUTPUT_FILE, OPTION_METHOD, OPTION_ORDER, OPTION_BATCH, OPTION_MOMENTUM, OPTION_EPOCHS,
+      OPTION_VARIANCE, OPTION_ONLY, OPTION_REPORT, OPTION_MOMENTS, OPTION_FROM, OPTION_SKIP_BAD, OPTION_SCALE,
+      OPTION_MEAN, OPTION_STD, OPTION_LAYOUT, OPTION_END},
+     1,
+     -1,
+     "MODEL"},
+    {"bn freeze",
+     "MODEL -o OUT",
+     "make a model exported in training mode one for inference",
+     "BatchNormalization then uses the statistics that are stored, and its further outputs are removed; Dropout lets "
+     "everything pass. Statistics that are not finite or negative are refused.\n",
+     {OPTION_OUTPUT_FILE, OPTION_END},
+     1,
+     1,
+     "MODEL"},
+    {"bn fold",
+     "MODEL -o OUT [--verify] [--max X]",
+     "write a model with BatchNormalization folded into its neighbours",
+     "Moves BatchNormalization into the weights of the layer before or behind it, computed in double. Names of inputs "
+     "and outputs stay, and so does what is not concerned.\n",
+     {OPTION_OUTPUT_FILE, OPTION_VERIFY, OPTION_MAX_ERROR, INPUT_OPTIONS, OPTION_END},
+     1,
+     1,
      "MODEL"},
     {"ops",
      "[--json]",
@@ -227,7 +316,7 @@ void manual_print_overview(FILE *file) {
   }
   fprintf(file, "\n");
   for (const manual_command *command = manual_commands; command->name; command++) {
-    fprintf(file, "  %-10s%s\n", command->name, command->summary);
+    fprintf(file, "  %-15s%s\n", command->name, command->summary);
   }
   print_options(file, "options of all commands", manual_common_options);
   fprintf(file, "\nExit codes: 0 yes; 1 the answer is no (a test failed, something is unsupported,\n"
@@ -322,5 +411,6 @@ void manual_print_page(FILE *file) {
 }
 
 void manual_print_version(FILE *file) {
-  fprintf(file, "norma %s\n%s\npictures: %s\n", norma_version(), norma_build_features(), picture_formats());
+  fprintf(file, "norma %s\n%s\npictures: %s\nprocesses: %s\n", norma_version(), norma_build_features(),
+          picture_formats(), ranks_version());
 }

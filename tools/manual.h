@@ -39,7 +39,25 @@ typedef enum option_id {
   OPTION_WARMUP,
   OPTION_RUNS,
   OPTION_DURATION,
-  OPTION_LEVELS
+  OPTION_LEVELS,
+  OPTION_OUTPUT_FILE,
+  OPTION_VERIFY,
+  OPTION_DATA,
+  OPTION_METHOD,
+  OPTION_MOMENTUM,
+  OPTION_EPOCHS,
+  OPTION_ORDER,
+  OPTION_BATCH,
+  OPTION_ONLY,
+  OPTION_VARIANCE,
+  OPTION_REPORT,
+  OPTION_MOMENTS,
+  OPTION_FROM,
+  OPTION_SKIP_BAD,
+  OPTION_MEAN,
+  OPTION_STD,
+  OPTION_SCALE,
+  OPTION_LAYOUT
 } option_id;
 
 typedef struct manual_option {
@@ -55,7 +73,7 @@ typedef struct manual_command {
   const char *synopsis; /* what follows the name, without common options */
   const char *summary;  /* a line */
   const char *text;     /* paragraphs, ended by \n */
-  option_id options[20];
+  option_id options[24];
   int min_arguments, max_arguments; /* max -1: any number */
   const char *argument;             /* "MODEL" */
 } manual_command;

@@ -295,30 +295,48 @@ static norma_status decode_strings(memory *account, const npy_header *header, co
   return NORMA_OK;
 }
 
-norma_status npy_decode(memory *account, const void *bytes, size_t size, value *into, norma_error *error) {
-  npy_header header = {0};
-  TRY(read_header(bytes, size, &header, error));
-  norma_element_type type = element_type_of(header.kind, header.item_size);
-  if (type == NORMA_UNDEFINED || (header.kind == 'U' && header.item_size > SIZE_MAX / 4)) {
+/* Header, element type, and the bytes that the elements take in the file, which are there. */
+static norma_status read_description(const void *bytes, size_t size, npy_header *header, norma_element_type *type,
+                                     norma_error *error) {
+  TRY(read_header(bytes, size, header, error));
+  *type = element_type_of(header->kind, header->item_size);
+  if (*type == NORMA_UNDEFINED || (header->kind == 'U' && header->item_size > SIZE_MAX / 4)) {
     return error_set(error, NORMA_ERROR_UNSUPPORTED, "the .npy file has the type '%c%zu', which is no ONNX type",
-                     header.kind, header.item_size);
+                     header->kind, header->item_size);
   }
-  if (header.kind == 'U') header.item_size *= 4;
+  if (header->kind == 'U') header->item_size *= 4;
   size_t memory_bytes, file_bytes;
-  int64_t count = shape_count(&header.shape);
-  if (norma_tensor_size(type, header.shape.rank, header.shape.dims, &memory_bytes) != NORMA_OK || count < 0 ||
-      !size_multiply((size_t)count, header.item_size, &file_bytes)) {
+  int64_t count = shape_count(&header->shape);
+  if (norma_tensor_size(*type, header->shape.rank, header->shape.dims, &memory_bytes) != NORMA_OK || count < 0 ||
+      !size_multiply((size_t)count, header->item_size, &file_bytes)) {
     return error_set(error, NORMA_ERROR_FORMAT, "the shape in this .npy file is too large");
   }
-  if (file_bytes > size - header.data_offset) {
+  if (file_bytes > size - header->data_offset) {
     return error_set(error, NORMA_ERROR_FORMAT, "truncated .npy file: %zu bytes of data, expected %zu",
-                     size - header.data_offset, file_bytes);
+                     size - header->data_offset, file_bytes);
   }
+  return NORMA_OK;
+}
+
+norma_status npy_decode(memory *account, const void *bytes, size_t size, value *into, norma_error *error) {
+  npy_header header = {0};
+  norma_element_type type;
+  TRY(read_description(bytes, size, &header, &type, error));
   const unsigned char *data = (const unsigned char *)bytes + header.data_offset;
   if (type == NORMA_STRING) return decode_strings(account, &header, data, into, error);
   TRY(value_allocate_tensor(account, into, type, &header.shape, error));
   if (into->tensor.size_bytes > 0) copy_numbers(&header, data, &into->tensor);
   return NORMA_OK;
+}
+
+norma_status npy_view(const void *bytes, size_t size, norma_tensor *view, bool *is_plain, norma_error *error) {
+  npy_header header = {0};
+  norma_element_type type;
+  TRY(read_description(bytes, size, &header, &type, error));
+  const unsigned char *data = (const unsigned char *)bytes + header.data_offset;
+  *is_plain = !header.fortran_order && !header.swapped && type != NORMA_STRING && type != NORMA_BOOL;
+  return norma_tensor_init(view, type, header.shape.rank, header.shape.dims,
+                           *is_plain ? (void *)(uintptr_t)data : NULL);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- writing

@@ -17,6 +17,10 @@ bool npy_recognise(const void *bytes, size_t size);
  * bytes, which is how NumPy stores bfloat16); OUT_OF_MEMORY, BUDGET. */
 norma_status npy_decode(memory *account, const void *bytes, size_t size, value *into, norma_error *error);
 
+/* The array in place: *view points into `bytes`. *is_plain is false, and only type and shape are set, where the
+ * elements do not lie as a tensor's do (other byte order, columns first, text, bool). Errors: as npy_decode. */
+norma_status npy_view(const void *bytes, size_t size, norma_tensor *view, bool *is_plain, norma_error *error);
+
 /* Whether .npy has a type for this tensor that gives it back unchanged. Strings: valid UTF-8 without NUL at the end. */
 bool npy_can_hold(const norma_tensor *tensor);
 
@@ -41,6 +45,9 @@ bool npz_recognise(const void *bytes, size_t size);
  * (encryption), OUT_OF_MEMORY, BUDGET. */
 norma_status npz_list(memory *account, const void *bytes, size_t size, npz_member **members, size_t *count,
                       norma_error *error);
+
+/* The bytes of a member's .npy file where they stand in the archive; false where they are packed. */
+bool npz_stored(const npz_member *member, const void **bytes, size_t *size);
 
 /* Unpacks one member and reads the array in it. Errors: as npy_decode; UNSUPPORTED for other methods than stored and
  * deflated, and for deflated ones where the build has no zlib. */

@@ -172,6 +172,12 @@ static norma_status inflate_member(const npz_member *member, unsigned char *to, 
 }
 #endif
 
+bool npz_stored(const npz_member *member, const void **bytes, size_t *size) {
+  *bytes = member->packed;
+  *size = member->packed_size;
+  return member->method == 0 && member->size == member->packed_size;
+}
+
 norma_status npz_decode(memory *account, const npz_member *member, value *into, norma_error *error) {
   norma_status status = NORMA_OK;
   unsigned char *unpacked = NULL;

@@ -151,6 +151,115 @@ static bool parse_fill(const char *text, fill_kind *fill) {
   return false;
 }
 
+bool parse_real(const char *text, double *number) {
+  char *end;
+  double above = strtod(text, &end), below = 1;
+  bool good = end != text;
+  if (good && *end == '/') {
+    const char *rest = end + 1;
+    below = strtod(rest, &end);
+    good = end != rest;
+  }
+  *number = above / below;
+  return good && *end == '\0' && isfinite(*number);
+}
+
+bool parse_numbers(const char *text, number_list *list) {
+  char one[64];
+  list->count = 0;
+  for (;;) {
+    size_t length = strcspn(text, ",");
+    if (length >= sizeof one || list->count == (int)(sizeof list->numbers / sizeof list->numbers[0])) return false;
+    memcpy(one, text, length);
+    one[length] = '\0';
+    if (!parse_real(one, &list->numbers[list->count++])) return false;
+    if (text[length] == '\0') return true;
+    text += length + 1;
+  }
+}
+
+/* The index of `text` among names ended by NULL; -1 if it is none of them. */
+static int find_word(const char *text, const char *const *names) {
+  for (int i = 0; names[i]; i++) {
+    if (strcmp(text, names[i]) == 0) return i;
+  }
+  return -1;
+}
+
+static bool all_positive(const number_list *list) {
+  for (int i = 0; i < list->count; i++) {
+    if (!(list->numbers[i] > 0)) return false;
+  }
+  return true;
+}
+
+/* Options of norma bn and norma optimize. */
+static bool take_model_option(struct settings *settings, option_id id, const char *text, const char **expected) {
+  int word;
+  switch (id) {
+  case OPTION_OUTPUT_FILE:
+    settings->output_file = text;
+    return true;
+  case OPTION_VERIFY:
+    return settings->verify = true;
+  case OPTION_DATA:
+    return append(&settings->data, &settings->data_count, text);
+  case OPTION_METHOD:
+    *expected = "population or ema";
+    word = find_word(text, (const char *const[]){"population", "ema", NULL});
+    settings->method = word == 1 ? METHOD_EMA : METHOD_POPULATION;
+    return word >= 0;
+  case OPTION_MOMENTUM:
+    *expected = "a number from 0 to 1";
+    return parse_real(text, &settings->momentum) && settings->momentum >= 0 && settings->momentum <= 1;
+  case OPTION_EPOCHS:
+    *expected = "a number of at least 1";
+    return parse_int(text, 1, &settings->epochs);
+  case OPTION_ORDER:
+    *expected = "sequential or simultaneous";
+    word = find_word(text, (const char *const[]){"sequential", "simultaneous", NULL});
+    settings->order = word == 1 ? ORDER_SIMULTANEOUS : ORDER_SEQUENTIAL;
+    return word >= 0;
+  case OPTION_BATCH:
+    *expected = "a number of at least 1";
+    return parse_int(text, 1, &settings->batch);
+  case OPTION_ONLY:
+    *expected = "a glob over names of nodes";
+    return append(&settings->only, &settings->only_count, text);
+  case OPTION_VARIANCE:
+    *expected = "population or sample";
+    word = find_word(text, (const char *const[]){"population", "sample", NULL});
+    settings->sample_variance = word == 1;
+    return word >= 0;
+  case OPTION_REPORT:
+    settings->report = text;
+    return true;
+  case OPTION_MOMENTS:
+    settings->moments = text;
+    return true;
+  case OPTION_FROM:
+    return append(&settings->from, &settings->from_count, text);
+  case OPTION_SKIP_BAD:
+    return settings->skip_bad = true;
+  case OPTION_MEAN:
+    *expected = "numbers such as 0.485,0.456,0.406";
+    return parse_numbers(text, &settings->mean);
+  case OPTION_STD:
+    *expected = "numbers above 0 such as 0.229,0.224,0.225";
+    return parse_numbers(text, &settings->std) && all_positive(&settings->std);
+  case OPTION_SCALE:
+    *expected = "a number other than 0 such as 1/255";
+    return parse_real(text, &settings->scale) && settings->scale != 0;
+  case OPTION_LAYOUT:
+    *expected = "nchw or nhwc";
+    word = find_word(text, (const char *const[]){"nchw", "nhwc", NULL});
+    settings->layout = word == 1 ? LAYOUT_NHWC : LAYOUT_NCHW;
+    return word >= 0;
+  default:
+    return false;
+  }
+}
+
 /* Takes one option; false if its argument is not what was expected, which is described by *expected. */
 static bool take_option(struct settings *settings, option_id id, const char *text, const char **expected) {
   int64_t number;
@@ -244,9 +353,10 @@ static bool take_option(struct settings *settings, option_id id, const char *tex
   case OPTION_END:
   case OPTION_HELP:
   case OPTION_VERSION:
-    break;
+    return false;
+  default:
+    return take_model_option(settings, id, text, expected);
   }
-  return false;
 }
 
 enum { MAX_OPTIONS = 40 };
@@ -306,7 +416,9 @@ bool settings_parse(struct settings *settings, const manual_command *command, in
                                 .warmup = -1,
                                 .runs = -1,
                                 .duration = -1,
-                                .levels = {-1, -1}};
+                                .levels = {-1, -1},
+                                .momentum = -1,
+                                .epochs = 1};
   struct option longs[MAX_OPTIONS];
   char shorts[2 * MAX_OPTIONS + 2];
   build_options(command, longs, shorts);
@@ -355,6 +467,9 @@ void settings_free(struct settings *settings) {
   free(settings->inputs);
   free(settings->shapes);
   free(settings->dumps);
+  free(settings->data);
+  free(settings->only);
+  free(settings->from);
 }
 
 /* ----------------------------------------------------------------------------------------------- for the library */

@@ -7,6 +7,16 @@
 
 typedef enum fill_kind { FILL_NONE, FILL_RANDOM, FILL_ZEROS, FILL_ONES } fill_kind;
 
+typedef enum estimate_method { METHOD_POPULATION, METHOD_EMA } estimate_method;
+typedef enum estimate_order { ORDER_DEFAULT, ORDER_SEQUENTIAL, ORDER_SIMULTANEOUS } estimate_order;
+typedef enum picture_layout { LAYOUT_DEFAULT, LAYOUT_NCHW, LAYOUT_NHWC } picture_layout;
+
+/* "0.485,0.456,0.406" */
+typedef struct number_list {
+  int count;
+  double numbers[16];
+} number_list;
+
 /* Strings are borrowed from the arguments of main. */
 struct settings {
   /* common */
@@ -45,6 +55,27 @@ struct settings {
   double duration;  /* negative: not given */
   /* compare */
   int levels[2]; /* -1: not given */
+  /* optimize, bn */
+  const char *output_file;
+  bool verify;
+  /* bn reestimate */
+  const char **data;
+  size_t data_count;
+  const char **only; /* globs */
+  size_t only_count;
+  estimate_method method;
+  estimate_order order;
+  bool sample_variance; /* divide by N - 1 */
+  double momentum;      /* negative: not given */
+  int epochs;
+  int batch; /* 0: not given */
+  const char *report, *moments;
+  const char **from; /* moments files */
+  size_t from_count;
+  bool skip_bad;
+  number_list mean, std; /* count 0: not given */
+  double scale;          /* 0: not given */
+  picture_layout layout;
 
   const char *const *arguments; /* what is left: models, folders */
   size_t argument_count;
@@ -65,6 +96,11 @@ int parse_shape(const char *text, int64_t dims[NORMA_MAX_RANK]);
 bool parse_integer(const char *text, int64_t low, int64_t high, int64_t *number);
 /* A finite number that is not negative. */
 bool parse_tolerance(const char *text, double *number);
+
+/* Numbers separated by commas; false also for none and for more than fit. */
+bool parse_numbers(const char *text, number_list *list);
+/* A number that may have a sign, or a fraction such as 1/255. */
+bool parse_real(const char *text, double *number);
 
 /* What the library is told. `level` -1 takes that of the settings. */
 norma_runtime_options settings_runtime(const struct settings *settings);

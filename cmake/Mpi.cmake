@@ -1,0 +1,23 @@
+# Open MPI for `mpirun norma bn reestimate`: its header only. The tool loads the library when mpirun has started it, so
+# that it starts as fast as before and runs on machines without MPI.
+option(NORMA_MPI "Use Open MPI for norma bn reestimate where its headers are installed" ON)
+
+function(norma_add_mpi target)
+  target_link_libraries(${target} PUBLIC ${CMAKE_DL_LIBS})
+  if(NOT NORMA_MPI OR CMAKE_CROSSCOMPILING)
+    return()
+  endif()
+  find_package(MPI COMPONENTS C QUIET)
+  if(NOT MPI_C_FOUND)
+    return()
+  endif()
+  find_file(norma_open_mpi_header NAMES mpi.h PATHS ${MPI_C_INCLUDE_DIRS} NO_DEFAULT_PATH)
+  mark_as_advanced(norma_open_mpi_header)
+  if(norma_open_mpi_header)
+    file(STRINGS ${norma_open_mpi_header} is_open_mpi REGEX "define OMPI_MAJOR_VERSION")
+    if(is_open_mpi)
+      target_include_directories(${target} SYSTEM PRIVATE ${MPI_C_INCLUDE_DIRS})
+      target_compile_definitions(${target} PRIVATE NORMA_HAVE_MPI)
+    endif()
+  endif()
+endfunction()
