@@ -118,24 +118,75 @@ static double smallest_normal(norma_element_type type) {
   return type == NORMA_FLOAT16 ? 0x1p-14 : type == NORMA_DOUBLE ? DBL_MIN : (double)FLT_MIN;
 }
 
-/* Scales the weights of one pair of channels and adds to the bias what a shift before the layer brings. */
-static bool change_weights(linear_change *change, int64_t first, channels at) {
-  const linear_layer *layer = change->layer;
-  double scale = change->behind ? scale_shift_scale(change->behind, at.output) : 1;
-  double before = change->before ? scale_shift_scale(change->before, at.input) : 1;
-  double shift = change->before ? scale_shift_shift(change->before, at.input) : 0, sum = 0;
-  double *largest = change->largest + 2 * at.output;
-  for (int64_t k = first; k < first + layer->inner; k++) {
-    double old = element_get_double(layer->type, layer->weights->data, k);
-    sum += old;
-    element_set_double(layer->type, change->weights.tensor.data, k, old * scale * before);
-    double new = element_get_double(layer->type, change->weights.tensor.data, k);
+/* What becomes of a run of weights that share their factors. */
+typedef struct weight_run {
+  double scale, before; /* factors, applied in this order */
+  double sum;           /* of the old weights */
+  double old, new;      /* largest magnitudes */
+} weight_run;
+
+static bool change_run(weight_run *run, norma_element_type type, const void *from, void *to, int64_t first,
+                       int64_t count) {
+  for (int64_t k = first; k < first + count; k++) {
+    double old = element_get_double(type, from, k);
+    run->sum += old;
+    element_set_double(type, to, k, old * run->scale * run->before);
+    double new = element_get_double(type, to, k);
     if (!isfinite(new)) return false;
-    if (scale == 0 || before == 0) continue; /* exactly 0, which is no loss */
-    largest[0] = fmax(largest[0], fabs(old));
-    largest[1] = fmax(largest[1], fabs(new));
+    run->old = fmax(run->old, fabs(old));
+    run->new = fmax(run->new, fabs(new));
   }
-  if (shift != 0) change->bias[at.output] += layer->alpha * shift * sum;
+  return true;
+}
+
+static uint32_t magnitude_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits & 0x7fffffff; /* larger for a larger magnitude, infinity and NaN above all numbers */
+}
+
+static double magnitude(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return (double)x;
+}
+
+/* The same for float32, without calls for each number and long chains of additions: these are most of all weights, and
+ * loading waits for them. The sum is taken only where it is asked for. */
+static bool change_float_run(weight_run *run, bool with_sum, const float *from, float *to, int64_t count) {
+  const double scale = run->scale, before = run->before;
+  uint32_t largest_old = 0, largest_new = 0;
+  for (int64_t k = 0; k < count; k++) {
+    float new = (float)((double)from[k] * scale * before);
+    uint32_t old_bits = magnitude_bits(from[k]), new_bits = magnitude_bits(new);
+    to[k] = new;
+    largest_old = old_bits > largest_old ? old_bits : largest_old;
+    largest_new = new_bits > largest_new ? new_bits : largest_new;
+  }
+  for (int64_t k = 0; with_sum && k < count; k++) run->sum += (double)from[k];
+  run->old = magnitude(largest_old);
+  run->new = magnitude(largest_new);
+  return isfinite(run->new);
+}
+
+/* Scales `count` weights of one pair of channels and adds to the bias what a shift before the layer brings. */
+static bool change_weights(linear_change *change, int64_t first, int64_t count, channels at) {
+  const linear_layer *layer = change->layer;
+  const void *from = layer->weights->data;
+  void *to = change->weights.tensor.data;
+  double *largest = change->largest + 2 * at.output;
+  double shift = change->before ? scale_shift_shift(change->before, at.input) : 0;
+  weight_run run = {.scale = change->behind ? scale_shift_scale(change->behind, at.output) : 1,
+                    .before = change->before ? scale_shift_scale(change->before, at.input) : 1};
+  bool finite = layer->type == NORMA_FLOAT
+                    ? change_float_run(&run, shift != 0, (const float *)from + first, (float *)to + first, count)
+                    : change_run(&run, layer->type, from, to, first, count);
+  if (!finite) return false;
+  if (run.scale != 0 && run.before != 0) { /* else exactly 0, which is no loss */
+    largest[0] = fmax(largest[0], run.old);
+    largest[1] = fmax(largest[1], run.new);
+  }
+  if (shift != 0) change->bias[at.output] += layer->alpha * shift * run.sum;
   return true;
 }
 
@@ -149,11 +200,15 @@ static bool keeps_digits(const linear_change *change) {
 
 static bool change_all_weights(linear_change *change) {
   const linear_layer *layer = change->layer;
-  int64_t at = 0;
+  int64_t at = 0, second = layer->second, run = layer->inner;
+  if (layer->output_first && !change->before) { /* all weights of an output channel share their factor */
+    run *= second;
+    second = 1;
+  }
   for (int64_t g = 0; g < layer->groups; g++) {
     for (int64_t i = 0; i < layer->first; i++) {
-      for (int64_t j = 0; j < layer->second; j++, at += layer->inner) {
-        if (!change_weights(change, at, channels_at(layer, g, i, j))) return false;
+      for (int64_t j = 0; j < second; j++, at += run) {
+        if (!change_weights(change, at, run, channels_at(layer, g, i, j))) return false;
       }
     }
   }
