@@ -395,19 +395,20 @@ static bool keep_output(engine *engine, const char *path, expected_output *expec
 
 static bool measure(engine *engine, char **argv) {
   expected_output expected = {NULL, 0};
-  double begin = clock_seconds();
+  double begin = clock_seconds(), begin_cpu = cpu_seconds();
   bool good = engine->open(engine, argv[2]);
-  double loaded = clock_seconds();
+  double loaded = clock_seconds(), loaded_cpu = cpu_seconds();
   long load_peak = status_kib("VmHWM"), load_now = status_kib("VmRSS");
   good = good && read_input(argv[3], argv[4], &engine->input) && engine->bind(engine);
   double bound = clock_seconds();
   good = good && engine->run(engine);
   double first = clock_seconds() - bound;
   if (good) {
-    printf("{\"version\": \"%s\", \"load_ms\": %.3f, \"first_ms\": %.3f, \"load_peak_kib\": %ld, \"load_kib\": %ld, "
+    printf("{\"version\": \"%s\", \"load_ms\": %.3f, \"load_cpu_ms\": %.3f, \"first_ms\": %.3f, \"load_peak_kib\": "
+           "%ld, \"load_kib\": %ld, "
            "\"peak_kib\": %ld, \"kib\": %ld}\n",
-           engine->version(engine), (loaded - begin) * 1e3, first * 1e3, load_peak, load_now, status_kib("VmHWM"),
-           status_kib("VmRSS"));
+           engine->version(engine), (loaded - begin) * 1e3, (loaded_cpu - begin_cpu) * 1e3, first * 1e3, load_peak,
+           load_now, status_kib("VmHWM"), status_kib("VmRSS"));
     fflush(stdout);
     good = keep_output(engine, argv[6], &expected) && serve(engine, &expected);
   }
@@ -423,8 +424,18 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_engine norma|LIBONNXRUNTIME MODEL INPUT SHAPE THREADS OUTPUT\n");
     return EXIT_REFUSED;
   }
-  norma_engine norma = {.engine = {norma_open, norma_bind, norma_run, norma_output, norma_engine_version, norma_close}};
-  ort_engine ort = {.engine = {ort_open, ort_bind, ort_run, ort_output, ort_version, ort_close}};
+  norma_engine norma = {.engine = {.open = norma_open,
+                                   .bind = norma_bind,
+                                   .run = norma_run,
+                                   .output = norma_output,
+                                   .version = norma_engine_version,
+                                   .close = norma_close}};
+  ort_engine ort = {.engine = {.open = ort_open,
+                               .bind = ort_bind,
+                               .run = ort_run,
+                               .output = ort_output,
+                               .version = ort_version,
+                               .close = ort_close}};
   engine *engine = strcmp(argv[1], "norma") == 0 ? &norma.engine : &ort.engine;
   engine->library = argv[1];
   engine->threads = (int)threads;

@@ -292,7 +292,8 @@ def measure_load(case, engine):
         starts.append(process.start)
         process.close()
     said = {key: statistics.median(s[key] for s in starts) for key in starts[0] if key != "version"}
-    said["load_ms"] = min(s["load_ms"] for s in starts)
+    for key in ("load_ms", "load_cpu_ms"):
+        said[key] = min(s[key] for s in starts)
     return said
 
 
@@ -478,7 +479,7 @@ def main():
                 said = {e.name: measure_load(case, e) for e in engines[:2]}
                 loads.append((case, said))
                 print(f"{'':22} load: " + ", ".join(
-                    f"{name} {s['load_ms']:.1f} ms, peak {s['peak_kib'] * 1024 / 1e6:.1f} MB" for name, s in said.items()),
+                    f"{name} {s['load_ms']:.1f} ms, CPU {s['load_cpu_ms']:.1f} ms, peak {s['peak_kib'] * 1024 / 1e6:.1f} MB" for name, s in said.items()),
                     flush=True)
                 if model.name == "mnist":
                     starts = [(e.title, measure_start(case, e)) for e in engines[:2]]
