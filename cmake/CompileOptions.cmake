@@ -1,7 +1,8 @@
 # Flags for every C file of the project; targets take them by linking norma_compile_options.
 #
-# Contraction is off because results must not depend on what the compiler chooses to fuse; kernels write FMA out. Link-time
-# optimisation stays off because it can move code compiled for one instruction set into start-up paths of another.
+# Contraction is off because results must not depend on what the compiler chooses to fuse; kernels write FMA out.
+# Link-time optimisation stays off because it can move code compiled for one instruction set into start-up paths of
+# another.
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
@@ -10,7 +11,8 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_C_FLAGS_DEBUG "-O0 -g")
 
-# A variable may carry the name of its type (memory *memory), which plain -Wshadow of GCC reports and that of Clang does not.
+# A variable may carry the name of its type (memory *memory), which plain -Wshadow of GCC reports and that of Clang does
+# not.
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   set(norma_shadow_warning -Wshadow=local)
 else()

@@ -15,8 +15,8 @@ add_custom_command(
   COMMENT "Generating proto/onnx.pb-c.c"
   VERBATIM)
 
-# norma_add_table(OUTPUT FILE SOURCES...): a C file that lists what the sources export, one thing per source. The file is
-# written anew only when its contents change, so editing an operator does not compile the table again.
+# norma_add_table(OUTPUT FILE SOURCES...): a C file that lists what the sources export, one thing per source. The file
+# is written anew only when its contents change, so editing an operator does not compile the table again.
 function(norma_add_table kind output)
   set(list_file ${output}.sources)
   list(JOIN ARGN "\n" sources)

@@ -1,5 +1,5 @@
-# libnorma. Every file is compiled once, as position-independent code with hidden symbols; the static and the shared library
-# are made of the same objects.
+# libnorma. Every file is compiled once, as position-independent code with hidden symbols; the static and the shared
+# library are made of the same objects.
 
 file(GLOB norma_sources CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/engine/*.c ${PROJECT_SOURCE_DIR}/engine/passes/*.c ${PROJECT_SOURCE_DIR}/ops/*.c

@@ -1,6 +1,6 @@
 #!/bin/sh
-# install_packages.sh PACKAGE...: installs those Debian packages that are missing, as root or through sudo, without questions.
-# With all of them there it needs neither network nor rights.
+# install_packages.sh PACKAGE...: installs those Debian packages that are missing, as root or through sudo, without
+# questions. With all of them there it needs neither network nor rights.
 set -eu
 
 native=$(dpkg --print-architecture)

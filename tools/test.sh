@@ -1,14 +1,16 @@
 #!/bin/bash
 # The tests, from a clean clone on Debian 12.
 #
-#   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, an address-sanitizer build
-#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors under
-#                              the address sanitizer, fuzz targets, models made anew
+#   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, and unit tests and
+#                              vectors under the address sanitizer
+#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors
+#                              under the address sanitizer, fuzz targets, models made anew
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
-# Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment: NORMA_SHARED, a folder
-# with further vectors and models (default ../shared where that exists); NORMA_WERROR=ON, warnings are errors. What is left
-# out is named and counted as skipped. Ends with one line: N passed, N failed, N skipped.
+# Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
+# NORMA_SHARED, a folder with further vectors and models (default ../shared where that exists); NORMA_WERROR=ON,
+# warnings are errors. What is left out is named and counted as skipped. Ends with one line: N passed, N failed, N
+# skipped.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
@@ -77,10 +79,9 @@ expect() {
 # build PRESET: configures and builds; a failure is a failed test.
 build() {
   local log=$logs/build-$1.log
-  if { cmake --preset "$1" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" && cmake --build --preset "$1" -j "$jobs"; } >"$log" 2>&1
-  then
-    return 0
-  fi
+  {
+    cmake --preset "$1" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" && cmake --build --preset "$1" -j "$jobs"
+  } >"$log" 2>&1 && return 0
   fail "build $1"
   grep -E -A8 'error|Error|FAILED|warning' "$log" | head -n 60 | sed 's/^/    /'
   return 1
@@ -107,8 +108,8 @@ unit_tests() {
   fi
 }
 
-# vectors NAME PROGRAM ARGUMENT...: `norma test`, whose closing line is counted. A run that ends without one, or that finds no
-# test, has failed. The operators for whose sake tests were skipped are named.
+# vectors NAME PROGRAM ARGUMENT...: `norma test`, whose closing line is counted. A run that ends without one, or that
+# finds no test, has failed. The operators for whose sake tests were skipped are named.
 vectors() {
   local name=$1 program=$2 log closing code
   without=0
@@ -145,7 +146,9 @@ complete() {
 python_packages() {
   local wanted
   mapfile -t wanted < <(grep -E "^($(IFS='|' && echo "$*"))==" tools/requirements.txt)
-  [ -x build/venv/bin/python ] || { tools/install_packages.sh python3 python3-venv && python3 -m venv build/venv; } || return 1
+  if ! [ -x build/venv/bin/python ]; then
+    tools/install_packages.sh python3 python3-venv && python3 -m venv build/venv || return 1
+  fi
   build/venv/bin/python - "${wanted[@]}" 2>/dev/null <<'PYTHON' && return 0
 import importlib.metadata, sys
 sys.exit(any(importlib.metadata.version(p.split("==")[0]) != p.split("==")[1] for p in sys.argv[1:]))
@@ -161,7 +164,8 @@ export_onnx_vectors() {
     build/venv/bin/python tests/conformance/export_onnx_vectors.py "$onnx_vectors" >$logs/export.log 2>&1
 }
 
-# The vectors of Debian's libonnx-testdata, as links in $debian_vectors, without those whose bfloat16 tensors are stored as uint16.
+# The vectors of Debian's libonnx-testdata, as links in $debian_vectors, without those whose bfloat16 tensors are stored
+# as uint16.
 debian_vectors=build/debian-vectors
 link_debian_vectors() {
   local packaged=/usr/share/libonnx-testdata/data name
@@ -179,7 +183,8 @@ link_debian_vectors() {
 
 # Also where other Python packages are not needed, the comparisons of the unit tests take numpy, onnx and ONNX Runtime.
 part_unit() {
-  python_packages numpy onnx onnxruntime || skip "comparisons with Python packages: PyPI is not reached (build/test-logs/pip.log)"
+  python_packages numpy onnx onnxruntime ||
+    skip "comparisons with Python packages: PyPI is not reached (build/test-logs/pip.log)"
   build release && unit_tests release
 }
 
@@ -368,8 +373,8 @@ part_rerun_models() {
 
 # ----------------------------------------------------------------------------------------------------------------- main
 
-tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libcmocka-dev \
-  libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata || exit 2
+tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev \
+  libcmocka-dev libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata || exit 2
 
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Embeds an installed Norma in the C program of README.md: through pkg-config and find_package, shared and static, as C and as
-# C++, with the model from its file and from a byte array. Expects NORMA's build folder in BUILD and runs in the source root.
+# Embeds an installed Norma in the C program of README.md: through pkg-config and find_package, shared and static, as C
+# and as C++, with the model from its file and from a byte array. Expects NORMA's build folder in BUILD and runs in the
+# source root.
 set -eu
 
 root=$PWD
@@ -94,7 +95,8 @@ foreach(program one bytes)
 endforeach()
 CMAKE
 if cmake -G Ninja -S "$work/cmake" -B "$work/cmake/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$CC" \
-    -DCMAKE_CXX_COMPILER="$CXX" >"$work/cmake.log" 2>&1 && cmake --build "$work/cmake/build" >>"$work/cmake.log" 2>&1; then
+    -DCMAKE_CXX_COMPILER="$CXX" >"$work/cmake.log" 2>&1 &&
+  cmake --build "$work/cmake/build" >>"$work/cmake.log" 2>&1; then
   for program in one bytes; do
     if [ $program = one ]; then folder=$root; else folder=$work; fi
     for variant in c-norma c-norma_shared cpp-norma cpp-norma_shared; do

@@ -1,6 +1,5 @@
-# shellcheck shell=sh
-# Read by the shell tests of the tool. NORMA is the tool; a test runs in the root of the source tree. Gives $work, an empty
-# folder that is removed at the end, and the functions below; a test ends with `finish`.
+# shellcheck shell=sh Read by the shell tests of the tool. NORMA is the tool; a test runs in the root of the source
+# tree. Gives $work, an empty folder that is removed at the end, and the functions below; a test ends with `finish`.
 set -u
 root=$PWD
 case $NORMA in /*) ;; *) NORMA=$root/$NORMA ;; esac
@@ -13,7 +12,8 @@ failed() { # failed NAME EXPECTED ACTUAL
   printf 'FAILED: %s\n  expected: %s\n  actual:   %s\n' "$1" "$2" "$3"
 }
 
-# norma ARGUMENT...: runs the tool in $work/here, which is empty before; sets $code, $out and $err (files $work/out, $work/err).
+# norma ARGUMENT...: runs the tool in $work/here, which is empty before; sets $code, $out and $err (files $work/out,
+# $work/err).
 norma() {
   rm -rf "$work/here"
   mkdir "$work/here"
@@ -23,8 +23,8 @@ norma() {
   err=$(cat "$work/err")
 }
 
-# refused NAME CODE "WORD|WORD..." ARGUMENT...: the tool says no in one line on stderr that begins with `norma: ` and holds
-# every word, prints nothing else, leaves nothing behind, and ends with CODE.
+# refused NAME CODE "WORD|WORD..." ARGUMENT...: the tool says no in one line on stderr that begins with `norma: ` and
+# holds every word, prints nothing else, leaves nothing behind, and ends with CODE.
 refused() {
   name=$1 expected=$2 words=$3
   shift 3

@@ -59,12 +59,15 @@ refused "output folder is a file" 2 "$work/file" run "$model" -i "$picture" -o "
 refused "output folder beneath a file" 2 "$work/file/out" run "$model" -i "$picture" -o "$work/file/out"
 refused "output folder in /proc" 2 "/proc/norma" run "$model" -i "$picture" -o /proc/norma
 if mknod "$work/full" c 1 7 2>/dev/null && ! echo 2>/dev/null >"$work/full"; then
-  expect_full="$work/full"
-  norma run "$model" -i "$picture" --profile "$expect_full"
+  full=$work/full
+  norma run "$model" -i "$picture" --profile "$full"
   checks=$((checks + 1))
   [ "$code" = 2 ] || failed "no room for the output: exit code" 2 "$code: $err"
-  case $err in "norma: $expect_full: cannot write"*) ;; *) failed "no room" "norma: $expect_full: cannot write..." "$err" ;; esac
-  [ -c "$expect_full" ] || failed "no room for the output" "the device as it was" "replaced"
+  case $err in
+  "norma: $full: cannot write"*) ;;
+  *) failed "no room for the output: message" "norma: $full: cannot write..." "$err" ;;
+  esac
+  [ -c "$full" ] || failed "no room for the output" "the device as it was" "replaced"
 fi
 [ "$(wc -c <"$work/file")" = 0 ] || failed "output folder is a file" "the file as it was" "changed"
 
