@@ -1,5 +1,7 @@
-# shellcheck shell=sh Read by the shell tests of the tool. NORMA is the tool; a test runs in the root of the source
-# tree. Gives $work, an empty folder that is removed at the end, and the functions below; a test ends with `finish`.
+# shellcheck shell=sh
+#
+# Read by the shell tests of the tool. NORMA is the tool; a test runs in the root of the source tree. Gives $work, an
+# empty folder that is removed at the end, and the functions below; a test ends with `finish`.
 set -u
 root=$PWD
 case $NORMA in /*) ;; *) NORMA=$root/$NORMA ;; esac
