@@ -4,11 +4,13 @@
  *   Y[n][c][p] = X[n][c][p] / (bias + alpha / size * sum of X[n][i][p]^2)^beta,
  *   i from max(0, c - floor((size - 1) / 2)) to min(C - 1, c + ceil((size - 1) / 2))
  *
+ * LRN 1 (norma): the same on channel blocks (ops/blocked.h), float; a few pixels at a time become plain and go back.
+ *
  * 13 adds bfloat16. Squares of a block of pixels of all channels stay in cache while every channel adds its own window
  * of them, always in order of channels. double is computed in double, all else in float.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
-#include "ops/operator.h"
 #include "ops/work.h"
 
 #include <inttypes.h>
@@ -19,6 +21,7 @@
 typedef struct lrn_state {
   double alpha, beta, bias;
   int64_t size;
+  int64_t lanes, lane_channels; /* on channel blocks: b and C; else 0 */
 
   /* The plan's: X as samples x channels x pixels. */
   norma_element_type type;
@@ -32,6 +35,8 @@ static norma_status lrn_read(const node *node, void *opaque, norma_error *error)
   state->beta = (double)attribute_float(node, "beta", 0.75f);
   state->bias = (double)attribute_float(node, "bias", 1);
   state->size = attribute_int(node, "size", 0);
+  state->lanes = attribute_int(node, "block", 0);
+  state->lane_channels = attribute_int(node, "channels", 0);
   if (state->size < 1)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "size is %" PRId64 " but must be at least 1",
                          state->size);
@@ -51,16 +56,17 @@ static norma_status lrn_prepare(prepare_context *context) {
   const shape *x = prepare_shape(context, 0);
   state->type = prepare_type(context, 0);
   state->samples = x->dims[0];
-  state->channels = x->dims[1];
-  state->pixels = dims_product(x->dims, 2, x->rank);
+  state->channels = state->lanes ? state->lane_channels : x->dims[1];
+  state->pixels = state->lanes ? x->dims[2] * x->dims[3] : dims_product(x->dims, 2, x->rank);
   int64_t elements = LRN_CACHED_BYTES / (int64_t)sizeof(float) / (state->channels > 0 ? state->channels : 1);
   state->block = elements < 64 ? 64 : elements > 1024 ? 1024 : elements;
   if (state->block > state->pixels) state->block = state->pixels;
   size_t channels = (size_t)state->channels, block = (size_t)state->block, squares, *total;
   size_t element = state->type == NORMA_DOUBLE ? sizeof(double) : sizeof(float);
   total = &context->worker_scratch_bytes;
-  /* Half precision keeps the block in float beside its squares. */
-  if (!scratch_append(total, channels * (is_half(state->type) ? 2 : 1), block * element, &squares) ||
+  /* Half precision, and channel blocks, keep the block as plain float beside its squares. */
+  bool copies = is_half(state->type) || state->lanes;
+  if (!scratch_append(total, channels * (copies ? 2 : 1), block * element, &squares) ||
       !scratch_append(total, 2 * block, element, &state->line_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "X has too many channels");
   context->kernel_name = "blocks";
@@ -138,6 +144,21 @@ static void lrn_block_of_halves(const lrn_state *state, const struct kernel_tabl
     half_from_float(kernels, state->type, y + c * state->pixels, values + c * count, count);
 }
 
+/* The same for channel blocks: x and y lead to pixels of the first block of a sample. */
+static void lrn_block_of_lanes(const lrn_state *state, const struct kernel_table *kernels, float *y, const float *x,
+                               int64_t count, float *squares, float *line) {
+  float *values = squares + state->channels * count;
+  for (int64_t c = 0; c < state->channels; c += state->lanes) {
+    int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
+    kernels->unblock_channels_f32(values + c * count, x + c * state->pixels, (size_t)real, (size_t)count);
+  }
+  lrn_block(state, kernels, values, values, count, count, squares, line);
+  for (int64_t c = 0; c < state->channels; c += state->lanes) {
+    int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
+    kernels->block_channels_f32(y + c * state->pixels, values + c * count, (size_t)real, (size_t)count);
+  }
+}
+
 static void lrn_blocks(void *argument, int64_t begin, int64_t end, int worker) {
   run_context *context = argument;
   const lrn_state *state = context->state;
@@ -151,7 +172,11 @@ static void lrn_blocks(void *argument, int64_t begin, int64_t end, int worker) {
     int64_t pixel = i % blocks * state->block, left = state->pixels - pixel;
     int64_t count = left < state->block ? left : state->block;
     int64_t at = i / blocks * state->channels * state->pixels + pixel;
-    if (state->type == NORMA_FLOAT)
+    if (state->lanes) {
+      int64_t stored = divide_up(state->channels, state->lanes) * state->lanes;
+      at = i / blocks * stored * state->pixels + pixel * state->lanes;
+      lrn_block_of_lanes(state, kernels, (float *)y + at, (const float *)x + at, count, squares, line);
+    } else if (state->type == NORMA_FLOAT)
       lrn_block(state, kernels, (float *)y + at, (const float *)x + at, state->pixels, count, squares, line);
     else if (state->type == NORMA_DOUBLE)
       lrn_block_in_double(state, (double *)y + at, (const double *)x + at, count, (double *)scratch);
@@ -176,7 +201,34 @@ static const operator_attribute lrn_attributes[] = {
     {0},
 };
 
+static const operator_attribute blocked_lrn_attributes[] = {
+    {"alpha", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"beta", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"bias", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"size", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {0},
+};
+
 const operator operators_lrn[] = {
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "LRN",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .attributes = blocked_lrn_attributes,
+        .in_place = INPUT(0),
+        .state_size = sizeof(lrn_state),
+        .read = lrn_read,
+        .infer = infer_same,
+        .prepare = lrn_prepare,
+        .compute = lrn_compute,
+    },
     {
         .domain = "",
         .name = "LRN",

@@ -150,6 +150,16 @@ static bool pool_fits(const layout *layout) {
   return twin_of(layout, node->inputs[0]) && is_blockable(node->inputs[0]) && is_blockable(node->outputs[0]);
 }
 
+/* LRN sums over channels, so it has to know how many are real. */
+static norma_status convert_lrn(layout *layout) {
+  int64_t channels = layout->node->inputs[0]->info.shape.dims[1];
+  if (!node_set_attribute_int(layout->node, "block", layout->block) ||
+      !node_set_attribute_int(layout->node, "channels", channels)) {
+    return out_of_memory(layout);
+  }
+  return convert_to_inner(layout);
+}
+
 static bool normalization_fits(const layout *layout) {
   const node *node = layout->node;
   if (!pool_fits(layout) || !is_inference_batch_normalization(node)) return false;
@@ -269,6 +279,7 @@ static const struct {
     {"MaxPool", pool_fits, convert_to_inner},
     {"AveragePool", pool_fits, convert_to_inner},
     {"GlobalAveragePool", pool_fits, convert_to_inner},
+    {"LRN", pool_fits, convert_lrn},
     {"BatchNormalization", normalization_fits, convert_to_inner},
     {"Add", elementwise_fits, convert_elementwise},
     {"Sub", elementwise_fits, convert_elementwise},

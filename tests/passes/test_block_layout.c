@@ -231,6 +231,21 @@ static void what_follows_a_convolution_stays_in_blocks(void **state) {
   }
 }
 
+static void response_normalization_sums_real_channels(void **state) {
+  (void)state;
+  random_state = 6;
+  for (int64_t c = 5; c <= 40; c += 7) {
+    model_builder *b = begin(3);
+    add_conv(b, "x", "c", 3, c, 1, 3, 1, 1);
+    node *lrn = builder_node(b, "LRN", "c", "n");
+    builder_int(lrn, "size", 5);
+    builder_float(lrn, "alpha", 0.5f);
+    builder_node(b, "GlobalAveragePool", "n", "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    compare_layouts("LRN", b, 2, 3, 37, 31, 1);
+  }
+}
+
 /* What has no blocked form gets the plain tensor. */
 static void plain_readers_get_plain_tensors(void **state) {
   (void)state;
@@ -260,6 +275,7 @@ int main(void) {
       cmocka_unit_test(convolutions_of_all_shapes),
       cmocka_unit_test(a_residual_block_is_reordered_at_its_ends),
       cmocka_unit_test(what_follows_a_convolution_stays_in_blocks),
+      cmocka_unit_test(response_normalization_sums_real_channels),
       cmocka_unit_test(plain_readers_get_plain_tensors),
       cmocka_unit_test(empty_batches_run),
   };
