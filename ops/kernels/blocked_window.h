@@ -10,8 +10,11 @@ struct blocked_taps {
 
 INLINE struct blocked_taps blocked_taps_at(const struct window_2d *w, int d, size_t p) {
   const size_t first = p * w->stride[d], dilation = w->dilation[d], pad = w->pad[d], inside = w->input[d] + pad;
-  struct blocked_taps taps = {.begin = first >= pad ? 0 : (pad - first + dilation - 1) / dilation,
-                              .end = first >= inside ? 0 : (inside - first + dilation - 1) / dilation};
+  struct blocked_taps taps = {.begin = first >= pad ? 0 : pad - first, .end = first >= inside ? 0 : inside - first};
+  if (dilation > 1) {
+    taps.begin = (taps.begin + dilation - 1) / dilation;
+    taps.end = (taps.end + dilation - 1) / dilation;
+  }
   if (taps.end > w->kernel[d]) taps.end = w->kernel[d];
   if (taps.begin > taps.end) taps.begin = taps.end;
   return taps;
@@ -36,6 +39,11 @@ struct blocked_row {
   struct blocked_taps inner; /* columns without a border */
 };
 
+INLINE void blocked_row_begin(struct blocked_row *row, size_t p0) {
+  row->first = p0 * row->window->stride[0];
+  row->taps = blocked_taps_at(row->window, 0, p0);
+}
+
 INLINE const float *blocked_row_input(const struct blocked_row *row, size_t k0) {
   const struct window_2d *w = row->window;
   return row->x + (row->first + k0 * w->dilation[0] - w->pad[0]) * w->input[1] * VF_LANES;
@@ -50,14 +58,15 @@ struct blocked_depthwise {
 };
 
 INLINE void blocked_depthwise_store(const struct blocked_depthwise *d, vf sum, const float *residual, float *y) {
-  vf_store(y, affine_finish(&d->end, sum + d->bias, residual ? vf_load(residual) : -vf_zero()));
+  if (residual) sum += vf_load(residual);
+  vf_store(y, vf_min(vf_set1(d->end.high), vf_max(vf_set1(d->end.low), sum)));
 }
 
 /* One output pixel, any column. */
 static void blocked_depthwise_pixel(const struct blocked_depthwise *d, size_t p, const float *residual, float *y) {
   const struct window_2d *w = d->row.window;
   const struct blocked_taps taps = blocked_taps_at(w, 1, p);
-  vf sum = vf_zero();
+  vf sum = d->bias;
   for (size_t k0 = d->row.taps.begin; k0 < d->row.taps.end; k0++) {
     const float *x = blocked_row_input(&d->row, k0), *weights = d->weights + k0 * w->kernel[1] * VF_LANES;
     for (size_t k1 = taps.begin; k1 < taps.end; k1++)
@@ -67,22 +76,34 @@ static void blocked_depthwise_pixel(const struct blocked_depthwise *d, size_t p,
   blocked_depthwise_store(d, sum, residual, y);
 }
 
+/* One row of the window for `count` neighbouring output pixels without a border. */
+INLINE void blocked_depthwise_taps(vf *sum, const float *x, const float *weights, const int kernel, const int stride,
+                                   const int count) {
+  UNROLL
+  for (int k1 = 0; k1 < kernel; k1++) {
+    const vf weight = vf_load(weights + k1 * VF_LANES);
+    UNROLL
+    for (int i = 0; i < count; i++) sum[i] = vf_fma(weight, vf_load(x + (i * stride + k1) * VF_LANES), sum[i]);
+  }
+}
+
 /* `count` neighbouring output pixels without a border; all constants of the compiler, dilation 1. */
 INLINE void blocked_depthwise_tile(const struct blocked_depthwise *d, size_t p, const float *residual, float *y,
                                    const int kernel, const int stride, const int count) {
   const struct window_2d *w = d->row.window;
-  const size_t offset = (p * (size_t)stride - w->pad[1]) * VF_LANES;
+  const size_t weights_row = (size_t)kernel * VF_LANES, x_row = w->dilation[0] * w->input[1] * VF_LANES;
+  const float *x = blocked_row_input(&d->row, d->row.taps.begin) + (p * (size_t)stride - w->pad[1]) * VF_LANES;
+  const float *weights = d->weights + d->row.taps.begin * weights_row;
   vf sum[8];
   UNROLL
-  for (int i = 0; i < count; i++) sum[i] = vf_zero();
-  for (size_t k0 = d->row.taps.begin; k0 < d->row.taps.end; k0++) {
-    const float *x = blocked_row_input(&d->row, k0) + offset, *weights = d->weights + k0 * (size_t)kernel * VF_LANES;
+  for (int i = 0; i < count; i++) sum[i] = d->bias;
+  if (d->row.taps.end - d->row.taps.begin == 3) {
     UNROLL
-    for (int k1 = 0; k1 < kernel; k1++) {
-      const vf weight = vf_load(weights + k1 * VF_LANES);
-      UNROLL
-      for (int i = 0; i < count; i++) sum[i] = vf_fma(weight, vf_load(x + (i * stride + k1) * VF_LANES), sum[i]);
-    }
+    for (size_t k0 = 0; k0 < 3; k0++)
+      blocked_depthwise_taps(sum, x + k0 * x_row, weights + k0 * weights_row, kernel, stride, count);
+  } else {
+    for (size_t k0 = d->row.taps.begin; k0 < d->row.taps.end; k0++, x += x_row, weights += weights_row)
+      blocked_depthwise_taps(sum, x, weights, kernel, stride, count);
   }
   UNROLL
   for (int i = 0; i < count; i++)
@@ -91,17 +112,51 @@ INLINE void blocked_depthwise_tile(const struct blocked_depthwise *d, size_t p, 
 
 typedef void blocked_depthwise_columns(const struct blocked_depthwise *d, const float *residual, float *y);
 
-/* The columns of a row without a border. */
+typedef void blocked_depthwise_some(const struct blocked_depthwise *d, size_t p, size_t count, const float *residual,
+                                    float *y);
+
+INLINE void blocked_depthwise_tiles(const struct blocked_depthwise *d, const float *residual, float *y,
+                                    blocked_depthwise_some *tile) {
+  size_t p = d->row.inner.begin;
+  for (size_t tiles = (d->row.inner.end - p + 7) / 8; tiles; tiles--) {
+    const size_t count = (d->row.inner.end - p + tiles - 1) / tiles;
+    tile(d, p, count, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+    p += count;
+  }
+}
+
+/* The columns of a row without a border, in tiles of at most 8 that differ by one at most. */
 #define BLOCKED_DEPTHWISE_COLUMNS(name, kernel, stride)                                                                \
+  static void name##_tile(const struct blocked_depthwise *d, size_t p, size_t count, const float *residual,            \
+                          float *y) {                                                                                  \
+    switch (count) {                                                                                                   \
+    case 1:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 1);                                                    \
+      break;                                                                                                           \
+    case 2:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 2);                                                    \
+      break;                                                                                                           \
+    case 3:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 3);                                                    \
+      break;                                                                                                           \
+    case 4:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 4);                                                    \
+      break;                                                                                                           \
+    case 5:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 5);                                                    \
+      break;                                                                                                           \
+    case 6:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 6);                                                    \
+      break;                                                                                                           \
+    case 7:                                                                                                            \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 7);                                                    \
+      break;                                                                                                           \
+    default:                                                                                                           \
+      blocked_depthwise_tile(d, p, residual, y, kernel, stride, 8);                                                    \
+    }                                                                                                                  \
+  }                                                                                                                    \
   static void name(const struct blocked_depthwise *d, const float *residual, float *y) {                               \
-    size_t p = d->row.inner.begin;                                                                                     \
-    const size_t end = d->row.inner.end;                                                                               \
-    for (; p + 8 <= end; p += 8)                                                                                       \
-      blocked_depthwise_tile(d, p, residual ? residual + p *VF_LANES : NULL, y + p * VF_LANES, kernel, stride, 8);     \
-    for (; p + 4 <= end; p += 4)                                                                                       \
-      blocked_depthwise_tile(d, p, residual ? residual + p *VF_LANES : NULL, y + p * VF_LANES, kernel, stride, 4);     \
-    for (; p < end; p++)                                                                                               \
-      blocked_depthwise_tile(d, p, residual ? residual + p *VF_LANES : NULL, y + p * VF_LANES, kernel, stride, 1);     \
+    blocked_depthwise_tiles(d, residual, y, name##_tile);                                                              \
   }
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_1, 3, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_2, 3, 2)
@@ -132,8 +187,7 @@ static void blocked_depthwise_f32(const struct window_2d *w, const float *x, con
                                 .bias = bias ? vf_load(bias) : -vf_zero(),
                                 .end = pointwise_end_of(activation)};
   for (size_t p0 = 0; p0 < w->output[0]; p0++, y += row_size) {
-    d.row.first = p0 * w->stride[0];
-    d.row.taps = blocked_taps_at(w, 0, p0);
+    blocked_row_begin(&d.row, p0);
     for (size_t p = 0; p < d.row.inner.begin; p++)
       blocked_depthwise_pixel(&d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
     columns(&d, residual, y);
@@ -144,87 +198,120 @@ static void blocked_depthwise_f32(const struct window_2d *w, const float *x, con
   }
 }
 
-/* ---- pooling ---- */
+/* ---- pooling ----
+ * The rows of each column of the window come first, then the columns: neighbouring windows share columns. */
+INLINE vf blocked_pool_add(vf result, vf value, const bool maximum) {
+  return maximum ? vf_max_nan(result, value) : result + value;
+}
 
 /* The maximum, or the sum, of one window. */
 INLINE vf blocked_pool_pixel(const struct blocked_row *row, size_t p, const bool maximum) {
   const struct window_2d *w = row->window;
   const struct blocked_taps taps = blocked_taps_at(w, 1, p);
-  vf result = vf_set1(maximum ? -INFINITY : 0);
-  for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++) {
-    const float *x = blocked_row_input(row, k0);
-    for (size_t k1 = taps.begin; k1 < taps.end; k1++) {
-      const vf value = vf_load(x + (p * w->stride[1] + k1 * w->dilation[1] - w->pad[1]) * VF_LANES);
-      result = maximum ? vf_max_nan(result, value) : result + value;
-    }
+  const vf none = vf_set1(maximum ? -INFINITY : 0);
+  vf result = none;
+  for (size_t k1 = taps.begin; k1 < taps.end; k1++) {
+    const size_t offset = (p * w->stride[1] + k1 * w->dilation[1] - w->pad[1]) * VF_LANES;
+    vf column = none;
+    for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++)
+      column = blocked_pool_add(column, vf_load(blocked_row_input(row, k0) + offset), maximum);
+    result = blocked_pool_add(result, column, maximum);
   }
   return result;
 }
 
-/* The same for columns without a border, `count` of them at once; kernel and stride of the columns are constants of the
- * compiler, dilation 1. */
+enum { BLOCKED_POOL_TILE = 4 };
+
+/* The same for BLOCKED_POOL_TILE neighbouring windows without a border; kernel and stride of the columns are constants
+ * of the compiler, dilation 1. */
 INLINE void blocked_pool_tile(const struct blocked_row *row, size_t p, vf *result, const int kernel, const int stride,
-                              const int count, const bool maximum) {
-  const struct window_2d *w = row->window;
-  const size_t offset = (p * (size_t)stride - w->pad[1]) * VF_LANES;
+                              const bool maximum) {
+  const size_t offset = (p * (size_t)stride - row->window->pad[1]) * VF_LANES;
+  const int columns = (BLOCKED_POOL_TILE - 1) * stride + kernel;
+  const vf none = vf_set1(maximum ? -INFINITY : 0);
+  vf column[(BLOCKED_POOL_TILE - 1) * 2 + 3];
   UNROLL
-  for (int i = 0; i < count; i++) result[i] = vf_set1(maximum ? -INFINITY : 0);
+  for (int i = 0; i < columns; i++) column[i] = none;
   for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++) {
     const float *x = blocked_row_input(row, k0) + offset;
     UNROLL
-    for (int k1 = 0; k1 < kernel; k1++) {
-      UNROLL
-      for (int i = 0; i < count; i++) {
-        const vf value = vf_load(x + (i * stride + k1) * VF_LANES);
-        result[i] = maximum ? vf_max_nan(result[i], value) : result[i] + value;
-      }
+    for (int i = 0; i < columns; i++) column[i] = blocked_pool_add(column[i], vf_load(x + i * VF_LANES), maximum);
+  }
+  UNROLL
+  for (int i = 0; i < BLOCKED_POOL_TILE; i++) {
+    result[i] = none;
+    UNROLL
+    for (int k = 0; k < kernel; k++) result[i] = blocked_pool_add(result[i], column[i * stride + k], maximum);
+  }
+}
+
+/* What the sum of a window with `columns` counted columns is divided by. */
+struct blocked_divisor {
+  bool count_pad;
+  const size_t *pad_end;
+  size_t rows; /* counted ones of the present output row */
+};
+
+INLINE vf blocked_pool_divisor(const struct blocked_divisor *divisor, size_t columns) {
+  const size_t elements = divisor->rows * columns;
+  return vf_set1((float)(elements ? elements : 1));
+}
+
+/* The columns of one output row without a border, at least BLOCKED_POOL_TILE of them: the last tile overlaps. */
+INLINE void blocked_pool_inner(const struct blocked_row *row, const struct blocked_divisor *divisor, float *y,
+                               const int kernel, const int stride, const bool maximum) {
+  const size_t end = row->inner.end;
+  const vf elements = maximum ? vf_set1(1) : blocked_pool_divisor(divisor, (size_t)kernel);
+  for (size_t p = row->inner.begin; p < end; p += BLOCKED_POOL_TILE) {
+    vf result[BLOCKED_POOL_TILE];
+    if (p + BLOCKED_POOL_TILE > end) p = end - BLOCKED_POOL_TILE;
+    blocked_pool_tile(row, p, result, kernel, stride, maximum);
+    UNROLL
+    for (int i = 0; i < BLOCKED_POOL_TILE; i++)
+      vf_store(y + (p + (size_t)i) * VF_LANES, maximum ? result[i] : result[i] / elements);
+  }
+}
+
+/* One window that may reach over the border. */
+INLINE void blocked_pool_any(const struct blocked_row *row, const struct blocked_divisor *divisor, size_t p, float *y,
+                             const bool maximum) {
+  vf result = blocked_pool_pixel(row, p, maximum);
+  if (!maximum)
+    result /= blocked_pool_divisor(divisor, window_count(row->window, 1, p, divisor->count_pad, divisor->pad_end[1]));
+  vf_store(y + p * VF_LANES, result);
+}
+
+INLINE void blocked_pool(const struct window_2d *w, struct blocked_divisor *divisor, const float *x, float *y,
+                         const bool maximum) {
+  const size_t width = w->output[1], kernel = w->kernel[1], stride = w->stride[1];
+  struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
+  if (row.inner.end - row.inner.begin < BLOCKED_POOL_TILE || w->dilation[1] != 1 || kernel < 2 || kernel > 3 ||
+      stride > 2)
+    row.inner.begin = row.inner.end = width;
+  for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
+    blocked_row_begin(&row, p0);
+    if (!maximum) divisor->rows = window_count(w, 0, p0, divisor->count_pad, divisor->pad_end[0]);
+    for (size_t p = 0; p < row.inner.begin; p++) blocked_pool_any(&row, divisor, p, y, maximum);
+    if (row.inner.begin < row.inner.end) {
+      if (kernel == 3 && stride == 2)
+        blocked_pool_inner(&row, divisor, y, 3, 2, maximum);
+      else if (kernel == 3)
+        blocked_pool_inner(&row, divisor, y, 3, 1, maximum);
+      else if (stride == 2)
+        blocked_pool_inner(&row, divisor, y, 2, 2, maximum);
+      else
+        blocked_pool_inner(&row, divisor, y, 2, 1, maximum);
     }
+    for (size_t p = row.inner.end; p < width; p++) blocked_pool_any(&row, divisor, p, y, maximum);
   }
 }
 
 static void blocked_max_pool_f32(const struct window_2d *w, const float *x, float *y) {
-  struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
-  const size_t width = w->output[1], kernel = w->kernel[1], stride = w->stride[1];
-  const bool adjacent = w->dilation[1] == 1;
-  for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
-    size_t p = 0;
-    vf result[4];
-    row.first = p0 * w->stride[0];
-    row.taps = blocked_taps_at(w, 0, p0);
-    while (p < width) {
-      if (adjacent && stride <= 2 && kernel >= 2 && kernel <= 3 && p >= row.inner.begin && p + 4 <= row.inner.end) {
-        if (kernel == 3 && stride == 2)
-          blocked_pool_tile(&row, p, result, 3, 2, 4, true);
-        else if (kernel == 2 && stride == 2)
-          blocked_pool_tile(&row, p, result, 2, 2, 4, true);
-        else if (kernel == 3)
-          blocked_pool_tile(&row, p, result, 3, 1, 4, true);
-        else
-          blocked_pool_tile(&row, p, result, 2, 1, 4, true);
-        UNROLL
-        for (int i = 0; i < 4; i++) vf_store(y + (p + i) * VF_LANES, result[i]);
-        p += 4;
-      } else {
-        vf_store(y + p * VF_LANES, blocked_pool_pixel(&row, p, true));
-        p++;
-      }
-    }
-  }
+  blocked_pool(w, NULL, x, y, true);
 }
 
 static void blocked_average_pool_f32(const struct window_2d *w, bool count_pad, const size_t pad_end[2], const float *x,
                                      float *y) {
-  struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
-  const size_t width = w->output[1];
-  for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
-    const size_t rows = window_count(w, 0, p0, count_pad, pad_end[0]);
-    row.first = p0 * w->stride[0];
-    row.taps = blocked_taps_at(w, 0, p0);
-    for (size_t p = 0; p < width; p++) {
-      const size_t columns =
-          p >= row.inner.begin && p < row.inner.end ? w->kernel[1] : window_count(w, 1, p, count_pad, pad_end[1]);
-      const size_t elements = rows * columns;
-      vf_store(y + p * VF_LANES, blocked_pool_pixel(&row, p, false) / vf_set1((float)(elements ? elements : 1)));
-    }
-  }
+  struct blocked_divisor divisor = {.count_pad = count_pad, .pad_end = pad_end};
+  blocked_pool(w, &divisor, x, y, false);
 }
