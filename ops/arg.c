@@ -88,6 +88,37 @@ static int64_t find_extreme(const arg_job *job, int64_t first) {
   return found;
 }
 
+#define COLUMNS 256 /* of a tensor of float that are searched together */
+
+/* Unit u is piece u % pieces of the rows below outer index u / pieces: rows are read as they lie. */
+static void arg_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const arg_job *job = argument;
+  const int64_t pieces = (job->inner + COLUMNS - 1) / COLUMNS;
+  const bool last = job->state->last;
+  const float sign = job->state->smallest ? -1 : 1;
+  (void)worker;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t outer = unit / pieces, first = unit % pieces * COLUMNS;
+    const int64_t columns = job->inner - first < COLUMNS ? job->inner - first : COLUMNS;
+    const float *x = (const float *)job->input->data + outer * job->size * job->inner + first;
+    int64_t *found = job->result + outer * job->inner + first;
+    float best[COLUMNS];
+    for (int64_t j = 0; j < columns; j++) {
+      best[j] = sign * x[j];
+      found[j] = 0;
+    }
+    for (int64_t i = 1; i < job->size; i++) {
+      for (int64_t j = 0; j < columns; j++) {
+        const float next = sign * x[i * job->inner + j];
+        const bool ordered = best[j] == best[j];
+        const bool better = last ? (ordered ? !(next < best[j]) : next != next) : ordered && !(next <= best[j]);
+        best[j] = better ? next : best[j];
+        found[j] = better ? i : found[j];
+      }
+    }
+  }
+}
+
 static void arg_body(void *argument, int64_t begin, int64_t end, int worker) {
   const arg_job *job = argument;
   (void)worker;
@@ -108,6 +139,11 @@ static norma_status arg_compute(run_context *context) {
   if (count == 0) return NORMA_OK;
   if (size == 0) return run_fail(context, NORMA_ERROR_RUN, "there is no extreme of no elements");
   arg_job job = {state, input, output->data, size, dims_product(input->dims, axis + 1, input->rank)};
+  if (input->type == NORMA_FLOAT && job.inner > 1) {
+    const int64_t pieces = (job.inner + COLUMNS - 1) / COLUMNS,
+                  cost = size * (job.inner < COLUMNS ? job.inner : COLUMNS);
+    return run_parallel(context, count / job.inner * pieces, cost >= 8192 ? 1 : 8192 / cost, arg_columns_body, &job);
+  }
   return run_parallel(context, count, size >= 8192 ? 1 : 8192 / size, arg_body, &job);
 }
 

@@ -67,8 +67,8 @@ bool resize_taps(const resize_rules *rules, double scale, int *taps) {
 bool resize_table_bytes(const resize_rules *rules, int64_t output, int taps, size_t *bytes) {
   size_t weights = 0;
   if (!size_multiply((size_t)output, sizeof(int64_t), bytes)) return false;
-  if (rules->mode != RESIZE_NEAREST &&
-      (!size_multiply((size_t)output, (size_t)taps, &weights) || !size_multiply(weights, sizeof(double), &weights))) {
+  if (rules->mode != RESIZE_NEAREST && (!size_multiply((size_t)output, (size_t)taps, &weights) ||
+                                        !size_multiply(weights, sizeof(double) + sizeof(float), &weights))) {
     return false;
   }
   if (!size_add(*bytes, weights, bytes) || *bytes > SIZE_MAX / 2) return false;
@@ -93,6 +93,7 @@ static void fill_weights(const resize_rules *rules, const resize_axis *axis, dou
     const bool outside = begin + k < 0 || begin + k >= axis->input;
     const double weight = filter(rules, scale * ((double)(first + k) - ratio)) / divisor;
     weights[k] = outside && rules->exclude_outside ? 0 : weight;
+    axis->float_weights[output * axis->taps + k] = (float)weights[k];
   }
 }
 
@@ -100,6 +101,7 @@ void resize_fill_table(const resize_rules *rules, resize_axis *axis, void *block
   const double far = 4 * (double)axis->input + 4; /* beyond this everything is the edge */
   axis->first = block;
   axis->weights = rules->mode == RESIZE_NEAREST ? NULL : (double *)(axis->first + axis->output);
+  axis->float_weights = axis->weights ? (float *)(axis->weights + axis->output * axis->taps) : NULL;
   for (int64_t i = 0; i < axis->output; i++) {
     double at = source_coordinate(rules->coordinates, axis, (double)i);
     if (rules->coordinates == COORDINATES_CROP_AND_RESIZE && isnan(at)) {
@@ -210,7 +212,7 @@ static void weigh_double(const interpolate_job *job, double *target, const doubl
 }
 
 /* A unit of work is one output coordinate of one outer index when inner is large, else one outer index. */
-#define INTERPOLATE(name, type)                                                                                        \
+#define INTERPOLATE(name, type, table)                                                                                 \
   static void name##_rows(void *argument, int64_t begin, int64_t end, int worker) {                                    \
     const interpolate_job *job = argument;                                                                             \
     const resize_axis *axis = job->axis;                                                                               \
@@ -238,14 +240,18 @@ static void weigh_double(const interpolate_job *job, double *target, const doubl
       type *target = (type *)job->target + outer * axis->output;                                                       \
       for (int64_t o = 0; o < axis->output; o++) {                                                                     \
         const int64_t first = axis->first[o];                                                                          \
-        const double *weights = axis->weights + o * axis->taps;                                                        \
+        const type *weights = axis->table + o * axis->taps;                                                            \
         if (first == RESIZE_EXTRAPOLATED) {                                                                            \
           target[o] = (type)job->extrapolation;                                                                        \
           continue;                                                                                                    \
         }                                                                                                              \
         type sum = 0;                                                                                                  \
-        for (int k = 0; k < axis->taps; k++) {                                                                         \
-          sum += (type)weights[k] * source[clamp_coordinate(first + k, axis->input)];                                  \
+        if (first >= 0 && first + axis->taps <= axis->input) {                                                         \
+          for (int k = 0; k < axis->taps; k++) sum += weights[k] * source[first + k];                                  \
+        } else {                                                                                                       \
+          for (int k = 0; k < axis->taps; k++) {                                                                       \
+            sum += weights[k] * source[clamp_coordinate(first + k, axis->input)];                                      \
+          }                                                                                                            \
         }                                                                                                              \
         target[o] = sum;                                                                                               \
       }                                                                                                                \
@@ -261,5 +267,5 @@ static void weigh_double(const interpolate_job *job, double *target, const doubl
     const int64_t cost = inner * axis->taps;                                                                           \
     return run_parallel(context, outer * axis->output, cost >= 16384 ? 1 : 16384 / cost, name##_rows, &job);           \
   }
-INTERPOLATE(resize_interpolate, float)
-INTERPOLATE(resize_interpolate_f64, double)
+INTERPOLATE(resize_interpolate, float, float_weights)
+INTERPOLATE(resize_interpolate_f64, double, weights)

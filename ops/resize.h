@@ -39,8 +39,9 @@ typedef struct resize_axis {
   double roi_start, roi_end; /* of COORDINATES_CROP_AND_RESIZE */
   bool identity;
   int taps;
-  int64_t *first;  /* per output: the first input coordinate, which may lie outside, or RESIZE_EXTRAPOLATED */
-  double *weights; /* per output `taps` of them; NULL for nearest neighbours */
+  int64_t *first;       /* per output: the first input coordinate, which may lie outside, or RESIZE_EXTRAPOLATED */
+  double *weights;      /* per output `taps` of them; NULL for nearest neighbours */
+  float *float_weights; /* the same, rounded */
 } resize_axis;
 
 #define RESIZE_EXTRAPOLATED INT64_MIN

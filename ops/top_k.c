@@ -81,7 +81,9 @@ static norma_status top_k_prepare(prepare_context *context) {
 static uint64_t key_of(norma_element_type type, const void *data, int64_t index) {
   const uint64_t sign = UINT64_C(1) << 63;
   if (TYPE_BIT(type) & TYPES_FLOAT) {
-    const double x = element_get_double(type, data, index) + 0.0; /* -0 becomes 0 */
+    const double x =
+        (type == NORMA_FLOAT ? (double)((const float *)data)[index] : element_get_double(type, data, index)) +
+        0.0; /* -0 becomes 0 */
     uint64_t bits;
     if (isnan(x)) return UINT64_MAX;
     memcpy(&bits, &x, sizeof bits);
