@@ -211,7 +211,7 @@ const manual_command manual_commands[] = {
      "MODEL"},
     {"bn fold",
      "MODEL -o OUT [--verify] [--max X]",
-     "write a model with BatchNormalization folded into its neighbours",
+     "write a model with BatchNormalization folded away",
      "Moves BatchNormalization into the weights of the layer before or behind it, computed in double. Names of inputs "
      "and outputs stay, and so does what is not concerned.\n",
      {OPTION_OUTPUT_FILE, OPTION_VERIFY, OPTION_MAX_ERROR, INPUT_OPTIONS, OPTION_END},
