@@ -94,17 +94,19 @@ static size_t blocked_conv_units(const struct blocked_conv_f32 *conv, int worker
 static void blocked_conv_run(const struct blocked_conv_f32 *conv, int workers, const float *x, float *y,
                              size_t unit_begin, size_t unit_end, void *scratch) {
   const struct blocked_division d = blocked_divide(conv, workers);
-  while (unit_begin < unit_end) { /* all parts of outputs that share their rows at once */
-    const size_t row_part = unit_begin / d.panel_parts, panel_part = unit_begin % d.panel_parts;
-    const size_t count = blocked_smaller(unit_end - unit_begin, d.panel_parts - panel_part);
+  while (unit_begin < unit_end) { /* whole parts of rows at once, else what shares one */
+    const size_t left = unit_end - unit_begin, row_part = unit_begin / d.panel_parts;
+    const size_t panel_part = unit_begin % d.panel_parts, whole = panel_part ? 0 : left / d.panel_parts;
+    const size_t row_parts = whole ? whole : 1;
+    const size_t panel_parts = whole ? d.panel_parts : blocked_smaller(left, d.panel_parts - panel_part);
     const size_t row_begin = blocked_part(d.rows, d.row_parts, row_part);
-    const size_t row_end = blocked_part(d.rows, d.row_parts, row_part + 1);
+    const size_t row_end = blocked_part(d.rows, d.row_parts, row_part + row_parts);
     const size_t panel_begin = blocked_part(d.panels, d.panel_parts, panel_part);
-    const size_t panel_end = blocked_part(d.panels, d.panel_parts, panel_part + count);
+    const size_t panel_end = blocked_part(d.panels, d.panel_parts, panel_part + panel_parts);
     if (conv->algorithm == BLOCKED_DIRECT)
       blocked_direct_run(conv, x, y, row_begin, row_end, panel_begin, panel_end, scratch);
     else
       blocked_winograd_run(conv, x, y, row_begin, row_end, panel_begin, panel_end, scratch);
-    unit_begin += count;
+    unit_begin += row_parts * panel_parts;
   }
 }

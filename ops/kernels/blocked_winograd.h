@@ -6,8 +6,9 @@
  * position the channels are summed as a matrix product of tiles and weights; the sums are transformed back (A^T s A).
  *
  * F(2x2) interpolates at 0, 1, -1, infinity. F(4x4) does at 0, +-5/8, +-3/2, infinity: powers of these spread less than
- * those of the usual +-1, +-2, which halves the error. Largest error over the root mean square of the output: direct
- * 1e-6, F(2x2) 3e-6, F(4x4) 6e-5; end to end no model's outputs differ more than twice as much as by direct sums.
+ * those of the usual +-1, +-2, which makes the error smaller. Measured on layers of 16 to 512 channels with normal
+ * weights and rectified normal inputs, error over the root mean square of the output, largest and root mean square:
+ * direct 1.7e-6 and 2.7e-7, F(2x2) 3.2e-6 and 5.2e-7, F(4x4) 9.0e-6 and 1.5e-6.
  *
  * Packed weights: [position][panel][channel][vectors of the panel * b]. A batch of tiles goes through scratch:
  *   transformed inputs [position][channel block][tile][b], sums [position][output block][tile][b]. */

@@ -124,7 +124,7 @@ static void check_square(const struct kernel_table *table, size_t channels, size
                                         .pad = {pad, pad},
                                         .plain_input = plain};
   const size_t pad_end[2] = {pad, pad};
-  check(table, conv, pad_end, 2e-6);
+  check(table, conv, pad_end, 1e-6);
 }
 
 TABLE_TEST(shapes_of_real_networks) {
@@ -159,7 +159,7 @@ TABLE_TEST(random_blocked) {
     const size_t pad_end[2] = {random_size(0, 4), random_size(0, 4)};
     if (i % 3 == 0) conv.kernel[0] = conv.kernel[1] = 1;
     if (i % 6 == 0) conv.pad[0] = conv.pad[1] = 0, conv.stride[0] = conv.stride[1] = 1;
-    check(table, conv, pad_end, 2e-6);
+    check(table, conv, pad_end, 1e-6);
   }
 }
 
@@ -169,7 +169,7 @@ TABLE_TEST(random_plain) {
     const size_t pad_end[2] = {random_size(0, 4), random_size(0, 4)};
     conv.plain_input = true;
     conv.channels = random_size(1, 5);
-    check(table, conv, pad_end, 2e-6);
+    check(table, conv, pad_end, 1e-6);
   }
 }
 
@@ -184,7 +184,7 @@ TABLE_TEST(random_winograd) {
       conv.pad[d] = random_size(0, 3);
     }
     if (i % 10 == 0) conv.channels = random_size(250, 300);
-    check(table, conv, pad_end, i & 1 ? 3e-5 : 4e-6);
+    check(table, conv, pad_end, i & 1 ? 1.2e-5 : 1e-6);
   }
 }
 
@@ -199,7 +199,7 @@ TABLE_TEST(large_winograd) {
                                           .pad = {1, 1},
                                           .algorithm = (enum blocked_algorithm)algorithm};
     const size_t pad_end[2] = {1, 1};
-    check(table, conv, pad_end, algorithm == BLOCKED_WINOGRAD_4 ? 3e-5 : 4e-6);
+    check(table, conv, pad_end, algorithm == BLOCKED_WINOGRAD_4 ? 1.2e-5 : 1e-6);
   }
 }
 
