@@ -412,6 +412,52 @@ NORMA_API size_t norma_session_profile_count(const norma_session *session);
 NORMA_API norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry);
 NORMA_API void norma_session_profile_reset(norma_session *session);
 
+/* -------------------------------------------------------------------------------------------------- statistics, edits */
+
+/* Mean and variance of each channel of any value, gathered over any number of runs: watch the value, and add it after each
+ * run. All in double; the result depends on the order of the samples alone, not on threads or on how they were cut into
+ * batches. One thread at a time. */
+typedef struct norma_moments norma_moments;
+
+/* `runtime` must outlive the moments; its threads are used. Errors: ARGUMENT, OUT_OF_MEMORY. */
+NORMA_API norma_status norma_moments_create(norma_runtime *runtime, int64_t channels, norma_moments **moments,
+                                            norma_error *error);
+NORMA_API void norma_moments_destroy(norma_moments *moments);
+
+/* Adds all elements of a tensor N x channels x ... of a float type. On failure nothing was added. Errors: ARGUMENT (type
+ * or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_moments_add(norma_moments *moments, const norma_tensor *tensor, norma_error *error);
+
+/* Adds what `other`, of as many channels, has gathered; `other` stays as it is. */
+NORMA_API norma_status norma_moments_merge(norma_moments *moments, const norma_moments *other, norma_error *error);
+
+/* The elements of each channel so far (0: none, when the rest is 0), means, and variances divided by that count;
+ * `channels` doubles each. */
+NORMA_API norma_status norma_moments_read(const norma_moments *moments, double *count, double *mean, double *variance,
+                                          norma_error *error);
+
+/* A model file whose initializers, and contents of Constant nodes, are read and replaced by name; every other byte of it
+ * stays. One thread at a time. */
+typedef struct norma_editor norma_editor;
+
+/* `runtime` must outlive the editor. Errors: FILE, FORMAT, INVALID_MODEL, BUDGET, OUT_OF_MEMORY. */
+NORMA_API norma_status norma_editor_open(norma_runtime *runtime, const char *path, norma_editor **editor,
+                                         norma_error *error);
+NORMA_API void norma_editor_destroy(norma_editor *editor);
+
+/* Describes a tensor and copies its data to `data`, of `bytes` bytes (NULL: only describes it). tensor->data becomes
+ * `data`. Errors: ARGUMENT (no such name), BUDGET (too small a place), UNSUPPORTED (strings). */
+NORMA_API norma_status norma_editor_read(norma_editor *editor, const char *name, norma_tensor *tensor, void *data,
+                                         size_t bytes, norma_error *error);
+
+/* Gives a tensor new contents of the same type and size, which are copied. Errors: ARGUMENT, UNSUPPORTED. */
+NORMA_API norma_status norma_editor_replace(norma_editor *editor, const char *name, const norma_tensor *tensor,
+                                            norma_error *error);
+
+/* Writes the model to `path`, whole or not at all; not to the file that was opened. External data are copied beside it
+ * where they are not there yet. Errors: FILE, ARGUMENT, OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error);
+
 /* ------------------------------------------------------------------------------------------------- custom operators */
 
 /* What a custom operator sees while types and shapes are inferred, and while it runs. Valid during the call only. */

@@ -73,6 +73,7 @@ norma_status standard_form_load(const char *path, const norma_load_options *opti
     if (!is_wanted(pass_table[i], form)) disabled[count++] = pass_table[i]->name;
   }
   changed.optimization = NORMA_OPTIMIZE_FULL;
+  changed.keep_constants = true;
   changed.disabled_passes = disabled;
   changed.disabled_pass_count = count;
   norma_status status = model_load_edited(path, &changed, take_constants, NULL, model, error);
