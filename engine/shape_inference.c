@@ -158,10 +158,21 @@ static bool write_back_info(graph_value *value, const value_info *info) {
   return true;
 }
 
+/* Types that the model leaves open are known once inputs are given; load.c has seen to all others. */
+static norma_status check_types(const inferrer *inferrer, const node_inference *work, norma_error *error) {
+  const node *node = work->node;
+  type_conflict conflict;
+  if (inferrer->failure == NORMA_ERROR_INVALID_MODEL) return NORMA_OK;
+  if (operator_accepts(node->op, node->input_count, work->inputs, &conflict)) return NORMA_OK;
+  return error_at_node(error, inferrer->failure, node, "input %d ('%s') has a type that it cannot take", conflict.input,
+                       node->inputs[conflict.input]->name);
+}
+
 static norma_status infer_node(inferrer *inferrer, const node *node, norma_error *error) {
   if (!node->op) return NORMA_OK;
   node_inference work;
   TRY(node_inference_begin(inferrer, &work, node, error));
+  TRY(check_types(inferrer, &work, error));
   norma_error local;
   infer_context context = {.node = node,
                            .state = node->state,

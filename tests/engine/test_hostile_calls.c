@@ -32,7 +32,7 @@ static void statuses_without_an_error(void **state) {
       {"Transpose", "x", NORMA_ERROR_INVALID_MODEL, NORMA_OK}, /* a permutation of another rank */
       {"NoSuchOperator", "x", NORMA_ERROR_UNSUPPORTED, NORMA_OK},
       {"Add", "x -", NORMA_ERROR_INVALID_MODEL, NORMA_OK},
-      {"Add", "x y", NORMA_OK, NORMA_ERROR_INPUT}, /* shapes that do not fit, found while planning */
+      {"Add", "x y", NORMA_OK, NORMA_ERROR_INPUT},   /* shapes that do not fit, found while planning */
       {"Reshape", "x s", NORMA_OK, NORMA_ERROR_RUN}, /* found in the run */
   };
   float data[6] = {0};
@@ -70,7 +70,8 @@ static void statuses_without_an_error(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------- absent in and out */
+/* -------------------------------------------------------------------------------------------------- absent in and out
+ */
 
 static void absent_inputs_are_refused(void **state) {
   (void)state;
@@ -127,6 +128,36 @@ static void required_output_without_a_name(void **state) {
   builder_destroy(b);
 }
 
+/* An input whose type the model leaves open takes any, but not one that conflicts with another's. */
+static void types_that_inputs_bring(void **state) {
+  (void)state;
+  model_builder *b = builder_create(19);
+  uint64_t x_data[1] = {7};
+  double y_data[60] = {0};
+  builder_input(b, "x", NORMA_UINT64, 0, NULL);
+  builder_input(b, "y", NORMA_UNDEFINED, 3, (int64_t[]){3, 4, 5});
+  builder_node(b, "Equal", "x y", "z");
+  builder_output(b, "z", NORMA_BOOL, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  norma_tensor x, y;
+  norma_tensor_init(&x, NORMA_UINT64, 0, NULL, x_data);
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+  static const norma_element_type types[] = {NORMA_UINT8, NORMA_FLOAT, NORMA_DOUBLE, NORMA_UINT64};
+  for (int i = 0; i < 4; i++) {
+    norma_tensor_init(&y, types[i], 3, (int64_t[]){3, 4, 5}, y_data);
+    assert_int_equal(norma_session_set_input(session, "y", &y, &error), NORMA_OK);
+    assert_int_equal(norma_session_run(session, &error), types[i] == NORMA_UINT64 ? NORMA_OK : NORMA_ERROR_INPUT);
+    if (types[i] != NORMA_UINT64) assert_non_null(strstr(error.message, "'y'"));
+  }
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
 /* A conflict of types beside an unsupported node: status and error agree. */
 static void unsupported_and_conflicting(void **state) {
   (void)state;
@@ -144,7 +175,8 @@ static void unsupported_and_conflicting(void **state) {
   builder_destroy(b);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- memory */
+/* ------------------------------------------------------------------------------------------------------------- memory
+ */
 
 /* Without a budget, a size beyond the machine's memory is refused and not promised. */
 static void more_than_the_machine_has(void **state) {
@@ -198,7 +230,8 @@ static void nested_containers_on_a_small_stack(void **state) {
   assert_int_equal(atomic_load(&memory.used), 0);
 }
 
-/* --------------------------------------------------------------------------------------------------------- many nodes */
+/* --------------------------------------------------------------------------------------------------------- many nodes
+ */
 
 #define MANY 20000
 
@@ -334,6 +367,7 @@ int main(void) {
       cmocka_unit_test(statuses_without_an_error),
       cmocka_unit_test(absent_inputs_are_refused),
       cmocka_unit_test(required_output_without_a_name),
+      cmocka_unit_test(types_that_inputs_bring),
       cmocka_unit_test(unsupported_and_conflicting),
       cmocka_unit_test(more_than_the_machine_has),
       cmocka_unit_test(nested_containers_on_a_small_stack),
