@@ -39,6 +39,10 @@ bool run_cancelled(const run_context *context) {
   return executor_stop_reason(context->executor) != NORMA_OK;
 }
 
+norma_status run_poll(const run_context *context) {
+  return executor_poll(context->executor, context->error);
+}
+
 int run_workers(const run_context *context) {
   return context->executor->workers;
 }
@@ -50,15 +54,14 @@ typedef struct parallel_loop {
   int64_t count, grain;
   parallel_body body;
   void *argument;
-  atomic_int stopped; /* a norma_status */
+  atomic_bool stopped;
 } parallel_loop;
 
 static void parallel_loop_chunk(void *argument, size_t index, int worker) {
   parallel_loop *loop = argument;
   if (atomic_load_explicit(&loop->stopped, memory_order_relaxed)) return;
-  norma_status reason = executor_stop_reason(loop->executor);
-  if (reason != NORMA_OK) {
-    atomic_store_explicit(&loop->stopped, (int)reason, memory_order_relaxed);
+  if (executor_stop_reason(loop->executor) != NORMA_OK) {
+    atomic_store_explicit(&loop->stopped, true, memory_order_relaxed);
     return;
   }
   int64_t begin = (int64_t)index * loop->grain;
@@ -79,9 +82,7 @@ norma_status run_parallel(run_context *context, int64_t count, int64_t grain, pa
   } else {
     for (int64_t i = 0; i < chunks; i++) parallel_loop_chunk(&loop, (size_t)i, 0);
   }
-  if (atomic_load(&loop.stopped) == NORMA_OK) return NORMA_OK;
-  norma_status status = executor_poll(executor, context->error);
-  return status != NORMA_OK ? status : error_set(context->error, NORMA_ERROR_CANCELLED, "the run was cancelled");
+  return executor_poll(executor, context->error); /* bodies, too, may have returned early: a reason to stop stays one */
 }
 
 /* ----------------------------------------------------------------------------------------------------------- outputs */

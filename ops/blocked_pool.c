@@ -16,6 +16,8 @@ typedef struct blocked_pool_state {
   /* The plan's. */
   struct window_2d plane;
   size_t pad_end[2];
+  int64_t slices, slice_rows; /* of a plane */
+  int64_t grain;
   int64_t planes, block, inputs, outputs; /* planes of pixels of b lanes */
 } blocked_pool_state;
 
@@ -62,6 +64,7 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
   pool->block = x->dims[4];
   pool->inputs = x->dims[2] * x->dims[3];
   pool->outputs = 1;
+  pool->slices = pool->slice_rows = 1;
   context->kernel_name = "blocks";
   double taps = (double)pool->inputs;
   if (pool->kind != BLOCKED_POOL_GLOBAL) {
@@ -74,8 +77,10 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
     for (int d = 0; d < 2; d++) pool->pad_end[d] = (size_t)window.pad_end[d];
     pool->outputs = window_outputs(&window);
     taps = (double)window_taps(&window);
+    pool->slices = window_slices(&window, &pool->slice_rows);
   }
-  context->flops = taps * (double)(pool->outputs * pool->planes * pool->block);
+  context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
+  pool->grain = work_grain((double)pool->block * taps * (double)pool->outputs / (double)pool->slices);
   return NORMA_OK;
 }
 
@@ -98,15 +103,19 @@ static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int wo
   const blocked_pool_state *pool = work->state;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
-    const float *x = work->x + i * pool->inputs * pool->block;
-    float *y = work->y + i * pool->outputs * pool->block;
-    switch (pool->kind) {
-    case BLOCKED_POOL_MAX: work->kernels->blocked_max_pool_f32(&pool->plane, x, y); break;
-    case BLOCKED_POOL_AVERAGE:
-      work->kernels->blocked_average_pool_f32(&pool->plane, pool->count_pad, pool->pad_end, x, y);
-      break;
-    case BLOCKED_POOL_GLOBAL: global_plane(work, x, y); break;
+    const float *x = work->x + i / pool->slices * pool->inputs * pool->block;
+    float *y = work->y + i / pool->slices * pool->outputs * pool->block;
+    if (pool->kind == BLOCKED_POOL_GLOBAL) {
+      global_plane(work, x, y);
+      continue;
     }
+    size_t row = (size_t)(i % pool->slices * pool->slice_rows);
+    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slice_rows);
+    size_t pad_end[2] = {slice.pad_end, pool->pad_end[1]};
+    x += slice.x_offset * (size_t)pool->block;
+    y += slice.y_offset * (size_t)pool->block;
+    if (pool->kind == BLOCKED_POOL_MAX) work->kernels->blocked_max_pool_f32(&slice.plane, x, y);
+    else work->kernels->blocked_average_pool_f32(&slice.plane, pool->count_pad, pad_end, x, y);
   }
 }
 
@@ -115,8 +124,7 @@ static norma_status blocked_pool_compute(run_context *context) {
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   blocked_pool_work work = {pool, context->kernels, run_input(context, 0)->data, y->data};
-  double cost = (double)pool->block * (double)(pool->kind == BLOCKED_POOL_GLOBAL ? pool->inputs : 4 * pool->outputs);
-  return run_parallel(context, pool->planes, work_grain(cost), blocked_pool_body, &work);
+  return run_parallel(context, pool->planes * pool->slices, pool->grain, blocked_pool_body, &work);
 }
 
 static const operator_attribute max_pool_attributes[] = {

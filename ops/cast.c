@@ -250,6 +250,8 @@ static norma_status cast_numbers(run_context *context, norma_tensor *output) {
 
 /* ----------------------------------------------------------------------------------------------------------- texts */
 
+#define TEXTS_PER_POLL 1024 /* some milliseconds between questions whether to stop */
+
 static norma_status cast_to_strings(run_context *context) {
   const norma_tensor *input = run_input(context, 0);
   const int64_t count = norma_tensor_count(input);
@@ -263,12 +265,14 @@ static norma_status cast_to_strings(run_context *context) {
   char *texts = block;
   size_t total = 0;
   for (int64_t i = 0; i < count; i++) {
+    if (i % TEXTS_PER_POLL == 0) TRY(run_poll(context));
     total += cast_number_to_text(input->type, input->data, i, texts + (size_t)i * CAST_TEXT_SIZE);
   }
   char *characters;
   norma_tensor *output;
   TRY(run_allocate_strings(context, 0, &shape, total, &characters, &output));
   for (int64_t i = 0; i < count; i++) {
+    if (i % TEXTS_PER_POLL == 0) TRY(run_poll(context));
     const char *text = texts + (size_t)i * CAST_TEXT_SIZE;
     const size_t size = strlen(text);
     memcpy(characters, text, size);
@@ -282,6 +286,7 @@ static norma_status cast_from_strings(run_context *context, norma_tensor *output
   const norma_tensor *input = run_input(context, 0);
   const int64_t count = norma_tensor_count(input);
   for (int64_t i = 0; i < count; i++) {
+    if (i % TEXTS_PER_POLL == 0) TRY(run_poll(context));
     const norma_string *text = &((const norma_string *)input->data)[i];
     if (!cast_text_to_number(text, output->type, output->data, i)) {
       return run_fail(context, NORMA_ERROR_RUN, "\"%.*s\" is no number", text->size > 60 ? 60 : (int)text->size,

@@ -41,6 +41,7 @@ typedef struct conv_state {
 
   /* How a group of a sample is cut. */
   int64_t pixel_chunk, pixel_chunks, panel_chunk, panel_chunks, grain;
+  int64_t slices, slice_rows; /* of a plane, DEPTHWISE */
 
   /* Offsets in scratch, of what the plan needs. */
   size_t weights_at, packed_at, bias_at, x_at, y_at;
@@ -174,8 +175,9 @@ static norma_status conv_prepare_weights(prepare_context *context, conv_state *c
 static enum conv_algorithm conv_choose(const conv_state *conv) {
   if (conv->type == NORMA_DOUBLE || conv->window.axes > 3) return CONV_PATCHES;
   /* With many outputs for one channel, reading the channel once for all of them wins. */
-  if (conv->channels == 1 && conv->outputs < 4 && conv->window.axes <= 2) return CONV_DEPTHWISE;
-  return CONV_DIRECT;
+  if (conv->channels == 1 && conv->outputs < 4 && window_suits_planes(&conv->window)) return CONV_DEPTHWISE;
+  /* Each block of a direct convolution walks over all taps. */
+  return window_taps(&conv->window) > 4096 ? CONV_PATCHES : CONV_DIRECT;
 }
 
 /* Fills the kernel's description, all but its pointers. */
@@ -264,8 +266,9 @@ static norma_status conv_prepare_algorithm(prepare_context *context, conv_state 
     break;
   case CONV_DEPTHWISE:
     conv->plane = window_plane(&conv->window);
-    conv->grain = work_grain(cost * 4); /* a plane's taps are cheaper to count than to do */
-    context->worker_scratch_bytes = kernels->window_scratch_size(&conv->plane);
+    conv->slices = window_slices(&conv->window, &conv->slice_rows);
+    conv->grain = work_grain(cost * 4 / (double)conv->slices); /* a plane's taps are cheaper to count than to do */
+    context->worker_scratch_bytes = window_slices_scratch(kernels, &conv->plane, conv->slice_rows);
     context->kernel_name = "depthwise";
     break;
   case CONV_PATCHES: {
@@ -364,13 +367,16 @@ static void conv_run_depthwise(void *argument, int64_t begin, int64_t end, int w
   const struct conv_job *job = argument;
   const conv_state *conv = job->conv;
   const float *bias = job->bias;
-  for (int64_t i = begin; i < end; i++) { /* a plane of Y */
-    int64_t output = i % (conv->group * conv->outputs);
-    job->context->kernels->depthwise_f32(&conv->plane, (const float *)job->x + i / conv->outputs * conv->inputs,
+  for (int64_t i = begin; i < end; i++) { /* a slice of a plane of Y */
+    int64_t plane = i / conv->slices, output = plane % (conv->group * conv->outputs);
+    size_t row = (size_t)(i % conv->slices * conv->slice_rows);
+    struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slice_rows);
+    int64_t x_at = plane / conv->outputs * conv->inputs + (int64_t)slice.x_offset;
+    int64_t y_at = plane * conv->pixels + (int64_t)slice.y_offset;
+    job->context->kernels->depthwise_f32(&slice.plane, (const float *)job->x + x_at,
                                          (const float *)job->weights + output * conv->depth, bias ? bias[output] : 0,
-                                         conv_offset(job->residual, i * conv->pixels),
-                                         job->context->node->epilogue.activation, (float *)job->y + i * conv->pixels,
-                                         run_worker_scratch(job->context, worker));
+                                         conv_offset(job->residual, y_at), job->context->node->epilogue.activation,
+                                         (float *)job->y + y_at, run_worker_scratch(job->context, worker));
   }
 }
 
@@ -424,7 +430,7 @@ static norma_status conv_run_samples(struct conv_job *job, int64_t samples) {
   case CONV_DIRECT:
     return run_parallel(job->context, parts, conv->grain, conv_run_direct, job);
   case CONV_DEPTHWISE:
-    return run_parallel(job->context, parts * conv->outputs, conv->grain, conv_run_depthwise, job);
+    return run_parallel(job->context, parts * conv->outputs * conv->slices, conv->grain, conv_run_depthwise, job);
   case CONV_PATCHES:
     break;
   }

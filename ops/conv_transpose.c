@@ -376,11 +376,23 @@ struct conv_transpose_job {
   void *y;
 };
 
+/* The product in slices of rows, so that a large one can be interrupted: false when it was. */
+static bool conv_transpose_multiply(const run_context *context, const struct gemm_f32 *product, void *scratch) {
+  const struct kernel_table *kernels = context->kernels;
+  size_t panels = kernels->gemm_f32_row_panels(product->m), columns = kernels->gemm_f32_column_panels(product->n);
+  double cost = 2.0 * (double)product->m * (double)product->n * (double)product->k / (double)(panels ? panels : 1);
+  size_t slice = cost < WORK_MOST ? (size_t)(WORK_MOST / (cost + 1)) + 1 : 1;
+  for (size_t begin = 0; begin < panels; begin += slice) {
+    if (begin > 0 && run_cancelled(context)) return false;
+    kernels->gemm_f32_run(product, begin, panels - begin < slice ? panels : begin + slice, 0, columns, scratch);
+  }
+  return true;
+}
+
 /* Chunk `chunk` of a group's output channels from the group's channels x; y: its first plane. */
 static void conv_transpose_run_chunk(const struct conv_transpose_job *job, const float *weights, int64_t outputs,
                                      const float *x, float *y, char *scratch) {
   const conv_transpose_state *state = job->state;
-  const struct kernel_table *kernels = job->context->kernels;
   float *rows = (float *)(scratch + state->product_at);
   memset(y, 0, (size_t)(outputs * state->y_pixels) * sizeof *y);
   for (int64_t first = 0; first < state->x_pixels; first += state->block) {
@@ -389,11 +401,12 @@ static void conv_transpose_run_chunk(const struct conv_transpose_job *job, const
     product.packed_a = weights;
     product.b = x + first;
     product.c = rows;
-    kernels->gemm_f32_run(&product, 0, kernels->gemm_f32_row_panels(product.m), 0,
-                          kernels->gemm_f32_column_panels(product.n), scratch);
+    if (!conv_transpose_multiply(job->context, &product, scratch)) return;
+    int64_t iteration = 0;
     for (int64_t o = 0; o < outputs; o++) {
       int64_t tap[WINDOW_MAX_AXES] = {0};
       for (int64_t t = 0; t < state->taps; t++) {
+        if (work_interrupted(job->context, iteration++)) return;
         conv_transpose_add_f32(&state->window, tap, first, count, 1, rows + (o * state->taps + t) * count,
                                y + o * state->y_pixels);
         window_advance(state->window.axes, state->window.kernel, tap);
@@ -435,8 +448,12 @@ static void conv_transpose_run_planes(void *argument, int64_t begin, int64_t end
     for (int64_t c = 0; c < state->channels; c++) {
       const double *weights =
           (const double *)job->weights + ((group * state->channels + c) * state->outputs + output) * state->taps;
-      int64_t tap[WINDOW_MAX_AXES] = {0};
-      for (int64_t t = 0; t < state->taps; t++) {
+      int64_t tap[WINDOW_MAX_AXES] = {0}, added = 0; /* pixels since the last question whether to stop */
+      for (int64_t t = 0; t < state->taps; t++, added += state->x_pixels) {
+        if (added > WORK_LEAST) {
+          if (run_cancelled(job->context)) return;
+          added = 0;
+        }
         conv_transpose_add_f64(&state->window, tap, 0, state->x_pixels, weights[t], x + c * state->x_pixels, y);
         window_advance(state->window.axes, state->window.kernel, tap);
       }

@@ -4,6 +4,7 @@
  * integers wrap around.
  */
 #include "ops/movement.h"
+#include "ops/work.h"
 
 typedef struct cumulate_state {
   bool exclusive, reverse, product;
@@ -19,6 +20,7 @@ static norma_status cumulate_read(const node *node, void *opaque, norma_error *e
 }
 
 typedef struct cumulate_job {
+  const run_context *context;
   const cumulate_state *state;
   norma_element_type type;
   const void *source;
@@ -35,7 +37,7 @@ static void cumulate_body(void *argument, int64_t begin, int64_t end, int worker
     const int64_t first = lane / job->inner * job->size * job->inner + lane % job->inner;
     double sum = product;
     uint64_t whole = product;
-    for (int64_t i = 0; i < job->size; i++) {
+    for (int64_t i = 0; i < job->size && !work_interrupted(job->context, i); i++) {
       const int64_t at = first + (job->state->reverse ? job->size - 1 - i : i) * job->inner;
       if (is_float) { /* read before it is written: both may be the same memory */
         const double x = element_get_double(job->type, job->source, at), next = product ? sum * x : sum + x;
@@ -61,8 +63,13 @@ static norma_status cumulate_compute(run_context *context) {
   }
   const int64_t count = norma_tensor_count(input), size = input->dims[axis];
   if (count == 0) return NORMA_OK;
-  cumulate_job job = {context->state, input->type, input->data,
-                      output->data,   size,        dims_product(input->dims, axis + 1, input->rank)};
+  cumulate_job job = {.context = context,
+                      .state = context->state,
+                      .type = input->type,
+                      .source = input->data,
+                      .target = output->data,
+                      .size = size,
+                      .inner = dims_product(input->dims, axis + 1, input->rank)};
   return run_parallel(context, count / size, size >= 4096 ? 1 : 4096 / size, cumulate_body, &job);
 }
 

@@ -75,9 +75,10 @@ static double global_pool_finish(const global_pool_state *pool, double value) {
 }
 
 /* A plane of any type, element by element. */
-static double global_pool_elements(const global_pool_state *pool, const void *data, int64_t first) {
+static double global_pool_elements(const run_context *context, const void *data, int64_t first) {
+  const global_pool_state *pool = context->state;
   double value = pool->kind == GLOBAL_MAX ? -INFINITY : 0;
-  for (int64_t i = first; i < first + pool->inputs; i++) {
+  for (int64_t i = first; i < first + pool->inputs && !work_interrupted(context, i); i++) {
     double x = element_get_double(pool->type, data, i);
     if (pool->kind == GLOBAL_AVERAGE)
       value += x;
@@ -104,7 +105,7 @@ static void global_pool_planes(void *argument, int64_t begin, int64_t end, int w
     else if (pool->type == NORMA_FLOAT && pool->kind == GLOBAL_MAX)
       value = (double)kernels->reduce_f32[REDUCE_MAX]((const float *)x + first, (size_t)pool->inputs);
     else
-      value = global_pool_elements(pool, x, first);
+      value = global_pool_elements(context, x, first);
     element_set_double(pool->type, y, plane, global_pool_finish(pool, value));
   }
 }

@@ -98,8 +98,11 @@ static void lrn_scale(const struct kernel_table *kernels, double beta, float *y,
 }
 
 /* Pixels [first, first + count) of all channels of a sample, in float: x and y are rows `stride` apart. */
-static void lrn_block(const lrn_state *state, const struct kernel_table *kernels, float *y, const float *x,
-                      int64_t stride, int64_t count, float *squares, float *line) {
+static void lrn_block(const run_context *context, float *y, const float *x, int64_t stride, int64_t count,
+                      float *squares, float *line) {
+  const lrn_state *state = context->state;
+  const struct kernel_table *kernels = context->kernels;
+  double done = 0; /* since the last question whether to stop */
   static const struct activation none = {UNARY_IDENTITY, 0, 0};
   size_t n = (size_t)count;
   float factor = (float)(state->alpha / (double)state->size), bias = (float)state->bias;
@@ -108,13 +111,21 @@ static void lrn_block(const lrn_state *state, const struct kernel_table *kernels
   for (int64_t c = 0; c < state->channels; c++) {
     int64_t begin, end;
     lrn_window(state, c, &begin, &end);
+    done += (double)(end - begin) * (double)count;
+    if (done > WORK_LEAST) {
+      if (run_cancelled(context)) return;
+      done = 0;
+    }
     kernels->reduce_rows_f32[REDUCE_SUM](line, squares + begin * count, (size_t)(end - begin), n, n);
     kernels->affine_f32(line, line, NULL, n, factor, bias, none);
     lrn_scale(kernels, state->beta, y + c * stride, x + c * stride, line, line + count, n);
   }
 }
 
-static void lrn_block_in_double(const lrn_state *state, double *y, const double *x, int64_t count, double *squares) {
+static void lrn_block_in_double(const run_context *context, double *y, const double *x, int64_t count,
+                                double *squares) {
+  const lrn_state *state = context->state;
+  double done = 0;
   double factor = state->alpha / (double)state->size;
   for (int64_t c = 0; c < state->channels; c++) {
     for (int64_t i = 0; i < count; i++) {
@@ -125,6 +136,11 @@ static void lrn_block_in_double(const lrn_state *state, double *y, const double 
   for (int64_t c = 0; c < state->channels; c++) {
     int64_t begin, end;
     lrn_window(state, c, &begin, &end);
+    done += (double)(end - begin) * (double)count;
+    if (done > WORK_LEAST) {
+      if (run_cancelled(context)) return;
+      done = 0;
+    }
     for (int64_t i = 0; i < count; i++) {
       double sum = 0;
       for (int64_t j = begin; j < end; j++) sum += squares[j * count + i];
@@ -134,25 +150,29 @@ static void lrn_block_in_double(const lrn_state *state, double *y, const double 
 }
 
 /* The same for half precision, by a copy of the block in float behind the squares. */
-static void lrn_block_of_halves(const lrn_state *state, const struct kernel_table *kernels, uint16_t *y,
-                                const uint16_t *x, int64_t count, float *squares, float *line) {
+static void lrn_block_of_halves(const run_context *context, uint16_t *y, const uint16_t *x, int64_t count,
+                                float *squares, float *line) {
+  const lrn_state *state = context->state;
+  const struct kernel_table *kernels = context->kernels;
   float *values = squares + state->channels * count;
   for (int64_t c = 0; c < state->channels; c++)
     half_to_float(kernels, state->type, values + c * count, x + c * state->pixels, count);
-  lrn_block(state, kernels, values, values, count, count, squares, line);
+  lrn_block(context, values, values, count, count, squares, line);
   for (int64_t c = 0; c < state->channels; c++)
     half_from_float(kernels, state->type, y + c * state->pixels, values + c * count, count);
 }
 
 /* The same for channel blocks: x and y lead to pixels of the first block of a sample. */
-static void lrn_block_of_lanes(const lrn_state *state, const struct kernel_table *kernels, float *y, const float *x,
-                               int64_t count, float *squares, float *line) {
+static void lrn_block_of_lanes(const run_context *context, float *y, const float *x, int64_t count, float *squares,
+                               float *line) {
+  const lrn_state *state = context->state;
+  const struct kernel_table *kernels = context->kernels;
   float *values = squares + state->channels * count;
   for (int64_t c = 0; c < state->channels; c += state->lanes) {
     int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
     kernels->unblock_channels_f32(values + c * count, x + c * state->pixels, (size_t)real, (size_t)count);
   }
-  lrn_block(state, kernels, values, values, count, count, squares, line);
+  lrn_block(context, values, values, count, count, squares, line);
   for (int64_t c = 0; c < state->channels; c += state->lanes) {
     int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
     kernels->block_channels_f32(y + c * state->pixels, values + c * count, (size_t)real, (size_t)count);
@@ -162,7 +182,6 @@ static void lrn_block_of_lanes(const lrn_state *state, const struct kernel_table
 static void lrn_blocks(void *argument, int64_t begin, int64_t end, int worker) {
   run_context *context = argument;
   const lrn_state *state = context->state;
-  const struct kernel_table *kernels = context->kernels;
   const void *x = run_input(context, 0)->data;
   void *y = run_output(context, 0)->data;
   char *scratch = run_worker_scratch(context, worker);
@@ -175,13 +194,13 @@ static void lrn_blocks(void *argument, int64_t begin, int64_t end, int worker) {
     if (state->lanes) {
       int64_t stored = divide_up(state->channels, state->lanes) * state->lanes;
       at = i / blocks * stored * state->pixels + pixel * state->lanes;
-      lrn_block_of_lanes(state, kernels, (float *)y + at, (const float *)x + at, count, squares, line);
+      lrn_block_of_lanes(context, (float *)y + at, (const float *)x + at, count, squares, line);
     } else if (state->type == NORMA_FLOAT)
-      lrn_block(state, kernels, (float *)y + at, (const float *)x + at, state->pixels, count, squares, line);
+      lrn_block(context, (float *)y + at, (const float *)x + at, state->pixels, count, squares, line);
     else if (state->type == NORMA_DOUBLE)
-      lrn_block_in_double(state, (double *)y + at, (const double *)x + at, count, (double *)scratch);
+      lrn_block_in_double(context, (double *)y + at, (const double *)x + at, count, (double *)scratch);
     else
-      lrn_block_of_halves(state, kernels, (uint16_t *)y + at, (const uint16_t *)x + at, count, squares, line);
+      lrn_block_of_halves(context, (uint16_t *)y + at, (const uint16_t *)x + at, count, squares, line);
   }
 }
 

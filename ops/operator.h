@@ -200,10 +200,13 @@ static inline void *run_worker_scratch(const run_context *context, int worker) {
 
 /* Calls body on ranges that cover 0 .. count - 1, each of at most `grain` and of exactly `grain` but the last, on any
  * worker; a small count stays on this thread. Which worker gets which range is not defined, so results must not depend on
- * it. Between ranges the run can be cancelled: then the rest is left out and the status says so. */
+ * it. Between ranges the run can be cancelled: then the rest is left out and the status says so. A body whose range may
+ * take longer than some milliseconds asks run_cancelled and returns early. */
 norma_status run_parallel(run_context *context, int64_t count, int64_t grain, parallel_body body, void *argument);
 int run_workers(const run_context *context);
 bool run_cancelled(const run_context *context);
+/* The same as a status: CANCELLED or DEADLINE when the run has to end, else OK. */
+norma_status run_poll(const run_context *context);
 norma_status run_fail(run_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -36,6 +36,7 @@ typedef struct pool_state {
   bool has_kernel; /* one of the kernel table */
   struct window_2d plane;
   int64_t planes, inputs, outputs, grain;
+  int64_t slices, slice_rows; /* of a plane, for the kernels */
   size_t x_at, y_at; /* in worker scratch: a plane as float or double */
 } pool_state;
 
@@ -104,7 +105,7 @@ static bool pool_has_kernel(const prepare_context *context, const pool_state *po
   for (int d = 0; d < w->axes; d++) {
     if (w->kernel[d] > 64 && w->kernel[d] > 2 * w->input[d]) return false;
   }
-  return true;
+  return window_suits_planes(w);
 }
 
 static norma_status pool_prepare(prepare_context *context) {
@@ -122,13 +123,16 @@ static norma_status pool_prepare(prepare_context *context) {
   double taps = 1;
   for (int d = 0; d < pool->window.axes; d++) taps *= (double)pool->window.kernel[d];
   context->flops = taps * (double)pool->outputs * (double)pool->planes;
-  pool->grain = work_grain(taps * (double)pool->outputs * (pool->has_kernel ? 1 : 8));
+  pool->slices = 1;
+  if (pool->has_kernel) pool->slices = window_slices(&pool->window, &pool->slice_rows);
+  pool->grain = work_grain(taps * (double)pool->outputs * (pool->has_kernel ? 1 : 8) / (double)pool->slices);
 
   size_t *total = &context->worker_scratch_bytes;
   size_t element = pool->has_kernel ? sizeof(float) : sizeof(double);
   if (pool->has_kernel) {
     pool->plane = window_plane(&pool->window);
-    *total = size_align(context->kernels->window_scratch_size(&pool->plane), MEMORY_ALIGNMENT);
+    size_t scratch = window_slices_scratch(context->kernels, &pool->plane, pool->slice_rows);
+    *total = size_align(scratch, MEMORY_ALIGNMENT);
     if (pool->type == NORMA_FLOAT) return NORMA_OK;
   } else if (pool->type == NORMA_DOUBLE) {
     return NORMA_OK;
@@ -149,6 +153,7 @@ struct pool_spot {
   double counted;                                         /* by what a mean is divided */
   double value;
   int64_t best; /* offset in the plane, -1: none */
+  int64_t visited; /* taps since the last question whether to stop */
 };
 
 /* false: no tap lies inside. */
@@ -193,7 +198,9 @@ static void pool_visit(const pool_state *pool, struct pool_spot *spot, double x,
   }
 }
 
-static void pool_gather(const pool_state *pool, const double *x, struct pool_spot *spot) {
+/* Stops early when the run is cancelled. */
+static void pool_gather(const run_context *context, const double *x, struct pool_spot *spot) {
+  const pool_state *pool = context->state;
   const window *w = &pool->window;
   int last = w->axes - 1;
   int64_t tap[WINDOW_MAX_AXES] = {0};
@@ -202,6 +209,11 @@ static void pool_gather(const pool_state *pool, const double *x, struct pool_spo
     for (int d = 0; d < w->axes; d++) offset = offset * w->input[d] + spot->first[d] + tap[d] * w->dilation[d];
     for (int64_t i = 0; i < spot->count[last]; i++, offset += w->dilation[last])
       pool_visit(pool, spot, x[offset], offset);
+    spot->visited += spot->count[last];
+    if (spot->visited > WORK_LEAST) {
+      if (run_cancelled(context)) return;
+      spot->visited = 0;
+    }
   } while (window_advance(last, spot->count, tap));
 }
 
@@ -229,12 +241,18 @@ static double pool_result(const pool_state *pool, const struct pool_spot *spot) 
   return spot->value;
 }
 
-static void pool_plane(const pool_state *pool, const double *x, double *y, int64_t *indices, int64_t plane) {
+static void pool_plane(const run_context *context, const double *x, double *y, int64_t *indices, int64_t plane) {
+  const pool_state *pool = context->state;
   const window *w = &pool->window;
-  int64_t position[WINDOW_MAX_AXES] = {0};
+  int64_t position[WINDOW_MAX_AXES] = {0}, visited = 0;
   for (int64_t i = 0; i < pool->outputs; i++) {
-    struct pool_spot spot = {.value = pool->kind == POOL_MAX ? -INFINITY : 0, .best = -1};
-    if (pool_locate(pool, position, &spot)) pool_gather(pool, x, &spot);
+    struct pool_spot spot = {.value = pool->kind == POOL_MAX ? -INFINITY : 0, .best = -1, .visited = visited};
+    if (pool_locate(pool, position, &spot)) pool_gather(context, x, &spot);
+    visited = spot.visited + 1;
+    if (visited > WORK_LEAST) {
+      if (run_cancelled(context)) return;
+      visited = 0;
+    }
     y[i] = pool_result(pool, &spot);
     if (indices) {
       int64_t offset = spot.best < 0 || !pool->column_major ? spot.best : pool_column_major(w, spot.best);
@@ -257,12 +275,12 @@ static void pool_planes_in_double(void *argument, int64_t begin, int64_t end, in
     int64_t x_first = plane * pool->inputs, y_first = plane * pool->outputs;
     int64_t *plane_indices = indices ? (int64_t *)indices->data + y_first : NULL;
     if (pool->type == NORMA_DOUBLE) {
-      pool_plane(pool, (const double *)x->data + x_first, (double *)y->data + y_first, plane_indices, plane);
+      pool_plane(context, (const double *)x->data + x_first, (double *)y->data + y_first, plane_indices, plane);
       continue;
     }
     double *x_plane = (double *)(scratch + pool->x_at), *y_plane = (double *)(scratch + pool->y_at);
     for (int64_t i = 0; i < pool->inputs; i++) x_plane[i] = element_get_double(pool->type, x->data, x_first + i);
-    pool_plane(pool, x_plane, y_plane, plane_indices, plane);
+    pool_plane(context, x_plane, y_plane, plane_indices, plane);
     for (int64_t i = 0; i < pool->outputs; i++) element_set_double(pool->type, y->data, y_first + i, y_plane[i]);
   }
 }
@@ -276,29 +294,34 @@ static void pool_planes(void *argument, int64_t begin, int64_t end, int worker) 
   const window *w = &pool->window;
   char *scratch = run_worker_scratch(context, worker);
   size_t pad_end[2] = {w->axes == 2 ? (size_t)w->pad_end[0] : 0, (size_t)w->pad_end[w->axes - 1]};
-  for (int64_t plane = begin; plane < end; plane++) {
-    int64_t x_first = plane * pool->inputs, y_first = plane * pool->outputs;
+  for (int64_t i = begin; i < end; i++) {
+    size_t row = (size_t)(i % pool->slices * pool->slice_rows);
+    struct window_slice slice = window_slice(&pool->plane, pad_end[0], row, (size_t)pool->slice_rows);
+    size_t slice_pad_end[2] = {slice.pad_end, pad_end[1]};
+    int64_t x_first = i / pool->slices * pool->inputs + (int64_t)slice.x_offset;
+    int64_t y_first = i / pool->slices * pool->outputs + (int64_t)slice.y_offset;
+    int64_t inputs = (int64_t)(slice.plane.input[0] * slice.plane.input[1]);
+    int64_t outputs = (int64_t)(slice.plane.output[0] * slice.plane.output[1]);
     const float *x_plane = (const float *)x->data + x_first;
     float *y_plane = (float *)y->data + y_first;
     if (pool->type != NORMA_FLOAT) {
-      half_to_float(kernels, pool->type, (float *)(scratch + pool->x_at), (const uint16_t *)x->data + x_first,
-                    pool->inputs);
+      half_to_float(kernels, pool->type, (float *)(scratch + pool->x_at), (const uint16_t *)x->data + x_first, inputs);
       x_plane = (const float *)(scratch + pool->x_at);
       y_plane = (float *)(scratch + pool->y_at);
     }
     if (pool->kind == POOL_MAX)
-      kernels->max_pool_f32(&pool->plane, x_plane, y_plane, scratch);
+      kernels->max_pool_f32(&slice.plane, x_plane, y_plane, scratch);
     else
-      kernels->average_pool_f32(&pool->plane, pool->count_pad, pad_end, x_plane, y_plane, scratch);
+      kernels->average_pool_f32(&slice.plane, pool->count_pad, slice_pad_end, x_plane, y_plane, scratch);
     if (pool->type != NORMA_FLOAT)
-      half_from_float(kernels, pool->type, (uint16_t *)y->data + y_first, y_plane, pool->outputs);
+      half_from_float(kernels, pool->type, (uint16_t *)y->data + y_first, y_plane, outputs);
   }
 }
 
 static norma_status pool_compute(run_context *context) {
   const pool_state *pool = context->state;
   if (pool->outputs == 0) return NORMA_OK;
-  return run_parallel(context, pool->planes, pool->grain, pool->has_kernel ? pool_planes : pool_planes_in_double,
+  return run_parallel(context, pool->planes * pool->slices, pool->grain, pool->has_kernel ? pool_planes : pool_planes_in_double,
                       context);
 }
 

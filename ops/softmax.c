@@ -171,10 +171,11 @@ static void softmax_rows(void *argument, int64_t begin, int64_t end, int worker)
 /* ----------------------------------------------------------------------------------------------------- lines in double
  */
 
-static void softmax_line_in_double(enum softmax_kind kind, double *line, int64_t count) {
+static void softmax_line_in_double(const run_context *context, double *line, int64_t count) {
+  enum softmax_kind kind = ((const softmax_state *)context->state)->kind;
   double largest = line[0], sum = 0;
   int64_t best = 0;
-  for (int64_t i = 1; i < count; i++) {
+  for (int64_t i = 1; i < count && !work_interrupted(context, i); i++) {
     if (!(line[i] > largest || (line[i] != line[i] && largest == largest))) continue;
     largest = line[i];
     best = i;
@@ -183,9 +184,10 @@ static void softmax_line_in_double(enum softmax_kind kind, double *line, int64_t
     for (int64_t i = 0; i < count; i++) line[i] = i == best;
     return;
   }
-  for (int64_t i = 0; i < count; i++) sum += exp(line[i] - largest);
-  for (int64_t i = 0; i < count; i++)
-    line[i] = kind == SOFTMAX ? exp(line[i] - largest) / sum : line[i] - largest - log(sum);
+  for (int64_t i = 0; i < count && !work_interrupted(context, i); i++) sum += exp(line[i] - largest);
+  double log_sum = log(sum);
+  for (int64_t i = 0; i < count && !work_interrupted(context, i); i++)
+    line[i] = kind == SOFTMAX ? exp(line[i] - largest) / sum : line[i] - largest - log_sum;
 }
 
 static void softmax_lines_in_double(void *argument, int64_t begin, int64_t end, int worker) {
@@ -196,9 +198,12 @@ static void softmax_lines_in_double(void *argument, int64_t begin, int64_t end, 
   double *line = run_worker_scratch(context, worker);
   for (int64_t i = begin; i < end; i++) {
     int64_t first = i / state->inner * state->count * state->inner + i % state->inner;
-    for (int64_t j = 0; j < state->count; j++) line[j] = element_get_double(state->type, x, first + j * state->inner);
-    softmax_line_in_double(state->kind, line, state->count);
-    for (int64_t j = 0; j < state->count; j++) element_set_double(state->type, y, first + j * state->inner, line[j]);
+    for (int64_t j = 0; j < state->count && !work_interrupted(context, j); j++)
+      line[j] = element_get_double(state->type, x, first + j * state->inner);
+    if (run_cancelled(context)) return; /* the line may not be whole */
+    softmax_line_in_double(context, line, state->count);
+    for (int64_t j = 0; j < state->count && !work_interrupted(context, j); j++)
+      element_set_double(state->type, y, first + j * state->inner, line[j]);
   }
 }
 

@@ -1,4 +1,5 @@
 #include "ops/window.h"
+#include "ops/work.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -227,4 +228,56 @@ struct window_2d window_plane(const window *window) {
     plane.pad[d] = (size_t)window->pad_begin[i];
   }
   return plane;
+}
+
+/* Operations of one row of outputs. */
+static double window_row_cost(const window *w) {
+  return 2.0 * (double)window_taps(w) * (double)w->output[w->axes - 1];
+}
+
+bool window_suits_planes(const window *w) {
+  const double most_floats = 16e6;
+  int last = w->axes - 1;
+  double rows = 1, row = (double)w->stride[last] * ((double)w->output[last] + 64);
+  if (w->axes > 2) return false;
+  row += (double)(w->kernel[last] - 1) * (double)w->dilation[last];
+  if (w->axes == 2) {
+    double outputs = w->output[0] < 4 ? (double)w->output[0] : 4;
+    rows += (outputs - 1) * (double)w->stride[0] + (double)(w->kernel[0] - 1) * (double)w->dilation[0];
+  }
+  return rows * row < most_floats && window_row_cost(w) < WORK_MOST;
+}
+
+int64_t window_slices(const window *w, int64_t *rows) {
+  int64_t height = w->axes == 2 ? w->output[0] : 1;
+  double slices = window_row_cost(w) * (double)height / (WORK_MOST / 4);
+  *rows = slices < 1 ? height : (int64_t)((double)height / slices);
+  if (*rows < 1) *rows = 1;
+  return divide_up(height, *rows);
+}
+
+size_t window_slices_scratch(const struct kernel_table *kernels, const struct window_2d *plane, int64_t rows) {
+  struct window_2d slice = *plane;
+  if ((size_t)rows < slice.output[0]) slice.output[0] = (size_t)rows;
+  size_t bytes = kernels->window_scratch_size(&slice), last = plane->output[0] % (size_t)rows;
+  if (last == 0) return bytes;
+  slice.output[0] = last; /* fewer rows may be copied in larger bands */
+  size_t last_bytes = kernels->window_scratch_size(&slice);
+  return bytes > last_bytes ? bytes : last_bytes;
+}
+
+struct window_slice window_slice(const struct window_2d *plane, size_t pad_end, size_t first, size_t count) {
+  struct window_slice slice = {.plane = *plane, .pad_end = pad_end, .y_offset = first * plane->output[1]};
+  size_t start = first * plane->stride[0], pad = plane->pad[0];
+  size_t skipped = start > pad ? start - pad : 0; /* rows of the input above the slice */
+  if (skipped > plane->input[0]) {                /* it lies in the padding below */
+    size_t beyond = skipped - plane->input[0];
+    slice.pad_end = pad_end > beyond ? pad_end - beyond : 0;
+    skipped = plane->input[0];
+  }
+  slice.plane.pad[0] = start < pad ? pad - start : 0;
+  slice.plane.input[0] -= skipped;
+  slice.plane.output[0] = plane->output[0] - first < count ? plane->output[0] - first : count;
+  slice.x_offset = skipped * plane->input[1];
+  return slice;
 }

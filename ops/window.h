@@ -82,4 +82,24 @@ bool window_advance(int axes, const int64_t *sizes, int64_t *position);
 /* Describes a window of one or two axes for the kernels; one axis becomes the width of a plane of height 1. */
 struct window_2d window_plane(const window *window);
 
+/* Whether the kernels for planes (depthwise convolution and pooling) suit a window of one or two axes: they copy some
+ * padded rows, which huge windows or dilations make huge as well, and they never compute less than a row of outputs. */
+bool window_suits_planes(const window *window);
+
+/* How many slices of *rows output rows each a plane is cut into, so that a cancelled run need not wait for a large one. */
+int64_t window_slices(const window *window, int64_t *rows);
+
+/* The scratch in bytes that kernels for planes want for slices of `rows` rows. */
+size_t window_slices_scratch(const struct kernel_table *kernels, const struct window_2d *plane, int64_t rows);
+
+/* A slice of a plane as a plane of its own. */
+struct window_slice {
+  struct window_2d plane;
+  size_t pad_end; /* of dimension 0 */
+  size_t x_offset, y_offset; /* where it begins, in elements of a plane */
+};
+
+/* Output rows [first, first + count), cut at the end of the plane; pad_end is that of dimension 0. */
+struct window_slice window_slice(const struct window_2d *plane, size_t pad_end, size_t first, size_t count);
+
 #endif

@@ -17,6 +17,11 @@ static inline int64_t work_grain(double cost) {
   return items < 1 ? 1 : (int64_t)items;
 }
 
+/* For long loops over single elements, in the body of a range: whether to leave it, asked every 65,536 iterations. */
+static inline bool work_interrupted(const run_context *context, int64_t iteration) {
+  return (iteration & 0xFFFF) == 0xFFFF && run_cancelled(context);
+}
+
 static inline int64_t divide_up(int64_t a, int64_t b) { /* a >= 0, b > 0, no overflow */
   return a / b + (a % b != 0);
 }

@@ -94,11 +94,25 @@ static bool groups_fit(const layout *layout, int64_t group, int64_t channels, in
   return channels / group % layout->block == 0 && outputs / group % layout->block == 0;
 }
 
+/* Kernels on blocks compute no less than a row of outputs: with a window beyond this a cancelled run would wait too long. */
+#define MOST_TAPS 4096
+
+static bool taps_fit(const int64_t *kernel, size_t axes) {
+  int64_t taps = 1;
+  for (size_t i = 0; i < axes; i++) {
+    if (kernel[i] < 0 || kernel[i] > MOST_TAPS) return false;
+    taps *= kernel[i];
+    if (taps > MOST_TAPS) return false;
+  }
+  return true;
+}
+
 static bool conv_fits(const layout *layout) {
   const node *node = layout->node;
   const norma_tensor *w = node_constant_input(node, 1);
   if (!is_blockable(node->inputs[0]) || !is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
   if (node->input_count > 2 && node->inputs[2] && !node_constant_input(node, 2)) return false;
+  if (!taps_fit(w->dims + 2, 2)) return false;
   int residual = node->epilogue.residual_input;
   if (residual && (residual != 3 || !is_blockable(node->inputs[residual]))) return false;
   return groups_fit(layout, attribute_int(node, "group", 1), node->inputs[0]->info.shape.dims[1], w->dims[0]);
@@ -147,7 +161,9 @@ static norma_status convert_to_inner(layout *layout) {
 
 static bool pool_fits(const layout *layout) {
   const node *node = layout->node;
-  return twin_of(layout, node->inputs[0]) && is_blockable(node->inputs[0]) && is_blockable(node->outputs[0]);
+  size_t axes;
+  const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
+  return taps_fit(kernel, axes) && twin_of(layout, node->inputs[0]) && is_blockable(node->inputs[0]) && is_blockable(node->outputs[0]);
 }
 
 /* LRN sums over channels, so it has to know how many are real. */
