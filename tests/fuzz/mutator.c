@@ -67,6 +67,8 @@ typedef struct mutation {
   block *blocks;
   struct site *sites;
   size_t site_count, site_capacity;
+  Onnx__NodeProto **nodes;
+  size_t node_count, node_capacity;
   char **names; /* strings of the message: what names can be swapped for */
   size_t name_count, name_capacity;
 } mutation;
@@ -161,17 +163,32 @@ static void collect_field(mutation *mutation, const site *site) {
   }
 }
 
+/* How often a field counts: numbers reach operators, broken names seldom get beyond the reader. Documentation is left
+ * alone. */
+static int weight_of(mutation *mutation, const site *site) {
+  const ProtobufCFieldDescriptor *field = site->field;
+  if (strcmp(field->name, "doc_string") == 0 || strcmp(field->name, "metadata_props") == 0) return 0;
+  if (!is_present(site)) return random_one_in(mutation->random, 24);
+  const ProtobufCMessageDescriptor *type = site->message->descriptor;
+  bool names = field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
+  if (names) return random_one_in(mutation->random, 6);
+  bool numbers = type == &onnx__attribute_proto__descriptor || type == &onnx__tensor_proto__descriptor;
+  return numbers && strcmp(field->name, "type") != 0 && strcmp(field->name, "data_type") != 0 ? 4 : 1;
+}
+
 static void collect(mutation *mutation, ProtobufCMessage *message) {
+  if (message->descriptor == &onnx__node_proto__descriptor) {
+    mutation->nodes = grow(mutation, mutation->nodes, mutation->node_count, &mutation->node_capacity, sizeof(void *));
+    mutation->nodes[mutation->node_count++] = (void *)message;
+  }
   for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
     site site = {message, &message->descriptor->fields[i]};
-    /* An absent field is mutated rarely; documentation and hints never. */
-    bool present = is_present(&site);
-    bool dull = strcmp(site.field->name, "doc_string") == 0 || strcmp(site.field->name, "metadata_props") == 0;
-    if (dull || (!present && !random_one_in(mutation->random, 24))) continue;
-    mutation->sites =
-        grow(mutation, mutation->sites, mutation->site_count, &mutation->site_capacity, sizeof *mutation->sites);
-    mutation->sites[mutation->site_count++] = site;
-    if (present) collect_field(mutation, &site);
+    for (int weight = weight_of(mutation, &site); weight > 0; weight--) {
+      mutation->sites =
+          grow(mutation, mutation->sites, mutation->site_count, &mutation->site_capacity, sizeof *mutation->sites);
+      mutation->sites[mutation->site_count++] = site;
+    }
+    if (is_present(&site)) collect_field(mutation, &site);
   }
 }
 
@@ -443,7 +460,7 @@ unsigned char *mutate_message(const ProtobufCMessageDescriptor *type, const unsi
   ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, size, bytes);
   if (!message) goto done;
   collect(&mutation, message);
-  for (uint64_t changes = 1 + random_below(random, 3); changes > 0 && mutation.site_count > 0; changes--) {
+  for (uint64_t changes = 1 + random_below(random, 2); changes > 0 && mutation.site_count > 0; changes--) {
     if (random_one_in(random, 3))
       mutate_node(&mutation);
     else
