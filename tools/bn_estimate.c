@@ -14,8 +14,11 @@
 /* ------------------------------------------------------------------------------------------------------------- open */
 
 static norma_load_options load_options(const bn_estimate *estimate) {
-  norma_load_options options = settings_load(estimate->settings, estimate->runtime, -1);
-  options.exact = true; /* what is measured should be what the model computes, not how it is computed fast */
+  /* What is measured is what the model says: nodes folded into weights would round differently, and far from the mean of
+   * a channel with little variance that shows. */
+  int level = estimate->settings->level >= 0 ? -1 : 1;
+  norma_load_options options = settings_load(estimate->settings, estimate->runtime, level);
+  options.exact = true;
   return options;
 }
 
