@@ -4,6 +4,7 @@
  * NumPy.
  */
 #include "ops/movement.h"
+#include "ops/work.h"
 
 #include <math.h>
 
@@ -44,6 +45,7 @@ static norma_status arg_infer(infer_context *context) {
 }
 
 typedef struct arg_job {
+  const run_context *context;
   const arg_state *state;
   const norma_tensor *input;
   int64_t *result;
@@ -69,18 +71,18 @@ static int64_t find_extreme(const arg_job *job, int64_t first) {
   int64_t found = 0;
   if (type == NORMA_FLOAT) {
     const float *x = (const float *)data + first;
-    for (int64_t i = 1; i < job->size; i++) {
+    for (int64_t i = 1; i < job->size && !work_interrupted(job->context, i); i++) {
       if (better_float(job->state, (double)x[i * job->inner], (double)x[found * job->inner])) found = i;
     }
   } else if (TYPE_BIT(type) & TYPES_FLOAT) {
     double best = element_get_double(type, data, first);
-    for (int64_t i = 1; i < job->size; i++) {
+    for (int64_t i = 1; i < job->size && !work_interrupted(job->context, i); i++) {
       const double x = element_get_double(type, data, first + i * job->inner);
       if (better_float(job->state, x, best)) best = x, found = i;
     }
   } else {
     int64_t best = element_get_int64(type, data, first);
-    for (int64_t i = 1; i < job->size; i++) {
+    for (int64_t i = 1; i < job->size && !work_interrupted(job->context, i); i++) {
       const int64_t x = element_get_int64(type, data, first + i * job->inner);
       if (better_integer(job->state, x, best, type == NORMA_UINT64)) best = x, found = i;
     }
@@ -107,7 +109,7 @@ static void arg_columns_body(void *argument, int64_t begin, int64_t end, int wor
       best[j] = sign * x[j];
       found[j] = 0;
     }
-    for (int64_t i = 1; i < job->size; i++) {
+    for (int64_t i = 1; i < job->size && !work_interrupted(job->context, i); i++) {
       for (int64_t j = 0; j < columns; j++) {
         const float next = sign * x[i * job->inner + j];
         const bool ordered = best[j] == best[j];
@@ -138,7 +140,7 @@ static norma_status arg_compute(run_context *context) {
   const int64_t count = norma_tensor_count(output), size = input->dims[axis];
   if (count == 0) return NORMA_OK;
   if (size == 0) return run_fail(context, NORMA_ERROR_RUN, "there is no extreme of no elements");
-  arg_job job = {state, input, output->data, size, dims_product(input->dims, axis + 1, input->rank)};
+  arg_job job = {context, state, input, output->data, size, dims_product(input->dims, axis + 1, input->rank)};
   if (input->type == NORMA_FLOAT && job.inner > 1) {
     const int64_t pieces = (job.inner + COLUMNS - 1) / COLUMNS,
                   cost = size * (job.inner < COLUMNS ? job.inner : COLUMNS);

@@ -112,15 +112,15 @@ static int64_t set_element(const set_normalization_state *state, int64_t base, i
 }
 
 /* Y = (X - *center) / *divisor for the set whose first element is `base`. */
-static void set_measure(const set_normalization_state *state, const void *x, int64_t base, double *center,
-                        double *divisor) {
+static void set_measure(const run_context *context, const void *x, int64_t base, double *center, double *divisor) {
+  const set_normalization_state *state = context->state;
   double sum = 0, squares = 0;
-  for (int64_t i = 0; i < state->count; i++) {
+  for (int64_t i = 0; i < state->count && !work_interrupted(context, i); i++) {
     double element = element_get_double(state->type, x, set_element(state, base, i));
     sum += state->is_lp ? fabs(element) : element;
   }
   *center = state->is_lp ? 0 : sum / (double)state->count;
-  for (int64_t i = 0; i < state->count; i++) {
+  for (int64_t i = 0; i < state->count && !work_interrupted(context, i); i++) {
     double deviation = element_get_double(state->type, x, set_element(state, base, i)) - *center;
     squares += deviation * deviation;
   }
@@ -139,8 +139,8 @@ static void normalize_sets(void *argument, int64_t begin, int64_t end, int worke
   for (int64_t set = begin; set < end; set++) {
     int64_t base = set_offset(state->kept, state->kept_dims, state->kept_strides, set);
     double center, divisor;
-    set_measure(state, x, base, &center, &divisor);
-    for (int64_t i = 0; i < state->count; i++) {
+    set_measure(context, x, base, &center, &divisor);
+    for (int64_t i = 0; i < state->count && !work_interrupted(context, i); i++) {
       int64_t at = set_element(state, base, i);
       double element = element_get_double(state->type, x, at);
       element_set_double(state->type, y, at, divisor == 0 ? 0 : (element - center) / divisor);

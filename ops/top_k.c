@@ -6,6 +6,7 @@
  * Elements are turned into unsigned keys of the same order; a heap of k keeps the best, its worst at the top.
  */
 #include "ops/movement.h"
+#include "ops/work.h"
 
 #include <math.h>
 
@@ -124,18 +125,19 @@ static void top_k_lane(const top_k_job *job, int64_t lane, entry *heap) {
   const int64_t first = outer * job->size * job->inner + column, k = job->k;
   const uint64_t flip = job->state->smallest ? UINT64_MAX : 0;
   for (int64_t i = 0; i < job->size; i++) {
+    if (work_interrupted(job->context, i)) return;
     const entry next = {key_of(job->input->type, job->input->data, first + i * job->inner) ^ flip, i};
     if (i < k) {
       heap[i] = next;
       if (i == k - 1) {
-        for (int64_t p = k / 2 - 1; p >= 0; p--) sift_down(heap, k, p);
+        for (int64_t p = k / 2 - 1; p >= 0 && !work_interrupted(job->context, p); p--) sift_down(heap, k, p);
       }
     } else if (comes_before(&next, &heap[0])) {
       heap[0] = next;
       sift_down(heap, k, 0);
     }
   }
-  for (int64_t left = k; left > 0; left--) { /* the worst goes to the end */
+  for (int64_t left = k; left > 0 && !work_interrupted(job->context, left); left--) { /* the worst goes to the end */
     const int64_t at = (outer * k + left - 1) * job->inner + column, index = heap[0].index;
     const size_t bytes = element_type_bytes(job->input->type);
     if (job->indices) ((int64_t *)job->indices->data)[at] = index;

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#define LIMIT    0.1 /* seconds */
-#define PATIENCE 4.0 /* on a busy machine, under a sanitizer; the work itself would take minutes */
+#define LIMIT    0.01 /* seconds */
+#define PATIENCE 4.0  /* on a busy machine, under a sanitizer; the work itself would take minutes */
 
 typedef struct long_work {
   const char *op_type;
@@ -88,6 +88,19 @@ static void deadlines_hold_within_a_piece(void **state) {
     run_long_work(&works[i], NORMA_OPTIMIZE_NONE);
     run_long_work(&works[i], NORMA_OPTIMIZE_FULL);
   }
+}
+
+/* Lines of 20 million elements, each one piece of work: not minutes, but longer than the limit. */
+static void deadlines_hold_within_a_line(void **state) {
+  (void)state;
+  static const long_work works[] = {
+      {"ArgMax", NORMA_INT64, 1, {20000000}, {0}, "axis", 0, {0}, 0},
+      {"Hardmax", NORMA_FLOAT, 1, {20000000}, {0}, "axis", 0, {0}, 0},
+      {"Softmax", NORMA_DOUBLE, 1, {20000000}, {0}, "axis", 0, {0}, 0},
+      {"LpNormalization", NORMA_FLOAT, 1, {20000000}, {0}, "p", 0, {1}, 0},
+      {"GlobalLpPool", NORMA_FLOAT, 4, {1, 1, 4000, 5000}, {0}, "p", 0, {3}, 0},
+  };
+  for (size_t i = 0; i < sizeof works / sizeof *works; i++) run_long_work(&works[i], NORMA_OPTIMIZE_FULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- slices
@@ -198,6 +211,7 @@ static void windows_that_span_much(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deadlines_hold_within_a_piece),
+      cmocka_unit_test(deadlines_hold_within_a_line),
       cmocka_unit_test(slices_are_the_plane),
       cmocka_unit_test(windows_that_span_much),
   };
