@@ -4,9 +4,9 @@
                                     [--models DIR] [--vectors DIR] [--build DIR] [--engines NAME=PYTHON,...]
 
 Models have random normal weights (models/random_models.py) and are written to --models where they are not there yet.
-Graphs of known networks come from ONNX's light_* models: in the onnx package, in the folder --vectors, or in the archive
-onnx-backend-data.tar.xz of the folder that the environment variable NORMA_SHARED names. Models without a graph are
-left out, and named.
+Graphs of known networks come from ONNX's light_* models: in the folder --vectors, in the onnx package, or in the
+archive onnx-backend-data.tar.xz of the folder that the environment variable NORMA_SHARED names. Models without a graph
+are left out, and named.
 
 How it measures. Each engine is a process of its own (tools/bench_engine.c), limited to as many CPUs as it has threads,
 weights loaded, inputs random. The processes take turns: A B A B ..., and a turn ends only when all threads of the
@@ -37,7 +37,9 @@ BUILDER = ROOT / "models" / "random_models.py"
 TURN_SECONDS = 0.02  # a turn repeats short runs until about this time has passed
 LOADS = 5  # fresh processes for load time and memory
 STARTS = 20  # fresh processes for the time from start to result
+QUIET = 0.1  # CPUs that other programs may keep busy before the page says so
 MISSED_ERROR = 2e-5  # largest error over largest magnitude that a table may show without a mark
+WRONG_ERROR = 1e-3  # from here on an engine has not computed the model, and its time counts for nothing
 
 
 @dataclasses.dataclass
@@ -227,7 +229,6 @@ class Timing:
     minimum: float = math.inf  # milliseconds
     turns: list = dataclasses.field(default_factory=list)
     cpu: list = dataclasses.field(default_factory=list)  # of a run, all threads together
-    busy: list = dataclasses.field(default_factory=list)  # time by CPU time; over 1 on one thread: others had the CPU
     error: float = math.nan  # against ONNX Runtime, largest over largest magnitude
     same: bool = True  # every output bit for bit as the first
     awake: float = 0.0  # CPU milliseconds after the last run until all threads are at rest
@@ -246,13 +247,40 @@ def turn(process, timing, count):
     timing.turns.append(said["median_ms"])
     timing.minimum = min(timing.minimum, said["min_ms"])
     timing.cpu.append(said["cpu_ms"] / count)
-    timing.busy.append(said["wall_ms"] / max(said["cpu_ms"], 1e-9))
     timing.same = timing.same and said["same"]
     timing.awake = max(timing.awake, said["awake_ms"])
 
 
+def machine_seconds():
+    """CPU seconds that all programs of this machine have taken."""
+    fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle, waiting = fields[3:5]
+    return (sum(fields) - idle - waiting) / os.sysconf("SC_CLK_TCK")
+
+
+def process_seconds(pid):
+    """CPU seconds of one process."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Bystanders:
+    """Measures how many CPUs other programs keep busy. On a quiet machine that is next to none."""
+
+    def __init__(self, processes):
+        self.pids = [os.getpid(), *(p.process.pid for p in processes)]
+        self.begin = self.now()
+
+    def now(self):
+        return time.monotonic(), machine_seconds() - sum(process_seconds(pid) for pid in self.pids)
+
+    def cpus(self):
+        (begin, busy_begin), (end, busy_end) = self.begin, self.now()
+        return max(0.0, (busy_end - busy_begin) / (end - begin))
+
+
 def measure(case, engines, threads, pairs):
-    """Engine name -> Timing, the engines taking turns."""
+    """Engine name -> Timing, the engines taking turns; and how many CPUs others kept busy meanwhile."""
     timings = {e.name: Timing() for e in engines}
     processes = {}
     for engine in engines:
@@ -261,13 +289,15 @@ def measure(case, engines, threads, pairs):
         except RuntimeError as error:
             timings[engine.name].failure = str(error)
     try:
-        counts = {}
+        counts, others = {}, 0.0
         for name, process in processes.items():
             once = process.ask("run 3")["median_ms"] / 1e3
             counts[name] = max(1, min(2000, round(TURN_SECONDS / once)))
+        bystanders = Bystanders(processes.values())
         for _ in range(pairs):
             for name, process in processes.items():
                 turn(process, timings[name], counts[name])
+        others = bystanders.cpus()
         for name, process in processes.items():
             timings[name].idle = process.ask("idle 1000")["cpu_ms"]
             if "onnxruntime" in processes:
@@ -275,7 +305,7 @@ def measure(case, engines, threads, pairs):
     finally:
         for process in processes.values():
             process.close()
-    return timings
+    return timings, others
 
 
 def ratio(timings, name, other, what="turns"):
@@ -344,13 +374,20 @@ def speed_row(case, timings, limits, engines, index):
         return row + [f"{norma.failure or ort.failure}"] + [""] * (7 + len(engines) - 2)
     reached = ratio(timings, "norma", "onnxruntime")
     goal = case.model.goals[min(index, 1)]
-    error = f"{norma.error:.1e}" + (" (!)" if not norma.error <= MISSED_ERROR else "") + ("" if norma.same else " unsteady")
+    error = f"{norma.error:.1e}"
+    error += "" if norma.error <= MISSED_ERROR else " (!)"
+    error += "" if norma.same else " unsteady"
     row += [f"{reached:.2f}" if reached < goal else f"**{reached:.2f}**", f"{goal:.2f}",
             milliseconds(norma.minimum), milliseconds(ort.minimum),
             percent_of_peak(case, norma.minimum, limits), percent_of_peak(case, ort.minimum, limits), error]
     for engine in engines[2:]:
         timing = timings[engine.name]
-        row.append(timing.failure and "-" or f"{ratio(timings, 'norma', engine.name):.2f}")
+        if timing.failure:
+            row.append("-")
+        elif not timing.error <= WRONG_ERROR:
+            row.append("wrong answer")
+        else:
+            row.append(f"{ratio(timings, 'norma', engine.name):.2f}")
     return row
 
 
@@ -358,23 +395,24 @@ def speed_section(threads, index, results, limits, engines, pairs):
     """The table of one number of threads."""
     header = ["model", "GMAC", "ONNX Runtime / Norma", "goal", "Norma ms", "ONNX Runtime ms", "Norma % of peak",
               "ONNX Runtime % of peak", "error", *(f"{e.title} / Norma" for e in engines[2:])]
-    rows = [speed_row(case, timings, limits, engines, index) for case, timings in results]
-    good = [t for _, t in results if not t["norma"].failure and not t["onnxruntime"].failure]
+    rows = [speed_row(case, timings, limits, engines, index) for case, timings, _ in results]
+    good = [t for _, t, _ in results if not t["norma"].failure and not t["onnxruntime"].failure]
     lines = [f"## {threads} thread{'s' if threads > 1 else ''}", "",
-             f"Multiply-add peak {limits['multiply_add_gflops']:.0f} GFLOP/s, memory read {limits['read_gb_s']:.1f} GB/s, "
-             f"copy {limits['copy_gb_s']:.1f} GB/s. {pairs} pairs.", "", *table(header, rows)]
+             f"Multiply-add peak {limits['multiply_add_gflops']:.0f} GFLOP/s, memory read {limits['read_gb_s']:.1f} "
+             f"GB/s, copy {limits['copy_gb_s']:.1f} GB/s. {pairs} pairs.", "", *table(header, rows)]
     if good:
         ratios = [ratio(t, "norma", "onnxruntime") for t in good]
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
         awake = [max(t[name].awake for t in good) for name in ("norma", "onnxruntime")]
         idle = [max(t[name].idle for t in good) for name in ("norma", "onnxruntime")]
-        busy = statistics.median(b for t in good for b in t["norma"].busy)
         lines += [f"Geometric mean of the ratios: {mean:.2f}; smallest {min(ratios):.2f}. CPU time taken after a turn "
-                  f"until all threads are at rest: Norma {awake[0]:.1f} ms, ONNX Runtime {awake[1]:.1f} ms at most; in a "
-                  f"second without work then {idle[0]:.2f} and {idle[1]:.2f} ms.", ""]
-        if threads == 1 and busy > 1.1:
-            lines += [f"The machine was busy with other work: a run took {busy:.1f} times its CPU time. Ratios and "
-                      "minima suffer, minima of long runs most.", ""]
+                  f"until all threads are at rest: Norma {awake[0]:.1f} ms, ONNX Runtime {awake[1]:.1f} ms at most; in "
+                  f"a second without work then {idle[0]:.2f} and {idle[1]:.2f} ms.", ""]
+    others = max((o for _, _, o in results), default=0)
+    if others > QUIET:
+        lines += [f"**The machine was not quiet**: other programs kept up to {others:.1f} CPUs busy. Times and ratios "
+                  "then say little, those on several threads least: an engine whose threads spin loses more than one "
+                  "whose threads sleep.", ""]
     return lines
 
 
@@ -394,8 +432,9 @@ def load_section(loads, starts):
                      f"{megabytes['peak_kib']:.1f}", f"{megabytes['kib']:.1f}", f"{ort['peak_kib'] * 1024 / 1e6:.1f}",
                      f"{megabytes['peak_kib'] / weights:.2f}" if weights > 1 else "-"])
     lines = ["## Load and memory", "",
-             f"Fresh processes on one thread, the model file in the page cache: the shortest of {LOADS} load times, the "
-             "median of the resident memory. MB are 10^6 bytes and include program and libraries.", "", *table(header, rows)]
+             f"Fresh processes on one thread, the model file in the page cache: the shortest of {LOADS} load times, "
+             "the median of the resident memory. MB are 10^6 bytes and include program and libraries.", "",
+             *table(header, rows)]
     for title, (fastest, median) in starts:
         lines += [f"{title}, mnist: from the start of a process to its end after one run {fastest:.1f} ms "
                   f"(median {median:.1f}).", ""]
@@ -405,10 +444,10 @@ def load_section(loads, starts):
 def page(arguments, engines, versions, sections, left_out):
     named = ", ".join(f"{e.title} {versions.get(e.name, '')}".strip() for e in engines)
     lines = ["# Norma and other engines", "", "Written by `tools/compare_engines.py`, which says how it measures.", "",
-             f"{named}. CPU: {cpu_name()}, {os.cpu_count()} cores. Kernels of Norma: {arguments.kernels}. Batch 1, float32, "
-             "random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are the shortest "
-             "run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's algorithm can pass "
-             "100. Error is Norma's largest difference from ONNX Runtime over the output's largest magnitude.", ""]
+             f"{named}. CPU: {cpu_name()}, {os.cpu_count()} cores. Kernels of Norma: {arguments.kernels}. Batch 1, "
+             "float32, random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are the "
+             "shortest run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's algorithm "
+             "can pass 100. Error is Norma's largest difference from ONNX Runtime over the output's largest magnitude.", ""]
     if left_out:
         lines += [f"Left out, their graphs were not there: {', '.join(left_out)}.", ""]
     return "\n".join([*lines, *sections]).rstrip() + "\n"
@@ -422,10 +461,10 @@ def parse():
     parser.add_argument("--only", metavar="NAME,...", help="these models only")
     parser.add_argument("--pairs", type=int, default=20, help="turns of each engine (default: 20)")
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
-    parser.add_argument("--out", type=pathlib.Path, help="page to write (default: tools/BENCHMARKS.md; with --only: none)")
-    parser.add_argument("--models", type=pathlib.Path, default=ROOT / "build/random_models", help="folder of the models")
+    parser.add_argument("--out", type=pathlib.Path, help="page (default: tools/BENCHMARKS.md; with --only: printed)")
+    parser.add_argument("--models", type=pathlib.Path, default=ROOT / "build/random_models", help="of the models")
     parser.add_argument("--vectors", type=pathlib.Path, help="folder that holds ONNX's light_* models")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="folder of Norma's build")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="of Norma's build")
     parser.add_argument("--engines", help="further engines: ncnn, openvino, opencv, each with =PYTHON that has it")
     parser.add_argument("--no-load", action="store_true", help="leave out load time and memory")
     arguments = parser.parse_args()
@@ -447,16 +486,19 @@ def chosen(only):
     return found
 
 
-def show(case, threads, timings):
-    """A line on the terminal for each measurement."""
-    parts = []
+def show(case, threads, timings, others):
+    """Lines on the terminal for each measurement. Ratios by CPU time hold on one thread of a busy machine too."""
+    print(f"{case.model.title}, threads: {threads}" +
+          (f", others kept {others:.1f} CPUs busy" if others > QUIET else ""))
     for name, timing in timings.items():
-        parts.append(f"{name} {timing.failure}" if timing.failure else f"{name} {milliseconds(timing.minimum)} ms")
-    if not timings["norma"].failure and not timings["onnxruntime"].failure:
-        parts.append(f"ratio {ratio(timings, 'norma', 'onnxruntime'):.2f}, "
-                     f"by CPU time {ratio(timings, 'norma', 'onnxruntime', 'cpu'):.2f}, "
-                     f"time / CPU time {statistics.median(timings['norma'].busy):.2f}, error {timings['norma'].error:.1e}")
-    print(f"{case.model.title:22} {threads} threads  " + "  ".join(parts), flush=True)
+        if timing.failure:
+            print(f"  {name:12} {timing.failure}")
+            continue
+        line = f"  {name:12} {milliseconds(timing.minimum):>8} ms  error {timing.error:.1e}"
+        if name != "norma" and not timings["norma"].failure:
+            line += (f"  {name} / norma {ratio(timings, 'norma', name):.2f}, "
+                     f"by CPU time {ratio(timings, 'norma', name, 'cpu'):.2f}")
+        print(line, flush=True)
 
 
 def main():
@@ -471,16 +513,16 @@ def main():
         for model in models:
             case = Case(model, arguments.models, pathlib.Path(scratch))
             for threads in arguments.threads:
-                timings = measure(case, engines, threads, arguments.pairs)
-                results[threads].append((case, timings))
-                show(case, threads, timings)
+                timings, others = measure(case, engines, threads, arguments.pairs)
+                results[threads].append((case, timings, others))
+                show(case, threads, timings, others)
             failed = any(timings[e.name].failure for e in engines[:2])
             if not arguments.no_load and not failed:
                 said = {e.name: measure_load(case, e) for e in engines[:2]}
                 loads.append((case, said))
-                print(f"{'':22} load: " + ", ".join(
-                    f"{name} {s['load_ms']:.1f} ms, CPU {s['load_cpu_ms']:.1f} ms, peak {s['peak_kib'] * 1024 / 1e6:.1f} MB" for name, s in said.items()),
-                    flush=True)
+                for name, start in said.items():
+                    print(f"  {name:12} load {start['load_ms']:.1f} ms, CPU time {start['load_cpu_ms']:.1f} ms, "
+                          f"peak {start['peak_kib'] * 1024 / 1e6:.1f} MB", flush=True)
                 if model.name == "mnist":
                     starts = [(e.title, measure_start(case, e)) for e in engines[:2]]
             for engine in engines:
