@@ -241,8 +241,9 @@ static void help_and_man_page_name_every_command(void **state) {
     assert_lines_fit(help);
     for (const option_id *id = command->options; *id != OPTION_END; id++) {
       const manual_option *option = manual_option_of(*id);
-      snprintf(words, sizeof words, "--%s", option->name ? option->name : "");
-      assert_non_null(strstr(help, option->name ? words : "-o DIR"));
+      if (option->name) snprintf(words, sizeof words, "--%s", option->name);
+      else snprintf(words, sizeof words, "-%c %s", option->letter, option->argument);
+      assert_non_null(strstr(help, words));
     }
     free(help);
   }
