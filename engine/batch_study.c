@@ -21,13 +21,17 @@ bool batch_normalization_trains(const node *node) {
 /* -------------------------------------------------------------------------------------------------------- statistics
  */
 
+static bool is_identity(const node *node) {
+  return node && node->domain[0] == '\0' && strcmp(node->op_type, "Identity") == 0 && node->input_count > 0 &&
+         node->inputs[0];
+}
+
 static void find_statistic(const graph_value *read, statistic *found) {
   const graph_value *holder = read;
   *found = (statistic){.home = STATISTIC_VARIABLE, .value = read, .name = read->name};
   found->is_shared = read->use_count + read->output_count > 1;
   bool is_copied = false;
-  while (holder->producer && holder->producer->domain[0] == '\0' &&
-         strcmp(holder->producer->op_type, "Identity") == 0) {
+  while (is_identity(holder->producer)) {
     holder = holder->producer->inputs[0];
     is_copied = true;
   }
@@ -247,12 +251,18 @@ static bool set_mode(node *node, bool training) {
   return true;
 }
 
-static norma_status set_statistic(norma_model *model, node *node, int index, const double *elements,
+/* The file is read once more for each stage. */
+static norma_status changed_file(norma_error *error) {
+  return error_set(error, NORMA_ERROR_FILE, "the model's file has changed in the meantime");
+}
+
+static norma_status set_statistic(norma_model *model, node *node, int index, const double *elements, int64_t count,
                                   norma_error *error) {
   statistic old;
   value contents = {0};
   find_statistic(node->inputs[index], &old);
-  const norma_tensor *tensor = norma_value_tensor(old.contents);
+  const norma_tensor *tensor = old.contents ? norma_value_tensor(old.contents) : NULL;
+  if (!tensor || norma_tensor_count(tensor) != count) return changed_file(error);
   shape shape = shape_of_tensor(tensor);
   TRY(value_allocate_tensor(model->memory, &contents, tensor->type, &shape, error));
   elements_from_double(tensor->type, contents.tensor.data, 0, norma_tensor_count(tensor), elements);
@@ -263,20 +273,27 @@ static norma_status set_statistic(norma_model *model, node *node, int index, con
 }
 
 typedef struct stage {
+  const batch_study *study;
   batch_setting *settings;
 } stage;
 
-static norma_status apply_settings(norma_model *model, const batch_setting *setting, norma_error *error) {
+static norma_status apply_settings(const stage *stage, norma_model *model, norma_error *error) {
+  size_t index = 0;
   for (node *node = model->graph->first; node; node = node->next) {
     if (!is_batch_normalization(node)) continue;
-    const batch_setting *one = setting++;
+    if (index == stage->study->count || node->input_count < 5 || node->output_count < 1 || !node->inputs[0] ||
+        !node->inputs[3] || !node->inputs[4] || !node->outputs[0]) {
+      return changed_file(error);
+    }
+    const batch_setting *one = &stage->settings[index];
+    int64_t channels = stage->study->nodes[index++].channels;
     if (one->mode == BATCH_AS_IT_IS) continue;
     if (!set_mode(node, one->mode == BATCH_OWN)) return region_error(&model->region, error);
     if (one->mode != BATCH_FIXED) continue;
-    TRY(set_statistic(model, node, 3, one->mean, error));
-    TRY(set_statistic(model, node, 4, one->variance, error));
+    TRY(set_statistic(model, node, 3, one->mean, channels, error));
+    TRY(set_statistic(model, node, 4, one->variance, channels, error));
   }
-  return NORMA_OK;
+  return index == stage->study->count ? NORMA_OK : changed_file(error);
 }
 
 static norma_status set_outputs(norma_model *model, batch_setting *setting, norma_error *error) {
@@ -298,13 +315,13 @@ static norma_status set_outputs(norma_model *model, batch_setting *setting, norm
 }
 
 static norma_status edit_stage(void *context, norma_model *model, norma_error *error) {
-  stage *stage = context;
-  TRY(apply_settings(model, stage->settings, error));
+  const stage *stage = context;
+  TRY(apply_settings(stage, model, error));
   return set_outputs(model, stage->settings, error);
 }
 
 norma_status batch_study_stage(const batch_study *study, const norma_load_options *options, batch_setting *settings,
                                norma_model **result, norma_error *error) {
-  stage stage = {settings};
+  stage stage = {study, settings};
   return model_load_edited(study->path, options, edit_stage, &stage, result, error);
 }

@@ -87,14 +87,22 @@ static bool write_model(const bn_estimate *estimate, const char *path) {
 /* ---------------------------------------------------------------------------------------------------------- settings
  */
 
-static bool check_output(const char *path, const char *model) {
+/* What is read may not be written over, by whatever name. */
+static bool check_not_model(const char *path, const char *model) {
   struct stat target, source;
+  if (!path || stat(path, &target) != 0 || stat(model, &source) != 0 || target.st_dev != source.st_dev ||
+      target.st_ino != source.st_ino) {
+    return true;
+  }
+  tool_error("%s: is the model that is read; give the output another name", path);
+  return false;
+}
+
+static bool check_output(const char *path, const char *model) {
+  struct stat target;
   char folder[4096];
+  if (!check_not_model(path, model)) return false;
   if (stat(path, &target) == 0) {
-    if (stat(model, &source) == 0 && target.st_dev == source.st_dev && target.st_ino == source.st_ino) {
-      tool_error("%s: is the model that is read; give the output another name", path);
-      return false;
-    }
     if (!S_ISREG(target.st_mode)) {
       tool_error("%s: is not a regular file", path);
       return false;
@@ -134,7 +142,8 @@ static bool check_settings(const struct settings *settings, const char *model, c
     tool_error("bn reestimate: --data is missing");
     return false;
   }
-  return !settings->output_file || check_output(settings->output_file, model);
+  return check_not_model(settings->report, model) && check_not_model(settings->moments, model) &&
+         (!settings->output_file || check_output(settings->output_file, model));
 }
 
 /* ------------------------------------------------------------------------------------------------------------- passes

@@ -430,6 +430,59 @@ def test_several_inputs(folder):
     return "stored, compressed, by name"
 
 
+def test_pictures(folder):
+    """Pictures through --scale, --mean and --std, channels first and last, against NumPy."""
+    rng = np.random.default_rng(9)
+    (folder / "pictures").mkdir()
+    pixels = rng.integers(0, 256, (7, 6, 5, 3), dtype=np.uint8)
+    for i, picture in enumerate(pixels):
+        train_digits.Image.fromarray(picture).save(folder / "pictures" / f"{i}.png")
+    mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.1])
+    prepared = ((pixels / 255 - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = [reference.measure(prepared)]
+    for last in (False, True):
+        nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])] if last else []
+        nodes.append(helper.make_node("BatchNormalization", ["t" if last else "x", "s", "b", "m", "v"], ["y"], name="n"))
+        held = [numpy_helper.from_array(np.full(3, f, np.float32), n) for n, f in zip("sbmv", (1, 0.5, 0, 1))]
+        shape = ["N", 6, 5, 3] if last else ["N", 3, 6, 5]
+        graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 6, 5])], held)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "p.onnx")
+        options = ("--mean", "0.4,0.5,0.6", "--std", "0.2,0.3,0.1")
+        found = reference.reestimate(NORMA, folder / "p.onnx", folder / "pictures", folder / "out.onnx", *options)
+        close(found, expected, 1e-6, f"pictures, channels {'last' if last else 'first'}")
+        np.save(folder / "array.npy", pixels if last else pixels.transpose(0, 3, 1, 2))
+        found = reference.reestimate(NORMA, folder / "p.onnx", folder / "array.npy", folder / "out.onnx", "--scale",
+                                     "1/255", *options)
+        close(found, expected, 1e-6, f"array of uint8, channels {'last' if last else 'first'}")
+    return "channels first and last, files and arrays"
+
+
+def test_sharding(folder):
+    """In double, from the report: batches, threads, halves by hand and reversed order, all within 1e-12."""
+    data = inverted()[:500]
+    np.save(folder / "data.npy", data)
+    np.save(folder / "reversed.npy", data[::-1].copy())
+    np.save(folder / "a.npy", data[:173])
+    np.save(folder / "b.npy", data[173:])
+    expected = reference.reestimate(NORMA, DIGITS, folder / "data.npy", folder / "out.onnx")
+    for given, *options in (("data.npy", "--batch", 1, "-t", 2), ("data.npy", "--batch", 77), ("data.npy", "-t", 1),
+                            ("reversed.npy", "--batch", 13)):
+        found = reference.reestimate(NORMA, DIGITS, folder / given, folder / "out.onnx", *options)
+        close(found, expected, 1e-12, f"{given} {options}")
+    before = []
+    for step in range(3):
+        files = []
+        for part in "ab":
+            files += ["--from", folder / f"{part}{step}.moments"]
+            reference.run(NORMA, "bn", "reestimate", DIGITS, "--data", folder / f"{part}.npy", "--moments",
+                          folder / f"{part}{step}.moments", *before)
+        before = files
+    reference.run(NORMA, "bn", "reestimate", DIGITS, *before, "-o", folder / "out.onnx", "--report", folder / "r.json")
+    nodes = reference.json.loads((folder / "r.json").read_text())["nodes"]
+    return close([(np.array(n["mean"]), np.array(n["variance"])) for n in nodes], expected, 1e-12, "two shares by hand")
+
+
 # --- written models ----------------------------------------------------------------------------------------
 
 

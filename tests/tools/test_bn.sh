@@ -163,6 +163,8 @@ refused "output is the input" 2 "model that is read" bn reestimate "$model" --sc
 ln -s "$model" "$work/link.onnx"
 refused "output is a link to the input" 2 "model that is read" bn reestimate "$model" --scale 1/255 \
   --data "$work/data.npy" -o "$work/link.onnx"
+refused "report over the model" 2 "model that is read" bn reestimate "$model" --scale 1/255 --data "$work/data.npy" \
+  -o "$work/x.onnx" --report "$model"
 refused "output in no folder" 2 "cannot write" bn reestimate "$model" --scale 1/255 --data "$work/data.npy" \
   -o "$work/absent/x.onnx"
 refused "output is a folder" 2 "regular file" bn reestimate "$model" --scale 1/255 --data "$work/data.npy" -o "$work"
