@@ -114,9 +114,11 @@ static norma_status open_location(external_data *external, const char *location,
                                                       : strerror(errno));
   }
   struct stat facts;
-  if (fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_nlink > 1) {
+  bool is_known = fstat(file, &facts) == 0;
+  if (!is_known || (S_ISREG(facts.st_mode) && facts.st_nlink > 1)) {
     close(file);
-    return error_set(error, NORMA_ERROR_FILE, "external data '%s': the file has more than one link", location);
+    return error_set(error, NORMA_ERROR_FILE, "external data '%s': %s", location,
+                     is_known ? "the file has more than one link" : "nothing is known of the file");
   }
   TRY(byte_source_adopt(&external->file, external->memory, file, location, external->map, error));
   size_t size = strlen(location) + 1;
