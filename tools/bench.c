@@ -21,6 +21,7 @@ typedef struct measurement {
   double *runs; /* seconds each, sorted at the end */
   size_t count, capacity;
   size_t arena_bytes, weights_bytes, peak_bytes;
+  profile_shortest nodes; /* with --profile */
 } measurement;
 
 static bool note_run(measurement *measured, double seconds) {
@@ -77,7 +78,7 @@ static bool measure_runs(const struct settings *settings, norma_session *session
   double begin = clock_seconds();
   while (good && measured->count < MOST_RUNS && (measured->count < least || clock_seconds() - begin < duration)) {
     good = timed_run(session, &seconds);
-    if (good && !note_run(measured, seconds)) {
+    if (good && !(note_run(measured, seconds) && profile_shortest_note(&measured->nodes, session))) {
       tool_error("out of memory");
       good = false;
     }
@@ -163,13 +164,14 @@ int command_bench(const struct settings *settings) {
     print_json(settings, model->runtime->workers, &measured);
   } else {
     print_people(settings, model->runtime->workers, &measured);
-    if (trace) profile_print(stdout, runtime, session);
+    if (trace) profile_print(stdout, runtime, session, &measured.nodes);
   }
   code = EXIT_YES;
 
 done:
   output_discard(&files);
   free(measured.runs);
+  profile_shortest_free(&measured.nodes);
   norma_session_destroy(session);
   inputs_free(&inputs);
   norma_model_destroy(model);

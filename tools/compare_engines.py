@@ -445,9 +445,10 @@ def page(arguments, engines, versions, sections, left_out):
     named = ", ".join(f"{e.title} {versions.get(e.name, '')}".strip() for e in engines)
     lines = ["# Norma and other engines", "", "Written by `tools/compare_engines.py`, which says how it measures.", "",
              f"{named}. CPU: {cpu_name()}, {os.cpu_count()} cores. Kernels of Norma: {arguments.kernels}. Batch 1, "
-             "float32, random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are the "
-             "shortest run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's algorithm "
-             "can pass 100. Error is Norma's largest difference from ONNX Runtime over the output's largest magnitude.", ""]
+             "float32, random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are "
+             "the shortest run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's "
+             "algorithm can pass 100. Error is Norma's largest difference from ONNX Runtime over the output's largest "
+             "magnitude.", ""]
     if left_out:
         lines += [f"Left out, their graphs were not there: {', '.join(left_out)}.", ""]
     return "\n".join([*lines, *sections]).rstrip() + "\n"

@@ -22,16 +22,38 @@ static int longest_first(const void *a, const void *b) {
   return left->seconds > right->seconds ? -1 : left->seconds < right->seconds;
 }
 
-static size_t collect_rows(const norma_session *session, profile_row *rows) {
+bool profile_shortest_note(profile_shortest *shortest, const norma_session *session) {
+  size_t count = norma_session_profile_count(session);
+  if (!shortest->ns) {
+    shortest->ns = calloc(count + 1, sizeof *shortest->ns);
+    shortest->count = count;
+  }
+  if (!shortest->ns || shortest->count != count) return false;
+  for (size_t i = 0; i < count; i++) {
+    norma_profile_entry entry;
+    if (norma_session_profile(session, i, &entry) != NORMA_OK || entry.runs == 0) continue;
+    if (shortest->ns[i] == 0 || entry.last_ns < shortest->ns[i]) shortest->ns[i] = entry.last_ns;
+  }
+  return true;
+}
+
+void profile_shortest_free(profile_shortest *shortest) {
+  free(shortest->ns);
+  *shortest = (profile_shortest){NULL, 0};
+}
+
+static size_t collect_rows(const norma_session *session, const profile_shortest *shortest, profile_row *rows) {
   size_t count = norma_session_profile_count(session), used = 0;
   for (size_t i = 0; i < count; i++) {
     norma_profile_entry entry;
     if (norma_session_profile(session, i, &entry) != NORMA_OK || entry.runs == 0) continue;
+    double ns = (double)entry.total_ns / (double)entry.runs;
+    if (shortest && i < shortest->count) ns = (double)shortest->ns[i];
     rows[used++] = (profile_row){.name = entry.node,
                                  .op_type = entry.op_type,
                                  .kernel = entry.kernel,
                                  .nodes = 1,
-                                 .seconds = (double)entry.total_ns * 1e-9 / (double)entry.runs,
+                                 .seconds = ns * 1e-9,
                                  .flops = entry.flops,
                                  .bytes = entry.bytes};
   }
@@ -120,19 +142,21 @@ static double runtime_peak(const norma_runtime *runtime) {
   return cpu_isa_parse(runtime->kernels->name, &isa) ? limits_multiply_add(isa, runtime->workers) : 0;
 }
 
-void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session) {
+void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session,
+                   const profile_shortest *shortest) {
   size_t room = norma_session_profile_count(session);
   profile_row *rows = calloc(room + 1, sizeof *rows), *sums = calloc(room + 1, sizeof *sums);
   if (!rows || !sums) {
     tool_warning("no memory for the profile");
     goto done;
   }
-  size_t count = collect_rows(session, rows), operators = sum_by_operator(rows, count, sums);
+  size_t count = collect_rows(session, shortest, rows), operators = sum_by_operator(rows, count, sums);
   profile_row all = sum_of_rows(rows, count);
   profile_scale scale = {.seconds = all.seconds, .peak = runtime_peak(runtime)};
   qsort(rows, count, sizeof *rows, longest_first);
   qsort(sums, operators, sizeof *sums, longest_first);
-  fprintf(file, "\nby node\n%10s %6s %8s %6s %8s  %-20s node\n", "ms", "time", "GFLOP/s", "peak", "GB/s", "operator");
+  fprintf(file, "\nby node%s\n%10s %6s %8s %6s %8s  %-20s node\n", shortest ? ", shortest times" : "", "ms", "time",
+          "GFLOP/s", "peak", "GB/s", "operator");
   for (size_t i = 0; i < count; i++) print_node(file, &rows[i], &scale);
   fprintf(file, "\nby operator\n%10s %6s %8s %6s %8s %6s  operator\n", "ms", "time", "GFLOP/s", "peak", "GB/s",
           "nodes");

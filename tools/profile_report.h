@@ -6,10 +6,22 @@
 
 #include <stdio.h>
 
-/* Two tables, by node and by operator and algorithm, longest time first: milliseconds per run, per cent of the time,
- * GFLOP/s and per cent of the multiply-add peak, which is measured here for the kernels and threads of `runtime`, GB/s.
- * GFLOP count what the operators' definitions ask for, so an algorithm that needs fewer can pass the peak. */
-void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session);
+/* The shortest time of each node over several runs, which other programs disturb least. Zeroed: empty. */
+typedef struct profile_shortest {
+  uint64_t *ns;
+  size_t count;
+} profile_shortest;
+
+/* To be called after each run; false without memory. */
+bool profile_shortest_note(profile_shortest *shortest, const norma_session *session);
+void profile_shortest_free(profile_shortest *shortest);
+
+/* Two tables, by node and by operator and algorithm, longest time first: milliseconds (the shortest where `shortest` is
+ * not NULL, else the mean), per cent of the time, GFLOP/s, per cent of the multiply-add peak, which is measured here
+ * for the kernels and threads of `runtime`, and GB/s. GFLOP count what the operators' definitions ask for, so an
+ * algorithm that needs fewer can pass the peak. */
+void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session,
+                   const profile_shortest *shortest);
 
 /* The last run in the Trace Event Format (JSON object form, complete events). Write errors stay in the stream. */
 void profile_write_trace(FILE *file, const norma_session *session, const char *model);

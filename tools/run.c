@@ -228,7 +228,7 @@ static int report_results(run_state *state) {
   } else if (!settings->output_folder) {
     print_outputs(state);
   }
-  if (settings->profile) profile_print(stdout, state->runtime, state->session);
+  if (settings->profile) profile_print(stdout, state->runtime, state->session, NULL);
   return EXIT_YES;
 }
 
