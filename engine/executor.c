@@ -105,7 +105,7 @@ norma_status run_allocate_output(run_context *context, int index, norma_element_
   *tensor = NULL;
   if (!output_is_ready(output, type, shape)) {
     if (output->kind == NORMA_VALUE_TENSOR && !output->owner) {
-      return run_fail(context, NORMA_ERROR_INTERNAL, "output %d has another shape than was planned", index);
+      return run_fail(context, NORMA_ERROR_RUN, "output %d has another type or shape than the model fixes", index);
     }
     value_clear(output);
     TRY(complete_error(context,
@@ -144,7 +144,7 @@ norma_status run_set_output(run_context *context, int index, const value *conten
   if (contents->kind == NORMA_VALUE_TENSOR && output->kind == NORMA_VALUE_TENSOR && !output->owner) {
     shape shape = shape_of_tensor(&contents->tensor);
     if (!output_is_ready(output, contents->tensor.type, &shape)) {
-      return run_fail(context, NORMA_ERROR_INTERNAL, "output %d has another shape than was planned", index);
+      return run_fail(context, NORMA_ERROR_RUN, "output %d has another type or shape than the model fixes", index);
     }
     if (contents->tensor.size_bytes) memcpy(output->tensor.data, contents->tensor.data, contents->tensor.size_bytes);
     return NORMA_OK;

@@ -65,7 +65,7 @@ static norma_status check_arity(const node *node, norma_error *error) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d inputs, expected %d to %d", given,
                          op->min_inputs, op->max_inputs);
   }
-  for (int i = 0; i < given; i++) {
+  for (int i = 0; i < node->input_count; i++) {
     if (!node->inputs[i] && !may_be_absent(op, i)) {
       return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "input %d is absent, but %s needs it", i,
                            node->op_type);

@@ -72,12 +72,33 @@ static norma_status input_error(norma_error *error, norma_status status, const c
 
 static const char *const kind_names[] = {"nothing", "a tensor", "a sequence", "an optional", "a map"};
 
+/* A value in a container against its declaration, as deep as that goes. */
+static bool value_fits(const value_info *info, const value *value) {
+  if (!info || info->kind == NORMA_VALUE_NONE || value->kind == NORMA_VALUE_NONE) return true;
+  if (value->kind != info->kind) return false;
+  if (value->kind == NORMA_VALUE_TENSOR) {
+    shape shape = shape_of_tensor(&value->tensor);
+    return (info->type == NORMA_UNDEFINED || value->tensor.type == info->type) && shape_merge(&shape, &info->shape);
+  }
+  bool fits = true;
+  for (int64_t i = 0; value->kind != NORMA_VALUE_MAP && fits && i < value->list->count; i++) {
+    fits = value_fits(info->item, &value->list->items[i]);
+  }
+  return fits;
+}
+
 static norma_status check_input(const graph_value *declared, const value *given, norma_error *error) {
   const value_info *info = &declared->info;
   if (info->kind != NORMA_VALUE_NONE && given->kind != info->kind &&
       !(info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_MAP)) {
     return input_error(error, NORMA_ERROR_INPUT, declared->name, "is", kind_names[given->kind],
                        kind_names[info->kind]);
+  }
+  bool is_bare = info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_OPTIONAL; /* the element itself */
+  bool is_list = info->kind == NORMA_VALUE_OPTIONAL || info->kind == NORMA_VALUE_SEQUENCE;
+  if (is_list && !value_fits(is_bare ? info->item : info, given)) {
+    return input_error(error, NORMA_ERROR_INPUT, declared->name, "has", "elements of another type or shape",
+                       "those that the model declares");
   }
   if (given->kind != NORMA_VALUE_TENSOR || info->kind != NORMA_VALUE_TENSOR) return NORMA_OK;
   if (info->type != NORMA_UNDEFINED && given->tensor.type != info->type) {

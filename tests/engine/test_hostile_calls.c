@@ -83,6 +83,7 @@ static void absent_inputs_are_refused(void **state) {
       {"Add", "- x", NORMA_ERROR_INVALID_MODEL},
       {"Identity", "-", NORMA_ERROR_INVALID_MODEL},
       {"Sum", "x - x", NORMA_ERROR_INVALID_MODEL}, /* any number, but each is there */
+      {"Sum", "x -", NORMA_ERROR_INVALID_MODEL},
       {"Clip", "x - x", NORMA_OK},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -156,6 +157,50 @@ static void types_that_inputs_bring(void **state) {
   norma_session_destroy(session);
   norma_model_destroy(model);
   builder_destroy(b);
+}
+
+/* What an optional or a sequence holds must be what the model declares, since later steps are planned on it. */
+static void elements_of_inputs(void **state) {
+  (void)state;
+  static const norma_value_kind kinds[] = {NORMA_VALUE_OPTIONAL, NORMA_VALUE_SEQUENCE};
+  for (int k = 0; k < 2; k++) {
+    shape four = shape_make(1, (int64_t[]){4}), five = shape_make(1, (int64_t[]){5});
+    value_info item = value_info_tensor(NORMA_FLOAT, &four);
+    value_info list = {.kind = kinds[k], .shape = {.rank = RANK_UNKNOWN}, .item = &item};
+    model_builder *b = builder_create(18);
+    builder_input_info(b, "x", &list);
+    builder_ints64(b, "i", 0, NULL, (int64_t[]){0});
+    builder_node(b, k == 0 ? "OptionalGetElement" : "SequenceAt", k == 0 ? "x" : "x i", "y");
+    builder_node(b, "Neg", "y", "z");
+    builder_output(b, "z", NORMA_FLOAT, -1, NULL);
+    norma_model *model;
+    norma_session *session;
+    norma_error error;
+    memory memory;
+    memory_init(&memory, NULL, 0);
+    value right = {0}, wrong_type = {0}, wrong_shape = {0}, holder = {0};
+    assert_int_equal(value_allocate_tensor(&memory, &right, NORMA_FLOAT, &four, &error), NORMA_OK);
+    assert_int_equal(value_allocate_tensor(&memory, &wrong_type, NORMA_UINT8, &four, &error), NORMA_OK);
+    assert_int_equal(value_allocate_tensor(&memory, &wrong_shape, NORMA_FLOAT, &five, &error), NORMA_OK);
+    memset(right.tensor.data, 0, right.tensor.size_bytes);
+    assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+    assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+    value *const elements[] = {&right, &wrong_type, &wrong_shape};
+    for (int e = 0; e < 3; e++) {
+      norma_status expected = e == 0 ? NORMA_OK : NORMA_ERROR_INPUT;
+      assert_int_equal(value_allocate_list(&memory, &holder, kinds[k], 1, &error), NORMA_OK);
+      holder.list->items[0] = *elements[e];
+      assert_int_equal(norma_session_set_input_value(session, "x", &holder, &error), expected);
+      if (e == 0) assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+      if (k == 0) assert_int_equal(norma_session_set_input_value(session, "x", elements[e], &error), expected);
+      norma_session_clear_inputs(session);
+      value_clear(&holder); /* and the element with it */
+    }
+    norma_session_destroy(session);
+    norma_model_destroy(model);
+    builder_destroy(b);
+    assert_int_equal(atomic_load(&memory.used), 0);
+  }
 }
 
 /* A conflict of types beside an unsupported node: status and error agree. */
@@ -368,6 +413,7 @@ int main(void) {
       cmocka_unit_test(absent_inputs_are_refused),
       cmocka_unit_test(required_output_without_a_name),
       cmocka_unit_test(types_that_inputs_bring),
+      cmocka_unit_test(elements_of_inputs),
       cmocka_unit_test(unsupported_and_conflicting),
       cmocka_unit_test(more_than_the_machine_has),
       cmocka_unit_test(nested_containers_on_a_small_stack),
