@@ -298,6 +298,8 @@ static norma_status apply_settings(const stage *stage, norma_model *model, norma
 
 static norma_status set_outputs(norma_model *model, batch_setting *setting, norma_error *error) {
   graph *graph = model->graph;
+  size_t *places = region_array(graph->region, (size_t)graph->value_count, sizeof *places); /* by value id */
+  if (!places) return region_error(&model->region, error);
   for (int i = 0; i < graph->output_count; i++) graph->outputs[i]->output_count--;
   graph->output_count = 0;
   for (const node *node = graph->first; node; node = node->next) {
@@ -305,10 +307,11 @@ static norma_status set_outputs(norma_model *model, batch_setting *setting, norm
     batch_setting *one = setting++;
     if (!one->wanted) continue;
     graph_value *x = node->inputs[0];
-    int at = 0;
-    while (at < graph->output_count && graph->outputs[at] != x) at++;
-    if (at == graph->output_count && !graph_add_output(graph, x)) return region_error(&model->region, error);
-    one->output = (size_t)at;
+    if (x->output_count == 0) {
+      places[x->id] = (size_t)graph->output_count;
+      if (!graph_add_output(graph, x)) return region_error(&model->region, error);
+    }
+    one->output = places[x->id];
   }
   if (graph->output_count > 0) return NORMA_OK;
   return error_set(error, NORMA_ERROR_ARGUMENT, "no node is wanted");

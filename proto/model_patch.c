@@ -16,7 +16,8 @@ struct model_patch {
   void *bytes; /* of the file */
   size_t size;
   model_parts parts;
-  name_table names; /* all that stand in the graph; made when one is added */
+  name_table tensors, nodes; /* name -> graph_part: initializers, nodes by their first output */
+  name_table names;          /* all that stand in the graph; made when one is added */
   bool has_names;
   size_t suffix;
 };
@@ -40,6 +41,25 @@ static norma_status read_file(model_patch *patch, const wire_limits *limits, nor
   return status;
 }
 
+/* Of several parts of one name the first counts. */
+static norma_status index_parts(model_patch *patch, norma_error *error) {
+  for (size_t i = 0; i < patch->parts.count; i++) {
+    graph_part *part = &patch->parts.parts[i];
+    uint32_t number = part->field.number;
+    bool added;
+    if ((number != GRAPH_NODE && number != GRAPH_INITIALIZER) || part->name[0] == '\0') continue;
+    name_entry *entry = name_table_add(number == GRAPH_NODE ? &patch->nodes : &patch->tensors, part->name, &added);
+    if (!entry) return region_error(&patch->region, error);
+    if (added) entry->item = part;
+  }
+  return NORMA_OK;
+}
+
+static graph_part *find_part(const name_table *table, const char *name) {
+  const name_entry *entry = name_table_find(table, name);
+  return entry ? entry->item : NULL;
+}
+
 norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **result,
                               norma_error *error) {
   norma_error unwanted;
@@ -50,10 +70,13 @@ norma_status model_patch_open(memory *memory, const char *path, const wire_limit
   patch->memory = memory;
   region_init(&patch->region, memory);
   name_table_init(&patch->names, memory);
+  name_table_init(&patch->tensors, memory);
+  name_table_init(&patch->nodes, memory);
   patch->path = region_copy_string(&patch->region, path, strlen(path));
   norma_status status = patch->path ? read_file(patch, limits, error) : region_error(&patch->region, error);
   wire_span bytes = {patch->bytes, patch->size};
   if (status == NORMA_OK) status = model_parts_read(&patch->parts, &patch->region, bytes, error);
+  if (status == NORMA_OK) status = index_parts(patch, error);
   if (status != NORMA_OK) {
     if (!strstr(error->message, path)) error_prefix(error, "%s", path);
     model_patch_close(patch);
@@ -66,6 +89,8 @@ norma_status model_patch_open(memory *memory, const char *path, const wire_limit
 void model_patch_close(model_patch *patch) {
   if (!patch) return;
   name_table_free(&patch->names);
+  name_table_free(&patch->tensors);
+  name_table_free(&patch->nodes);
   memory_free(patch->memory, patch->bytes);
   region_free(&patch->region);
   memory_free(patch->memory, patch);
@@ -109,12 +134,12 @@ static bool find_constant(tensor_place *place, graph_part *node) {
 }
 
 static norma_status find_tensor(const model_patch *patch, const char *name, tensor_place *place, norma_error *error) {
-  *place = (tensor_place){.part = model_parts_find(&patch->parts, GRAPH_INITIALIZER, name)};
+  *place = (tensor_place){.part = find_part(&patch->tensors, name)};
   if (place->part) {
     place->tensor = place->part->contents;
     return NORMA_OK;
   }
-  graph_part *node = model_parts_find(&patch->parts, GRAPH_NODE, name);
+  graph_part *node = find_part(&patch->nodes, name);
   if (node && find_constant(place, node)) return NORMA_OK;
   if (model_parts_find(&patch->parts, GRAPH_SPARSE_INITIALIZER, name)) {
     return error_set(error, NORMA_ERROR_UNSUPPORTED, "'%s' is a sparse initializer", name);
@@ -327,7 +352,7 @@ norma_status model_patch_add(model_patch *patch, const char *stem, const norma_t
  */
 
 static norma_status find_node(const model_patch *patch, const char *name, graph_part **node, norma_error *error) {
-  *node = model_parts_find(&patch->parts, GRAPH_NODE, name);
+  *node = find_part(&patch->nodes, name);
   return *node ? NORMA_OK : error_set(error, NORMA_ERROR_ARGUMENT, "no node of the main graph computes '%s'", name);
 }
 

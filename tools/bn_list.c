@@ -4,7 +4,9 @@
  */
 #include "engine/batch_study.h"
 #include "engine/element_type.h"
+#include "engine/runtime.h"
 #include "engine/standard_form.h"
+#include "proto/name_table.h"
 #include "tools/command.h"
 #include "tools/json.h"
 #include "tools/report.h"
@@ -49,12 +51,17 @@ static health measure_health(const batch_normalization *node) {
 /* ------------------------------------------------------------------------------------------------------------ folding
  */
 
-/* Whether the node is still there after all folding. */
-static bool survives(const norma_model *folded, const char *name) {
+/* The names of the nodes that are still there after all folding. false: out of memory. */
+static bool list_survivors(const norma_model *folded, name_table *names) {
   for (const node *node = folded->graph->first; node; node = node->next) {
-    if (strcmp(node->op_type, "BatchNormalization") == 0 && strcmp(node->name, name) == 0) return true;
+    bool added;
+    if (strcmp(node->op_type, "BatchNormalization") == 0 && !name_table_add(names, node->name, &added)) return false;
   }
-  return false;
+  return true;
+}
+
+static bool survives(const name_table *survivors, const char *name) {
+  return name_table_find(survivors, name) != NULL;
 }
 
 static bool is_layer(const node *node) {
@@ -107,7 +114,7 @@ static void print_health(const batch_normalization *node, const health *found) {
   printf("%s (largest gain %.4g)\n", first ? "good" : "", found->largest_gain);
 }
 
-static void print_node(const batch_normalization *node, const norma_model *folded) {
+static void print_node(const batch_normalization *node, const name_table *survivors) {
   char reason[256];
   health found = measure_health(node);
   const struct node *producer = node->node->inputs[0]->producer;
@@ -123,7 +130,7 @@ static void print_node(const batch_normalization *node, const norma_model *folde
   } else {
     printf(", at the input");
   }
-  bool foldable = !survives(folded, node->node->name);
+  bool foldable = !survives(survivors, node->node->name);
   printf("\n    %s%s\n",
          foldable ? "foldable" : "not foldable: ", foldable ? "" : why_not(node, reason, sizeof reason));
   if (node->mean.is_shared || node->variance.is_shared) {
@@ -132,10 +139,10 @@ static void print_node(const batch_normalization *node, const norma_model *folde
   print_health(node, &found);
 }
 
-static void print_people(const batch_study *study, const norma_model *folded) {
-  for (size_t i = 0; i < study->count; i++) print_node(&study->nodes[i], folded);
+static void print_people(const batch_study *study, const name_table *survivors) {
+  for (size_t i = 0; i < study->count; i++) print_node(&study->nodes[i], survivors);
   size_t foldable = 0;
-  for (size_t i = 0; i < study->count; i++) foldable += !survives(folded, study->nodes[i].node->name);
+  for (size_t i = 0; i < study->count; i++) foldable += !survives(survivors, study->nodes[i].node->name);
   printf("%zu BatchNormalization %s, %zu foldable", study->count, study->count == 1 ? "node" : "nodes", foldable);
   if (study->inner_count > 0) printf("; %zu more inside the bodies of other nodes", study->inner_count);
   printf(study->count + study->inner_count == 0 ? ": an exporter folds them into other layers unless told not to\n"
@@ -145,11 +152,11 @@ static void print_people(const batch_study *study, const norma_model *folded) {
 /* -------------------------------------------------------------------------------------------------------------- json
  */
 
-static void write_node(json_writer *json, const batch_normalization *node, const norma_model *folded) {
+static void write_node(json_writer *json, const batch_normalization *node, const name_table *survivors) {
   char reason[256];
   health found = measure_health(node);
   const struct node *producer = node->node->inputs[0]->producer;
-  bool foldable = !survives(folded, node->node->name);
+  bool foldable = !survives(survivors, node->node->name);
   json_object(json, NULL);
   json_string(json, "name", node->node->name);
   json_integer(json, "channels", node->channels);
@@ -183,14 +190,14 @@ static void write_node(json_writer *json, const batch_normalization *node, const
   json_end_object(json);
 }
 
-static void print_json(const batch_study *study, const norma_model *folded) {
+static void print_json(const batch_study *study, const name_table *survivors) {
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
   json_string(&json, "model", study->path);
   json_unsigned(&json, "inside_other_nodes", study->inner_count);
   json_array(&json, "nodes");
-  for (size_t i = 0; i < study->count; i++) write_node(&json, &study->nodes[i], folded);
+  for (size_t i = 0; i < study->count; i++) write_node(&json, &study->nodes[i], survivors);
   json_end_array(&json);
   json_end_object(&json);
 }
@@ -203,19 +210,25 @@ int command_bn_list(const struct settings *settings) {
   norma_model *folded = NULL;
   norma_runtime *runtime = settings_create_runtime(settings);
   if (!runtime) return code;
+  name_table survivors;
+  name_table_init(&survivors, &runtime->memory);
   norma_load_options options = settings_load(settings, runtime, -1);
   norma_status status = batch_study_open(path, &options, &study, &error);
   if (status == NORMA_OK) status = batch_study_plan(study, &levels, &error);
   if (status == NORMA_OK) status = standard_form_load(path, &options, STANDARD_FOLDED, &folded, &error);
+  if (status == NORMA_OK && !list_survivors(folded, &survivors)) {
+    status = memory_error(&runtime->memory, 64, &error);
+  }
   if (status != NORMA_OK) {
     code = tool_library_error(path, &error);
   } else if (settings->json) {
-    print_json(study, folded);
+    print_json(study, &survivors);
     code = EXIT_YES;
   } else {
-    print_people(study, folded);
+    print_people(study, &survivors);
     code = EXIT_YES;
   }
+  name_table_free(&survivors);
   norma_model_destroy(folded);
   batch_study_close(study);
   norma_runtime_destroy(runtime);
