@@ -246,6 +246,16 @@ static norma_status pack_constants(norma_model *model, executor *executor, norma
   return status;
 }
 
+static bool list_runtime_inputs(norma_model *model) {
+  const graph *graph = model->graph;
+  model->runtime_inputs = region_array(&model->region, (size_t)graph->input_count, sizeof *model->runtime_inputs);
+  if (!model->runtime_inputs) return false;
+  for (int i = 0; i < graph->input_count; i++) {
+    if (!graph->inputs[i]->constant) model->runtime_inputs[model->runtime_input_count++] = graph->inputs[i];
+  }
+  return true;
+}
+
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
   report report = {.model = model, .options = options, .error = error};
   region_init(&report.region, model->memory);
@@ -270,7 +280,9 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   if (status == NORMA_OK) {
     status = passes_run(model, &executor, options->disabled_passes, options->disabled_pass_count, error);
   }
-  if (status == NORMA_OK && !graph_find_captures(model->graph)) status = region_error(&model->region, error);
+  if (status == NORMA_OK && !(graph_find_captures(model->graph) && list_runtime_inputs(model))) {
+    status = region_error(&model->region, error);
+  }
   if (status == NORMA_OK && model->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants) {
     status = pack_constants(model, &executor, error);
   }

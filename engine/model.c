@@ -131,17 +131,8 @@ static void describe(const graph_value *value, norma_value_info *info) {
   }
 }
 
-static const graph_value *find_runtime_input(const norma_model *model, size_t index) {
-  for (int i = 0; i < model->graph->input_count; i++) {
-    if (!model->graph->inputs[i]->constant && index-- == 0) return model->graph->inputs[i];
-  }
-  return NULL;
-}
-
 size_t norma_model_input_count(const norma_model *model) {
-  size_t count = 0;
-  while (model && find_runtime_input(model, count)) count++;
-  return count;
+  return model ? model->runtime_input_count : 0;
 }
 
 size_t norma_model_output_count(const norma_model *model) {
@@ -149,9 +140,8 @@ size_t norma_model_output_count(const norma_model *model) {
 }
 
 norma_status norma_model_input(const norma_model *model, size_t index, norma_value_info *info) {
-  const graph_value *value = model && info ? find_runtime_input(model, index) : NULL;
-  if (!value) return NORMA_ERROR_ARGUMENT;
-  describe(value, info);
+  if (!info || index >= norma_model_input_count(model)) return NORMA_ERROR_ARGUMENT;
+  describe(model->runtime_inputs[index], info);
   return NORMA_OK;
 }
 

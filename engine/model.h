@@ -53,6 +53,9 @@ struct norma_model {
   norma_optimization optimization; /* never DEFAULT */
   bool exact;
 
+  size_t runtime_input_count; /* inputs of the graph that are no constants */
+  graph_value **runtime_inputs;
+
   packed_cache packed;
 };
 

@@ -56,9 +56,11 @@ static bool is_runtime_input(const graph_value *value) {
 
 static int find_input(const norma_session *session, const char *name) {
   const graph *graph = session->model->graph;
+  const graph_value *named = name ? graph_find_value(graph, name) : NULL;
+  if (name && (!named || !named->is_input)) return -1;
   for (int i = 0; i < graph->input_count; i++) {
     if (!is_runtime_input(graph->inputs[i])) continue;
-    if (name ? strcmp(graph->inputs[i]->name, name) == 0 : session->inputs[i].kind == NORMA_VALUE_NONE) return i;
+    if (name ? graph->inputs[i] == named : session->inputs[i].kind == NORMA_VALUE_NONE) return i;
   }
   return -1;
 }
