@@ -2,6 +2,7 @@
 
 #include "engine/shape_inference.h"
 
+#include <math.h>
 #include <time.h>
 
 void executor_init_serial(executor *executor, memory *memory, const struct kernel_table *kernels, packed_cache *packed,
@@ -12,6 +13,7 @@ void executor_init_serial(executor *executor, memory *memory, const struct kerne
   executor->packed = packed;
   executor->exact = exact;
   executor->workers = 1;
+  executor->work_left = INFINITY;
 }
 
 uint64_t clock_now_ns(void) {
@@ -336,6 +338,26 @@ static norma_status evaluation_allocate_outputs(evaluation *evaluation, const va
   return NORMA_OK;
 }
 
+static double info_bytes(const value_info *info) {
+  size_t bytes;
+  bool known = info && info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
+               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
+  return known ? (double)bytes : 0;
+}
+
+/* Takes what the node will cost from what is left. */
+static norma_status evaluation_pay(evaluation *evaluation, double flops, norma_error *error) {
+  const node *node = evaluation->node;
+  double cost = flops;
+  for (int i = 0; i < node->input_count; i++) cost += info_bytes(evaluation->inputs[i]);
+  for (int i = 0; i < node->output_count; i++) cost += info_bytes(evaluation->outputs[i]);
+  if (cost > evaluation->executor->work_left) {
+    return error_at_node(error, NORMA_ERROR_DEADLINE, node, "would take too long before the first run");
+  }
+  evaluation->executor->work_left -= cost;
+  return NORMA_OK;
+}
+
 static norma_status evaluation_compute(evaluation *evaluation, const value *const *inputs,
                                        const value *const *constants, value *const *outputs, norma_error *error) {
   const node *node = evaluation->node;
@@ -353,6 +375,7 @@ static norma_status evaluation_compute(evaluation *evaluation, const value *cons
                              .packed = executor->packed,
                              .error = error};
   if (node->op->prepare) TRY(node->op->prepare(&prepare));
+  TRY(evaluation_pay(evaluation, prepare.flops, error));
   if (prepare.worker_scratch_bytes > SIZE_MAX / 4 / (size_t)executor->workers) {
     return error_at_node(error, NORMA_ERROR_BUDGET, node, "needs more scratch memory than can be addressed");
   }

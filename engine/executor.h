@@ -21,6 +21,7 @@ typedef struct executor {
   void *parallel_context;
   atomic_bool *cancelled; /* NULL: cannot be cancelled */
   uint64_t deadline_ns; /* of clock_now_ns; 0: none */
+  double work_left; /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
   norma_progress progress; /* of the outermost graph's steps, or NULL */
   void *progress_context;
   struct frame *frame; /* the graph that runs now; NULL outside a session */
@@ -39,7 +40,7 @@ norma_status executor_poll(const executor *executor, norma_error *error);
 /* Runs one node on values that exist. `constants` marks inputs that never change (entries NULL elsewhere). outputs[i] is
  * NULL when not wanted, a tensor with memory to be filled (its shape must come out the same), or a cleared value, which
  * then owns its result. On failure outputs that were cleared are cleared again. `failure` is the status for shapes that
- * do not fit. */
+ * do not fit. DEADLINE: it would cost more than executor->work_left. */
 norma_status evaluate_node(executor *executor, const node *node, const value *const *inputs,
                            const value *const *constants, value *const *outputs, norma_status failure,
                            norma_error *error);

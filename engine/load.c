@@ -256,6 +256,10 @@ static bool list_runtime_inputs(norma_model *model) {
   return true;
 }
 
+/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not folded is
+ * computed by runs, which have. A number of operations rather than a time, so that each load gives the same graph. */
+#define LOAD_WORK 1e10
+
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
   report report = {.model = model, .options = options, .error = error};
   region_init(&report.region, model->memory);
@@ -264,6 +268,7 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   packed_cache_init(&packed, model->memory);
   executor executor;
   executor_init_serial(&executor, model->memory, model->runtime->kernels, &packed, model->exact);
+  executor.work_left = LOAD_WORK;
   norma_error infer_error;
   norma_status status = load_infer(model, &executor, &infer_error);
   if (status == NORMA_OK || report.count > 0) {

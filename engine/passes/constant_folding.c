@@ -7,7 +7,7 @@
  *   y = Conv(x, w')
  *
  * Legal for every deterministic operator without subgraphs that is not of the embedding program; exact, since the same
- * code runs. A node that fails stays: it may stand in a branch that never runs.
+ * code runs. A node that fails stays: it may stand in a branch that never runs; so does one that would take long.
  *
  * What it costs is memory for as long as the model lives. A result of up to FREE_BYTES, or not much larger than what it
  * is made of, is always kept. A larger one (ConstantOfShape, Expand, Tile) is cheap to make anew in each run, so it is
@@ -143,10 +143,13 @@ static norma_status evaluate(pass_context *context, node *node, bool *changed) {
   for (size_t i = 0; i < in; i++) inputs[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
   for (size_t i = 0; i < out; i++) outputs[i] = node->outputs[i] ? &results[i] : NULL;
   norma_error ignored;
-  if (evaluate_node(context->executor, node, inputs, inputs, outputs, NORMA_ERROR_INVALID_MODEL, &ignored) !=
-      NORMA_OK) {
-    goto done;
+  norma_status evaluated =
+      evaluate_node(context->executor, node, inputs, inputs, outputs, NORMA_ERROR_INVALID_MODEL, &ignored);
+  if (evaluated == NORMA_ERROR_OUT_OF_MEMORY) {
+    status = evaluated;
+    *context->error = ignored;
   }
+  if (evaluated != NORMA_OK) goto done;
   if (all_are_tensors(context, node, results)) {
     status = become_constants(context, node, results);
     *changed = status == NORMA_OK;

@@ -203,6 +203,28 @@ static void elements_of_inputs(void **state) {
   }
 }
 
+/* Loading has no deadline, so it leaves long computations on constants to the runs, which have one. */
+static void constants_that_take_long(void **state) {
+  (void)state;
+  static float picture[600 * 600];
+  model_builder *b = builder_create(17);
+  builder_floats(b, "x", 4, (int64_t[]){1, 1, 600, 600}, picture);
+  node *pool = builder_node(b, "LpPool", "x", "y"); /* 600^4 operations */
+  builder_ints(pool, "kernel_shape", 2, (int64_t[]){599, 599});
+  builder_ints(pool, "pads", 4, (int64_t[]){300, 300, 300, 300});
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  norma_session_set_timeout(session, 0.05);
+  assert_int_equal(norma_session_run(session, &error), NORMA_ERROR_DEADLINE);
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
 /* A conflict of types beside an unsupported node: status and error agree. */
 static void unsupported_and_conflicting(void **state) {
   (void)state;
@@ -414,6 +436,7 @@ int main(void) {
       cmocka_unit_test(required_output_without_a_name),
       cmocka_unit_test(types_that_inputs_bring),
       cmocka_unit_test(elements_of_inputs),
+      cmocka_unit_test(constants_that_take_long),
       cmocka_unit_test(unsupported_and_conflicting),
       cmocka_unit_test(more_than_the_machine_has),
       cmocka_unit_test(nested_containers_on_a_small_stack),
