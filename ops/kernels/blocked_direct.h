@@ -173,9 +173,10 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
 
 /* ---- the sums ---- */
 
-/* One panel over one band that has been copied, or of the image itself: every block of depth over all lines. */
+/* One panel (the last of a call, or not) over one band that has been copied, or of the image itself: every block of
+ * depth over all lines. */
 static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, size_t panel,
-                                 const float *x, float *y, size_t first, size_t rows, const size_t *offset,
+                                 bool last, const float *x, float *y, size_t first, size_t rows, const size_t *offset,
                                  float *partial) {
   static const float no_bias[BLOCKED_PANEL_VECTORS * 16] = {
 #define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
@@ -203,13 +204,15 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
     t.offset = offset + group;
     t.add_partial = group > 0;
     t.store_partial = group + t.groups < d->groups;
-    t.tile = t.store_partial || panel + 1 < blocked_panels(blocks) ? 0 : BLOCKED_NO_FETCH;
+    const size_t block = (t.whole_groups * d->lanes + (t.groups - t.whole_groups) * t.rest) * vectors * VF_LANES;
+    const bool more = t.store_partial || !last;
+    blocked_tile_fetch(&t, t.weights + block, more ? block : 0, lines * blocked_line_tiles(length, vectors));
     for (size_t line = 0; line < lines; line++) {
       const size_t line_at = line * length * VF_LANES;
       blocked_tile_line(&t, vectors, conv->plain_input, x + line * line_step, partial + line_at, y + at + line_at,
                         conv->residual ? conv->residual + at + line_at : NULL, length);
     }
-    t.weights += (t.whole_groups * d->lanes + (t.groups - t.whole_groups) * t.rest) * vectors * VF_LANES;
+    t.weights += block;
     group += t.groups;
   } while (group < d->groups);
 }
@@ -229,6 +232,7 @@ static void blocked_direct_run(const struct blocked_conv_f32 *conv, const float 
     const size_t rows = row_begin + blocked_part(row_end - row_begin, bands, i + 1) - first;
     if (!d.in_place) blocked_direct_copy_band(conv, &d, x, first, rows, band);
     for (size_t panel = panel_begin; panel < panel_end; panel++)
-      blocked_direct_panel(conv, &d, panel, d.in_place ? x + first * d.lanes : band, y, first, rows, offset, partial);
+      blocked_direct_panel(conv, &d, panel, panel + 1 == panel_end, d.in_place ? x + first * d.lanes : band, y, first,
+                           rows, offset, partial);
   }
 }

@@ -44,16 +44,27 @@
   BLOCKED_1_TO_4(X, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors) X(9, vectors)
 #define BLOCKED_10_TO_12(X, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
 
-enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_NO_FETCH = 2 };
+enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_CHUNK = 4 /* steps between looks at the fetch */ };
+
+/* Weights that are used next, fetched into the second-level cache meanwhile: a round of one cache line from each of
+ * four streams every `period` chunks. A few streams use memory better than one. */
+struct blocked_fetch {
+  const char *next; /* of the first stream */
+  size_t stream;    /* from one stream to the next, in bytes */
+  const char *end;  /* of the first stream */
+  size_t period;    /* 0: nothing to fetch */
+};
+
+enum { BLOCKED_FETCH_STREAMS = 4, BLOCKED_CACHE_LINE = 64 };
 
 /* What the tiles of one panel and one block of depth have in common. */
 struct blocked_tile {
   const float *weights; /* of the first group */
   const size_t *offset; /* of each group, from the first pixel */
   size_t groups;
-  size_t whole_groups;  /* the first ones, which have all b channels */
-  size_t rest;          /* channels of the others */
-  size_t tile;          /* how many tiles went before; begins at BLOCKED_NO_FETCH where no weights follow */
+  size_t whole_groups; /* the first ones, which have all b channels */
+  size_t rest;         /* channels of the others */
+  struct blocked_fetch fetch;
   bool add_partial;     /* partial holds the sum of the groups before */
   bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
   size_t partial_plane; /* from one block of outputs to the next, in floats */
@@ -114,8 +125,8 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
   }
 }
 
-INLINE void blocked_tile_body(const struct blocked_tile *t, const float *x, float *partial, float *y,
-                              const float *residual, const int pixels, const int vectors, const bool plain) {
+INLINE void blocked_tile_body(struct blocked_tile *t, const float *x, float *partial, float *y, const float *residual,
+                              const int pixels, const int vectors, const bool plain) {
   vf sum[BLOCKED_LARGEST_TILE][BLOCKED_PANEL_VECTORS];
   const float *weights = t->weights;
   size_t group = 0;
@@ -128,22 +139,25 @@ INLINE void blocked_tile_body(const struct blocked_tile *t, const float *x, floa
     for (; group < t->groups; group++, weights += vectors * VF_LANES)
       blocked_tile_step(sum, x + t->offset[group], weights, pixels, vectors, 1);
   } else {
-    /* Large layers stream their weights from memory; were they waited for at the first tile of a panel, memory would be
-     * idle during the others. So the first two tiles of a block of depth fetch half of the next block each. */
-    const size_t block = t->groups * VF_LANES * (size_t)vectors * VF_LANES;
-    const float *ahead = t->tile < BLOCKED_NO_FETCH ? weights + block + t->tile * block / 2 : weights;
+    const char *ahead = t->fetch.next;
+    const size_t period = t->fetch.period, stream = t->fetch.stream;
+    size_t wait = period;
     for (; group < t->whole_groups; group++) {
       const float *from = x + t->offset[group];
-      for (int c = 0; c < VF_LANES; c += 4) {
+      for (int c = 0; c < VF_LANES; c += BLOCKED_CHUNK) {
+        if (--wait == 0) {
+          UNROLL
+          for (int i = 0; i < BLOCKED_FETCH_STREAMS; i++) __builtin_prefetch(ahead + i * stream, 0, 2);
+          ahead += BLOCKED_CACHE_LINE;
+          wait = period;
+        }
         UNROLL
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < BLOCKED_CHUNK; i++)
           blocked_tile_step(sum, from + c + i, weights + i * vectors * VF_LANES, pixels, vectors, VF_LANES);
-        UNROLL
-        for (int i = 0; i < 2 * vectors * VF_LANES; i += 16) __builtin_prefetch(ahead + i, 0, 2);
-        ahead += 2 * vectors * VF_LANES;
-        weights += 4 * vectors * VF_LANES;
+        weights += BLOCKED_CHUNK * vectors * VF_LANES;
       }
     }
+    t->fetch.next = ahead;
     for (; group < t->groups; group++) {
       const float *from = x + t->offset[group];
       for (size_t c = 0; c < t->rest; c++, weights += vectors * VF_LANES)
@@ -153,15 +167,15 @@ INLINE void blocked_tile_body(const struct blocked_tile *t, const float *x, floa
   blocked_tile_store(t, sum, partial, y, residual, pixels, vectors);
 }
 
-typedef void blocked_tile_function(const struct blocked_tile *t, const float *x, float *partial, float *y,
+typedef void blocked_tile_function(struct blocked_tile *t, const float *x, float *partial, float *y,
                                    const float *residual);
 
 #define TILE_INSTANCE(pixels, vectors)                                                                                 \
-  static void blocked_tile_##pixels##x##vectors(const struct blocked_tile *t, const float *x, float *partial,          \
-                                                float *y, const float *residual) {                                     \
+  static void blocked_tile_##pixels##x##vectors(struct blocked_tile *t, const float *x, float *partial, float *y,      \
+                                                const float *residual) {                                               \
     blocked_tile_body(t, x, partial, y, residual, pixels, vectors, false);                                             \
   }                                                                                                                    \
-  static void blocked_plain_tile_##pixels##x##vectors(const struct blocked_tile *t, const float *x, float *partial,    \
+  static void blocked_plain_tile_##pixels##x##vectors(struct blocked_tile *t, const float *x, float *partial,          \
                                                       float *y, const float *residual) {                               \
     blocked_tile_body(t, x, partial, y, residual, pixels, vectors, true);                                              \
   }
@@ -190,6 +204,19 @@ INLINE size_t blocked_line_tiles(size_t length, size_t vectors) {
   return (length + most - 1) / most;
 }
 
+/* Large layers stream their weights from memory. Were they waited for where they are used first, memory would be idle
+ * during the other tiles of the panel. So the `tiles` tiles of one block of depth share in fetching the `floats` of the
+ * next, as evenly as chunks allow. */
+INLINE void blocked_tile_fetch(struct blocked_tile *t, const float *next, size_t floats, size_t tiles) {
+  const size_t round = BLOCKED_FETCH_STREAMS * BLOCKED_CACHE_LINE;
+  const size_t rounds = (floats * sizeof(float) + round - 1) / round;
+  const size_t chunks = tiles * t->whole_groups * (VF_LANES / BLOCKED_CHUNK);
+  t->fetch.next = (const char *)next;
+  t->fetch.stream = rounds * BLOCKED_CACHE_LINE;
+  t->fetch.end = t->fetch.next + t->fetch.stream;
+  t->fetch.period = !rounds ? 0 : rounds < chunks ? chunks / rounds : 1;
+}
+
 /* `length` neighbouring pixels of one line, in tiles that differ by one pixel at most. */
 static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
                               float *y, const float *residual, size_t length) {
@@ -201,7 +228,7 @@ static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain
     if (!t->store_partial && t->end.function)
       for (size_t v = 0; v < vectors; v++)
         t->end.function(y + v * t->y_plane, y + v * t->y_plane, pixels * VF_LANES, t->a, t->b);
-    t->tile++;
+    if (t->fetch.next >= t->fetch.end) t->fetch.period = 0;
     x += pixels * x_step;
     if (partial) partial += pixels * VF_LANES;
     if (y) y += pixels * VF_LANES;

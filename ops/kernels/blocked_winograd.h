@@ -286,6 +286,12 @@ INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct b
   }
 }
 
+/* Packed weights of one panel at one position. */
+INLINE const float *winograd_weights(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w,
+                                     size_t position, size_t panel) {
+  return conv->packed_weights + (position * w->output_blocks + 2 * panel) * VF_LANES * conv->channels;
+}
+
 /* The matrix products: every position, every panel. */
 static void winograd_products(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
                               size_t count, size_t panel_begin, size_t panel_end, const size_t *offset, float *sums) {
@@ -294,16 +300,22 @@ static void winograd_products(const struct blocked_conv_f32 *conv, const struct 
   for (size_t position = 0; position < w->positions; position++, x += w->input_step, sums += w->sum_step)
     for (size_t panel = panel_begin; panel < panel_end; panel++) {
       const size_t vectors = blocked_panel_vectors(w->output_blocks, panel);
-      t.weights = conv->packed_weights + (position * w->output_blocks + 2 * panel) * VF_LANES * channels;
+      const bool last = panel + 1 == panel_end;
+      t.weights = winograd_weights(conv, w, position, panel);
       for (size_t group = 0; group < w->channel_blocks; group += t.groups) {
         const size_t whole = channels / VF_LANES;
         t.groups = blocked_smaller(depth, w->channel_blocks - group);
         t.whole_groups = group >= whole ? 0 : blocked_smaller(t.groups, whole - group);
-        t.offset = offset + group;
-        t.tile = panel + 1 < panel_end || position + 1 < w->positions ? 0 : BLOCKED_NO_FETCH;
         t.add_partial = group > 0;
+        t.offset = offset + group;
+        const size_t block = t.whole_groups * VF_LANES * vectors * VF_LANES;
+        const float *next = t.weights + block;
+        const bool more = position + last < w->positions;
+        if (group + t.groups >= w->channel_blocks && more)
+          next = winograd_weights(conv, w, position + last, last ? panel_begin : panel + 1);
+        blocked_tile_fetch(&t, next, more ? block : 0, blocked_line_tiles(count, vectors));
         blocked_tile_line(&t, vectors, false, x, sums + 2 * (panel - panel_begin) * t.partial_plane, NULL, NULL, count);
-        t.weights += t.whole_groups * VF_LANES * vectors * VF_LANES;
+        t.weights += block;
       }
     }
 }
