@@ -16,6 +16,7 @@ typedef enum pass_phase {
   PASS_FUSE,   /* merges nodes into others */
   PASS_FINISH, /* what needs to see the fused graph: activations into their producers */
   PASS_LAYOUT, /* inner layouts; nodes of the inner domain from here on */
+  PASS_CHAINS, /* what no kernel has taken into its store is joined */
   PASS_PHASE_COUNT
 } pass_phase;
 

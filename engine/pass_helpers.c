@@ -1,5 +1,8 @@
 #include "engine/pass_helpers.h"
 
+#include <float.h>
+#include <math.h>
+
 void pass_release_constant(graph_value *constant) {
   if (!constant->constant || constant->use_count > 0 || constant->output_count > 0 || constant->is_input) return;
   value_clear((value *)(uintptr_t)constant->constant);
@@ -41,6 +44,25 @@ bool node_constant_number(const node *node, int index, double *number) {
   const norma_tensor *tensor = node_constant_input(node, index);
   if (!tensor || !(TYPES_FLOAT & TYPE_BIT(tensor->type)) || norma_tensor_count(tensor) != 1) return false;
   *number = element_get_double(tensor->type, tensor->data, 0);
+  return true;
+}
+
+/* A bound of Clip since version 11: a constant, or absent. */
+static bool read_bound(const node *node, int index, float *bound) {
+  double number;
+  if (index >= node->input_count || !node->inputs[index]) return true;
+  if (!node_constant_number(node, index, &number)) return false;
+  *bound = (float)number;
+  return true;
+}
+
+bool node_clip(const node *node, struct activation *activation) {
+  if (!node_is(node, "Clip")) return false;
+  bool has_attributes = node->version < 11;
+  *activation = (struct activation){UNARY_CLIP, -INFINITY, INFINITY};
+  if (!has_attributes) return read_bound(node, 1, &activation->a) && read_bound(node, 2, &activation->b);
+  activation->a = attribute_float(node, "min", -FLT_MAX);
+  activation->b = attribute_float(node, "max", FLT_MAX);
   return true;
 }
 

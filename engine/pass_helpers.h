@@ -16,6 +16,9 @@ norma_status pass_remove(pass_context *context, node *node);
 /* The number behind input `index`, if that is a constant of a float type with one element. */
 bool node_constant_number(const node *node, int index, double *number);
 
+/* Whether the node is a Clip whose bounds are attributes or constants: its function. */
+bool node_clip(const node *node, struct activation *activation);
+
 /* Whether the value is a tensor of this element type. */
 bool value_is(const graph_value *value, norma_element_type type);
 

@@ -25,7 +25,7 @@ static void prelu_row_float(void *argument, char *const *pointers, const int64_t
   if (!steps[2]) {
     job->kernels->unary_f32[UNARY_LEAKY_RELU](y, x, (size_t)count, *slope, 0);
   } else {
-    for (int64_t i = 0; i < count; i++) y[i] = x[i] < 0 ? x[i] * slope[i] : x[i];
+    job->kernels->prelu_f32(y, x, slope, (size_t)count);
   }
 }
 

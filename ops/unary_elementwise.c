@@ -6,8 +6,9 @@
  * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
  * around where the result is not representable (Abs and Neg of the smallest number give it back).
  */
+#include "ops/unary_elementwise.h"
+
 #include "ops/half.h"
-#include "ops/operator.h"
 
 #include <math.h>
 
@@ -185,6 +186,14 @@ static norma_status unary_read(const node *node, void *state, norma_error *error
     break;
   }
   return NORMA_OK;
+}
+
+bool unary_activation(const node *node, struct activation *activation) {
+  if (!node->op || node->op->read != unary_read || !node->state) return false;
+  const unary_state *state = node->state;
+  if (state->function->kind == NO_KERNEL) return false;
+  *activation = (struct activation){(enum unary_kind)state->function->kind, state->a, state->b};
+  return true;
 }
 
 /* --------------------------------------------------------------------------------------------------------- compute */

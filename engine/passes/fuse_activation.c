@@ -9,9 +9,6 @@
  */
 #include "engine/pass_helpers.h"
 
-#include <float.h>
-#include <math.h>
-
 /* ---------------------------------------------------------------------------------------------- the node's function */
 
 /* `a` and `b` come from these attributes. */
@@ -41,24 +38,6 @@ static const struct {
     {"Sqrt", UNARY_SQRT, NULL, NULL, 0, 0},
 };
 
-/* A bound of Clip since version 11: a constant, or absent. */
-static bool read_bound(const node *node, int index, float *bound) {
-  double number;
-  if (index >= node->input_count || !node->inputs[index]) return true;
-  if (!node_constant_number(node, index, &number)) return false;
-  *bound = (float)number;
-  return true;
-}
-
-static bool read_clip(const node *node, struct activation *activation) {
-  bool has_attributes = node->version < 11;
-  *activation = (struct activation){UNARY_CLIP, -INFINITY, INFINITY};
-  if (!has_attributes) return read_bound(node, 1, &activation->a) && read_bound(node, 2, &activation->b);
-  activation->a = attribute_float(node, "min", -FLT_MAX);
-  activation->b = attribute_float(node, "max", FLT_MAX);
-  return true;
-}
-
 /* One slope for all elements, in a tensor that does not make the output larger. */
 static bool read_slope(const node *node, struct activation *activation) {
   double slope;
@@ -70,7 +49,8 @@ static bool read_slope(const node *node, struct activation *activation) {
 }
 
 static bool read_activation(const node *node, struct activation *activation) {
-  if (node_is(node, "Clip")) return read_clip(node, activation);
+  if (node_clip(node, activation)) return true;
+  if (node_is(node, "Clip")) return false;
   if (node_is(node, "PRelu")) return read_slope(node, activation);
   if (node_is(node, "Gelu")) {
     bool is_tanh = strcmp(attribute_string(node, "approximate", "none"), "tanh") == 0;

@@ -34,6 +34,12 @@ BINARY_FUNCTIONS(div, v / w)
 BINARY_FUNCTIONS(min, vf_min_nan(v, w))
 BINARY_FUNCTIONS(max, vf_max_nan(v, w))
 
+/* x < 0 ? x * slope : x */
+static void prelu_f32(float *y, const float *x, const float *slope, size_t n) {
+  BINARY_LOOP(vf_load(x + i), vf_load_n(x + i, left), vf_load(slope + i), vf_load_n(slope + i, left),
+              vf_select(vf_lt(v, vf_zero()), v *w, v))
+}
+
 /* ---- scale and shift ---- */
 
 /* What follows a sum: a clamp in registers (infinite: none), other activations over the stored run afterwards. */

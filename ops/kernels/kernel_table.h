@@ -321,6 +321,9 @@ struct kernel_table {
   binary_scalar_f32_function *binary_right_scalar_f32[BINARY_KIND_COUNT]; /* f(x[i], s) */
   binary_scalar_f32_function *binary_left_scalar_f32[BINARY_KIND_COUNT];  /* f(s, x[i]) */
 
+  /* y[i] = x[i] < 0 ? x[i] * slope[i] : x[i] */
+  void (*prelu_f32)(float *y, const float *x, const float *slope, size_t n);
+
   /* y[i] = activation(x[i] * scale + shift + residual[i]); residual may be NULL and may be y. */
   void (*affine_f32)(float *y, const float *x, const float *residual, size_t n, float scale, float shift,
                      struct activation activation);

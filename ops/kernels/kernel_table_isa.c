@@ -86,6 +86,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
                                 min_right_scalar_f32, max_right_scalar_f32},
     .binary_left_scalar_f32 = {add_left_scalar_f32, sub_left_scalar_f32, mul_left_scalar_f32, div_left_scalar_f32,
                                min_left_scalar_f32, max_left_scalar_f32},
+    .prelu_f32 = prelu_f32,
     .affine_f32 = affine_channel_f32,
     .affine_row_f32 = affine_row_f32,
     .normalize_row_f32 = normalize_row_f32,

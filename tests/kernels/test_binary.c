@@ -75,6 +75,22 @@ TABLE_TEST(scale_and_shift) {
       }
 }
 
+TABLE_TEST(slopes_of_each_element) {
+  for (size_t n = 0; n < 70; n++) {
+    float *x = values(n), *slope = values(n), *y = float_buffer(n);
+    table->prelu_f32(y, x, slope, n);
+    for (size_t i = 0; i < n; i++) {
+      expect_close(table, "prelu", i, y[i], x[i] < 0 ? x[i] * slope[i] : x[i], 0, 0);
+    }
+    memcpy(y, x, n * sizeof *y);
+    table->prelu_f32(y, y, slope, n);
+    for (size_t i = 0; i < n; i++) {
+      expect_close(table, "prelu in place", i, y[i], x[i] < 0 ? x[i] * slope[i] : x[i], 0, 0);
+    }
+    free(x), free(slope), free(y);
+  }
+}
+
 TABLE_TEST(normalize_row) {
   for (size_t n = 0; n < 70; n++) {
     float *x = random_floats(n), *scale = random_floats(n), *shift = random_floats(n), *y = float_buffer(n);
@@ -94,6 +110,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arrays_and_scalars),
       cmocka_unit_test(scale_and_shift),
+      cmocka_unit_test(slopes_of_each_element),
       cmocka_unit_test(normalize_row),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
