@@ -33,8 +33,9 @@ static norma_status executor_stop_reason(const executor *executor) {
 norma_status executor_poll(const executor *executor, norma_error *error) {
   norma_status reason = executor_stop_reason(executor);
   if (reason == NORMA_OK) return NORMA_OK;
-  return error_set(error, reason, "%s", reason == NORMA_ERROR_CANCELLED ? "the run was cancelled"
-                                                                       : "the run took longer than its time limit");
+  return error_set(error, reason, "%s",
+                   reason == NORMA_ERROR_CANCELLED ? "the run was cancelled"
+                                                   : "the run took longer than its time limit");
 }
 
 bool run_cancelled(const run_context *context) {
@@ -59,32 +60,48 @@ typedef struct parallel_loop {
   atomic_bool stopped;
 } parallel_loop;
 
-static void parallel_loop_chunk(void *argument, size_t index, int worker) {
+/* Neighbouring chunks in one call. */
+static void parallel_loop_run(void *argument, size_t first, size_t last, int worker) {
   parallel_loop *loop = argument;
   if (atomic_load_explicit(&loop->stopped, memory_order_relaxed)) return;
   if (executor_stop_reason(loop->executor) != NORMA_OK) {
     atomic_store_explicit(&loop->stopped, true, memory_order_relaxed);
     return;
   }
-  int64_t begin = (int64_t)index * loop->grain;
-  int64_t end = loop->count - begin < loop->grain ? loop->count : begin + loop->grain;
-  loop->body(loop->argument, begin, end, worker);
+  int64_t begin = (int64_t)first * loop->grain, most = (int64_t)(last - first) * loop->grain;
+  loop->body(loop->argument, begin, loop->count - begin < most ? loop->count : begin + most, worker);
+}
+
+static void parallel_loop_chunk(void *argument, size_t index, int worker) {
+  parallel_loop_run(argument, index, index + 1, worker);
+}
+
+static void parallel_loop_chunks(void *argument, size_t first, size_t last, int worker) {
+  for (size_t i = first; i < last; i++) parallel_loop_chunk(argument, i, worker);
+}
+
+static norma_status parallel_loop_start(run_context *context, parallel_loop *loop, thread_pool_body body) {
+  const executor *executor = context->executor;
+  int64_t chunks = (loop->count - 1) / loop->grain + 1;
+  loop->executor = executor;
+  if (chunks > 1 && executor->workers > 1 && executor->parallel) {
+    executor->parallel(executor->parallel_context, (size_t)chunks, parallel_loop_chunk, loop);
+  } else if (chunks > 1 && executor->workers > 1 && executor->pool) {
+    thread_pool_run(executor->pool, (size_t)chunks, body, loop);
+  } else {
+    for (int64_t i = 0; i < chunks; i++) parallel_loop_chunk(loop, (size_t)i, 0);
+  }
+  return executor_poll(executor, context->error); /* bodies, too, may have returned early: a reason to stop stays one */
 }
 
 norma_status run_parallel(run_context *context, int64_t count, int64_t grain, parallel_body body, void *argument) {
-  const executor *executor = context->executor;
-  if (count <= 0) return NORMA_OK;
-  if (grain < 1) grain = 1;
-  int64_t chunks = (count - 1) / grain + 1;
-  parallel_loop loop = {.executor = executor, .count = count, .grain = grain, .body = body, .argument = argument};
-  if (chunks > 1 && executor->workers > 1 && executor->parallel) {
-    executor->parallel(executor->parallel_context, (size_t)chunks, parallel_loop_chunk, &loop);
-  } else if (chunks > 1 && executor->workers > 1 && executor->pool) {
-    thread_pool_run(executor->pool, (size_t)chunks, parallel_loop_chunk, &loop);
-  } else {
-    for (int64_t i = 0; i < chunks; i++) parallel_loop_chunk(&loop, (size_t)i, 0);
-  }
-  return executor_poll(executor, context->error); /* bodies, too, may have returned early: a reason to stop stays one */
+  parallel_loop loop = {.count = count, .grain = grain < 1 ? 1 : grain, .body = body, .argument = argument};
+  return count <= 0 ? NORMA_OK : parallel_loop_start(context, &loop, parallel_loop_chunks);
+}
+
+norma_status run_parallel_units(run_context *context, int64_t count, parallel_body body, void *argument) {
+  parallel_loop loop = {.count = count, .grain = 1, .body = body, .argument = argument};
+  return count <= 0 ? NORMA_OK : parallel_loop_start(context, &loop, parallel_loop_run);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- outputs */
@@ -110,8 +127,7 @@ norma_status run_allocate_output(run_context *context, int index, norma_element_
       return run_fail(context, NORMA_ERROR_RUN, "output %d has another type or shape than the model fixes", index);
     }
     value_clear(output);
-    TRY(complete_error(context,
-                       value_allocate_tensor(context->executor->memory, output, type, shape, context->error)));
+    TRY(complete_error(context, value_allocate_tensor(context->executor->memory, output, type, shape, context->error)));
   }
   *tensor = &output->tensor;
   return NORMA_OK;
@@ -122,8 +138,8 @@ norma_status run_allocate_strings(run_context *context, int index, const shape *
   value *output = context->outputs[index];
   value_clear(output);
   *tensor = NULL;
-  TRY(complete_error(context, value_allocate_strings(context->executor->memory, output, shape, bytes, characters,
-                                                     context->error)));
+  TRY(complete_error(
+      context, value_allocate_strings(context->executor->memory, output, shape, bytes, characters, context->error)));
   *tensor = &output->tensor;
   return NORMA_OK;
 }
@@ -131,8 +147,7 @@ norma_status run_allocate_strings(run_context *context, int index, const shape *
 norma_status run_allocate_list(run_context *context, int index, norma_value_kind kind, int64_t count) {
   value *output = context->outputs[index];
   value_clear(output);
-  return complete_error(context,
-                        value_allocate_list(context->executor->memory, output, kind, count, context->error));
+  return complete_error(context, value_allocate_list(context->executor->memory, output, kind, count, context->error));
 }
 
 norma_status run_set_element(run_context *context, int index, int64_t element, const value *contents) {
@@ -182,7 +197,8 @@ void run_free_temporaries(run_context *context) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------- packed constants */
+/* ---------------------------------------------------------------------------------------------------- packed constants
+ */
 
 typedef struct packed_constant {
   const node *node;
@@ -245,7 +261,8 @@ norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes
   return status;
 }
 
-/* -------------------------------------------------------------------------------------------------------- evaluation */
+/* -------------------------------------------------------------------------------------------------------- evaluation
+ */
 
 /* Everything that one evaluation needs beside inputs and outputs, in one region. */
 typedef struct evaluation {

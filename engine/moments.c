@@ -158,11 +158,22 @@ static void add_piece(void *argument, size_t piece, int worker) {
   }
 }
 
+typedef struct piece_loop {
+  norma_parallel_body body;
+  moments_work *work;
+} piece_loop;
+
+static void run_piece_range(void *argument, size_t begin, size_t end, int worker) {
+  const piece_loop *loop = argument;
+  for (size_t i = begin; i < end; i++) loop->body(loop->work, i, worker);
+}
+
 static void run_pieces(const norma_runtime *runtime, size_t count, norma_parallel_body body, moments_work *work) {
   if (runtime && runtime->parallel) {
     runtime->parallel(runtime->parallel_context, count, body, work);
   } else if (runtime && runtime->pool && thread_pool_enter(runtime->pool)) {
-    thread_pool_run(runtime->pool, count, body, work);
+    piece_loop loop = {body, work};
+    thread_pool_run(runtime->pool, count, run_piece_range, &loop);
     thread_pool_leave(runtime->pool);
   } else {
     for (size_t i = 0; i < count; i++) body(work, i, 0);

@@ -5,7 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define SPIN_ROUNDS 4000 /* some 50 to 100 microseconds: longer than the gap between two steps of a run */
+/* Some 50 to 100 microseconds: longer than the gap between two steps of a run, or between two runs in a row. */
+#define SPIN_ROUNDS 4000
+
+/* Iterations that one call of a body may cover: a run is cancelled between calls. */
+#define MOST_AT_ONCE 8
 
 /* The state of the loop in progress is one word, so that joining and closing cannot miss each other. */
 #define STATE_PARTICIPANT  1u
@@ -13,18 +17,24 @@
 #define STATE_OPEN         0x10000u
 #define STATE_GENERATION   0x20000u
 
+/* The iterations that one worker does first: its own share of the loop. Who has done its share helps the others. Equal
+ * loops give a worker equal parts, so that it finds in its cache what it wrote a step before. */
+typedef struct share {
+  _Alignas(64) atomic_size_t next;
+  size_t end;
+} share;
+
 struct thread_pool {
   memory *memory;
   int worker_count; /* without the caller */
   int started;
   pthread_t *threads;
+  share *shares; /* of the caller, then of each worker */
   atomic_flag owned;
-  atomic_bool in_run, stop;
+  atomic_bool stop;
   _Alignas(64) atomic_uint state;
-  norma_parallel_body body;
+  thread_pool_body body;
   void *argument;
-  size_t count;
-  _Alignas(64) atomic_size_t next;
   _Alignas(64) pthread_mutex_t mutex;
   pthread_cond_t wake;
   atomic_int sleepers;
@@ -51,11 +61,37 @@ static void relax(void) {
 #endif
 }
 
+/* Takes half of what is left of a share, so that neighbours are done in one call and the last ones are small. */
+static bool take(share *share, size_t *begin, size_t *end) {
+  size_t next = atomic_load_explicit(&share->next, memory_order_relaxed);
+  while (next < share->end) {
+    size_t count = (share->end - next + 1) / 2;
+    if (count > MOST_AT_ONCE) count = MOST_AT_ONCE;
+    if (atomic_compare_exchange_weak_explicit(&share->next, &next, next + count, memory_order_relaxed,
+                                              memory_order_relaxed)) {
+      *begin = next;
+      *end = next + count;
+      return true;
+    }
+  }
+  return false;
+}
+
 static void work(thread_pool *pool, int worker) {
-  for (;;) {
-    size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-    if (index >= pool->count) return;
-    pool->body(pool->argument, index, worker);
+  const int shares = pool->worker_count + 1;
+  for (int i = 0; i < shares; i++) {
+    size_t begin, end;
+    while (take(&pool->shares[(worker + i) % shares], &begin, &end)) pool->body(pool->argument, begin, end, worker);
+  }
+}
+
+static void divide(thread_pool *pool, size_t count) {
+  const size_t shares = (size_t)pool->worker_count + 1, least = count / shares, more = count % shares;
+  size_t begin = 0;
+  for (size_t i = 0; i < shares; i++) {
+    atomic_store_explicit(&pool->shares[i].next, begin, memory_order_relaxed);
+    begin += least + (i < more);
+    pool->shares[i].end = begin;
   }
 }
 
@@ -96,7 +132,7 @@ static void *worker_main(void *argument) {
   while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
     if (try_join(pool, &seen, start.worker)) continue;
     bool found = false;
-    for (int i = 0; i < SPIN_ROUNDS && !found && atomic_load_explicit(&pool->in_run, memory_order_relaxed); i++) {
+    for (int i = 0; i < SPIN_ROUNDS && !found && !atomic_load_explicit(&pool->stop, memory_order_relaxed); i++) {
       relax();
       found = has_new_loop(pool, seen);
     }
@@ -115,9 +151,10 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
   norma_status status = NORMA_OK;
-  size_t bytes = sizeof(pthread_t) * (size_t)threads;
+  size_t bytes = sizeof(pthread_t) * (size_t)threads, share_bytes = sizeof(share) * (size_t)threads;
   pool->threads = memory_allocate(memory, bytes);
-  if (!pool->threads) status = memory_error(memory, bytes, error);
+  pool->shares = memory_allocate_zeroed(memory, share_bytes);
+  if (!pool->threads || !pool->shares) status = memory_error(memory, bytes + share_bytes, error);
   while (status == NORMA_OK && pool->started < pool->worker_count) {
     worker_start *start = memory_allocate(memory, sizeof *start);
     if (!start) {
@@ -150,25 +187,22 @@ void thread_pool_destroy(thread_pool *pool) {
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
   memory_free(pool->memory, pool->threads);
+  memory_free(pool->memory, pool->shares);
   memory_free(pool->memory, pool);
 }
 
 bool thread_pool_enter(thread_pool *pool) {
-  if (atomic_flag_test_and_set_explicit(&pool->owned, memory_order_acquire)) return false;
-  atomic_store_explicit(&pool->in_run, true, memory_order_relaxed);
-  return true;
+  return !atomic_flag_test_and_set_explicit(&pool->owned, memory_order_acquire);
 }
 
 void thread_pool_leave(thread_pool *pool) {
-  atomic_store_explicit(&pool->in_run, false, memory_order_relaxed);
   atomic_flag_clear_explicit(&pool->owned, memory_order_release);
 }
 
-void thread_pool_run(thread_pool *pool, size_t count, norma_parallel_body body, void *argument) {
+void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {
   pool->body = body;
   pool->argument = argument;
-  pool->count = count;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  divide(pool, count);
   unsigned generation = (atomic_load_explicit(&pool->state, memory_order_relaxed) & ~STATE_OPEN) + STATE_GENERATION;
   atomic_store(&pool->state, generation | STATE_OPEN);
   if (atomic_load(&pool->sleepers) > 0) {
@@ -179,7 +213,9 @@ void thread_pool_run(thread_pool *pool, size_t count, norma_parallel_body body, 
   work(pool, 0);
   atomic_fetch_and_explicit(&pool->state, ~STATE_OPEN, memory_order_acq_rel);
   for (int i = 0; atomic_load_explicit(&pool->state, memory_order_acquire) & STATE_PARTICIPANTS; i++) {
-    if (i < SPIN_ROUNDS) relax();
-    else sched_yield();
+    if (i < SPIN_ROUNDS)
+      relax();
+    else
+      sched_yield();
   }
 }

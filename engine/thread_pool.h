@@ -1,6 +1,6 @@
 /*
- * Threads that share the iterations of a loop. Between runs they sleep; inside a run (thread_pool_enter .. leave) they spin
- * for a bounded time after each loop, so that the next one starts within microseconds.
+ * Threads that share the iterations of a loop: each begins with its own contiguous part, then helps the others. After a loop
+ * they spin for at most 0.1 ms, so that the next one starts within a microsecond; then they sleep.
  *
  * One caller at a time owns the pool; another that finds it taken runs its loops alone, with the same results. Workers join
  * a loop when they are awake and nobody waits for one that sleeps.
@@ -24,7 +24,10 @@ void thread_pool_destroy(thread_pool *pool); /* NULL is fine; nobody may own it 
 bool thread_pool_enter(thread_pool *pool);
 void thread_pool_leave(thread_pool *pool);
 
-/* for (i = 0; i < count; i++) body(argument, i, worker); worker 0 is the caller. Only between enter and leave, not nested. */
-void thread_pool_run(thread_pool *pool, size_t count, norma_parallel_body body, void *argument);
+/* The iterations begin .. end - 1 of a loop, done by `worker`; 0 is the caller. */
+typedef void (*thread_pool_body)(void *argument, size_t begin, size_t end, int worker);
+
+/* Calls body for ranges that together are 0 .. count - 1. Only between enter and leave, not nested. */
+void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument);
 
 #endif

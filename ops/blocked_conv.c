@@ -1,9 +1,9 @@
 /*
  * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), float, two spatial axes.
  *
- * X in blocks, or plain [N, C, H, W] with `plain_input`; W [M, C/group, kh, kw] and B [M] constant and plain; Y in blocks.
- * Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's residual is laid
- * out as Y.
+ * X in blocks, or plain [N, C, H, W] with `plain_input`; W [M, C/group, kh, kw] and B [M] constant and plain; Y in
+ * blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's
+ * residual is laid out as Y.
  */
 #include "ops/blocked.h"
 #include "ops/window.h"
@@ -20,12 +20,12 @@ typedef struct blocked_conv_state {
   window window;
   bool depthwise;
   int64_t samples, outputs, x_sample, y_sample; /* elements of one sample */
-  int64_t units; /* of one group of one sample; blocks when depthwise */
+  int64_t units;                                /* of one group of one sample; blocks when depthwise */
   int64_t grain;
   struct blocked_conv_f32 problem;
   struct window_2d plane;
   int64_t slices, slice_rows; /* of a plane, depthwise */
-  size_t packed_size; /* elements of one group */
+  size_t packed_size;         /* elements of one group */
   const float *weights, *bias;
 } blocked_conv_state;
 
@@ -188,11 +188,8 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
   }
   describe_problem(context, conv);
   conv->packed_size = context->kernels->blocked_conv_packed_size(&conv->problem);
-  conv->units = (int64_t)context->kernels->blocked_conv_units(&conv->problem, context->workers);
-  cost *= (double)conv->problem.outputs / (double)conv->units; /* of one unit */
-  conv->grain = work_grain(cost);
-  int64_t share = divide_up(conv->units * conv->group * conv->samples, 4 * (int64_t)context->workers);
-  if (conv->grain < share && (double)share * cost < WORK_MOST) conv->grain = share; /* neighbours share work */
+  conv->units = (int64_t)context->kernels->blocked_conv_divide(&conv->problem, (size_t)(conv->samples * conv->group),
+                                                               context->workers);
   context->worker_scratch_bytes = context->kernels->blocked_conv_scratch_size(&conv->problem);
   context->kernel_name = algorithm_names[conv->problem.algorithm];
   return prepare_weights(context, conv);
@@ -225,8 +222,8 @@ static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker
     int64_t y_at = plane * y_block + (int64_t)slice.y_offset * conv->block;
     work->context->kernels->blocked_depthwise_f32(
         &slice.plane, work->x + x_at, conv->weights + block * window_taps(&conv->window) * conv->block,
-        offset_or_null(conv->bias, block * conv->block), offset_or_null(work->residual, y_at),
-        conv->problem.activation, work->y + y_at);
+        offset_or_null(conv->bias, block * conv->block), offset_or_null(work->residual, y_at), conv->problem.activation,
+        work->y + y_at);
   }
 }
 
@@ -244,8 +241,8 @@ static void run_units(void *argument, int64_t begin, int64_t end, int worker) {
     problem.packed_weights = conv->weights + (size_t)group * conv->packed_size;
     problem.bias = offset_or_null(conv->bias, group * (int64_t)problem.outputs);
     problem.residual = offset_or_null(work->residual, y_at);
-    context->kernels->blocked_conv_run(&problem, run_workers(context), work->x + x_at, work->y + y_at, (size_t)unit,
-                                       (size_t)(unit + count), run_worker_scratch(context, worker));
+    context->kernels->blocked_conv_run(&problem, work->x + x_at, work->y + y_at, (size_t)unit, (size_t)(unit + count),
+                                       run_worker_scratch(context, worker));
     begin += count;
   }
 }
@@ -260,7 +257,7 @@ static norma_status blocked_conv_compute(run_context *context) {
   if (conv->depthwise) {
     return run_parallel(context, conv->samples * conv->units * conv->slices, conv->grain, run_depthwise, &work);
   }
-  return run_parallel(context, conv->samples * conv->group * conv->units, conv->grain, run_units, &work);
+  return run_parallel_units(context, conv->samples * conv->group * conv->units, run_units, &work);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- descriptor

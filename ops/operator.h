@@ -203,6 +203,9 @@ static inline void *run_worker_scratch(const run_context *context, int worker) {
  * it. Between ranges the run can be cancelled: then the rest is left out and the status says so. A body whose range may
  * take longer than some milliseconds asks run_cancelled and returns early. */
 norma_status run_parallel(run_context *context, int64_t count, int64_t grain, parallel_body body, void *argument);
+
+/* The same with ranges of any length, for units of work that do less when neighbours are done in one call. */
+norma_status run_parallel_units(run_context *context, int64_t count, parallel_body body, void *argument);
 int run_workers(const run_context *context);
 bool run_cancelled(const run_context *context);
 /* The same as a status: CANCELLED or DEADLINE when the run has to end, else OK. */

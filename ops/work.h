@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* A piece of work below this many operations (some 10 us) is not worth waking a thread for. */
-#define WORK_LEAST 1e6
+/* A piece of work below this many operations (some 2 us) is not worth waking a thread for. */
+#define WORK_LEAST 2e5
 /* A piece above this many (some milliseconds) would keep a cancelled run waiting. */
 #define WORK_MOST 2e8
 

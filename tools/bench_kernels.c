@@ -243,12 +243,13 @@ static double bench_blocked_conv(const struct kernel_table *table, double peak, 
   table->blocked_conv_pack(&conv, packed, w);
   conv.packed_weights = packed;
   conv.bias = bias;
+  const size_t units = table->blocked_conv_divide(&conv, 1, 1);
   const double flops = 2.0 * (double)k * (double)(shape.outputs * out * out);
   const int runs = flops > 1e9 ? 5 : 15;
   double best = 1e9;
   for (int run = 0; run < runs; run++) {
     const double start = seconds();
-    table->blocked_conv_run(&conv, 1, x, y, 0, table->blocked_conv_units(&conv, 1), scratch);
+    table->blocked_conv_run(&conv, x, y, 0, units, scratch);
     const double time = seconds() - start;
     if (time < best) best = time;
   }

@@ -212,6 +212,7 @@ struct blocked_conv_f32 {
   size_t pad[2];                    /* top, left; what is needed behind the end follows from output */
   bool plain_input;                 /* x is planes [channels][height][width] (first layers), not blocked; DIRECT only */
   enum blocked_algorithm algorithm; /* the one that the weights were packed for */
+  size_t row_parts, panel_parts;    /* by blocked_conv_divide */
   const float *packed_weights;      /* by blocked_conv_pack */
   const float *bias;                /* outputs values, padded with zeros to a multiple of b; NULL: none */
   const float *residual;            /* laid out as y; NULL: none; may be y itself */
@@ -287,14 +288,15 @@ struct kernel_table {
    * output's too) and `algorithm`. */
   size_t (*blocked_conv_packed_size)(const struct blocked_conv_f32 *conv);
   void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights);
-  /* Into how many independent pieces the work should be cut for that many workers. Each writes its own part of y.
-   * Neighbouring units share work: give a worker a run of them rather than one here and one there. */
-  size_t (*blocked_conv_units)(const struct blocked_conv_f32 *conv, int workers);
+  /* Sets row_parts and panel_parts: how to cut the work of `samples` samples for that many workers. Returns the number of
+   * units of each sample; each unit writes its own part of y, to which the cut makes no difference. Neighbouring units
+   * share work: give a worker a run of them rather than one here and one there. */
+  size_t (*blocked_conv_divide)(struct blocked_conv_f32 *conv, size_t samples, int workers);
   size_t (*blocked_conv_scratch_size)(const struct blocked_conv_f32 *conv); /* bytes per concurrent call */
-  /* Computes units [unit_begin, unit_end) of blocked_conv_units(conv, workers). x and y: the group's first block of one
-   * sample (its first plane with plain_input). scratch must be aligned for size_t. */
-  void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, int workers, const float *x, float *y,
-                           size_t unit_begin, size_t unit_end, void *scratch);
+  /* Computes units [unit_begin, unit_end) of a sample. x and y: the group's first block of one sample (its first plane
+   * with plain_input). scratch must be aligned for size_t. */
+  void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t unit_begin,
+                           size_t unit_end, void *scratch);
 
   /* Windows over one block of one sample: x is [input0][input1][b], y [output0][output1][b], w [kernel0][kernel1][b],
    * bias b values or NULL; the rest as depthwise_f32, max_pool_f32 and average_pool_f32 have it. No scratch. y may be

@@ -17,10 +17,11 @@ typedef struct tally {
   atomic_bool broken;
 } tally;
 
-static void count_index(void *argument, size_t index, int worker) {
+static void count_range(void *argument, size_t begin, size_t end, int worker) {
   tally *tally = argument;
+  if (begin >= end) tally->broken = true;
   if (worker < 0 || worker >= tally->threads || atomic_fetch_add(&tally->busy[worker], 1) != 0) tally->broken = true;
-  atomic_fetch_add(&tally->seen[index], 1);
+  for (size_t i = begin; i < end; i++) atomic_fetch_add(&tally->seen[i], 1);
   if (worker >= 0 && worker < tally->threads) atomic_fetch_sub(&tally->busy[worker], 1);
 }
 
@@ -39,7 +40,7 @@ static void every_index_once(void **state) {
         static tally tally;
         memset(&tally, 0, sizeof tally);
         tally.threads = threads[t];
-        thread_pool_run(pool, count, count_index, &tally);
+        thread_pool_run(pool, count, count_range, &tally);
         for (size_t i = 0; i < COUNT; i++) assert_int_equal(tally.seen[i], i < count);
         assert_false(tally.broken);
       }
@@ -64,7 +65,7 @@ static void nobody_is_awake_between_runs(void **state) {
   static tally tally = {.threads = 4};
   assert_int_equal(thread_pool_create(&memory, 4, &pool, NULL), NORMA_OK);
   assert_true(thread_pool_enter(pool));
-  thread_pool_run(pool, COUNT, count_index, &tally);
+  thread_pool_run(pool, COUNT, count_range, &tally);
   thread_pool_leave(pool);
   struct timespec settle = {0, 20 * 1000 * 1000}, idle = {0, 300 * 1000 * 1000};
   nanosleep(&settle, NULL);

@@ -43,16 +43,16 @@ static float *blocked_copy(const struct kernel_table *table, const float *x, siz
 /* All units for `workers`, in calls of one unit or of random runs of units; y begins as a copy of `start`. */
 static float *run(const struct kernel_table *table, const struct blocked_conv_f32 *conv, int workers, const float *x,
                   const float *start, size_t size) {
-  const size_t units = table->blocked_conv_units(conv, workers);
+  struct blocked_conv_f32 local = *conv;
+  const size_t units = table->blocked_conv_divide(&local, random_size(1, 2), workers);
   float *y = float_buffer(size);
   void *scratch = exact_buffer(table->blocked_conv_scratch_size(conv));
-  struct blocked_conv_f32 local = *conv;
   memcpy(y, start, size * sizeof(float));
   if (conv->residual == start) local.residual = y;
   assert_true(units > 0);
   for (size_t unit = 0; unit < units;) {
     const size_t left = units - unit, some = workers == 1 ? left : random_size(1, left < 5 ? left : 5);
-    table->blocked_conv_run(&local, workers, x, y, unit, unit + some, scratch);
+    table->blocked_conv_run(&local, x, y, unit, unit + some, scratch);
     unit += some;
   }
   free(scratch);
