@@ -55,14 +55,18 @@ static norma_status add_reorder(layout *layout, node *position, const char *op_t
   return pass_resolve(layout->context, reorder);
 }
 
-/* The twin of `value`, made in front of the node where it has none. */
+/* The twin of `value`, made where it has none: right behind what computes it, since a later round may let nodes read it
+ * that stand before this one. */
 static norma_status need_twin(layout *layout, graph_value *value, graph_value **twin) {
+  graph *graph = layout->node->graph;
+  bool is_own = value->graph == graph;
+  node *position = !is_own ? layout->node : value->producer ? value->producer->next : graph->first;
   *twin = twin_of(layout, value);
   if (*twin) return NORMA_OK;
-  *twin = graph_add_unique_value(layout->node->graph, value->name);
+  *twin = graph_add_unique_value(graph, value->name);
   if (!*twin) return out_of_memory(layout);
-  TRY(add_reorder(layout, layout->node, "BlockChannels", value, *twin, value->info.shape.dims[1]));
-  if (value->graph == layout->node->graph) value->blocked = *twin;
+  TRY(add_reorder(layout, position, "BlockChannels", value, *twin, value->info.shape.dims[1]));
+  if (is_own) value->blocked = *twin;
   return NORMA_OK;
 }
 
