@@ -64,3 +64,7 @@ static void unblock_channels_f32(float *y, const float *x, size_t channels, size
       for (size_t i = 0; i < planes; i++) y[(c + i) * pixels + p] = x[p * VF_LANES + c + i];
   }
 }
+
+static void blocked_copy_lanes_f32(float *y, const float *x, size_t lanes, size_t pixels) {
+  for (size_t p = 0; p < pixels; p++) vf_store_n(y + p * VF_LANES, vf_load_n(x + p * VF_LANES, lanes), lanes);
+}

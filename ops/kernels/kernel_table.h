@@ -219,6 +219,23 @@ struct blocked_conv_f32 {
   struct activation activation;
 };
 
+/* 1x1 convolution of one sample with several groups, of any number of channels, stride 1 and no padding; x and y blocked.
+ * No group sees what the channels of another hold, infinite or not. */
+struct blocked_grouped_f32 {
+  size_t channels, outputs, groups; /* true ones, of all groups together */
+  size_t pixels;
+  const size_t *places; /* the convolution's channel c is channel places[c] of x; NULL: c itself */
+  const float *packed_weights; /* by blocked_grouped_pack */
+  const float *bias;           /* outputs values, padded with zeros to a multiple of b; NULL: none */
+  const float *residual;       /* laid out as y; NULL: none; may be y itself */
+  struct activation activation;
+};
+
+/* Into how many parts pixels and panels of outputs should be cut; the work is every part of one with every of the other. */
+struct blocked_parts {
+  size_t pixels, panels;
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -297,6 +314,18 @@ struct kernel_table {
    * with plain_input). scratch must be aligned for size_t. */
   void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t unit_begin,
                            size_t unit_end, void *scratch);
+
+  /* Grouped 1x1 convolution: weights [outputs][channels / groups] are packed; outputs are cut in panels, which a call
+   * computes from panel_begin to panel_end, for pixels from pixel_begin to pixel_end. */
+  size_t (*blocked_grouped_packed_size)(const struct blocked_grouped_f32 *conv); /* elements */
+  void (*blocked_grouped_pack)(const struct blocked_grouped_f32 *conv, float *packed, const float *weights);
+  size_t (*blocked_grouped_panels)(const struct blocked_grouped_f32 *conv);
+  struct blocked_parts (*blocked_grouped_parts)(const struct blocked_grouped_f32 *conv, int workers);
+  size_t (*blocked_grouped_scratch_size)(const struct blocked_grouped_f32 *conv); /* bytes per concurrent call */
+  void (*blocked_grouped_run)(const struct blocked_grouped_f32 *conv, const float *x, float *y, size_t pixel_begin,
+                              size_t pixel_end, size_t panel_begin, size_t panel_end, void *scratch);
+  /* y[p * b + l] = x[p * b + l] for l < lanes <= b and p < pixels; nothing else is touched. */
+  void (*blocked_copy_lanes_f32)(float *y, const float *x, size_t lanes, size_t pixels);
 
   /* Windows over one block of one sample: x is [input0][input1][b], y [output0][output1][b], w [kernel0][kernel1][b],
    * bias b values or NULL; the rest as depthwise_f32, max_pool_f32 and average_pool_f32 have it. No scratch. y may be

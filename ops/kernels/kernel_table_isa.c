@@ -18,6 +18,7 @@
 #include "blocked_direct.h"
 #include "blocked_winograd.h"
 #include "blocked_conv.h"
+#include "blocked_grouped.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -67,6 +68,13 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .blocked_conv_divide = blocked_conv_divide,
     .blocked_conv_scratch_size = blocked_conv_scratch_size,
     .blocked_conv_run = blocked_conv_run,
+    .blocked_grouped_packed_size = blocked_grouped_packed_size,
+    .blocked_grouped_pack = blocked_grouped_pack,
+    .blocked_grouped_panels = grouped_panels,
+    .blocked_grouped_parts = blocked_grouped_parts,
+    .blocked_grouped_scratch_size = blocked_grouped_scratch_size,
+    .blocked_grouped_run = blocked_grouped_run,
+    .blocked_copy_lanes_f32 = blocked_copy_lanes_f32,
     .blocked_depthwise_f32 = blocked_depthwise_f32,
     .blocked_max_pool_f32 = blocked_max_pool_f32,
     .blocked_average_pool_f32 = blocked_average_pool_f32,
