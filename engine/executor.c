@@ -232,37 +232,74 @@ static packed_constant **packed_bucket(packed_cache *cache, const node *node, ui
   return &cache->buckets[(hash >> 32) % PACKED_BUCKETS];
 }
 
-norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
-                            void (*fill)(void *destination, const void *argument), const void *argument,
-                            const void **packed) {
+static packed_constant *packed_find(packed_constant *entry, const node *node, uint64_t key) {
+  while (entry && (entry->node != node || entry->key != key)) entry = entry->next;
+  return entry;
+}
+
+static norma_status packed_make(prepare_context *context, size_t bytes, prepare_fill fill, const void *argument,
+                                packed_constant **made) {
+  memory *memory = context->packed->memory;
+  packed_constant *entry = memory_allocate(memory, sizeof *entry);
+  void *data = entry ? memory_allocate(memory, bytes) : NULL;
+  norma_status status = NORMA_OK;
+  if (data) {
+    status = fill(context, data, argument);
+  } else {
+    memory_error(memory, bytes, context->error);
+    status = error_add_node(context->error, context->node);
+    if (!context->error) status = NORMA_ERROR_OUT_OF_MEMORY;
+  }
+  if (status == NORMA_OK) {
+    entry->data = data;
+    *made = entry;
+    return NORMA_OK;
+  }
+  memory_free(memory, data);
+  memory_free(memory, entry);
+  return status;
+}
+
+norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
+                                 const void *argument, const void **packed) {
   packed_cache *cache = context->packed;
   norma_status status = NORMA_OK;
   pthread_mutex_lock(&cache->lock);
-  packed_constant **bucket = packed_bucket(cache, context->node, key), *entry = *bucket;
-  while (entry && (entry->node != context->node || entry->key != key)) entry = entry->next;
+  packed_constant **bucket = packed_bucket(cache, context->node, key);
+  packed_constant *entry = packed_find(*bucket, context->node, key);
   if (!entry) {
-    entry = memory_allocate(cache->memory, sizeof *entry);
-    void *data = entry ? memory_allocate(cache->memory, bytes) : NULL;
-    if (data) {
-      fill(data, argument);
-      *entry = (packed_constant){context->node, key, data, *bucket};
+    status = packed_make(context, bytes, fill, argument, &entry);
+    if (status == NORMA_OK) {
+      *entry = (packed_constant){context->node, key, entry->data, *bucket};
       *bucket = entry;
       cache->bytes += bytes;
-    } else {
-      memory_free(cache->memory, entry);
-      entry = NULL;
-      memory_error(cache->memory, bytes, context->error);
-      status = error_add_node(context->error, context->node);
-      if (!context->error) status = NORMA_ERROR_OUT_OF_MEMORY;
     }
   }
-  *packed = entry ? entry->data : NULL; /* last, since the argument may be the place of the result */
+  *packed = status == NORMA_OK ? entry->data : NULL; /* last, since the argument may be the place of the result */
   pthread_mutex_unlock(&cache->lock);
   return status;
 }
 
-/* -------------------------------------------------------------------------------------------------------- evaluation
- */
+typedef struct plain_fill {
+  void (*fill)(void *destination, const void *argument);
+  const void *argument;
+} plain_fill;
+
+static norma_status fill_plainly(prepare_context *context, void *destination, const void *argument) {
+  const plain_fill *plain = argument;
+  (void)context;
+  plain->fill(destination, plain->argument);
+  return NORMA_OK;
+}
+
+norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
+                            void (*fill)(void *destination, const void *argument), const void *argument,
+                            const void **packed) {
+  plain_fill plain = {fill, argument};
+  return prepare_packed_from(context, key, bytes, fill_plainly, &plain, packed);
+}
+
+/* -------------------------------------------------------------------------------------------------------- evaluation */
 
 /* Everything that one evaluation needs beside inputs and outputs, in one region. */
 typedef struct evaluation {

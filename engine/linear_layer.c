@@ -1,5 +1,7 @@
 #include "engine/linear_layer.h"
 
+#include "engine/deferred.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -332,22 +334,51 @@ static bool is_possible(const linear_change *change, bool new_weights, bool new_
   return !new_bias || (layer->takes_bias && (!layer->has_bias || layer->bias));
 }
 
+static value *deferred_weights(const linear_layer *layer) {
+  const graph_value *constant = layer->node->inputs[1];
+  bool is_deferred = layer->weights && value_is_deferred(constant->constant);
+  return is_deferred ? (value *)(uintptr_t)constant->constant : NULL;
+}
+
+/* Factors of whole output channels can wait until the weights are read. */
+static bool may_wait(const linear_change *change) {
+  const value *weights = deferred_weights(change->layer);
+  return weights && !change->before && change->layer->output_first && deferred_takes_factors(weights) &&
+         value_has_single_use(change->layer->node->inputs[1]);
+}
+
+static norma_status scale_later(linear_change *change) {
+  int64_t outputs = change->layer->outputs;
+  double *factors = change->largest; /* which is not needed then */
+  for (int64_t c = 0; c < outputs; c++) factors[c] = scale_shift_scale(change->behind, c);
+  return deferred_set_factors(deferred_weights(change->layer), factors, outputs, change->context->error);
+}
+
+static norma_status make_weights(linear_change *change, bool *possible) {
+  const linear_layer *layer = change->layer;
+  norma_error *error = change->context->error;
+  value *deferred = deferred_weights(layer);
+  if (deferred) TRY(deferred_fetch(deferred, error));
+  shape shape = shape_of_tensor(layer->weights);
+  TRY(value_allocate_tensor(change->context->model->memory, &change->weights, layer->type, &shape, error));
+  *possible = change_all_weights(change);
+  return NORMA_OK;
+}
+
 static norma_status apply_change(linear_change *change, bool *done) {
-  linear_layer *layer = change->layer;
   bool new_weights = weights_change(change), new_bias = bias_changes(change), finite = true;
   if (!is_possible(change, new_weights, new_bias)) return NORMA_OK;
+  bool later = new_weights && may_wait(change), possible = true;
   read_old_bias(change);
-  if (new_weights) {
-    shape shape = shape_of_tensor(layer->weights);
-    TRY(value_allocate_tensor(change->context->model->memory, &change->weights, layer->type, &shape,
-                              change->context->error));
-    if (!change_all_weights(change)) return NORMA_OK;
-  }
+  if (new_weights && !later) TRY(make_weights(change, &possible));
+  if (!possible) return NORMA_OK;
   change_bias(change);
   value bias = {0};
   if (new_bias) TRY(make_bias(change, &bias, &finite));
   if (!finite) return NORMA_OK;
-  norma_status status = new_weights ? replace_constant(change, 1, "weights", &change->weights) : NORMA_OK;
+  norma_status status = NORMA_OK;
+  if (later) status = scale_later(change);
+  if (new_weights && !later) status = replace_constant(change, 1, "weights", &change->weights);
   if (status == NORMA_OK && new_bias)
     status = set_bias(change, &bias);
   else

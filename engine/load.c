@@ -246,6 +246,25 @@ static norma_status pack_constants(norma_model *model, executor *executor, norma
   return status;
 }
 
+/* ---------------------------------------------------------------------------------------------- deferred constants */
+
+/* Whether the value is the weights of one layer, which reads them when it packs them. */
+static bool is_for_layer(const graph_value *value) {
+  const use *use = value->uses;
+  if (!use || !value_has_single_use(value) || use->index != 1 || use->node->graph != value->graph) return false;
+  return node_is(use->node, "Conv") || node_is(use->node, "Gemm") || node_is(use->node, "MatMul");
+}
+
+/* Reads what is deferred: all of it, or what others than layers read. */
+static norma_status fetch_constants(const graph *graph, bool all, norma_error *error) {
+  for (int i = 0; i < graph->value_count; i++) {
+    const graph_value *value = graph->values[i];
+    if (!value->constant || !value_is_deferred(value->constant) || (!all && is_for_layer(value))) continue;
+    TRY(deferred_fetch((struct norma_value *)(uintptr_t)value->constant, error));
+  }
+  return NORMA_OK;
+}
+
 static bool list_runtime_inputs(norma_model *model) {
   const graph *graph = model->graph;
   model->runtime_inputs = region_array(&model->region, (size_t)graph->input_count, sizeof *model->runtime_inputs);
@@ -282,6 +301,7 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
     *error = infer_error;
   }
   region_free(&report.region);
+  if (status == NORMA_OK) status = fetch_constants(model->graph, false, error);
   if (status == NORMA_OK) {
     status = passes_run(model, &executor, options->disabled_passes, options->disabled_pass_count, error);
   }
@@ -291,6 +311,7 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   if (status == NORMA_OK && model->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants) {
     status = pack_constants(model, &executor, error);
   }
+  if (status == NORMA_OK) status = fetch_constants(model->graph, true, error);
   packed_cache_free(&packed);
   return status;
 }

@@ -36,17 +36,51 @@ static norma_status check_options(const norma_load_options *given, norma_load_op
   return NORMA_OK;
 }
 
+/* Whether weights may stay unread until they are packed: not where somebody wants to see them. */
+static bool may_defer(const model_source *source, const norma_load_options *options) {
+  return options->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants && !source->edit;
+}
+
 static norma_status read_source(norma_model *model, const model_source *source, const norma_load_options *options,
-                                norma_error *error) {
+                                bool defers, norma_error *error) {
   model_read_options read = {.overridable = options->overridable,
                              .overridable_count = options->overridable_count,
                              .max_nodes = model->runtime->max_nodes,
                              .max_depth = model->runtime->max_depth,
+                             .deferral = defers ? &model->deferral : NULL,
                              .map_file = options->map_file,
                              .read_external = options->read_external,
                              .read_external_context = options->read_external_context};
   return source->path ? model_read_file(model, source->path, &read, error)
                       : model_read_memory(model, source->data, source->size, &read, error);
+}
+
+static norma_status load_once(norma_model *model, const model_source *source, const norma_load_options *options,
+                              bool defers, norma_error *error) {
+  region_init(&model->region, model->memory);
+  packed_cache_init(&model->packed, model->memory);
+  deferral_init(&model->deferral, model->memory, model->runtime->kernels);
+  norma_status status = read_source(model, source, options, defers, error);
+  if (status == NORMA_OK && source->edit) status = source->edit(source->edit_context, model, error);
+  if (status == NORMA_OK) status = load_prepare(model, options, error);
+  deferral_close(&model->deferral);
+  return status;
+}
+
+/* What load_once made. */
+static void empty_model(norma_model *model) {
+  packed_cache_free(&model->packed);
+  graph_release(model->graph);
+  region_free(&model->region);
+}
+
+static void forget_contents(norma_model *model) {
+  empty_model(model);
+  *model = (norma_model){.runtime = model->runtime,
+                         .owns_runtime = model->owns_runtime,
+                         .memory = model->memory,
+                         .optimization = model->optimization,
+                         .exact = model->exact};
 }
 
 static norma_status load(const model_source *source, const norma_load_options *given, norma_model **result,
@@ -69,11 +103,11 @@ static norma_status load(const model_source *source, const norma_load_options *g
   model->memory = &runtime->memory;
   model->optimization = options.optimization;
   model->exact = options.exact;
-  region_init(&model->region, model->memory);
-  packed_cache_init(&model->packed, model->memory);
-  norma_status status = read_source(model, source, &options, error);
-  if (status == NORMA_OK && source->edit) status = source->edit(source->edit_context, model, error);
-  if (status == NORMA_OK) status = load_prepare(model, &options, error);
+  norma_status status = load_once(model, source, &options, may_defer(source, &options), error);
+  if (status != NORMA_OK && model->deferral.lost) { /* found when it was too late to leave the weights as they are */
+    forget_contents(model);
+    status = load_once(model, source, &options, false, error);
+  }
   if (status != NORMA_OK) {
     norma_model_destroy(model);
     return status;
@@ -106,9 +140,7 @@ void norma_model_destroy(norma_model *model) {
   if (!model) return;
   norma_runtime *owned = model->owns_runtime ? model->runtime : NULL;
   memory *memory = model->memory;
-  packed_cache_free(&model->packed);
-  graph_release(model->graph);
-  region_free(&model->region);
+  empty_model(model);
   memory_free(memory, model);
   norma_runtime_destroy(owned);
 }

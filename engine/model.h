@@ -5,6 +5,7 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include "engine/deferred.h"
 #include "engine/graph.h"
 #include "engine/norma.h"
 #include "ops/kernels/kernel_table.h"
@@ -57,6 +58,7 @@ struct norma_model {
   graph_value **runtime_inputs;
 
   packed_cache packed;
+  deferral deferral; /* closed when the model is loaded */
 };
 
 /* The version imported for `domain`, 0 if none. */

@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include "engine/deferred.h"
 #include "engine/memory_plan.h"
 
 #include <limits.h>
@@ -222,6 +223,8 @@ static norma_status prepare_step(planner *planner, step *step) {
     if (step->inputs[i] < 0) continue;
     inputs[i] = &plan->slots[step->inputs[i]].info;
     constants[i] = node->inputs[i]->constant;
+    bool reads_pieces = (node->op->flags & OPERATOR_READS_PIECES) && i == 1;
+    if (constants[i] && !reads_pieces) TRY(deferred_fetch((value *)(uintptr_t)constants[i], planner->error));
   }
   for (int i = 0; i < node->output_count; i++) {
     if (step->outputs[i] >= 0) outputs[i] = &plan->slots[step->outputs[i]].info;

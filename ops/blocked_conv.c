@@ -62,9 +62,14 @@ static norma_status blocked_conv_infer(infer_context *context) {
 
 typedef struct blocked_conv_packing {
   const blocked_conv_state *conv;
-  const struct kernel_table *kernels;
   const float *source;
 } blocked_conv_packing;
+
+/* Outputs whose weights, `each` elements for one, are read at a time: whole blocks. */
+static int64_t piece_outputs(const blocked_conv_state *conv, int64_t each) {
+  int64_t fitting = PREPARE_PIECE_BYTES / (int64_t)sizeof(float) / (each ? each : 1) / conv->block * conv->block;
+  return fitting > conv->block ? fitting : conv->block;
+}
 
 static void pack_bias(void *destination, const void *argument) {
   const blocked_conv_packing *packing = argument;
@@ -75,38 +80,43 @@ static void pack_bias(void *destination, const void *argument) {
 }
 
 /* [blocks][kh * kw][b] from [M][1][kh][kw]. */
-static void pack_depthwise(void *destination, const void *argument) {
-  const blocked_conv_packing *packing = argument;
-  const blocked_conv_state *conv = packing->conv;
+static norma_status pack_depthwise(prepare_context *context, void *destination, const void *argument) {
+  const blocked_conv_state *conv = argument;
   int64_t taps = window_taps(&conv->window), b = conv->block;
   float *packed = destination;
+  const float *source;
+  TRY(prepare_read(context, 1, 0, conv->outputs * taps, &source));
   for (int64_t block = 0; block < divide_up(conv->outputs, b); block++) {
     for (int64_t tap = 0; tap < taps; tap++) {
       for (int64_t lane = 0; lane < b; lane++) {
         int64_t m = block * b + lane;
-        packed[(block * taps + tap) * b + lane] = m < conv->outputs ? packing->source[m * taps + tap] : 0;
+        packed[(block * taps + tap) * b + lane] = m < conv->outputs ? source[m * taps + tap] : 0;
       }
     }
   }
+  return NORMA_OK;
 }
 
-static void pack_weights(void *destination, const void *argument) {
-  const blocked_conv_packing *packing = argument;
-  const blocked_conv_state *conv = packing->conv;
-  size_t group_weights =
-      conv->problem.outputs * conv->problem.channels * conv->problem.kernel[0] * conv->problem.kernel[1];
+static norma_status pack_weights(prepare_context *context, void *destination, const void *argument) {
+  const blocked_conv_state *conv = argument;
+  const struct blocked_conv_f32 *problem = &conv->problem;
+  int64_t each = (int64_t)(problem->channels * problem->kernel[0] * problem->kernel[1]);
+  int64_t outputs = (int64_t)problem->outputs, piece = piece_outputs(conv, each);
   for (int64_t g = 0; g < conv->group; g++) {
-    packing->kernels->blocked_conv_pack(&conv->problem, (float *)destination + (size_t)g * conv->packed_size,
-                                        packing->source + (size_t)g * group_weights);
+    float *packed = (float *)destination + (size_t)g * conv->packed_size;
+    for (int64_t first = 0; first < outputs; first += piece) {
+      int64_t count = outputs - first < piece ? outputs - first : piece;
+      const float *weights;
+      TRY(prepare_read(context, 1, (g * outputs + first) * each, count * each, &weights));
+      context->kernels->blocked_conv_pack(problem, packed, weights, (size_t)first, (size_t)count);
+    }
   }
+  return NORMA_OK;
 }
 
 /* What a packing depends on beside the node. */
 static uint64_t packing_key(const blocked_conv_state *conv) {
-  uint64_t key = BLOCKED_CONV_WEIGHTS;
-  const size_t parts[] = {(size_t)conv->problem.algorithm, conv->problem.output[0], conv->problem.output[1]};
-  for (size_t i = 0; i < 3; i++) key = (key ^ (parts[i] + 1)) * 0x100000001B3u;
-  return key | BLOCKED_CONV_WEIGHTS;
+  return BLOCKED_CONV_WEIGHTS + (uint64_t)conv->problem.algorithm;
 }
 
 static norma_status prepare_weights(prepare_context *context, blocked_conv_state *conv) {
@@ -114,20 +124,19 @@ static norma_status prepare_weights(prepare_context *context, blocked_conv_state
   if (!w || (context->input_count > 2 && context->inputs[2] && !b)) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "its weights and bias must be constants");
   }
-  blocked_conv_packing packing = {conv, context->kernels, w->data};
   const void *packed;
   size_t padded = (size_t)(divide_up(conv->outputs, conv->block) * conv->block);
   if (conv->depthwise) {
     size_t elements = padded * (size_t)window_taps(&conv->window);
-    TRY(prepare_packed(context, BLOCKED_CONV_DEPTHWISE, elements * sizeof(float), pack_depthwise, &packing, &packed));
+    TRY(prepare_packed_from(context, BLOCKED_CONV_DEPTHWISE, elements * sizeof(float), pack_depthwise, conv, &packed));
   } else {
     size_t elements = conv->packed_size * (size_t)conv->group;
-    TRY(prepare_packed(context, packing_key(conv), elements * sizeof(float), pack_weights, &packing, &packed));
+    TRY(prepare_packed_from(context, packing_key(conv), elements * sizeof(float), pack_weights, conv, &packed));
   }
   conv->weights = packed;
   context->packed_inputs |= INPUT(1);
   if (!b) return NORMA_OK;
-  packing.source = b->data;
+  blocked_conv_packing packing = {conv, b->data};
   TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));
   conv->bias = packed;
   return NORMA_OK;
@@ -287,6 +296,7 @@ const operator operators_blocked_conv[] = {
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
         .attributes = blocked_conv_attributes,
+        .flags = OPERATOR_READS_PIECES,
         .state_size = sizeof(blocked_conv_state),
         .read = blocked_conv_read,
         .infer = blocked_conv_infer,

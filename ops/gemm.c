@@ -290,7 +290,7 @@ const operator operators_gemm[] = {
                        TYPE_BIT(NORMA_UINT64),
                    INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = gemm_attributes,
-        .flags = OPERATOR_EPILOGUE,
+        .flags = OPERATOR_EPILOGUE | OPERATOR_READS_PIECES,
         .state_size = sizeof(gemm_state),
         .read = gemm_read,
         .infer = gemm_infer,

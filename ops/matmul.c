@@ -130,7 +130,7 @@ const operator operators_matmul[] = {
         .types = {{TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) |
                        TYPE_BIT(NORMA_UINT64),
                    INPUT(0) | INPUT(1), OUTPUT(0)}},
-        .flags = OPERATOR_EPILOGUE,
+        .flags = OPERATOR_EPILOGUE | OPERATOR_READS_PIECES,
         .state_size = sizeof(matmul_state),
         .infer = matmul_infer,
         .prepare = matmul_prepare,

@@ -57,6 +57,32 @@ static void product_pack(void *destination, const void *argument) {
   }
 }
 
+/* Float B, read in pieces: rows, or columns where these lie together. */
+static norma_status product_pack_pieces(prepare_context *context, void *destination, const void *argument) {
+  const matrix_product *product = argument;
+  const product_operand *b = &product->b;
+  bool by_rows = b->column_stride == 1;
+  int64_t lines = by_rows ? product->k : product->n, length = by_rows ? product->n : product->k;
+  int64_t grain = by_rows ? 1 : (int64_t)context->kernels->gemm_f32_tile_columns;
+  int64_t piece = PREPARE_PIECE_BYTES / (int64_t)sizeof(float) / (length ? length : 1) / grain * grain;
+  if (piece < grain) piece = grain;
+  for (int64_t i = 0; i < b->count; i++) {
+    float *packed = (float *)destination + (size_t)i * b->packed_size;
+    for (int64_t first = 0; first < lines; first += piece) {
+      int64_t count = lines - first < piece ? lines - first : piece;
+      struct gemm_part part = {.k = (size_t)product->k, .n = (size_t)product->n};
+      part.row = by_rows ? (size_t)first : 0;
+      part.rows = by_rows ? (size_t)count : (size_t)product->k;
+      part.column = by_rows ? 0 : (size_t)first;
+      part.columns = by_rows ? (size_t)product->n : (size_t)count;
+      const float *data;
+      TRY(prepare_read(context, b->input, (i * lines + first) * length, count * length, &data));
+      context->kernels->gemm_f32_pack_b_part(packed, data, &part, (size_t)b->row_stride, (size_t)b->column_stride);
+    }
+  }
+  return NORMA_OK;
+}
+
 /* A and B change places: C^T = B^T * A^T. Only for n == 1, when C^T lies in memory as C does. */
 static void product_transpose(matrix_product *product) {
   const product_operand a = product->a, b = product->b;
@@ -92,11 +118,15 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
     operand->packed_size = (is_double ? kernels->gemm_f64_packed_a_size : kernels->gemm_f32_packed_a_size)(m, k);
   /* The other operand's shape decides which side a constant is on and whether its leading axes are rows. */
   uint64_t key = ((uint64_t)count << 8) + (uint64_t)operand->input * 4 + (is_b ? PRODUCT_OF_B : 0);
+  context->packed_inputs |= INPUT(operand->input);
+  if (is_b && product->type == NORMA_FLOAT)
+    return prepare_packed_from(context, key + PRODUCT_PACKED, count * operand->packed_size * element,
+                               product_pack_pieces, product, &operand->packed);
+  TRY(prepare_whole(context, operand->input));
   struct product_packing packing = {product, kernels, constant->data, is_b};
   if (is_half(product->type))
     TRY(prepare_packed(context, key + PRODUCT_CONVERTED, count * elements * element, product_convert, &packing,
                        &packing.source));
-  context->packed_inputs |= INPUT(operand->input);
   return prepare_packed(context, key + PRODUCT_PACKED, count * operand->packed_size * element, product_pack, &packing,
                         &operand->packed);
 }

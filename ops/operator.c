@@ -1,5 +1,7 @@
 #include "ops/operator.h"
 
+#include "engine/deferred.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -158,6 +160,28 @@ norma_status infer_broadcast(infer_context *context) {
 const norma_tensor *prepare_constant(const prepare_context *context, int index) {
   if (index >= context->input_count || !context->constants[index]) return NULL;
   return norma_value_tensor(context->constants[index]);
+}
+
+/* Contents that were given back once are asked for again only by mistake. */
+static norma_status prepare_check_contents(prepare_context *context, int index) {
+  const norma_tensor *tensor = &context->constants[index]->tensor;
+  if (tensor->data || tensor->size_bytes == 0) return NORMA_OK;
+  return prepare_fail(context, NORMA_ERROR_INTERNAL, "the contents of input %d are gone", index);
+}
+
+norma_status prepare_whole(prepare_context *context, int index) {
+  norma_status status = deferred_fetch((value *)(uintptr_t)context->constants[index], context->error);
+  return status == NORMA_OK ? prepare_check_contents(context, index) : error_add_node(context->error, context->node);
+}
+
+norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const float **data) {
+  const value *constant = context->constants[index];
+  if (value_is_deferred(constant)) {
+    norma_status status = deferred_read(constant, first, count, data, context->error);
+    return status == NORMA_OK ? NORMA_OK : error_add_node(context->error, context->node);
+  }
+  *data = (const float *)constant->tensor.data + first;
+  return prepare_check_contents(context, index);
 }
 
 const shape *prepare_shape(const prepare_context *context, int index) {

@@ -34,7 +34,8 @@ enum operator_flags {
   OPERATOR_EPILOGUE = 4,      /* takes an activation and a residual from node->epilogue (float only) */
   OPERATOR_ACTIVATION = 8,    /* takes an activation from node->epilogue (float only) */
   OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
-  OPERATOR_NOT_FOLDED = 32    /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
+  OPERATOR_NOT_FOLDED = 32,   /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
+  OPERATOR_READS_PIECES = 64  /* prepare reads a constant input 1 through prepare_read or prepare_whole only */
 };
 
 /* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
@@ -161,12 +162,24 @@ norma_element_type prepare_type(const prepare_context *context, int index);
 norma_status prepare_fail(prepare_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
+
+/* Elements first .. first + count - 1 of float constant `index`, valid until the next call. While a model is loaded they may
+ * come from its file, so they should be read once, in pieces, and of weights whole output channels. */
+norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const float **data);
+/* All of constant `index`: prepare_constant has its data from then on. */
+norma_status prepare_whole(prepare_context *context, int index);
+
 /* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells apart
  * what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key, with
  * a lock held. */
 norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
                             void (*fill)(void *destination, const void *argument), const void *argument,
                             const void **packed);
+/* The same where filling can fail, which nothing is kept of. */
+typedef norma_status (*prepare_fill)(prepare_context *context, void *destination, const void *argument);
+norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
+                                 const void *argument, const void **packed);
 
 /* --------------------------------------------------------------------------------------------------------------- run */
 

@@ -295,7 +295,11 @@ static norma_status read_initializers(reader *reader, const context *context, co
     value contents = {0};
     const char *name = text_or_empty(proto->initializer[i]->name);
     if (!name[0]) return no_initializer_name(reader);
-    TRY(read_shared_tensor(reader, proto->initializer[i], &contents));
+    bool may_wait = !context->builder->parent && !is_overridable(reader, name);
+    reader->tensors.deferral = may_wait ? reader->options->deferral : NULL;
+    norma_status status = read_shared_tensor(reader, proto->initializer[i], &contents);
+    reader->tensors.deferral = NULL;
+    if (status != NORMA_OK) return status;
     TRY(set_initializer(reader, context, name, &contents));
   }
   for (size_t i = 0; i < proto->n_sparse_initializer; i++) {

@@ -175,7 +175,7 @@ static norma_status read_tensor(model_patch *patch, region *temporary, wire_span
   external_data external;
   external_data_init(&external, patch->memory, patch->path, false, NULL, NULL);
   byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
-  tensor_source source = {patch->memory, &bytes, &external};
+  tensor_source source = {.memory = patch->memory, .bytes = &bytes, .external = &external};
   Onnx__TensorProto *proto = onnx__tensor_proto__unpack(&allocator, tensor.size, tensor.bytes);
   norma_status status = proto ? tensor_read(&source, proto, into, error) : region_error(temporary, error);
   external_data_close(&external);

@@ -1,5 +1,6 @@
 #include "proto/model_reader.h"
 
+#include "engine/deferred.h"
 #include "proto/reader.h"
 #include "proto/wire_check.h"
 
@@ -130,17 +131,18 @@ static norma_status read_source(norma_model *model, const byte_source *source, c
 norma_status model_read_file(norma_model *model, const char *path, const model_read_options *options,
                              norma_error *error) {
   norma_error unwanted;
-  byte_source source;
+  byte_source own, *source = options->deferral ? &options->deferral->source : &own;
   if (!error) error = &unwanted;
-  TRY(byte_source_open(&source, model->memory, path, options->map_file, error));
-  norma_status status = read_source(model, &source, path, options, error);
-  byte_source_close(&source);
+  TRY(byte_source_open(source, model->memory, path, options->map_file, error));
+  norma_status status = read_source(model, source, path, options, error);
+  if (!options->deferral) byte_source_close(source);
   return status == NORMA_OK ? NORMA_OK : error_prefix(error, "%s", path);
 }
 
 norma_status model_read_memory(norma_model *model, const void *data, size_t size, const model_read_options *options,
                                norma_error *error) {
   norma_error unwanted;
-  byte_source source = byte_source_from_memory(data, size);
-  return read_source(model, &source, NULL, options, error ? error : &unwanted);
+  byte_source own, *source = options->deferral ? &options->deferral->source : &own;
+  *source = byte_source_from_memory(data, size);
+  return read_source(model, source, NULL, options, error ? error : &unwanted);
 }

@@ -1,5 +1,6 @@
 #include "proto/tensor_reader.h"
 
+#include "engine/deferred.h"
 #include "engine/status.h"
 #include "proto/wire_check.h"
 
@@ -335,6 +336,11 @@ static void normalize_bool(norma_tensor *tensor) {
   for (size_t i = 0; tensor->type == NORMA_BOOL && i < tensor->size_bytes; i++) bytes[i] = bytes[i] != 0;
 }
 
+static bool is_deferred(const tensor_source *source, const payload *payload, const norma_tensor *tensor) {
+  return source->deferral && payload->field != FIELD_EXTERNAL && !payload->items && tensor->type == NORMA_FLOAT &&
+         tensor->size_bytes >= DEFERRED_LEAST_BYTES;
+}
+
 static norma_status read_whole(const tensor_source *source, const Onnx__TensorProto *proto, const payload *payload,
                                const norma_tensor *tensor, value *into, norma_error *error) {
   external_place place = {0};
@@ -346,6 +352,9 @@ static norma_status read_whole(const tensor_source *source, const Onnx__TensorPr
     length = place.has_length ? place.length : tensor->size_bytes;
   }
   TRY(check_length(proto, tensor, length, error));
+  if (is_deferred(source, payload, tensor)) {
+    return deferred_create(source->deferral, into, tensor, payload->offset, error);
+  }
   *into = (value){.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
   TRY(whole_view(source, payload, &place, &into->tensor, &into->owner, error));
   if (into->owner) return NORMA_OK;

@@ -240,7 +240,7 @@ static double bench_blocked_conv(const struct kernel_table *table, double peak, 
   float *y = random_floats(outputs * out * out), *w = random_floats(shape.outputs * k);
   float *packed = random_floats(table->blocked_conv_packed_size(&conv)), *bias = random_floats(outputs);
   void *scratch = random_floats(table->blocked_conv_scratch_size(&conv) / sizeof(float) + 1);
-  table->blocked_conv_pack(&conv, packed, w);
+  table->blocked_conv_pack(&conv, packed, w, 0, conv.outputs);
   conv.packed_weights = packed;
   conv.bias = bias;
   const size_t units = table->blocked_conv_divide(&conv, 1, 1);

@@ -14,6 +14,7 @@
  * kept only where a reader packs its constants once per model, which it could not do otherwise; and never if it, with a
  * packed copy, would take more than half of what the runtime's memory budget has left.
  */
+#include "engine/deferred.h"
 #include "engine/pass_helpers.h"
 
 #define FREE_BYTES    ((size_t)1 << 20)
@@ -140,7 +141,11 @@ static norma_status evaluate(pass_context *context, node *node, bool *changed) {
     status = region_error(&region, context->error);
     goto done;
   }
-  for (size_t i = 0; i < in; i++) inputs[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
+  for (size_t i = 0; i < in && status == NORMA_OK; i++) {
+    inputs[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
+    if (inputs[i]) status = deferred_fetch((value *)(uintptr_t)inputs[i], context->error);
+  }
+  if (status != NORMA_OK) goto done;
   for (size_t i = 0; i < out; i++) outputs[i] = node->outputs[i] ? &results[i] : NULL;
   norma_error ignored;
   norma_status evaluated =

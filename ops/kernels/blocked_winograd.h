@@ -139,19 +139,30 @@ struct blocked_winograd {
   size_t sum_step;   /* the same for the sums */
 };
 
-/* What a batch's transformed inputs and sums should take of the second-level cache, and how many tiles it must have all
- * the same, for all weights are read once per batch. */
+/* What a batch's transformed inputs and sums should take of the second-level cache. */
 #if defined(__AVX512F__)
 #define WINOGRAD_CACHED_FLOATS (1024 * 1024 / sizeof(float))
 #else
 #define WINOGRAD_CACHED_FLOATS (384 * 1024 / sizeof(float))
 #endif
-enum { WINOGRAD_LEAST_BATCH = 48 };
 
 /* An odd number of cache lines: positions of one tile must not all fall into the same set. */
 INLINE size_t winograd_position_step(size_t floats) {
   const size_t lines = (floats + 15) / 16;
   return (lines | 1) * 16;
+}
+
+enum { WINOGRAD_LEAST_BATCH = 2 * BLOCKED_LARGEST_TILE };
+
+/* n tiles in equal batches, but for whole tiles of the products (blocked_tile.h) in all but the last. */
+INLINE size_t winograd_batches(const struct blocked_winograd *w, size_t n) {
+  const size_t most = w->batch / BLOCKED_PIXELS_2 * BLOCKED_PIXELS_2;
+  return (n + most - 1) / most;
+}
+
+INLINE size_t winograd_batch_begin(size_t n, size_t batches, size_t batch) {
+  const size_t begin = blocked_part((n + BLOCKED_PIXELS_2 - 1) / BLOCKED_PIXELS_2, batches, batch) * BLOCKED_PIXELS_2;
+  return blocked_smaller(n, begin);
 }
 
 static struct blocked_winograd blocked_winograd_of(const struct blocked_conv_f32 *conv) {
@@ -164,13 +175,12 @@ static struct blocked_winograd blocked_winograd_of(const struct blocked_conv_f32
   const size_t tiles = w.tile_rows * w.tile_columns;
   const size_t tile_floats = w.positions * (w.channel_blocks + w.output_blocks) * VF_LANES;
   w.batch = tile_floats ? WINOGRAD_CACHED_FLOATS / tile_floats : tiles;
+  /* All weights are read once per batch: no oftener than makes as much as writing and reading inputs and sums. */
+  const size_t least = conv->channels * conv->outputs / (2 * (conv->channels + conv->outputs) + 1);
+  if (w.batch < least) w.batch = least;
   if (w.batch < WINOGRAD_LEAST_BATCH) w.batch = WINOGRAD_LEAST_BATCH;
-  if (w.batch >= tiles) {
-    w.batch = tiles;
-  } else { /* equal batches */
-    const size_t batches = (tiles + w.batch - 1) / w.batch;
-    w.batch = (tiles + batches - 1) / batches;
-  }
+  const size_t batches = winograd_batches(&w, tiles);
+  w.batch = batches ? winograd_batch_begin(tiles, batches, 1) : 0;
   w.input_step = winograd_position_step(w.channel_blocks * w.batch * VF_LANES);
   w.sum_step = winograd_position_step(w.output_blocks * w.batch * VF_LANES);
   return w;
@@ -326,13 +336,13 @@ INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const
   const struct blocked_winograd w = blocked_winograd_of(conv);
   const size_t block_begin = 2 * panel_begin;
   const size_t block_end = panel_end == blocked_panels(w.output_blocks) ? w.output_blocks : 2 * panel_end;
-  const size_t batches = w.batch ? (tile_end - tile_begin + w.batch - 1) / w.batch : 0;
+  const size_t tiles = tile_end - tile_begin, batches = w.batch ? winograd_batches(&w, tiles) : 0;
   float *inputs = scratch, *sums = inputs + w.positions * w.input_step;
   size_t *offset = (size_t *)(sums + w.positions * w.sum_step);
   if (panel_begin >= panel_end) return;
   for (size_t i = 0; i < batches; i++) {
-    const size_t first = tile_begin + blocked_part(tile_end - tile_begin, batches, i);
-    const size_t count = tile_begin + blocked_part(tile_end - tile_begin, batches, i + 1) - first;
+    const size_t first = tile_begin + winograd_batch_begin(tiles, batches, i);
+    const size_t count = tile_begin + winograd_batch_begin(tiles, batches, i + 1) - first;
     for (size_t block = 0; block < w.channel_blocks; block++) offset[block] = block * count * VF_LANES;
     winograd_inputs(conv, &w, x, first, count, inputs, m);
     winograd_products(conv, &w, inputs, count, panel_begin, panel_end, offset, sums);

@@ -29,6 +29,48 @@ static void transpose_32(void *y, size_t y_row_stride, const void *x, size_t x_r
     }
 }
 
+/* ---- factors ---- */
+
+/* The larger of magnitudes as bits: NaN above infinity above all numbers. */
+INLINE vu larger_magnitude(vu a, vf x) {
+  const vu b = (vu)x & 0x7fffffffu;
+  const vu is_larger = (vu)(a > b);
+  return (a & is_larger) | (b & ~is_larger);
+}
+
+INLINE float largest_magnitude(vu bits) {
+  uint32_t largest = 0;
+  float result;
+  for (size_t i = 0; i < VF_LANES; i++) largest = bits[i] > largest ? bits[i] : largest;
+  memcpy(&result, &largest, sizeof result);
+  return result;
+}
+
+static void scale_f32(float *y, const float *x, size_t n, double factor, float largest[2]) {
+  vu old = {0}, new = {0};
+  const vd by = vd_set1(factor);
+  for (size_t i = 0; i < n; i += VF_LANES) {
+    float room[VF_LANES] = {0};
+    const bool whole = n - i >= VF_LANES;
+    if (!whole) memcpy(room, x + i, (n - i) * sizeof *x);
+    const float *from = whole ? x + i : room;
+    const vf value = vf_load(from);
+    vf_half_in_memory half[2];
+    half[0] = __builtin_convertvector(vd_load_f32(from) * by, vf_half_in_memory);
+    half[1] = __builtin_convertvector(vd_load_f32(from + VD_LANES) * by, vf_half_in_memory);
+    vf product;
+    memcpy(&product, half, sizeof product);
+    old = larger_magnitude(old, value);
+    new = larger_magnitude(new, product);
+    if (whole)
+      vf_store(y + i, product);
+    else
+      memcpy(y + i, &product, (n - i) * sizeof *y);
+  }
+  largest[0] = largest_magnitude(old);
+  largest[1] = largest_magnitude(new);
+}
+
 /* ---- half precision ---- */
 typedef uint16_t vh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef uint16_t vh_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));

@@ -348,13 +348,27 @@ static void GEMM(pack_columns)(REAL *packed, const REAL *b, size_t columns, size
   }
 }
 
-static void GEMM(pack_b)(REAL *packed, const REAL *b, size_t k, size_t n, size_t row_stride, size_t column_stride) {
-  const size_t block = GEMM(depth_block)(k);
-  for (size_t p = 0; p < k; p += block) {
-    const size_t depth = k - p < block ? k - p : block;
-    GEMM(pack_columns)(packed, b + p * row_stride, n, depth, row_stride, column_stride);
-    packed += GEMM(padded_columns)(n) * depth;
+static void GEMM(pack_b_part)(REAL *packed, const REAL *b, const struct gemm_part *part, size_t row_stride,
+                              size_t column_stride) {
+  const size_t block = GEMM(depth_block)(part->k), row_end = part->row + part->rows;
+  const size_t columns = GEMM(padded_columns)(part->n);
+  for (size_t p = block ? part->row / block * block : row_end; p < row_end; p += block) {
+    const size_t depth = part->k - p < block ? part->k - p : block;
+    const size_t begin = p < part->row ? part->row : p, end = p + depth < row_end ? p + depth : row_end;
+    for (size_t j = part->column; j < part->column + part->columns; j += TILE_COLUMNS) {
+      const size_t lanes = part->n - j < TILE_COLUMNS ? part->n - j : TILE_COLUMNS;
+      const size_t width = GEMM(padded_columns)(lanes);
+      GEMM(pack_panel)
+      (packed + p * columns + j * depth + (begin - p) * width,
+       b + (begin - part->row) * row_stride + (j - part->column) * column_stride, width, lanes, end - begin,
+       column_stride, row_stride);
+    }
   }
+}
+
+static void GEMM(pack_b)(REAL *packed, const REAL *b, size_t k, size_t n, size_t row_stride, size_t column_stride) {
+  const struct gemm_part all = {.k = k, .n = n, .rows = k, .columns = n};
+  GEMM(pack_b_part)(packed, b, &all, row_stride, column_stride);
 }
 
 /* ---- the whole product ---- */

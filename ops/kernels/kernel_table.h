@@ -236,6 +236,13 @@ struct blocked_parts {
   size_t pixels, panels;
 };
 
+/* Rows and columns of b, k x n. A part begins at a column panel and ends at one or with the last column. */
+struct gemm_part {
+  size_t k, n;
+  size_t row, rows;
+  size_t column, columns;
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -252,6 +259,9 @@ struct kernel_table {
   size_t (*gemm_f32_packed_b_size)(size_t k, size_t n);
   void (*gemm_f32_pack_a)(float *packed, const float *a, size_t m, size_t k, size_t row_stride, size_t column_stride);
   void (*gemm_f32_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
+  /* One part of gemm_f32_pack_b; b: the first element of the part. */
+  void (*gemm_f32_pack_b_part)(float *packed, const float *b, const struct gemm_part *part, size_t row_stride,
+                               size_t column_stride);
   /* Bytes of scratch that gemm_f32_run needs per concurrent call, for any range. 0 when nothing needs packing. */
   size_t (*gemm_f32_scratch_size)(const struct gemm_f32 *gemm);
   /* Computes row panels [row_panel_begin, row_panel_end) x column panels [column_panel_begin, column_panel_end).
@@ -301,10 +311,13 @@ struct kernel_table {
   /* The fastest algorithm for a shape, by a model checked against measurement; BLOCKED_DIRECT if `exact`. Reads neither
    * pointers nor `algorithm`. */
   enum blocked_algorithm (*blocked_conv_choose)(const struct blocked_conv_f32 *conv, bool exact);
-  /* Elements of the packed weights, and packing from [outputs][channels][kernel0][kernel1]. Both read the shape (the
-   * output's too) and `algorithm`. */
+  /* Elements of the packed weights. Packing depends on channels, outputs, kernel, plain_input and `algorithm`, and on no
+   * other member: it serves inputs of all sizes. */
   size_t (*blocked_conv_packed_size)(const struct blocked_conv_f32 *conv);
-  void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights);
+  /* Packs the weights [count][channels][kernel0][kernel1] of outputs first .. first + count - 1; `first` is a multiple of
+   * b, and so is `count` unless these are the last. */
+  void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+                            size_t count);
   /* Sets row_parts and panel_parts: how to cut the work of `samples` samples for that many workers. Returns the number of
    * units of each sample; each unit writes its own part of y, to which the cut makes no difference. Neighbouring units
    * share work: give a worker a run of them rather than one here and one there. */
@@ -378,6 +391,9 @@ struct kernel_table {
   void (*reduce_rows_f32[REDUCE_KIND_COUNT])(float *y, const float *x, size_t rows, size_t columns, size_t row_stride);
 
   /* ---- data movement and conversion ---- */
+  /* y[i] = x[i] * factor, computed in double; largest[0] and [1]: the largest magnitudes of x and y, NaN or Inf where there
+   * is one (0 if n is 0). y may be x. */
+  void (*scale_f32)(float *y, const float *x, size_t n, double factor, float largest[2]);
   /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for i < rows, j < columns; 4-byte elements of any type. */
   void (*transpose_32)(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows, size_t columns);
   /* IEEE half and bfloat16, bit patterns in uint16_t; to the nearest, halves to even; NaN stays NaN (quiet). */

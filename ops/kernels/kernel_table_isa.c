@@ -40,6 +40,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .gemm_f32_packed_b_size = gemm_f32_packed_b_size,
     .gemm_f32_pack_a = gemm_f32_pack_a,
     .gemm_f32_pack_b = gemm_f32_pack_b,
+    .gemm_f32_pack_b_part = gemm_f32_pack_b_part,
     .gemm_f32_scratch_size = gemm_f32_scratch_size,
     .gemm_f32_run = gemm_f32_run,
 
@@ -106,6 +107,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
     .dot_f32 = dot_f32,
 
+    .scale_f32 = scale_f32,
     .transpose_32 = transpose_32,
     .f16_to_f32 = f16_to_f32,
     .f32_to_f16 = f32_to_f16,
