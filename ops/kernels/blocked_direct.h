@@ -157,17 +157,20 @@ static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const 
 }
 
 /* ---- packing: [panel][group][step][vectors * b] ---- */
-static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights) {
-  const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels;
-  const size_t blocks = blocked_count(conv->outputs), panels = blocked_panels(blocks);
-  const size_t steps = conv->plain_input ? 1 : VF_LANES;
-  for (size_t panel = 0; panel < panels; panel++) {
-    const size_t first = 2 * panel * VF_LANES, width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+                                size_t count) {
+  const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels, end = first + count;
+  const size_t blocks = blocked_count(conv->outputs), steps = conv->plain_input ? 1 : VF_LANES;
+  for (size_t block = first / VF_LANES; block * VF_LANES < end; block++) {
+    const size_t panel = blocked_panel_of(blocks, block), width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+    float *to = packed + 2 * panel * VF_LANES * channels * taps + (block - 2 * panel) * VF_LANES;
     for (size_t c0 = 0; c0 < channels; c0 += steps)
       for (size_t tap = 0; tap < taps; tap++)
-        for (size_t c = c0; c < channels && c < c0 + steps; c++)
-          for (size_t o = first; o < first + width; o++)
-            *packed++ = o < conv->outputs ? weights[(o * channels + c) * taps + tap] : 0;
+        for (size_t c = c0; c < channels && c < c0 + steps; c++, to += width)
+          for (size_t lane = 0; lane < VF_LANES; lane++) {
+            const size_t o = block * VF_LANES + lane;
+            to[lane] = o < end ? weights[((o - first) * channels + c) * taps + tap] : 0;
+          }
   }
 }
 

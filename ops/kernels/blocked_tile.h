@@ -250,6 +250,12 @@ INLINE size_t blocked_panel_vectors(size_t blocks, size_t panel) {
   return panel + 1 < blocked_panels(blocks) ? 2 : blocks - 2 * panel;
 }
 
+/* The panel of a block of outputs. */
+INLINE size_t blocked_panel_of(size_t blocks, size_t block) {
+  const size_t panels = blocked_panels(blocks);
+  return block / 2 < panels ? block / 2 : panels - 1;
+}
+
 /* Groups of a block of depth, of `steps` steps each: 256 steps are 14 KiB of inputs and 32 KiB of weights with AVX-512,
  * half of that and less elsewhere. */
 INLINE size_t blocked_depth_groups(size_t groups, size_t steps) {

@@ -111,19 +111,21 @@ INLINE void winograd_pack_kernels(const float *weights, size_t stride, size_t co
   }
 }
 
-static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights) {
-  const size_t channels = conv->channels, outputs = conv->outputs, blocks = blocked_count(outputs);
+static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights,
+                                  size_t first, size_t count) {
+  const size_t channels = conv->channels, blocks = blocked_count(conv->outputs), end = first + count;
   const size_t position_step = blocks * VF_LANES * channels;
-  for (size_t panel = 0; panel < blocked_panels(blocks); panel++) {
-    const size_t first = 2 * panel * VF_LANES, width = blocked_panel_vectors(blocks, panel) * VF_LANES;
-    for (size_t c = 0; c < channels; c++, packed += width)
-      for (size_t lane = 0; lane < width; lane += VD_LANES) {
-        const size_t o = first + lane, count = o < outputs ? outputs - o : 0;
-        const float *from = weights + (count ? (o * channels + c) * 9 : 0);
+  for (size_t block = first / VF_LANES; block * VF_LANES < end; block++) {
+    const size_t panel = blocked_panel_of(blocks, block), width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+    float *to = packed + 2 * panel * VF_LANES * channels + (block - 2 * panel) * VF_LANES;
+    for (size_t c = 0; c < channels; c++, to += width)
+      for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {
+        const size_t o = block * VF_LANES + lane, some = o < end ? end - o : 0;
+        const float *from = weights + (some ? ((o - first) * channels + c) * 9 : 0);
         if (winograd_m(conv) == 4)
-          winograd_pack_kernels(from, channels * 9, count, packed + lane, position_step, 4);
+          winograd_pack_kernels(from, channels * 9, some, to + lane, position_step, 4);
         else
-          winograd_pack_kernels(from, channels * 9, count, packed + lane, position_step, 2);
+          winograd_pack_kernels(from, channels * 9, some, to + lane, position_step, 2);
       }
   }
 }
@@ -156,8 +158,8 @@ enum { WINOGRAD_LEAST_BATCH = 2 * BLOCKED_LARGEST_TILE };
 
 /* n tiles in equal batches, but for whole tiles of the products (blocked_tile.h) in all but the last. */
 INLINE size_t winograd_batches(const struct blocked_winograd *w, size_t n) {
-  const size_t most = w->batch / BLOCKED_PIXELS_2 * BLOCKED_PIXELS_2;
-  return (n + most - 1) / most;
+  const size_t most = w->batch / BLOCKED_PIXELS_2 * BLOCKED_PIXELS_2; /* not 0 where there are several */
+  return n <= w->batch ? n > 0 : (n + most - 1) / most;
 }
 
 INLINE size_t winograd_batch_begin(size_t n, size_t batches, size_t batch) {

@@ -85,7 +85,14 @@ static void check(const struct kernel_table *table, struct blocked_conv_f32 conv
   float *w = random_floats(conv.outputs * k), *bias = random_floats(outputs), *residual = random_floats(size);
   float *packed = float_buffer(table->blocked_conv_packed_size(&conv));
   for (size_t o = conv.outputs; o < outputs; o++) bias[o] = 0;
-  table->blocked_conv_pack(&conv, packed, w, 0, conv.outputs);
+  for (size_t first = 0, count; first < conv.outputs; first += count) {
+    count = random_size(1, 3) * table->channel_block;
+    if (count > conv.outputs - first) count = conv.outputs - first;
+    float *piece = float_buffer(count * k);
+    memcpy(piece, w + first * k, count * k * sizeof(float));
+    table->blocked_conv_pack(&conv, packed, piece, first, count);
+    free(piece);
+  }
   conv.packed_weights = packed;
   if (random_bits() & 1) conv.bias = bias;
   if (random_bits() & 1) conv.residual = residual;
