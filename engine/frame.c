@@ -87,6 +87,13 @@ void frame_destroy(frame *frame) {
   memory_free(frame->memory, frame);
 }
 
+/* Where the contents of an ARENA root are. */
+static char *root_memory(const frame *frame, int root) {
+  const slot *slot = &frame->plan->slots[root];
+  if (slot->host >= 0) return root_memory(frame, slot->host) + slot->host_offset;
+  return frame->overrides[root] ? frame->overrides[root] : frame->arena + slot->offset;
+}
+
 /* Points the values that share the memory of others at it; inputs move from run to run. */
 static void frame_point_values(frame *frame, bool only_views_of_inputs) {
   for (int i = 0; i < frame->plan->slot_count; i++) {
@@ -95,8 +102,7 @@ static void frame_point_values(frame *frame, bool only_views_of_inputs) {
     if (frame->plan->slots[slot->root].kind != SLOT_ARENA) {
       frame->values[i].tensor.data = frame->values[slot->root].tensor.data;
     } else if (!only_views_of_inputs) {
-      void *override = frame->overrides[slot->root];
-      frame->values[i].tensor.data = override ? override : frame->arena + frame->plan->slots[slot->root].offset;
+      frame->values[i].tensor.data = root_memory(frame, slot->root);
     }
   }
 }

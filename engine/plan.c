@@ -1,9 +1,7 @@
 #include "engine/plan.h"
 
 #include "engine/deferred.h"
-#include "engine/memory_plan.h"
-
-#include <limits.h>
+#include "engine/plan_memory.h"
 
 typedef struct planner {
   const plan_request *request;
@@ -18,11 +16,6 @@ static norma_status out_of_memory(planner *planner) {
 }
 
 /* ------------------------------------------------------------------------------------------- which nodes become steps */
-
-static bool is_watched(const planner *planner, const graph_value *value) {
-  const plan_request *request = planner->request;
-  return request->is_watched && request->is_watched(request->watch_context, value->name);
-}
 
 static void mark_needed(planner *planner, const graph_value *value) {
   if (value && value->graph == planner->plan->graph) planner->needed[value->id] = true;
@@ -55,7 +48,7 @@ static int count_steps(planner *planner) {
   const graph *graph = planner->plan->graph;
   for (int i = 0; i < graph->output_count; i++) mark_needed(planner, graph->outputs[i]);
   for (int i = 0; i < graph->value_count; i++) {
-    if (is_watched(planner, graph->values[i])) planner->needed[i] = true;
+    if (plan_request_watches(planner->request, graph->values[i])) planner->needed[i] = true;
   }
   int count = 0;
   for (const node *node = graph->last; node; node = node->previous) {
@@ -257,181 +250,19 @@ static norma_status prepare_step(planner *planner, step *step) {
   return NORMA_OK;
 }
 
-static double info_bytes(const value_info *info) {
-  size_t bytes;
-  bool known = info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
-               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
-  return known ? (double)bytes : 0;
-}
-
 static norma_status prepare_steps(planner *planner) {
   plan *plan = planner->plan;
   for (int s = 0; s < plan->step_count; s++) {
     step *step = &plan->steps[s];
     for (int i = 0; i < step->node->input_count; i++) {
-      if (step->inputs[i] >= 0) step->bytes += info_bytes(&plan->slots[step->inputs[i]].info);
+      if (step->inputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->inputs[i]].info);
     }
     for (int i = 0; i < step->node->output_count; i++) {
-      if (step->outputs[i] >= 0) step->bytes += info_bytes(&plan->slots[step->outputs[i]].info);
+      if (step->outputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->outputs[i]].info);
     }
     if (!step->late) TRY(prepare_step(planner, step));
   }
   return NORMA_OK;
-}
-
-/* --------------------------------------------------------------------------------------------------------- lifetimes */
-
-typedef struct capture_use {
-  planner *planner;
-  int step;
-} capture_use;
-
-static bool extend_captures(void *context, graph *subgraph) {
-  capture_use *use = context;
-  plan *plan = use->planner->plan;
-  for (int i = 0; i < subgraph->capture_count; i++) {
-    int index = plan_find_slot(plan, subgraph->captures[i]);
-    if (index >= 0 && plan->slots[index].last < use->step) plan->slots[index].last = use->step;
-  }
-  return true;
-}
-
-static void find_last_reads(planner *planner) {
-  plan *plan = planner->plan;
-  for (int s = 0; s < plan->step_count; s++) {
-    const step *step = &plan->steps[s];
-    for (int i = 0; i < step->node->input_count; i++) {
-      if (step->inputs[i] >= 0) plan->slots[step->inputs[i]].last = s;
-    }
-    for (int i = 0; i < step->node->output_count; i++) {
-      if (step->outputs[i] >= 0 && plan->slots[step->outputs[i]].last < s) plan->slots[step->outputs[i]].last = s;
-    }
-    capture_use use = {planner, s};
-    node_visit_subgraphs(step->node, extend_captures, &use);
-  }
-  for (int i = 0; i < plan->graph->output_count; i++) plan->slots[plan->outputs[i]].last = INT_MAX;
-  for (int i = 0; i < plan->slot_count; i++) {
-    if (is_watched(planner, plan->slots[i].value)) plan->slots[i].last = INT_MAX;
-  }
-}
-
-static bool same_size(const value_info *a, const value_info *b) {
-  return info_bytes(a) == info_bytes(b);
-}
-
-static void share_memory(plan *plan, int output, int root) {
-  plan->slots[output].root = root;
-  if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
-}
-
-/* A view shares the memory of its input, whatever that is; but results that outlive the run must not point into the
- * caller's input or the model. */
-static bool try_view(plan *plan, step *step) {
-  if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
-  for (int i = 1; i < step->node->output_count; i++) {
-    if (step->outputs[i] >= 0) return false;
-  }
-  const slot *input = &plan->slots[step->inputs[0]], *output = &plan->slots[step->outputs[0]];
-  if (output->kind != SLOT_ARENA || !same_size(&input->info, &output->info)) return false;
-  if (input->kind == SLOT_DYNAMIC) return false; /* its memory goes when it is released */
-  if (input->kind != SLOT_ARENA && output->last == INT_MAX) return false;
-  share_memory(plan, step->outputs[0], input->root);
-  step->skipped = true;
-  return true;
-}
-
-static void try_in_place(plan *plan, const step *step, int s) {
-  if (!step->node->op->in_place || step->node->output_count == 0 || step->outputs[0] < 0) return;
-  for (int i = 0; i < step->node->input_count; i++) {
-    bool allowed = i < 32 && (step->node->op->in_place & INPUT(i)) && step->inputs[i] >= 0;
-    if (!allowed) continue;
-    const slot *input = &plan->slots[step->inputs[i]];
-    const slot *root = &plan->slots[input->root];
-    if (input->kind != SLOT_ARENA || root->kind != SLOT_ARENA || root->last != s) continue;
-    if (!same_size(&input->info, &plan->slots[step->outputs[0]].info) || !same_size(&input->info, &root->info)) continue;
-    bool read_twice = false;
-    for (int j = 0; j < step->node->input_count; j++) {
-      if (j != i && step->inputs[j] >= 0 && plan->slots[step->inputs[j]].root == input->root) read_twice = true;
-    }
-    if (read_twice) continue;
-    share_memory(plan, step->outputs[0], input->root);
-    return;
-  }
-}
-
-static void share_slots(planner *planner) {
-  plan *plan = planner->plan;
-  for (int s = 0; s < plan->step_count; s++) {
-    step *step = &plan->steps[s];
-    if (step->late || step->node->output_count == 0 || step->node->input_count == 0) continue;
-    if (step->outputs[0] < 0 || plan->slots[step->outputs[0]].kind != SLOT_ARENA) continue;
-    if (!try_view(plan, step)) try_in_place(plan, step, s);
-  }
-}
-
-static norma_status list_releases(planner *planner) {
-  plan *plan = planner->plan;
-  for (int i = 0; i < plan->slot_count; i++) {
-    const slot *slot = &plan->slots[i];
-    if (slot->kind == SLOT_DYNAMIC && slot->last != INT_MAX) plan->steps[slot->last].release_count++;
-  }
-  for (int s = 0; s < plan->step_count; s++) {
-    step *step = &plan->steps[s];
-    step->releases = region_array(&plan->region, (size_t)step->release_count, sizeof(int));
-    if (!step->releases) return out_of_memory(planner);
-    step->release_count = 0;
-  }
-  for (int i = 0; i < plan->slot_count; i++) {
-    const slot *slot = &plan->slots[i];
-    if (slot->kind != SLOT_DYNAMIC || slot->last == INT_MAX) continue;
-    step *step = &plan->steps[slot->last];
-    step->releases[step->release_count++] = i;
-  }
-  return NORMA_OK;
-}
-
-static norma_status place_slots(planner *planner) {
-  plan *plan = planner->plan;
-  size_t capacity = (size_t)plan->slot_count + 2 * (size_t)plan->step_count;
-  memory_block *blocks = memory_allocate(plan->memory, capacity * sizeof *blocks);
-  size_t **offsets = memory_allocate(plan->memory, capacity * sizeof *offsets);
-  norma_status status = NORMA_OK;
-  size_t count = 0;
-  if (!blocks || !offsets) {
-    status = memory_error(plan->memory, capacity * sizeof *blocks, planner->error);
-    goto done;
-  }
-  for (int i = 0; i < plan->slot_count; i++) {
-    slot *slot = &plan->slots[i];
-    if (slot->kind != SLOT_ARENA || slot->root != i) continue;
-    size_t bytes = 0;
-    if (norma_tensor_size(slot->info.type, slot->info.shape.rank, slot->info.shape.dims, &bytes) != NORMA_OK) {
-      char text[200];
-      status = error_set(planner->error, NORMA_ERROR_BUDGET, "value '%s' of shape %s is too large", slot->value->name,
-                         shape_text(&slot->info.shape, text, sizeof text));
-      goto done;
-    }
-    if (bytes == 0) bytes = 1;
-    offsets[count] = &slot->offset;
-    blocks[count++] = (memory_block){.bytes = bytes, .first = slot->first, .last = slot->last};
-  }
-  for (int s = 0; s < plan->step_count; s++) {
-    step *step = &plan->steps[s];
-    size_t sizes[2] = {step->scratch_bytes,
-                       step->worker_scratch_stride * (size_t)planner->request->executor->workers};
-    size_t *places[2] = {&step->scratch_offset, &step->worker_scratch_offset};
-    for (int i = 0; i < 2; i++) {
-      if (sizes[i] == 0) continue;
-      offsets[count] = places[i];
-      blocks[count++] = (memory_block){.bytes = sizes[i], .first = s, .last = s};
-    }
-  }
-  status = memory_plan_place(plan->memory, blocks, count, &plan->arena_bytes, planner->error);
-  for (size_t i = 0; status == NORMA_OK && i < count; i++) *offsets[i] = blocks[i].offset;
-done:
-  memory_free(plan->memory, blocks);
-  memory_free(plan->memory, offsets);
-  return status;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- plan */
@@ -465,10 +296,7 @@ static norma_status plan_build(planner *planner) {
   TRY(make_arrays(planner, count_steps(planner)));
   TRY(add_steps(planner));
   TRY(prepare_steps(planner));
-  find_last_reads(planner);
-  share_slots(planner);
-  TRY(list_releases(planner));
-  return place_slots(planner);
+  return plan_arrange(planner->plan, planner->request, planner->error);
 }
 
 norma_status plan_create(const plan_request *request, plan **result, norma_error *error) {

@@ -24,7 +24,9 @@ typedef struct slot {
   value_info info;
   const struct norma_value *contents; /* CONSTANT, KNOWN */
   int root; /* ARENA: the slot whose memory this one shares, often itself. Views of inputs: the input's slot */
-  size_t offset; /* of ARENA roots */
+  size_t offset; /* of ARENA roots without a host */
+  int host; /* of ARENA roots: the root inside whose memory this one lies, as a part of its contents; -1: none */
+  size_t host_offset;
   int first, last; /* steps: the one that writes, the last one that reads (INT_MAX: kept after the run) */
 } slot;
 

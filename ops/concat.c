@@ -75,7 +75,8 @@ static norma_status concat_compute(run_context *context) {
     walk.strides[1][0] = length;
     walk.strides[0][1] = walk.strides[1][1] = 1;
     TRY(movement_source(context, input, &source));
-    TRY(movement_strided(context, &walk, &target, offset, source, 0));
+    const void *place = (char *)target.data + offset * (int64_t)movement_bytes(target.type);
+    if (outer != 1 || source != place) TRY(movement_strided(context, &walk, &target, offset, source, 0));
     offset += length;
   }
   return movement_finish(context, 0, &target);
@@ -222,6 +223,7 @@ const operator operators_concat[] = {
      .max_outputs = 1,
      .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}},
      .attributes = concat_attributes,
+     .flags = OPERATOR_JOINS,
      .state_size = sizeof(axis_state),
      .read = concat_read,
      .infer = concat_infer,

@@ -35,7 +35,8 @@ enum operator_flags {
   OPERATOR_ACTIVATION = 8,    /* takes an activation from node->epilogue (float only) */
   OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
   OPERATOR_NOT_FOLDED = 32,   /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
-  OPERATOR_READS_PIECES = 64  /* prepare reads a constant input 1 through prepare_read or prepare_whole only */
+  OPERATOR_READS_PIECES = 64, /* prepare reads a constant input 1 through prepare_read or prepare_whole only */
+  OPERATOR_JOINS = 128        /* output 0 is the inputs side by side along one axis; an input may lie where it belongs */
 };
 
 /* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
