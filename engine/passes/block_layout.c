@@ -8,9 +8,9 @@
  *                                    c, p, y = UnblockChannels(cb, pb, yb)   only steps that somebody reads are planned
  *
  * A convolution starts a stretch; what follows joins it while its input is a block already: pooling, normalization,
- * functions of single elements, sums and products of blocks with each other or with constants per channel, Concat of
- * whole blocks. Each value remembers its twin in blocks (graph_value.blocked). Float only, four dimensions, a known number
- * of channels, constant weights.
+ * functions of single elements, sums and products of blocks with each other or with constants per channel, Concat,
+ * shuffles of channels. Each value remembers its twin in blocks (graph_value.blocked). Float only, four dimensions, a
+ * known number of channels, constant weights.
  */
 #include "engine/pass_helpers.h"
 #include "engine/scale_shift.h"
@@ -111,6 +111,40 @@ static bool taps_fit(const int64_t *kernel, size_t axes) {
   return true;
 }
 
+/* Products of a grouped 1x1 convolution whose groups share blocks of outputs, over those of the definition: each block
+ * is computed once for each of its groups. */
+static double groups_waste(const layout *layout, int64_t group, int64_t outputs) {
+  int64_t blocks = 0, part = outputs / group;
+  for (int64_t first = 0; first < outputs; first += layout->block) {
+    int64_t last = first + layout->block < outputs ? first + layout->block : outputs;
+    blocks += (last - 1) / part - first / part + 1;
+  }
+  return (double)(blocks * layout->block) / (double)outputs;
+}
+
+#define MOST_GROUP_CHANNELS 1024 /* of a GroupedConv, which sums them in one run */
+#define MOST_GROUPS_WASTE   2.0
+
+/* Whether it can be a GroupedConv, which computes 1x1 kernels with any groups. */
+static bool is_grouped(const layout *layout) {
+  const node *node = layout->node;
+  const shape *x = &node->inputs[0]->info.shape, *y = &node->outputs[0]->info.shape;
+  const norma_tensor *w = node_constant_input(node, 1);
+  int64_t group = attribute_int(node, "group", 1);
+  size_t strides, pads;
+  const int64_t *stride = attribute_ints(node, "strides", &strides), *pad = attribute_ints(node, "pads", &pads);
+  if (group < 2 || w->dims[1] < 2 || w->dims[1] > MOST_GROUP_CHANNELS) return false;
+  if (w->dims[2] != 1 || w->dims[3] != 1) return false;
+  if (w->dims[1] * group != x->dims[1] || y->dims[1] % group != 0) return false;
+  for (size_t i = 0; stride && i < strides; i++) {
+    if (stride[i] != 1) return false;
+  }
+  for (size_t i = 0; pad && i < pads; i++) {
+    if (pad[i] != 0) return false;
+  }
+  return groups_waste(layout, group, y->dims[1]) <= MOST_GROUPS_WASTE;
+}
+
 static bool conv_fits(const layout *layout) {
   const node *node = layout->node;
   const norma_tensor *w = node_constant_input(node, 1);
@@ -119,12 +153,14 @@ static bool conv_fits(const layout *layout) {
   if (!taps_fit(w->dims + 2, 2)) return false;
   int residual = node->epilogue.residual_input;
   if (residual && (residual != 3 || !is_blockable(node->inputs[residual]))) return false;
-  return groups_fit(layout, attribute_int(node, "group", 1), node->inputs[0]->info.shape.dims[1], w->dims[0]);
+  return is_grouped(layout) ||
+         groups_fit(layout, attribute_int(node, "group", 1), node->inputs[0]->info.shape.dims[1], w->dims[0]);
 }
 
 static norma_status convert_conv(layout *layout) {
   node *node = layout->node;
   int64_t channels = node->inputs[0]->info.shape.dims[1];
+  if (is_grouped(layout)) node->op_type = "GroupedConv";
   bool plain_input = attribute_int(node, "group", 1) == 1 && !twin_of(layout, node->inputs[0]) &&
                      (channels < layout->block / 2 || channels <= 4);
   if (!plain_input) {
@@ -139,7 +175,7 @@ static norma_status convert_conv(layout *layout) {
     node_set_input(node, residual, twin);
   }
   if (!node_set_attribute_int(node, "block", layout->block) || !node_set_attribute_int(node, "channels", channels) ||
-      !node_set_attribute_int(node, "plain_input", plain_input)) {
+      (plain_input && !node_set_attribute_int(node, "plain_input", true))) {
     return out_of_memory(layout);
   }
   TRY(make_inner(layout));
@@ -265,7 +301,6 @@ static norma_status convert_unary(layout *layout) {
   return give_twin_output(layout);
 }
 
-/* Parts must end at block borders, all but the last. */
 static bool concat_fits(const layout *layout) {
   const node *node = layout->node;
   int64_t axis = attribute_int(node, "axis", 1);
@@ -273,19 +308,45 @@ static bool concat_fits(const layout *layout) {
   if (!is_blockable(node->outputs[0])) return false;
   for (int i = 0; i < node->input_count; i++) {
     if (!twin_of(layout, node->inputs[i]) || !is_blockable(node->inputs[i])) return false;
-    if (i + 1 < node->input_count && node->inputs[i]->info.shape.dims[1] % layout->block != 0) return false;
   }
   return true;
 }
 
+/* Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves lanes. */
 static norma_status convert_concat(layout *layout) {
   node *node = layout->node;
-  for (int i = 0; i < node->input_count; i++) node_set_input(node, i, twin_of(layout, node->inputs[i]));
+  region *region = node->graph->region;
+  int64_t *channels = region_array(region, (size_t)node->input_count, sizeof *channels);
+  bool moves_lanes = false;
+  if (!channels) return out_of_memory(layout);
+  for (int i = 0; i < node->input_count; i++) {
+    channels[i] = node->inputs[i]->info.shape.dims[1];
+    moves_lanes |= i + 1 < node->input_count && channels[i] % layout->block != 0;
+    node_set_input(node, i, twin_of(layout, node->inputs[i]));
+  }
   for (int i = 0; i < node->attribute_count; i++) { /* axis -3 would be another one of five dimensions */
     if (strcmp(node->attributes[i].name, "axis") == 0) node->attributes[i].i = 1;
   }
-  TRY(pass_resolve(layout->context, node));
+  if (moves_lanes) {
+    if (!node_set_attribute_int(node, "block", layout->block) ||
+        !node_set_attribute_ints(node, "channels", channels, (size_t)node->input_count)) {
+      return out_of_memory(layout);
+    }
+    TRY(make_inner(layout));
+  } else {
+    TRY(pass_resolve(layout->context, node));
+  }
   return give_twin_output(layout);
+}
+
+/* An inner operator already, which takes plain tensors and blocks. */
+static bool shuffle_fits(const layout *layout) {
+  return twin_of(layout, layout->node->inputs[0]) && is_blockable(layout->node->outputs[0]);
+}
+
+static norma_status convert_shuffle(layout *layout) {
+  if (!node_set_attribute_int(layout->node, "block", layout->block)) return out_of_memory(layout);
+  return convert_to_inner(layout);
 }
 
 /* -------------------------------------------------------------------------------------------------------- descriptor */
@@ -310,6 +371,7 @@ static const struct {
     {"Min", elementwise_fits, convert_elementwise},
     {"PRelu", elementwise_fits, convert_elementwise},
     {"Concat", concat_fits, convert_concat},
+    {"ChannelShuffle", shuffle_fits, convert_shuffle},
     {"Relu", unary_fits, convert_unary},
     {"LeakyRelu", unary_fits, convert_unary},
     {"Elu", unary_fits, convert_unary},
@@ -327,7 +389,8 @@ static const struct {
 
 static norma_status apply(pass_context *context, node *node, bool *changed) {
   layout layout = {context, node, (int64_t)context->executor->kernels->channel_block};
-  if (node->domain[0] || node->input_count == 0 || !node->inputs[0] || !has_one_output(node)) return NORMA_OK;
+  bool is_inner = node->domain[0] && strcmp(node->op_type, "ChannelShuffle") != 0;
+  if (is_inner || node->input_count == 0 || !node->inputs[0] || !has_one_output(node)) return NORMA_OK;
   for (size_t i = 0; i < sizeof conversions / sizeof *conversions; i++) {
     if (strcmp(node->op_type, conversions[i].op_type) != 0) continue;
     bool is_new = node->outputs[0]->blocked == NULL && !twin_of(&layout, node->outputs[0]);

@@ -101,6 +101,7 @@ static result run_model(const void *bytes, size_t size, norma_optimization optim
     norma_profile_entry entry;
     norma_session_profile(session, i, &entry);
     if (strstr(entry.op_type, "blockChannels") || strstr(entry.op_type, "BlockChannels")) result.reorders++;
+    if (strstr(entry.op_type, "Shuffle") || strstr(entry.op_type, "Transpose")) result.reorders++;
   }
   norma_session_destroy(session);
   norma_model_destroy(model);
@@ -260,6 +261,90 @@ static void plain_readers_get_plain_tensors(void **state) {
   compare_layouts("plain readers", b, 2, 8, 7, 7, -1);
 }
 
+/* y = x with its channels transposed between groups, as exporters write it. */
+static void add_shuffle(model_builder *b, const char *x, const char *y, int64_t group, int64_t channels, int64_t size) {
+  char split[32], whole[32], names[4][96];
+  snprintf(split, sizeof split, "%s.split", y);
+  snprintf(whole, sizeof whole, "%s.whole", y);
+  builder_ints64(b, split, 1, (int64_t[]){5}, (int64_t[]){-1, group, channels / group, size, size});
+  builder_ints64(b, whole, 1, (int64_t[]){4}, (int64_t[]){-1, channels, size, size});
+  snprintf(names[0], sizeof names[0], "%s %s", x, split);
+  snprintf(names[1], sizeof names[1], "%s.a", y);
+  snprintf(names[2], sizeof names[2], "%s.b", y);
+  snprintf(names[3], sizeof names[3], "%s.b %s", y, whole);
+  builder_node(b, "Reshape", names[0], names[1]);
+  builder_ints(builder_node(b, "Transpose", names[1], names[2]), "perm", 5, (int64_t[]){0, 2, 1, 3, 4});
+  builder_node(b, "Reshape", names[3], y);
+}
+
+/* Two units of ShuffleNet; the first halves the image and joins what pooling gives. */
+static void shuffled_groups_stay_in_blocks(void **state) {
+  (void)state;
+  /* groups, channels before and in the first unit; reorders: groups of very few channels are computed plain */
+  static const int64_t cases[][4] = {{4, 24, 112, 1}, {4, 136, 136, 1}, {3, 21, 39, -1},
+                                     {2, 50, 34, 1},  {8, 64, 72, -1},  {5, 40, 40, -1}};
+  random_state = 7;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t group = cases[i][0], c = cases[i][1], m = cases[i][2], all = c + m;
+    bool has_groups = all % group == 0;
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 4, (int64_t[]){-1, 3, 18, 18});
+    add_conv(b, "x", "c0", 3, c, 1, 3, 1, 1);
+    add_conv(b, "c0", "c1", c, m, c % group == 0 ? group : 1, 1, 1, 1);
+    builder_node(b, "Relu", "c1", "r1");
+    add_shuffle(b, "r1", "s1", m % group == 0 ? group : 1, m, 18);
+    add_conv(b, "s1", "d1", m, m, m, 3, 2, 1);
+    add_conv(b, "d1", "e1", m, m, group, 1, 1, 1);
+    node *average = builder_node(b, "AveragePool", "c0", "p1");
+    builder_ints(average, "kernel_shape", 2, (int64_t[]){3, 3});
+    builder_ints(average, "strides", 2, (int64_t[]){2, 2});
+    builder_ints(average, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    builder_int(builder_node(b, "Concat", i & 1 ? "e1 p1" : "p1 e1", "j1"), "axis", 1);
+    builder_node(b, "Relu", "j1", "u1");
+    add_conv(b, "u1", "c2", all, all, has_groups ? group : 1, 1, 1, 1);
+    add_shuffle(b, "c2", "s2", has_groups ? group : 1, all, 9);
+    add_conv(b, "s2", "d2", all, all, all, 3, 1, 1);
+    add_conv(b, "d2", "e2", all, all, has_groups ? group : 1, 1, 1, 1);
+    builder_node(b, "Sum", "u1 e2", "v2");
+    builder_node(b, "GlobalAveragePool", "v2", "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    char what[96];
+    snprintf(what, sizeof what, "%d groups of %d and %d channels", (int)group, (int)c, (int)m);
+    compare_layouts(what, b, 2, 3, 18, 18, (int)cases[i][3]);
+  }
+}
+
+/* A shuffle whose result has other readers, or is read by what cannot take its channels in any order. */
+static void shuffles_that_cannot_be_folded_run(void **state) {
+  (void)state;
+  random_state = 8;
+  for (int i = 0; i < 4; i++) {
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 4, (int64_t[]){-1, 3, 7, 7});
+    add_conv(b, "x", "c1", 3, 60, 1, 3, 1, 1);
+    add_shuffle(b, i == 0 ? "x" : "c1", "s1", i == 0 ? 3 : 4, i == 0 ? 3 : 60, 7);
+    add_conv(b, "s1", "d1", i == 0 ? 3 : 60, i == 0 ? 3 : 60, i == 0 ? 3 : 60, 3, 1, 1);
+    if (i == 0) { /* nothing but the shuffle and a convolution of its channels, one by one */
+      builder_node(b, "GlobalAveragePool", "d1", "y");
+    } else if (i == 1) { /* both results have readers that keep them */
+      add_conv(b, "d1", "e1", 60, 60, 4, 1, 1, 1);
+      builder_node(b, "Add", "d1 e1", "v1");
+      builder_node(b, "Mul", "v1 s1", "y");
+    } else if (i == 2) { /* no depthwise convolution between */
+      add_conv(b, "s1", "e1", 60, 60, 4, 1, 1, 1);
+      builder_node(b, "Add", "d1 e1", "y");
+    } else { /* another shuffle behind the first */
+      add_shuffle(b, "s1", "s2", 3, 60, 7);
+      add_conv(b, "s2", "d2", 60, 60, 60, 3, 1, 1);
+      add_conv(b, "d2", "y", 60, 120, 3, 1, 1, 1);
+    }
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    char what[32];
+    snprintf(what, sizeof what, "shuffle %d", i);
+    compare_layouts(what, b, 2, 3, 7, 7, -1);
+  }
+}
+
 static void empty_batches_run(void **state) {
   (void)state;
   random_state = 5;
@@ -277,6 +362,8 @@ int main(void) {
       cmocka_unit_test(what_follows_a_convolution_stays_in_blocks),
       cmocka_unit_test(response_normalization_sums_real_channels),
       cmocka_unit_test(plain_readers_get_plain_tensors),
+      cmocka_unit_test(shuffled_groups_stay_in_blocks),
+      cmocka_unit_test(shuffles_that_cannot_be_folded_run),
       cmocka_unit_test(empty_batches_run),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
