@@ -181,11 +181,6 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
 static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, size_t panel,
                                  bool last, const float *x, float *y, size_t first, size_t rows, const size_t *offset,
                                  float *partial) {
-  static const float no_bias[BLOCKED_PANEL_VECTORS * 16] = {
-#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
-      FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
-#undef FOUR
-  };
   const size_t blocks = blocked_count(conv->outputs), vectors = blocked_panel_vectors(blocks, panel);
   const size_t pixels = conv->output[0] * conv->output[1], depth = blocked_depth_groups(d->groups, d->lanes);
   const size_t k = conv->channels * d->taps, whole = conv->channels / d->lanes * d->taps;
@@ -195,7 +190,7 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
   struct blocked_tile t = {.rest = conv->channels % d->lanes,
                            .partial_plane = lines * length * VF_LANES,
                            .y_plane = pixels * VF_LANES,
-                           .bias = conv->bias ? conv->bias + 2 * panel * VF_LANES : no_bias,
+                           .start = conv->bias ? conv->bias + 2 * panel * VF_LANES : blocked_no_bias,
                            .end = pointwise_end_of(conv->activation),
                            .a = conv->activation.a,
                            .b = conv->activation.b,
@@ -216,6 +211,7 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
                         conv->residual ? conv->residual + at + line_at : NULL, length);
     }
     t.weights += block;
+    t.start = blocked_no_bias;
     group += t.groups;
   } while (group < d->groups);
 }

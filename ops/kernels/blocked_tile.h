@@ -7,7 +7,7 @@
  * first.
  *
  * Order of the sum: groups are cut in blocks of depth, whose length depends on channels and kernel only; each is summed
- * from 0 upwards by fused multiply-adds, and the blocks' sums are added in order. */
+ * upwards by fused multiply-adds, the first one beginning with the bias, and the blocks' sums are added in order. */
 
 /* Pixels of a tile that is one, two, three vectors of outputs wide. */
 #if defined(__AVX512F__) /* 32 registers */
@@ -57,6 +57,13 @@ struct blocked_fetch {
 
 enum { BLOCKED_FETCH_STREAMS = 4, BLOCKED_CACHE_LINE = 64 };
 
+/* Where there is no bias; and what later blocks of depth start with. */
+static const float blocked_no_bias[BLOCKED_PANEL_VECTORS * 16] = {
+#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
+    FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
+#undef FOUR
+};
+
 /* What the tiles of one panel and one block of depth have in common. */
 struct blocked_tile {
   const float *weights; /* of the first group */
@@ -69,7 +76,8 @@ struct blocked_tile {
   bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
   size_t partial_plane; /* from one block of outputs to the next, in floats */
   size_t y_plane;
-  const float *bias; /* of the panel */
+  const float
+      *start; /* what the sums of a block of depth begin with, one vector per block of outputs: the bias, once */
   struct pointwise_end end;
   float a, b; /* of the activation */
 };
@@ -104,13 +112,6 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
     }
     return;
   }
-  const vf low = vf_set1(t->end.low), high = vf_set1(t->end.high);
-  UNROLL
-  for (int v = 0; v < vectors; v++) {
-    const vf bias = vf_load(t->bias + v * VF_LANES);
-    UNROLL
-    for (int r = 0; r < pixels; r++) sum[r][v] += bias;
-  }
   if (residual) {
     UNROLL
     for (int r = 0; r < pixels; r++) {
@@ -118,10 +119,26 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
       for (int v = 0; v < vectors; v++) sum[r][v] += vf_load(residual + v * t->y_plane + r * VF_LANES);
     }
   }
+  if (t->end.low > -INFINITY) {
+    const vf low = vf_set1(t->end.low);
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = vf_max(low, sum[r][v]);
+    }
+  }
+  if (t->end.high < INFINITY) {
+    const vf high = vf_set1(t->end.high);
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = vf_min(high, sum[r][v]);
+    }
+  }
   UNROLL
   for (int r = 0; r < pixels; r++) {
     UNROLL
-    for (int v = 0; v < vectors; v++) vf_store(y + v * t->y_plane + r * VF_LANES, vf_min(high, vf_max(low, sum[r][v])));
+    for (int v = 0; v < vectors; v++) vf_store(y + v * t->y_plane + r * VF_LANES, sum[r][v]);
   }
 }
 
@@ -131,9 +148,10 @@ INLINE void blocked_tile_body(struct blocked_tile *t, const float *x, float *par
   const float *weights = t->weights;
   size_t group = 0;
   UNROLL
-  for (int r = 0; r < pixels; r++) {
+  for (int v = 0; v < vectors; v++) {
+    const vf start = vf_load(t->start + v * VF_LANES);
     UNROLL
-    for (int v = 0; v < vectors; v++) sum[r][v] = vf_zero();
+    for (int r = 0; r < pixels; r++) sum[r][v] = start;
   }
   if (plain) {
     for (; group < t->groups; group++, weights += vectors * VF_LANES)
