@@ -99,7 +99,7 @@ static norma_status blocked_normalization_compute(run_context *context) {
   const norma_tensor *x = run_input(context, 0);
   if (x->size_bytes == 0) return NORMA_OK;
   blocked_normalization_work work = {state, context, x->data, run_output(context, 0)->data};
-  return run_parallel(context, x->dims[0] * state->blocks, work_grain(2.0 * (double)(state->pixels * state->block)),
+  return run_parallel(context, x->dims[0] * state->blocks, work_grain(WORK_ELEMENT * (double)(state->pixels * state->block)),
                       blocked_normalization_body, &work);
 }
 

@@ -83,7 +83,7 @@ static norma_status blocked_concat_compute(run_context *context) {
   const blocked_concat_state *concat = context->state;
   if (run_output(context, 0)->size_bytes == 0) return NORMA_OK;
   return run_parallel(context, concat->samples * concat->blocks,
-                      work_grain(4.0 * (double)(concat->pixels * concat->block)), blocked_concat_body, context);
+                      work_grain(WORK_ELEMENT * (double)(concat->pixels * concat->block)), blocked_concat_body, context);
 }
 
 static const operator_attribute blocked_concat_attributes[] = {

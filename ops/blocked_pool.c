@@ -80,7 +80,7 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
     pool->slices = window_slices(&window, &pool->slice_rows);
   }
   context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
-  pool->grain = work_grain((double)pool->block * taps * (double)pool->outputs / (double)pool->slices);
+  pool->grain = work_grain(4 * (double)pool->block * taps * (double)pool->outputs / (double)pool->slices);
   return NORMA_OK;
 }
 

@@ -81,7 +81,7 @@ static norma_status channel_blocks_run(run_context *context, bool to_blocks) {
   norma_tensor *y = run_output(context, 0);
   channel_blocks_work work = {state, context->kernels, x->data, y->data, to_blocks};
   if (norma_tensor_count(x) == 0) return NORMA_OK;
-  return run_parallel(context, x->dims[0] * state->blocks, work_grain(4.0 * (double)(state->pixels * state->block)),
+  return run_parallel(context, x->dims[0] * state->blocks, work_grain(WORK_ELEMENT * (double)(state->pixels * state->block)),
                       channel_blocks_body, &work);
 }
 

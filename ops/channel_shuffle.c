@@ -76,7 +76,7 @@ static norma_status channel_shuffle_compute(run_context *context) {
   channel_shuffle_work work = {shuffle, run_input(context, 0)->data, y->data};
   if (y->size_bytes == 0) return NORMA_OK;
   return run_parallel(context, shuffle->samples * shuffle->blocks,
-                      work_grain(4.0 * (double)(shuffle->pixels * shuffle->block)), channel_shuffle_body, &work);
+                      work_grain(WORK_ELEMENT * (double)(shuffle->pixels * shuffle->block)), channel_shuffle_body, &work);
 }
 
 static const operator_attribute channel_shuffle_attributes[] = {

@@ -197,7 +197,7 @@ static norma_status gemm_compute_float(run_context *context) {
   TRY(product_run(context, &gemm->product, &epilogue));
   if (!in_one) {
     pass.y = product_result(context, &gemm->product);
-    TRY(run_parallel(context, gemm->m, work_grain(4.0 * (double)gemm->n), gemm_pass_rows, &pass));
+    TRY(run_parallel(context, gemm->m, work_grain(WORK_ELEMENT * (double)gemm->n), gemm_pass_rows, &pass));
   }
   return product_finish(context, &gemm->product);
 }

@@ -112,7 +112,7 @@ static void global_pool_planes(void *argument, int64_t begin, int64_t end, int w
 
 static norma_status global_pool_compute(run_context *context) {
   const global_pool_state *pool = context->state;
-  return run_parallel(context, pool->planes, work_grain(4.0 * (double)pool->inputs), global_pool_planes, context);
+  return run_parallel(context, pool->planes, work_grain(WORK_ELEMENT / 2 * (double)pool->inputs), global_pool_planes, context);
 }
 
 static const operator_attribute global_lp_attributes[] = {

@@ -138,7 +138,7 @@ static norma_status group_normalization_compute(run_context *context) {
   const group_normalization_state *state = context->state;
   int64_t count = state->channels * state->pixels;
   if (count == 0) return NORMA_OK;
-  return run_parallel(context, state->samples * state->groups, work_grain(8.0 * (double)count), normalize_groups,
+  return run_parallel(context, state->samples * state->groups, work_grain(2 * WORK_ELEMENT * (double)count), normalize_groups,
                       context);
 }
 

@@ -113,7 +113,7 @@ static void normalize_planes(void *argument, int64_t begin, int64_t end, int wor
 static norma_status instance_normalization_compute(run_context *context) {
   const instance_normalization_state *state = context->state;
   if (state->pixels == 0) return NORMA_OK;
-  return run_parallel(context, state->samples * state->channels, work_grain(8.0 * (double)state->pixels),
+  return run_parallel(context, state->samples * state->channels, work_grain(2 * WORK_ELEMENT * (double)state->pixels),
                       normalize_planes, context);
 }
 

@@ -188,7 +188,7 @@ static void layer_rows(void *argument, int64_t begin, int64_t end, int worker) {
 static norma_status layer_compute(run_context *context) {
   const layer_normalization_state *state = context->state;
   /* Expanding scale and bias once for each piece of work should not show. */
-  int64_t grain = work_grain(8.0 * (double)state->count);
+  int64_t grain = work_grain(2 * WORK_ELEMENT * (double)state->count);
   return run_parallel(context, state->rows, grain < 8 ? 8 : grain, layer_rows, context);
 }
 
