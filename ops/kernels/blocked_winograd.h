@@ -254,11 +254,23 @@ struct winograd_end {
   size_t width; /* of the output */
 };
 
-/* A^T s A of one tile; `rows` x `columns` of it lie inside the output. */
-INLINE void winograd_output_tile(const float *sums, size_t position_step, const struct winograd_end *end, float *y,
+/* Line of an output tile, of which `columns` pixels lie inside the output. */
+INLINE void winograd_store_line(const struct winograd_end *end, const vf *s, float *y, const float *residual,
+                                size_t columns, const int m) {
+  UNROLL
+  for (size_t j = 0; j < (size_t)m; j++)
+    if (j < columns)
+      vf_store(y + j * VF_LANES,
+               affine_finish(&end->end, s[j] + end->bias, residual ? vf_load(residual + j * VF_LANES) : -vf_zero()));
+  if (end->end.function) end->end.function(y, y, columns * VF_LANES, end->activation.a, end->activation.b);
+}
+
+/* A^T s A of one tile; `rows` x `columns` of it lie inside the output. false, and nothing is stored, where it is not
+ * finite: the four corners together sum all positions, so that they tell. */
+INLINE bool winograd_output_tile(const float *sums, size_t position_step, const struct winograd_end *end, float *y,
                                  const float *residual, size_t rows, size_t columns, const int m) {
   const int n = m + 2;
-  vf half[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_N];
+  vf half[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_N], first[WINOGRAD_LARGEST_M], last[WINOGRAD_LARGEST_M];
   for (int j = 0; j < n; j++) {
     vf line[WINOGRAD_LARGEST_N], s[WINOGRAD_LARGEST_M];
     UNROLL
@@ -267,22 +279,105 @@ INLINE void winograd_output_tile(const float *sums, size_t position_step, const 
     UNROLL
     for (int i = 0; i < m; i++) half[i][j] = s[i];
   }
-  for (size_t i = 0; i < rows; i++, y += end->width * VF_LANES) {
+  winograd_output_line(half[0], first, m);
+  winograd_output_line(half[m - 1], last, m);
+  const vf check = ((first[0] - first[0]) + (first[m - 1] - first[m - 1])) +
+                   ((last[0] - last[0]) + (last[m - 1] - last[m - 1])); /* 0 or NaN */
+  if (__builtin_expect(vm_any(vf_is_nan(check)), false)) return false;
+  const size_t step = end->width * VF_LANES;
+  winograd_store_line(end, first, y, residual, columns, m);
+  for (size_t i = 1; i < rows; i++) {
     vf s[WINOGRAD_LARGEST_M];
-    winograd_output_line(half[i], s, m);
-    UNROLL
-    for (size_t j = 0; j < (size_t)m; j++)
-      if (j < columns)
-        vf_store(y + j * VF_LANES,
-                 affine_finish(&end->end, s[j] + end->bias, residual ? vf_load(residual + j * VF_LANES) : -vf_zero()));
-    if (end->end.function) end->end.function(y, y, columns * VF_LANES, end->activation.a, end->activation.b);
-    if (residual) residual += end->width * VF_LANES;
+    if (i + 1 < (size_t)m) winograd_output_line(half[i], s, m);
+    winograd_store_line(end, i + 1 < (size_t)m ? s : last, y + i * step, residual ? residual + i * step : NULL, columns,
+                        m);
+  }
+  return true;
+}
+
+/* Packed weights of one panel at one position. */
+INLINE const float *winograd_weights(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w,
+                                     size_t position, size_t panel) {
+  return conv->packed_weights + (position * w->output_blocks + 2 * panel) * VF_LANES * conv->channels;
+}
+
+/* ---- tiles that are not finite ----
+ * A NaN or Inf in a pixel reaches the whole tile, though by the definition only those outputs may have it whose windows
+ * see the pixel. Such tiles are computed by the definition, from the weights of which the packed ones are made: lines
+ * 0, 1, 2 and n - 1 of G w are enough to tell w. */
+
+/* w of y = G w, from y[0], y[1], y[2] and y[n - 1]. */
+INLINE void winograd_weight_line_back(const vf *y, vf *w, const int m) {
+  const double p2_q2 = WINOGRAD_P2 * WINOGRAD_Q2, at_p = 2 * WINOGRAD_P2 * (WINOGRAD_P2 - WINOGRAD_Q2);
+  w[0] = m == 4 ? y[0] * vf_set1((float)p2_q2) : y[0];
+  w[1] = m == 4 ? (y[1] - y[2]) * vf_set1((float)(at_p / (2 * WINOGRAD_P))) : y[1] - y[2];
+  w[2] = y[3];
+}
+
+/* The 3x3 weights of channel c and one block of outputs. */
+static void winograd_weights_back(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, size_t block,
+                                  size_t c, vf taps[3][3]) {
+  const size_t panels = blocked_panels(w->output_blocks);
+  const size_t panel = blocked_smaller(block / 2, panels - 1);
+  const size_t at = (c * blocked_panel_vectors(w->output_blocks, panel) + block - 2 * panel) * VF_LANES;
+  const size_t n = (size_t)w->m + 2, lines[4] = {0, 1, 2, n - 1};
+  vf half[4][3];
+  for (size_t i = 0; i < 4; i++) {
+    vf y[4];
+    for (size_t j = 0; j < 4; j++) y[j] = vf_load(winograd_weights(conv, w, lines[i] * n + lines[j], panel) + at);
+    winograd_weight_line_back(y, half[i], w->m);
+  }
+  for (size_t j = 0; j < 3; j++) {
+    const vf y[4] = {half[0][j], half[1][j], half[2][j], half[3][j]};
+    vf column[3];
+    winograd_weight_line_back(y, column, w->m);
+    for (size_t i = 0; i < 3; i++) taps[i][j] = column[i];
+  }
+}
+
+/* s = the convolution at the m x m outputs from (row, column), without bias. */
+static void winograd_tile_sums(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+                               size_t block, size_t row, size_t column, vf s[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_M]) {
+  const ptrdiff_t height = (ptrdiff_t)conv->input[0], width = (ptrdiff_t)conv->input[1];
+  const ptrdiff_t top = (ptrdiff_t)row - (ptrdiff_t)conv->pad[0], left = (ptrdiff_t)column - (ptrdiff_t)conv->pad[1];
+  for (int i = 0; i < w->m; i++)
+    for (int j = 0; j < w->m; j++) s[i][j] = vf_zero();
+  for (size_t c = 0; c < conv->channels; c++) {
+    const float *plane = x + c / VF_LANES * conv->input[0] * conv->input[1] * VF_LANES + c % VF_LANES;
+    vf taps[3][3];
+    winograd_weights_back(conv, w, block, c, taps);
+    for (int i = 0; i < w->m + 2; i++)
+      for (int j = 0; j < w->m + 2; j++) {
+        if (top + i < 0 || top + i >= height || left + j < 0 || left + j >= width) continue;
+        const vf pixel = vf_set1(plane[((top + i) * width + left + j) * (ptrdiff_t)VF_LANES]);
+        for (int a = 0; a < 3; a++)
+          for (int b = 0; b < 3; b++)
+            if (i >= a && i - a < w->m && j >= b && j - b < w->m)
+              s[i - a][j - b] = vf_fma(taps[a][b], pixel, s[i - a][j - b]);
+      }
+  }
+}
+
+static void __attribute__((noinline, cold))
+winograd_redo_tile(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w,
+                   const struct winograd_end *end, const float *x, size_t block, size_t row, size_t column, float *y) {
+  vf s[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_M];
+  const size_t m = (size_t)w->m, columns = blocked_smaller(conv->output[1] - column, m);
+  winograd_tile_sums(conv, w, x, block, row, column, s);
+  for (size_t i = 0; i < m && row + i < conv->output[0]; i++) {
+    const size_t at = ((block * conv->output[0] + row + i) * conv->output[1] + column) * VF_LANES;
+    const float *residual = conv->residual ? conv->residual + at : NULL;
+    if (m == 4)
+      winograd_store_line(end, s[i], y + at, residual, columns, 4);
+    else
+      winograd_store_line(end, s[i], y + at, residual, columns, 2);
   }
 }
 
 /* Output blocks [block_begin, block_end) of tiles [first, first + count). */
-INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *sums,
-                             size_t first, size_t count, size_t block_begin, size_t block_end, float *y, const int m) {
+INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+                             const float *sums, size_t first, size_t count, size_t block_begin, size_t block_end,
+                             float *y, const int m) {
   const size_t height = conv->output[0], width = conv->output[1];
   struct winograd_end end = {.end = pointwise_end_of(conv->activation), .activation = conv->activation, .width = width};
   for (size_t block = block_begin; block < block_end; block++) {
@@ -292,16 +387,12 @@ INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct b
       const size_t at = ((block * height + row) * width + column) * VF_LANES;
       const size_t rows = blocked_smaller(height - row, (size_t)m),
                    columns = blocked_smaller(width - column, (size_t)m);
-      winograd_output_tile(sums, w->sum_step, &end, y + at, conv->residual ? conv->residual + at : NULL, rows, columns,
-                           m);
+      if (!winograd_output_tile(sums, w->sum_step, &end, y + at, conv->residual ? conv->residual + at : NULL, rows,
+                                columns, m)) {
+        winograd_redo_tile(conv, w, &end, x, block, row, column, y);
+      }
     }
   }
-}
-
-/* Packed weights of one panel at one position. */
-INLINE const float *winograd_weights(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w,
-                                     size_t position, size_t panel) {
-  return conv->packed_weights + (position * w->output_blocks + 2 * panel) * VF_LANES * conv->channels;
 }
 
 /* The matrix products: every position, every panel. */
@@ -349,7 +440,7 @@ INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const
     for (size_t block = 0; block < w.channel_blocks; block++) offset[block] = block * count * VF_LANES;
     winograd_inputs(conv, &w, x, first, count, inputs, m);
     winograd_products(conv, &w, inputs, count, panel_begin, panel_end, offset, sums);
-    winograd_outputs(conv, &w, sums, first, count, block_begin, block_end, y, m);
+    winograd_outputs(conv, &w, x, sums, first, count, block_begin, block_end, y, m);
   }
 }
 

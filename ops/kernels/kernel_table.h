@@ -199,9 +199,10 @@ enum blocked_algorithm {
  *   y[o][p] = activation(sum over c, k0, k1 of w[o][c][k0][k1] * x[c][i0][i1] + bias[o] + residual[o][p]),
  *   where i_d = p_d * stride_d + k_d * dilation_d - pad_d, zero outside x.
  *
- * A group must begin at a block: with several groups, channels and outputs of a group are multiples of b. Winograd's
- * algorithms spread Inf and NaN of x over the output tile (2x2 or 4x4) that they touch. The result depends on the
- * algorithm and the table, never on units, workers or the position in the batch. */
+ * A group must begin at a block: with several groups, channels and outputs of a group are multiples of b. A NaN or Inf
+ * of x reaches the outputs that it reaches by the definition, with every algorithm: Winograd's compute tiles anew that do
+ * not come out finite. Their weights must be finite. The result depends on the algorithm and the table, never on units,
+ * workers or the position in the batch. */
 struct blocked_conv_f32 {
   size_t channels, outputs; /* true ones, of one group */
   size_t input[2];

@@ -11,6 +11,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -248,6 +249,19 @@ INLINE vm vm_from_bits(uint32_t bits) {
 #else
   const vi lane = {1, 2, 4, 8};
   return (lane & (int32_t)bits) != 0;
+#endif
+}
+
+/* Whether any lane is set. */
+INLINE bool vm_any(vm mask) {
+#if defined(__AVX512F__)
+  return mask != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__x86_64__)
+  return _mm_movemask_ps((__m128)mask) != 0;
+#else
+  return vmaxvq_u32((uint32x4_t)mask) != 0;
 #endif
 }
 
