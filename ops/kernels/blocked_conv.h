@@ -80,7 +80,7 @@ static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) 
     const struct blocked_direct d = blocked_direct_of(conv);
     depth *= (double)d.taps;
     work.rows = d.rows;
-    work.row_inputs = (double)d.groups / (double)(d.rows_by_tap ? 1 : conv->kernel[0]) * (double)d.row_pixels;
+    work.row_inputs = d.band_rows ? (double)(d.planes * d.plane) / (double)d.band_rows : 0;
     if (d.in_place)
       work.row_inputs = channel_blocks / 2, work.tile_rows = BLOCKED_PIXELS_2;
     else

@@ -2,9 +2,16 @@
  * blocked_tile.h.
  *
  * Unless the image can be read as it is (1x1 kernels without stride and padding), a band of rows is copied into
- * scratch, padded and with its columns sorted so that neighbouring output pixels find the inputs of any one tap next to
- * each other. The copy costs little beside the products and leaves a single loop without edges. With 1x1 kernels the
- * pixels of a band form one line, otherwise each output row is a line. */
+ * scratch, padded and sorted so that neighbouring output pixels find the inputs of any one tap next to each other: rows
+ * by their phase of the stride (or by tap), columns as well. The copy costs little beside the products and leaves a
+ * single loop without edges. Each output row is a line of pixels; where rows would fill the register tiles badly,
+ * columns are sorted by tap, each tap's rows stand behind each other, and so all pixels of a band form one line. */
+
+/* How the inputs of one dimension are sorted: in pieces, one for each tap, or for each phase of the stride. */
+struct blocked_sorting {
+  bool by_tap;
+  size_t pieces, length;
+};
 
 /* How a convolution is cut. "Pixels" are vectors of b floats, or floats of a plain input. */
 struct blocked_direct {
@@ -17,12 +24,12 @@ struct blocked_direct {
   size_t rows;       /* what bands and units are made of: output rows, or pixels where in_place */
   size_t row_pixels; /* output pixels of a row: output1, or 1 */
   size_t band_rows;  /* rows of a full band */
-  /* the copy */
-  bool rows_by_tap;    /* band row k0 * band_rows + r, rather than r * stride + k0 * dilation */
-  bool columns_by_tap; /* segment k1 holds the columns of tap k1, rather than those of phase k1 of the stride */
-  size_t segments;     /* of a row */
-  size_t segment_pixels;
-  size_t copy_rows; /* rows of a plane of a full band */
+  /* the copy: parts of rows x segments of columns, in pixels */
+  struct blocked_sorting part, segment;
+  size_t part_step;    /* from one part to the next */
+  size_t row_step;     /* from one row of a segment to the next */
+  size_t segment_step; /* from one segment of a row to the next */
+  size_t plane;        /* of a plane of a full band */
 };
 
 INLINE size_t blocked_smaller(size_t a, size_t b) {
@@ -36,10 +43,82 @@ INLINE size_t blocked_smaller(size_t a, size_t b) {
 #define BLOCKED_BAND_FLOATS (192 * 1024 / sizeof(float))
 #endif
 
-INLINE size_t blocked_direct_copy_rows(const struct blocked_conv_f32 *conv, size_t rows) {
-  const size_t by_tap = conv->kernel[0] * rows;
-  const size_t padded = (rows - 1) * conv->stride[0] + (conv->kernel[0] - 1) * conv->dilation[0] + 1;
-  return blocked_smaller(by_tap, padded);
+/* What `outputs` neighbouring outputs need. */
+INLINE struct blocked_sorting blocked_sort(const struct blocked_conv_f32 *conv, int d, size_t outputs, bool by_tap) {
+  const size_t reach = (conv->kernel[d] - 1) * conv->dilation[d] / conv->stride[d];
+  struct blocked_sorting taps = {true, conv->kernel[d], outputs}, phases = {false, conv->stride[d], outputs + reach};
+  return by_tap || taps.pieces * taps.length <= phases.pieces * phases.length ? taps : phases;
+}
+
+/* Where the input of the first output under a tap stands: a piece, and the place in it. */
+INLINE size_t blocked_sorted_piece(const struct blocked_conv_f32 *conv, const struct blocked_sorting *sorting, int d,
+                                   size_t tap) {
+  return sorting->by_tap ? tap : tap * conv->dilation[d] % conv->stride[d];
+}
+
+INLINE size_t blocked_sorted_place(const struct blocked_conv_f32 *conv, const struct blocked_sorting *sorting, int d,
+                                   size_t tap) {
+  return sorting->by_tap ? 0 : tap * conv->dilation[d] / conv->stride[d];
+}
+
+/* The input, counted from the padding, that stands first in a piece. */
+INLINE size_t blocked_sorted_first(const struct blocked_conv_f32 *conv, const struct blocked_sorting *sorting, int d,
+                                   size_t piece) {
+  return sorting->by_tap ? piece * conv->dilation[d] : piece;
+}
+
+/* Lays out the copy of a band of d->band_rows rows; its size in floats. */
+static size_t blocked_direct_lay_out(const struct blocked_conv_f32 *conv, struct blocked_direct *d) {
+  d->part = blocked_sort(conv, 0, d->band_rows, false);
+  d->segment = blocked_sort(conv, 1, d->row_pixels, d->flat);
+  d->row_step = d->flat ? d->segment.length : d->segment.length * d->segment.pieces;
+  d->part_step = d->part.length * d->row_step + (d->lanes == 1 ? VF_LANES : 0);
+  d->segment_step = d->flat ? d->part.pieces * d->part_step : d->segment.length;
+  d->plane = d->part.pieces * d->part_step * (d->flat ? d->segment.pieces : 1);
+  return d->planes * d->plane * d->lanes;
+}
+
+/* Register tiles filled to less than three quarters. */
+INLINE bool blocked_fills_badly(size_t width) {
+  return 4 * width < 3 * blocked_line_tiles(width, 2) * BLOCKED_PIXELS_2;
+}
+
+/* What reading costs when `floats` of inputs are cut in `bands`: all weights once per band, from memory or from afar in
+ * the caches; inputs once for each panel where a band is larger than the cache should hold. */
+static double blocked_bands_cost(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, size_t bands,
+                                 double floats) {
+  const double blocks = (double)blocked_count(conv->outputs);
+  const double weights = blocks * VF_LANES * (double)conv->channels * (double)d->taps;
+  const bool fits = floats <= (double)(bands * BLOCKED_BAND_FLOATS);
+  return 2 * (double)bands * weights + floats * (fits ? 1 : 1 + blocks / 2);
+}
+
+/* Sets band_rows. */
+static void blocked_direct_bands(const struct blocked_conv_f32 *conv, struct blocked_direct *d) {
+  double best = INFINITY;
+  size_t rows = d->rows, best_rows = rows;
+  for (bool fits = false; rows && !fits; rows = rows > 1 ? (rows + 1) / 2 : 0) {
+    d->band_rows = rows;
+    const size_t floats = blocked_direct_lay_out(conv, d), bands = (d->rows + rows - 1) / rows;
+    const double cost = blocked_bands_cost(conv, d, bands, (double)floats * (double)bands);
+    fits = floats <= BLOCKED_BAND_FLOATS;
+    if (floats > 4 * BLOCKED_BAND_FLOATS && rows > 1) continue;
+    if (cost < best) {
+      best = cost;
+      best_rows = rows;
+    }
+  }
+  d->band_rows = best_rows;
+}
+
+static size_t blocked_in_place_rows(const struct blocked_conv_f32 *conv, const struct blocked_direct *d) {
+  const size_t row = d->planes * d->lanes, least = 4 * BLOCKED_PIXELS_2;
+  size_t rows = BLOCKED_BAND_FLOATS / (row + 1);
+  if (rows < least) rows = least;
+  const size_t bands = (d->rows + rows - 1) / rows;
+  const double floats = (double)d->rows * (double)row;
+  const bool small = floats <= 4 * BLOCKED_BAND_FLOATS;
+  return small && blocked_bands_cost(conv, d, 1, floats) < blocked_bands_cost(conv, d, bands, floats) ? d->rows : rows;
 }
 
 static struct blocked_direct blocked_direct_of(const struct blocked_conv_f32 *conv) {
@@ -53,34 +132,20 @@ static struct blocked_direct blocked_direct_of(const struct blocked_conv_f32 *co
   d.groups = d.planes * d.taps;
   d.in_place = pointwise && conv->stride[0] == 1 && stride == 1 && conv->pad[0] == 0 && conv->pad[1] == 0 &&
                conv->output[0] == conv->input[0] && width == conv->input[1];
-  d.flat = pointwise;
+  d.flat = pointwise || (!conv->plain_input && blocked_fills_badly(width));
   if (d.in_place) {
     d.rows *= width;
     d.row_pixels = 1;
-    d.band_rows = BLOCKED_BAND_FLOATS / (d.planes * d.lanes + 1);
-    if (d.band_rows < 4 * BLOCKED_PIXELS_2) d.band_rows = 4 * BLOCKED_PIXELS_2;
-    d.band_rows = blocked_smaller(d.band_rows, d.rows);
+    d.plane = d.rows;
+    d.band_rows = blocked_smaller(d.rows, blocked_in_place_rows(conv, &d));
     return d;
   }
-  d.segment_pixels = width + (conv->kernel[1] - 1) * conv->dilation[1] / stride;
-  d.segments = stride;
-  d.columns_by_tap = conv->kernel[1] * width / stride < d.segment_pixels;
-  if (d.columns_by_tap) {
-    d.segments = conv->kernel[1];
-    d.segment_pixels = width;
-  }
-  const size_t row_floats = d.planes * d.segments * d.segment_pixels * d.lanes;
-  d.band_rows = d.rows;
-  while (d.band_rows > 1 && blocked_direct_copy_rows(conv, d.band_rows) * row_floats > BLOCKED_BAND_FLOATS)
-    d.band_rows = (d.band_rows + 1) / 2;
-  d.copy_rows = d.band_rows ? blocked_direct_copy_rows(conv, d.band_rows) : 0;
-  d.rows_by_tap = d.copy_rows == conv->kernel[0] * d.band_rows;
+  blocked_direct_bands(conv, &d);
+  blocked_direct_lay_out(conv, &d);
   return d;
 }
 
-/* Scratch: offsets of the groups, a whole number of cache lines; partial sums of a band for one panel; the band, and
- * room for a vector stored beyond.
- */
+/* Scratch: offsets of the groups, a whole number of cache lines; partial sums of a band for one panel; the band. */
 INLINE size_t blocked_direct_partial_floats(const struct blocked_direct *d) {
   return d->band_rows * d->row_pixels * BLOCKED_PANEL_VECTORS * VF_LANES;
 }
@@ -91,47 +156,44 @@ INLINE size_t blocked_direct_offset_room(const struct blocked_direct *d) {
 
 static size_t blocked_direct_scratch_size(const struct blocked_conv_f32 *conv) {
   const struct blocked_direct d = blocked_direct_of(conv);
-  const size_t band = d.in_place ? 0 : d.planes * d.copy_rows * d.segments * d.segment_pixels * d.lanes + VF_LANES;
+  const size_t band = d.in_place ? 0 : d.planes * d.plane * d.lanes;
   return blocked_direct_offset_room(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
 }
 
 static void blocked_direct_offsets(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
                                    size_t *offset) {
-  const size_t row = d->segments * d->segment_pixels;
-  const size_t plane = d->in_place ? conv->input[0] * conv->input[1] : d->copy_rows * row;
   for (size_t i = 0; i < d->planes; i++)
     for (size_t k0 = 0; k0 < conv->kernel[0]; k0++)
       for (size_t k1 = 0; k1 < conv->kernel[1]; k1++) {
-        const size_t column = k1 * conv->dilation[1];
-        const size_t band_row = d->rows_by_tap ? k0 * d->band_rows : k0 * conv->dilation[0];
-        const size_t band_column = d->columns_by_tap
-                                       ? k1 * d->segment_pixels
-                                       : column % conv->stride[1] * d->segment_pixels + column / conv->stride[1];
-        *offset++ = (i * plane + band_row * row + band_column) * d->lanes;
+        const size_t row = blocked_sorted_piece(conv, &d->part, 0, k0) * d->part_step +
+                           blocked_sorted_place(conv, &d->part, 0, k0) * d->row_step;
+        const size_t column = blocked_sorted_piece(conv, &d->segment, 1, k1) * d->segment_step +
+                              blocked_sorted_place(conv, &d->segment, 1, k1);
+        *offset++ = (i * d->plane + row + column) * d->lanes;
       }
 }
 
 /* One row of the image, or of padding where `row` is NULL, into its segments. Plain rows are stored up to a vector
- * beyond their end, which what comes next overwrites. */
+ * beyond their end: the next row overwrites that, and behind the last one of a part is room. */
 static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
                                     const float *row, float *to) {
   const size_t stride = conv->stride[1], pad = conv->pad[1], width = conv->input[1];
-  for (size_t segment = 0; segment < d->segments; segment++, to += d->segment_pixels * d->lanes) {
+  for (size_t segment = 0; segment < d->segment.pieces; segment++, to += d->segment_step * d->lanes) {
     /* pixel i holds column i * stride + first - pad */
-    const size_t first = d->columns_by_tap ? segment * conv->dilation[1] : segment;
+    const size_t first = blocked_sorted_first(conv, &d->segment, 1, segment), length = d->segment.length;
     size_t begin = pad > first ? (pad - first + stride - 1) / stride : 0;
     size_t end = width + pad > first ? (width + pad - first + stride - 1) / stride : 0;
-    if (end > d->segment_pixels) end = d->segment_pixels;
+    if (end > length) end = length;
     if (begin >= end || !row) begin = end = 0;
     const float *from = begin < end ? row + (begin * stride + first - pad) * d->lanes : NULL;
     if (d->lanes == 1) {
       fill(to, begin, 0);
       if (from) copy_strided(to + begin, from, end - begin, stride);
-      fill(to + end, d->segment_pixels - end, 0);
+      fill(to + end, length - end, 0);
     } else {
       for (size_t i = 0; i < begin; i++) vf_store(to + i * VF_LANES, vf_zero());
       for (size_t i = begin; i < end; i++, from += stride * VF_LANES) vf_store(to + i * VF_LANES, vf_load(from));
-      for (size_t i = end; i < d->segment_pixels; i++) vf_store(to + i * VF_LANES, vf_zero());
+      for (size_t i = end; i < length; i++) vf_store(to + i * VF_LANES, vf_zero());
     }
   }
 }
@@ -139,21 +201,15 @@ static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const s
 /* All that output rows [first, first + rows) need. */
 static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
                                      const float *x, size_t first, size_t rows, float *band) {
-  const size_t row_floats = d->segments * d->segment_pixels * d->lanes, input_row = conv->input[1] * d->lanes;
-  const size_t padded_rows = (rows - 1) * conv->stride[0] + (conv->kernel[0] - 1) * conv->dilation[0] + 1;
-  const size_t copy_rows = d->rows_by_tap ? conv->kernel[0] * d->band_rows : padded_rows;
-  for (size_t plane = 0; plane < d->planes; plane++, x += conv->input[0] * input_row) {
-    float *to = band + plane * d->copy_rows * row_floats;
-    for (size_t i = 0; i < copy_rows; i++, to += row_floats) {
-      size_t padded = first * conv->stride[0] + i;
-      if (d->rows_by_tap) {
-        if (i % d->band_rows >= rows) continue;
-        padded = (first + i % d->band_rows) * conv->stride[0] + i / d->band_rows * conv->dilation[0];
+  const size_t input_row = conv->input[1] * d->lanes, needed = d->part.length - d->band_rows + rows;
+  for (size_t plane = 0; plane < d->planes; plane++, x += conv->input[0] * input_row)
+    for (size_t i = 0; i < needed; i++)
+      for (size_t part = 0; part < d->part.pieces; part++) {
+        const size_t padded = (first + i) * conv->stride[0] + blocked_sorted_first(conv, &d->part, 0, part);
+        const bool inside = padded >= conv->pad[0] && padded - conv->pad[0] < conv->input[0];
+        blocked_direct_copy_row(conv, d, inside ? x + (padded - conv->pad[0]) * input_row : NULL,
+                                band + (plane * d->plane + part * d->part_step + i * d->row_step) * d->lanes);
       }
-      const bool inside = padded >= conv->pad[0] && padded - conv->pad[0] < conv->input[0];
-      blocked_direct_copy_row(conv, d, inside ? x + (padded - conv->pad[0]) * input_row : NULL, to);
-    }
-  }
 }
 
 /* ---- packing: [panel][group][step][vectors * b] ---- */
@@ -181,16 +237,21 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
 static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, size_t panel,
                                  bool last, const float *x, float *y, size_t first, size_t rows, const size_t *offset,
                                  float *partial) {
+  static const float no_bias[BLOCKED_PANEL_VECTORS * 16] = {
+#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
+      FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
+#undef FOUR
+  };
   const size_t blocks = blocked_count(conv->outputs), vectors = blocked_panel_vectors(blocks, panel);
   const size_t pixels = conv->output[0] * conv->output[1], depth = blocked_depth_groups(d->groups, d->lanes);
   const size_t k = conv->channels * d->taps, whole = conv->channels / d->lanes * d->taps;
   const size_t lines = d->flat ? 1 : rows, length = d->flat ? rows * d->row_pixels : d->row_pixels;
-  const size_t line_step = d->segments * d->segment_pixels * d->lanes * (d->rows_by_tap ? 1 : conv->stride[0]);
+  const size_t line_step = d->row_step * d->lanes;
   const size_t at = (2 * panel * pixels + first * d->row_pixels) * VF_LANES;
   struct blocked_tile t = {.rest = conv->channels % d->lanes,
                            .partial_plane = lines * length * VF_LANES,
                            .y_plane = pixels * VF_LANES,
-                           .start = conv->bias ? conv->bias + 2 * panel * VF_LANES : blocked_no_bias,
+                           .bias = conv->bias ? conv->bias + 2 * panel * VF_LANES : no_bias,
                            .end = pointwise_end_of(conv->activation),
                            .a = conv->activation.a,
                            .b = conv->activation.b,
@@ -211,7 +272,6 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
                         conv->residual ? conv->residual + at + line_at : NULL, length);
     }
     t.weights += block;
-    t.start = blocked_no_bias;
     group += t.groups;
   } while (group < d->groups);
 }

@@ -200,13 +200,7 @@ INLINE void grouped_tile_body(const struct grouped_panel *panel, const struct bl
     UNROLL
     for (int v = 0; v < vectors; v++) grouped_end_segment(sum, panel->kept + v * pixels * VF_LANES, segment, pixels, v);
   }
-  UNROLL
-  for (int v = 0; v < vectors; v++) {
-    const vf bias = vf_load(store->start + v * VF_LANES);
-    UNROLL
-    for (int r = 0; r < pixels; r++) sum[r][v] += bias;
-  }
-  blocked_tile_store(store, sum, y, y, residual, pixels, vectors);
+  blocked_tile_store(store, sum, y, y, residual, pixels, vectors, false);
 }
 
 typedef void grouped_tile_function(const struct grouped_panel *panel, const struct blocked_tile *store, const float *x,
@@ -302,6 +296,11 @@ static struct grouped_panel *grouped_describe(const struct blocked_grouped_f32 *
 
 static void blocked_grouped_run(const struct blocked_grouped_f32 *conv, const float *x, float *y, size_t pixel_begin,
                                 size_t pixel_end, size_t panel_begin, size_t panel_end, void *scratch) {
+  static const float no_bias[GROUPED_VECTORS * 16] = {
+#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
+      FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
+#undef FOUR
+  };
   const struct grouped_panel *panels = grouped_describe(conv, panel_begin, panel_end, scratch);
   struct blocked_tile store = {.y_plane = conv->pixels * VF_LANES, .end = pointwise_end_of(conv->activation)};
   const size_t length = pixel_end - pixel_begin, most = grouped_band_pixels(conv), bands = (length + most - 1) / most;
@@ -309,7 +308,7 @@ static void blocked_grouped_run(const struct blocked_grouped_f32 *conv, const fl
     const size_t first = blocked_part(length, bands, band), pixels = blocked_part(length, bands, band + 1) - first;
     for (size_t i = panel_begin; i < panel_end; i++) {
       const size_t lanes = i * GROUPED_VECTORS * VF_LANES;
-      store.start = conv->bias ? conv->bias + lanes : blocked_no_bias;
+      store.bias = conv->bias ? conv->bias + lanes : no_bias;
       grouped_run_panel(conv, &panels[i], &store, x, y + lanes * conv->pixels,
                         conv->residual ? conv->residual + lanes * conv->pixels : NULL, pixel_begin + first, pixels);
     }

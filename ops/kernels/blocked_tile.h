@@ -7,7 +7,7 @@
  * first.
  *
  * Order of the sum: groups are cut in blocks of depth, whose length depends on channels and kernel only; each is summed
- * upwards by fused multiply-adds, the first one beginning with the bias, and the blocks' sums are added in order. */
+ * from 0 upwards by fused multiply-adds, and the blocks' sums are added in order. */
 
 /* Pixels of a tile that is one, two, three vectors of outputs wide. */
 #if defined(__AVX512F__) /* 32 registers */
@@ -57,13 +57,6 @@ struct blocked_fetch {
 
 enum { BLOCKED_FETCH_STREAMS = 4, BLOCKED_CACHE_LINE = 64 };
 
-/* Where there is no bias; and what later blocks of depth start with. */
-static const float blocked_no_bias[BLOCKED_PANEL_VECTORS * 16] = {
-#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
-    FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
-#undef FOUR
-};
-
 /* What the tiles of one panel and one block of depth have in common. */
 struct blocked_tile {
   const float *weights; /* of the first group */
@@ -76,8 +69,7 @@ struct blocked_tile {
   bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
   size_t partial_plane; /* from one block of outputs to the next, in floats */
   size_t y_plane;
-  const float
-      *start; /* what the sums of a block of depth begin with, one vector per block of outputs: the bias, once */
+  const float *bias; /* of the panel */
   struct pointwise_end end;
   float a, b; /* of the activation */
 };
@@ -96,7 +88,7 @@ INLINE void blocked_tile_step(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, c
 }
 
 INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PANEL_VECTORS], float *partial, float *y,
-                               const float *residual, const int pixels, const int vectors) {
+                               const float *residual, const int pixels, const int vectors, const bool plain) {
   if (t->add_partial) {
     UNROLL
     for (int r = 0; r < pixels; r++) {
@@ -112,6 +104,13 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
     }
     return;
   }
+  const vf low = vf_set1(t->end.low), high = vf_set1(t->end.high);
+  UNROLL
+  for (int v = 0; v < vectors; v++) {
+    const vf bias = vf_load(t->bias + v * VF_LANES);
+    UNROLL
+    for (int r = 0; r < pixels; r++) sum[r][v] += bias;
+  }
   if (residual) {
     UNROLL
     for (int r = 0; r < pixels; r++) {
@@ -119,8 +118,16 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
       for (int v = 0; v < vectors; v++) sum[r][v] += vf_load(residual + v * t->y_plane + r * VF_LANES);
     }
   }
+  if (plain) { /* short sums: faster in one go */
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++)
+        vf_store(y + v * t->y_plane + r * VF_LANES, vf_min(high, vf_max(low, sum[r][v])));
+    }
+    return;
+  }
   if (t->end.low > -INFINITY) {
-    const vf low = vf_set1(t->end.low);
     UNROLL
     for (int r = 0; r < pixels; r++) {
       UNROLL
@@ -128,7 +135,6 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
     }
   }
   if (t->end.high < INFINITY) {
-    const vf high = vf_set1(t->end.high);
     UNROLL
     for (int r = 0; r < pixels; r++) {
       UNROLL
@@ -148,10 +154,9 @@ INLINE void blocked_tile_body(struct blocked_tile *t, const float *x, float *par
   const float *weights = t->weights;
   size_t group = 0;
   UNROLL
-  for (int v = 0; v < vectors; v++) {
-    const vf start = vf_load(t->start + v * VF_LANES);
+  for (int r = 0; r < pixels; r++) {
     UNROLL
-    for (int r = 0; r < pixels; r++) sum[r][v] = start;
+    for (int v = 0; v < vectors; v++) sum[r][v] = vf_zero();
   }
   if (plain) {
     for (; group < t->groups; group++, weights += vectors * VF_LANES)
@@ -182,7 +187,7 @@ INLINE void blocked_tile_body(struct blocked_tile *t, const float *x, float *par
         blocked_tile_step(sum, from + c, weights, pixels, vectors, VF_LANES);
     }
   }
-  blocked_tile_store(t, sum, partial, y, residual, pixels, vectors);
+  blocked_tile_store(t, sum, partial, y, residual, pixels, vectors, plain);
 }
 
 typedef void blocked_tile_function(struct blocked_tile *t, const float *x, float *partial, float *y,
