@@ -3,13 +3,13 @@
  *
  *   Y[i] = f(A[i], B[i], ...), a program of functions of single elements (ops/elementwise_chain.h)
  *
- * Inputs of float, broadcast as NumPy does; made by the pass fuse_elementwise only. The program runs over pieces that the
- * first-level cache holds, so memory is passed over once. Steps are the kernels that the operators would have run by
- * themselves: each element comes out the same to the bit, wherever the pieces begin.
+ * Inputs of float, broadcast as NumPy does; made by the pass fuse_elementwise only. The program runs over pieces that
+ * the first-level cache holds, so memory is passed over once. Steps are the kernels that the operators would have run
+ * by themselves: each element comes out the same to the bit, wherever the pieces begin.
  *
- * An input that a piece cannot point into (repeated along the rows of a piece, or read by a function that takes no single
- * number) is written out for the piece. Rows shorter than ROW_LEAST are taken several at a time: a factor for each
- * channel of channel blocks is written out once for a plane.
+ * An input that a piece cannot point into (repeated along the rows of a piece, or read by a function that takes no
+ * single number) is written out for the piece. Rows shorter than ROW_LEAST are taken several at a time: a factor for
+ * each channel of channel blocks is written out once for a plane.
  */
 #include "ops/elementwise_chain.h"
 
@@ -101,7 +101,8 @@ int chain_assign_registers(const chain_program *program, int *registers) {
   return used;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the plan */
+/* ---------------------------------------------------------------------------------------------------------- the plan
+ */
 
 /* How a piece comes to an input's elements. */
 enum chain_access {
@@ -112,9 +113,9 @@ enum chain_access {
 
 typedef struct chain_input {
   enum chain_access access;
-  bool repeats;               /* ACCESS_COPIED: the same for each piece of a plane */
-  int buffer;                 /* ACCESS_COPIED */
-  int64_t row_step, step;     /* in elements, from row to row and within one */
+  bool repeats;                    /* ACCESS_COPIED: the same for each piece of a plane */
+  int buffer;                      /* ACCESS_COPIED */
+  int64_t row_step, step;          /* in elements, from row to row and within one */
   int64_t strides[NORMA_MAX_RANK]; /* of the dimensions around planes */
 } chain_input;
 
@@ -179,7 +180,8 @@ static int collapse(int inputs, int rank, int64_t *dims, int64_t (*strides)[NORM
   return 1;
 }
 
-/* Whether a step wants the input as an array although it is one number: functions of one operand, and of two numbers. */
+/* Whether a step wants the input as an array although it is one number: functions of one operand, and of two numbers.
+ */
 static bool needs_array(const chain_state *state, int input) {
   const chain_program *program = &state->program;
   for (int i = 0; i < program->count; i++) {
@@ -247,7 +249,8 @@ static norma_status chain_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- running */
+/* ----------------------------------------------------------------------------------------------------------- running
+ */
 
 typedef struct chain_work {
   run_context *context;
@@ -339,7 +342,8 @@ static void chain_body(void *argument, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end; i++) {
     const int64_t plane = i / state->pieces, part = i % state->pieces;
     const int64_t first_row = in_rows ? 0 : part * state->piece_rows, first = in_rows ? part * PIECE : 0;
-    const int64_t rows = in_rows || state->rows - first_row < state->piece_rows ? state->rows - first_row : state->piece_rows;
+    const int64_t rows =
+        in_rows || state->rows - first_row < state->piece_rows ? state->rows - first_row : state->piece_rows;
     const int64_t length = in_rows && state->length - first > PIECE ? PIECE : state->length - first;
     if (plane != found) find_plane(state, inputs, found = plane, offsets);
     for (int k = 0; k < inputs; k++) {

@@ -125,15 +125,59 @@ typedef struct gather_job {
   const char *source;
   char *target;
   size_t bytes;
+  bool doubles; /* the last axis takes each element of 4 bytes twice */
   const void *item;
 } gather_job;
+
+typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Each of `count` elements of 4 bytes twice. */
+static void double_row(char *target, const char *source, int64_t count) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const four x = *(const four *)(const void *)(source + 4 * i);
+    ((four *)(void *)(target + 8 * i))[0] = (four){x[0], x[0], x[1], x[1]};
+    ((four *)(void *)(target + 8 * i))[1] = (four){x[2], x[2], x[3], x[3]};
+  }
+  for (; i < count; i++) {
+    memcpy(target + 8 * i, source + 4 * i, 4);
+    memcpy(target + 8 * i + 4, source + 4 * i, 4);
+  }
+}
+
+static bool doubles(const resize_axis *axis) {
+  if (axis->output != 2 * axis->input) return false;
+  for (int64_t i = 0; i < axis->output; i++) {
+    if (axis->first[i] != i / 2) return false;
+  }
+  return true;
+}
+
+/* Elements of a size that the compiler knows. */
+#define GATHER_SIZE(size)                                                                                              \
+  case size:                                                                                                           \
+    for (int64_t i = 0; i < count; i++) memcpy(target + size * i, source + size * map[i], size);                       \
+    return
+
+static void gather_elements(char *target, const char *source, const int64_t *map, int64_t count, size_t bytes) {
+  switch (bytes) {
+    GATHER_SIZE(4);
+    GATHER_SIZE(16);
+    GATHER_SIZE(32);
+    GATHER_SIZE(64);
+  default:
+    for (int64_t i = 0; i < count; i++) memcpy(target + (size_t)i * bytes, source + (size_t)map[i] * bytes, bytes);
+  }
+}
 
 static void gather_row(const gather_job *job, const resize_axis *axis, char *target, const char *source) {
   const int64_t *map = axis->first;
   if (axis->identity) {
     memcpy(target, source, (size_t)axis->output * job->bytes);
-  } else if (job->bytes == 4 && map[0] != RESIZE_EXTRAPOLATED && map[axis->output - 1] != RESIZE_EXTRAPOLATED) {
-    for (int64_t i = 0; i < axis->output; i++) memcpy(target + 4 * i, source + 4 * map[i], 4);
+  } else if (job->doubles) {
+    double_row(target, source, axis->input);
+  } else if (map[0] != RESIZE_EXTRAPOLATED && map[axis->output - 1] != RESIZE_EXTRAPOLATED) {
+    gather_elements(target, source, map, axis->output, job->bytes);
   } else {
     for (int64_t i = 0; i < axis->output; i++) {
       const void *item = map[i] == RESIZE_EXTRAPOLATED ? job->item : source + (size_t)map[i] * job->bytes;
@@ -173,16 +217,25 @@ static void gather_body(void *argument, int64_t begin, int64_t end, int worker) 
   }
 }
 
+/* Dimensions at the end that stay as they are make larger elements, if the value outside a crop is not wanted. */
+static int merge_last(const resize_axis *axes, int rank, const void *item, size_t *bytes) {
+  for (; !item && rank > 1 && axes[rank - 1].identity; rank--) *bytes *= (size_t)axes[rank - 1].output;
+  return rank;
+}
+
 norma_status resize_gather(run_context *context, const resize_axis *axes, int rank, const void *source, void *target,
                            size_t bytes, const void *item) {
-  gather_job job = {.axes = axes, .rank = rank, .source = source, .target = target, .bytes = bytes, .item = item};
+  gather_job job = {.axes = axes, .source = source, .target = target, .bytes = bytes, .item = item};
   int64_t stride = 1, rows = 1;
+  rank = job.rank = merge_last(axes, rank, item, &job.bytes);
   for (int i = rank - 1; i >= 0; i--) {
     job.strides[i] = stride;
     stride *= axes[i].input;
     if (i < rank - 1) rows *= axes[i].output;
   }
-  const int64_t length = axes[rank - 1].output;
+  const resize_axis *last = &axes[rank - 1];
+  job.doubles = job.bytes == 4 && !last->identity && doubles(last);
+  const int64_t length = last->output * (int64_t)(job.bytes / bytes);
   return run_parallel(context, rows, length >= 16384 ? 1 : 16384 / length, gather_body, &job);
 }
 
@@ -201,36 +254,56 @@ static inline int64_t clamp_coordinate(int64_t at, int64_t size) {
   return at < 0 ? 0 : at >= size ? size - 1 : at;
 }
 
-/* target[j] = weight * source[j], plus what stands in target where `add` is set. */
-static void weigh_float(const interpolate_job *job, float *target, const float *source, double weight, bool add) {
-  const struct activation none = {.kind = UNARY_IDENTITY};
-  job->kernels->affine_f32(target, source, add ? target : NULL, (size_t)job->inner, (float)weight, 0, none);
+/* How many from `begin` on, of the same outer index, before `end` or what is extrapolated. */
+static int64_t count_alike(const resize_axis *axis, int64_t begin, int64_t end) {
+  const int64_t o = begin % axis->output, most = axis->output - o < end - begin ? axis->output - o : end - begin;
+  int64_t count = 0;
+  while (count < most && axis->first[o + count] != RESIZE_EXTRAPOLATED) count++;
+  return count;
 }
 
-static void weigh_double(const interpolate_job *job, double *target, const double *source, double weight, bool add) {
-  for (int64_t j = 0; j < job->inner; j++) target[j] = weight * source[j] + (add ? target[j] : 0);
+/* A unit of work is one output coordinate of one outer index. */
+static void interpolate_rows(void *argument, int64_t begin, int64_t end, int worker) {
+  const interpolate_job *job = argument;
+  const resize_axis *axis = job->axis;
+  (void)worker;
+  for (int64_t unit = begin, count; unit < end; unit += count) {
+    const int64_t o = unit % axis->output;
+    const float *source = (const float *)job->source + unit / axis->output * axis->input * job->inner;
+    float *target = (float *)job->target + unit * job->inner;
+    count = count_alike(axis, unit, end);
+    if (count > 0) {
+      job->kernels->interpolate_rows_f32(target, source, (size_t)axis->input, (size_t)job->inner, axis->first + o,
+                                         axis->float_weights + o * axis->taps, (size_t)axis->taps, (size_t)count);
+    } else {
+      for (int64_t j = 0; j < job->inner; j++) target[j] = (float)job->extrapolation;
+      count = 1;
+    }
+  }
 }
 
-/* A unit of work is one output coordinate of one outer index when inner is large, else one outer index. */
-#define INTERPOLATE(name, type, table)                                                                                 \
-  static void name##_rows(void *argument, int64_t begin, int64_t end, int worker) {                                    \
-    const interpolate_job *job = argument;                                                                             \
-    const resize_axis *axis = job->axis;                                                                               \
-    (void)worker;                                                                                                      \
-    for (int64_t unit = begin; unit < end; unit++) {                                                                   \
-      const int64_t o = unit % axis->output, outer = unit / axis->output, first = axis->first[o];                      \
-      const type *source = (const type *)job->source + outer * axis->input * job->inner;                               \
-      type *target = (type *)job->target + unit * job->inner;                                                          \
-      if (first == RESIZE_EXTRAPOLATED) {                                                                              \
-        for (int64_t j = 0; j < job->inner; j++) target[j] = (type)job->extrapolation;                                 \
-        continue;                                                                                                      \
-      }                                                                                                                \
-      for (int k = 0; k < axis->taps; k++) {                                                                           \
-        const int64_t at = clamp_coordinate(first + k, axis->input);                                                   \
-        weigh_##type(job, target, source + at * job->inner, axis->weights[o * axis->taps + k], k > 0);                 \
-      }                                                                                                                \
-    }                                                                                                                  \
-  }                                                                                                                    \
+static void interpolate_rows_f64(void *argument, int64_t begin, int64_t end, int worker) {
+  const interpolate_job *job = argument;
+  const resize_axis *axis = job->axis;
+  (void)worker;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t o = unit % axis->output, first = axis->first[o];
+    const double *source = (const double *)job->source + unit / axis->output * axis->input * job->inner;
+    double *target = (double *)job->target + unit * job->inner;
+    if (first == RESIZE_EXTRAPOLATED) {
+      for (int64_t j = 0; j < job->inner; j++) target[j] = job->extrapolation;
+      continue;
+    }
+    for (int k = 0; k < axis->taps; k++) {
+      const double *row = source + clamp_coordinate(first + k, axis->input) * job->inner;
+      const double weight = axis->weights[o * axis->taps + k];
+      for (int64_t j = 0; j < job->inner; j++) target[j] = weight * row[j] + (k > 0 ? target[j] : 0);
+    }
+  }
+}
+
+/* A unit of work of the columns is one outer index. */
+#define INTERPOLATE(name, type, table, rows)                                                                           \
   static void name##_columns(void *argument, int64_t begin, int64_t end, int worker) {                                 \
     const interpolate_job *job = argument;                                                                             \
     const resize_axis *axis = job->axis;                                                                               \
@@ -265,7 +338,7 @@ static void weigh_double(const interpolate_job *job, double *target, const doubl
       return run_parallel(context, outer, cost >= 16384 ? 1 : 16384 / cost, name##_columns, &job);                     \
     }                                                                                                                  \
     const int64_t cost = inner * axis->taps;                                                                           \
-    return run_parallel(context, outer * axis->output, cost >= 16384 ? 1 : 16384 / cost, name##_rows, &job);           \
+    return run_parallel(context, outer * axis->output, cost >= 16384 ? 1 : 16384 / cost, rows, &job);                  \
   }
-INTERPOLATE(resize_interpolate, float, float_weights)
-INTERPOLATE(resize_interpolate_f64, double, weights)
+INTERPOLATE(resize_interpolate, float, float_weights, interpolate_rows)
+INTERPOLATE(resize_interpolate_f64, double, weights, interpolate_rows_f64)

@@ -8,6 +8,7 @@
  * double and rounded; weights are float. Nearest neighbours exist for every type.
  */
 #include "ops/axes.h"
+#include "ops/blocked.h"
 #include "ops/movement.h"
 #include "ops/resize.h"
 
@@ -22,7 +23,8 @@ typedef struct resize_state {
   bool has_axes;
   integers axes;
   enum { ASPECT_STRETCH, ASPECT_NOT_LARGER, ASPECT_NOT_SMALLER } aspect;
-  size_t reserved; /* bytes of scratch */
+  int64_t block, channels; /* of X in channel blocks (ops/blocked.h); block 0: plain */
+  size_t reserved;         /* bytes of scratch */
 } resize_state;
 
 /* Index of the attribute's text in a list, -1 when it is not there. */
@@ -42,7 +44,8 @@ static norma_status resize_read(const node *node, void *opaque, norma_error *err
   static const char *const roundings[ROUNDING_COUNT] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
   static const char *const aspects[] = {"stretch", "not_larger", "not_smaller"};
   resize_state *state = opaque;
-  const bool old = strcmp(node->op->name, "Upsample") == 0 || node->version < 11;
+  const int64_t version = attribute_int(node, "version", node->version);
+  const bool old = strcmp(node->op->name, "Upsample") == 0 || version < 11;
   const int mode = choose(node, "mode", "nearest", modes, 4);
   const int transformation =
       choose(node, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel", coordinates, COORDINATES_COUNT);
@@ -67,9 +70,11 @@ static norma_status resize_read(const node *node, void *opaque, norma_error *err
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
   }
   state->scales_input = state->sizes_input = state->roi_input = -1;
-  if (strcmp(node->op->name, "Upsample") == 0 && node->version < 9) {
+  state->block = attribute_int(node, "block", 0);
+  state->channels = attribute_int(node, "channels", 0);
+  if (strcmp(node->op->name, "Upsample") == 0 && version < 9) {
     state->scales = attribute_floats(node, "scales", &state->scale_count);
-    if (node->version < 7) {
+    if (version < 7) {
       state->pair[0] = state->pair[1] = 1;
       state->pair[2] = attribute_float(node, "height_scale", 1);
       state->pair[3] = attribute_float(node, "width_scale", 1);
@@ -168,7 +173,13 @@ static bool is_given(const infer_context *context, int index) {
 
 static norma_status resize_infer(infer_context *context) {
   const resize_state *state = context->state;
+  shape plain;
   const shape *input = infer_shape(context, 0);
+  if (state->block) {
+    TRY(infer_blocked_input(context, &plain));
+    plain = plain_shape(&plain, state->channels);
+    input = &plain;
+  }
   resize_inputs inputs = {0};
   if (state->scales_input >= 0) inputs.scales = nonempty(infer_value(context, state->scales_input));
   if (state->sizes_input >= 0) inputs.sizes = nonempty(infer_value(context, state->sizes_input));
@@ -196,6 +207,13 @@ static norma_status resize_infer(infer_context *context) {
         result.dims[i] = axes[i].output;
       }
     }
+  }
+  if (state->block) {
+    if (result.dims[1] != DIM_UNKNOWN && result.dims[1] != state->channels) {
+      return infer_fail(context, "channels in blocks cannot be resized");
+    }
+    result.dims[1] = state->channels;
+    result = blocked_shape(&result, state->block);
   }
   infer_output(context, 0, infer_type(context, 0), &result);
   return NORMA_OK;
@@ -310,8 +328,13 @@ static norma_status resize_nearest(run_context *context, const resize_axis *axes
   if (input->type != NORMA_STRING) element_set_double(input->type, item, 0, state->rules.extrapolation);
   TRY(movement_source(context, input, &source));
   TRY(movement_target(context, 0, &target));
-  TRY(resize_gather(context, axes, input->rank, source, target.data, movement_bytes(input->type), item));
+  const bool crops = state->rules.coordinates == COORDINATES_CROP_AND_RESIZE;
+  TRY(resize_gather(context, axes, input->rank, source, target.data, movement_bytes(input->type), crops ? item : NULL));
   return movement_finish(context, 0, &target);
+}
+
+static resize_axis unchanged_axis(int64_t size) {
+  return (resize_axis){.input = size, .output = size, .scale = 1, .roi_end = 1, .identity = true};
 }
 
 static norma_status resize_compute(run_context *context) {
@@ -323,9 +346,14 @@ static norma_status resize_compute(run_context *context) {
   if (state->scales_input >= 0) inputs.scales = nonempty(run_input(context, state->scales_input));
   if (state->sizes_input >= 0) inputs.sizes = nonempty(run_input(context, state->sizes_input));
   if (state->roi_input >= 0) inputs.roi = nonempty(run_input(context, state->roi_input));
-  const shape shape = shape_of_tensor(input);
-  const char *problem = resize_resolve(state, &inputs, &shape, axes);
+  const shape whole = shape_of_tensor(input), plain = state->block ? plain_shape(&whole, state->channels) : whole;
+  const char *problem = resize_resolve(state, &inputs, &plain, axes);
   if (problem) return run_fail(context, NORMA_ERROR_RUN, "%s", problem);
+  if (state->block) {
+    if (!axes[1].identity) return run_fail(context, NORMA_ERROR_RUN, "channels in blocks cannot be resized");
+    axes[1] = unchanged_axis(whole.dims[1]);
+    axes[4] = unchanged_axis(state->block);
+  }
 
   int64_t sizes[NORMA_MAX_RANK];
   double scales[NORMA_MAX_RANK];
@@ -379,6 +407,25 @@ static const operator_attribute resize_attributes[] = {
     {"keep_aspect_ratio_policy", ATTRIBUTE_STRING, 18, OPERATOR_LATEST, false},
     {0},
 };
+/* Of the inner namesakes: `version` is that of the operator that they replace. */
+static const operator_attribute blocked_resize_attributes[] = {
+    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"version", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"mode", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"coordinate_transformation_mode", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"nearest_mode", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"cubic_coeff_a", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"exclude_outside", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"extrapolation_value", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"antialias", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"axes", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"keep_aspect_ratio_policy", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"height_scale", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"width_scale", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"scales", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
+    {0},
+};
 static const operator_attribute upsample_attributes[] = {
     {"mode", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
     {"height_scale", ATTRIBUTE_FLOAT, 1, 6, true},
@@ -411,6 +458,34 @@ const operator operators_resize[] = {
      .max_outputs = 1,
      .types = {{TYPES_FIXED_SIZE | TYPE_BIT(NORMA_STRING), INPUT(0), OUTPUT(0)}, {TYPE_BIT(NORMA_FLOAT), INPUT(1), 0}},
      .attributes = upsample_attributes,
+     .state_size = sizeof(resize_state),
+     .read = resize_read,
+     .infer = resize_infer,
+     .prepare = resize_prepare,
+     .compute = resize_compute},
+    {.name = "Resize",
+     .domain = OPERATOR_INNER_DOMAIN,
+     .versions = {1},
+     .min_inputs = 1,
+     .max_inputs = 4,
+     .min_outputs = 1,
+     .max_outputs = 1,
+     .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
+     .attributes = blocked_resize_attributes,
+     .state_size = sizeof(resize_state),
+     .read = resize_read,
+     .infer = resize_infer,
+     .prepare = resize_prepare,
+     .compute = resize_compute},
+    {.name = "Upsample",
+     .domain = OPERATOR_INNER_DOMAIN,
+     .versions = {1},
+     .min_inputs = 1,
+     .max_inputs = 4,
+     .min_outputs = 1,
+     .max_outputs = 1,
+     .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
+     .attributes = blocked_resize_attributes,
      .state_size = sizeof(resize_state),
      .read = resize_read,
      .infer = resize_infer,

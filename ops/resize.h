@@ -53,8 +53,8 @@ bool resize_table_bytes(const resize_rules *rules, int64_t output, int taps, siz
 /* Fills `first` and `weights`, laid out in `block` of that size. */
 void resize_fill_table(const resize_rules *rules, resize_axis *axis, void *block);
 
-/* Nearest neighbours: target[o] = source[i(o)] for elements of `bytes` bytes. `item` stands for what is extrapolated.
- */
+/* Nearest neighbours: target[o] = source[i(o)] for elements of `bytes` bytes. `item` stands for what is extrapolated;
+ * NULL where nothing is. */
 norma_status resize_gather(run_context *context, const resize_axis *axes, int rank, const void *source, void *target,
                            size_t bytes, const void *item);
 

@@ -12,42 +12,35 @@
  * shuffles of channels. Each value remembers its twin in blocks (graph_value.blocked). Float only, four dimensions, a
  * known number of channels, constant weights.
  */
-#include "engine/pass_helpers.h"
+#include "engine/layout.h"
 #include "engine/scale_shift.h"
 
 #include <stdio.h>
 
-typedef struct layout {
-  pass_context *context;
-  node *node;
-  int64_t block; /* channels of a block */
-} layout;
-
-static norma_status out_of_memory(const layout *layout) {
+norma_status layout_out_of_memory(const layout *layout) {
   return region_error(layout->node->graph->region, layout->context->error);
 }
 
-static bool is_blockable(const graph_value *value) {
+bool layout_is_blockable(const graph_value *value) {
   const value_info *info = &value->info;
   return info->kind == NORMA_VALUE_TENSOR && info->type == NORMA_FLOAT && info->shape.rank == 4 &&
          info->shape.dims[1] > 0;
 }
 
-static graph_value *twin_of(const layout *layout, const graph_value *value) {
+graph_value *layout_twin(const layout *layout, const graph_value *value) {
   return value && value->blocked && value->blocked->graph == layout->node->graph ? value->blocked : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ reorders
  */
 
-static norma_status add_reorder(layout *layout, node *position, const char *op_type, graph_value *from,
-                                graph_value *to, int64_t channels) {
+static norma_status add_reorder(layout *layout, node *position, const char *op_type, graph_value *from, graph_value *to,
+                                int64_t channels) {
   graph *graph = layout->node->graph;
-  node *reorder =
-      graph_insert_node(graph, position, layout->node->name, op_type, OPERATOR_INNER_DOMAIN, 1, 1, 0);
+  node *reorder = graph_insert_node(graph, position, layout->node->name, op_type, OPERATOR_INNER_DOMAIN, 1, 1, 0);
   if (!reorder || !node_set_attribute_int(reorder, "block", layout->block) ||
       !node_set_attribute_int(reorder, "channels", channels)) {
-    return out_of_memory(layout);
+    return layout_out_of_memory(layout);
   }
   reorder->opset = 1;
   node_set_input(reorder, 0, from);
@@ -57,32 +50,32 @@ static norma_status add_reorder(layout *layout, node *position, const char *op_t
 
 /* The twin of `value`, made where it has none: right behind what computes it, since a later round may let nodes read it
  * that stand before this one. */
-static norma_status need_twin(layout *layout, graph_value *value, graph_value **twin) {
+norma_status layout_need_twin(layout *layout, graph_value *value, graph_value **twin) {
   graph *graph = layout->node->graph;
   bool is_own = value->graph == graph;
   node *position = !is_own ? layout->node : value->producer ? value->producer->next : graph->first;
-  *twin = twin_of(layout, value);
+  *twin = layout_twin(layout, value);
   if (*twin) return NORMA_OK;
   *twin = graph_add_unique_value(graph, value->name);
-  if (!*twin) return out_of_memory(layout);
+  if (!*twin) return layout_out_of_memory(layout);
   TRY(add_reorder(layout, position, "BlockChannels", value, *twin, value->info.shape.dims[1]));
   if (is_own) value->blocked = *twin;
   return NORMA_OK;
 }
 
 /* The node computes a block from now on; what it computed before is taken from there. */
-static norma_status give_twin_output(layout *layout) {
+norma_status layout_give_output(layout *layout) {
   node *node = layout->node;
   graph_value *plain = node->outputs[0];
   graph_value *twin = graph_add_unique_value(node->graph, plain->name);
-  if (!twin) return out_of_memory(layout);
+  if (!twin) return layout_out_of_memory(layout);
   node_set_output(node, 0, twin);
   plain->blocked = twin;
   return add_reorder(layout, node->next, "UnblockChannels", twin, plain, plain->info.shape.dims[1]);
 }
 
 /* The node becomes its inner namesake. */
-static norma_status make_inner(layout *layout) {
+norma_status layout_make_inner(layout *layout) {
   node *node = layout->node;
   node->domain = OPERATOR_INNER_DOMAIN;
   node->opset = 1;
@@ -98,7 +91,8 @@ static bool groups_fit(const layout *layout, int64_t group, int64_t channels, in
   return channels / group % layout->block == 0 && outputs / group % layout->block == 0;
 }
 
-/* Kernels on blocks compute no less than a row of outputs: with a window beyond this a cancelled run would wait too long. */
+/* Kernels on blocks compute no less than a row of outputs: with a window beyond this a cancelled run would wait too
+ * long. */
 #define MOST_TAPS 4096
 
 static bool taps_fit(const int64_t *kernel, size_t axes) {
@@ -148,11 +142,12 @@ static bool is_grouped(const layout *layout) {
 static bool conv_fits(const layout *layout) {
   const node *node = layout->node;
   const norma_tensor *w = node_constant_input(node, 1);
-  if (!is_blockable(node->inputs[0]) || !is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
+  if (!layout_is_blockable(node->inputs[0]) || !layout_is_blockable(node->outputs[0]) || !w || w->rank != 4)
+    return false;
   if (node->input_count > 2 && node->inputs[2] && !node_constant_input(node, 2)) return false;
   if (!taps_fit(w->dims + 2, 2)) return false;
   int residual = node->epilogue.residual_input;
-  if (residual && (residual != 3 || !is_blockable(node->inputs[residual]))) return false;
+  if (residual && (residual != 3 || !layout_is_blockable(node->inputs[residual]))) return false;
   return is_grouped(layout) ||
          groups_fit(layout, attribute_int(node, "group", 1), node->inputs[0]->info.shape.dims[1], w->dims[0]);
 }
@@ -161,28 +156,29 @@ static norma_status convert_conv(layout *layout) {
   node *node = layout->node;
   int64_t channels = node->inputs[0]->info.shape.dims[1];
   if (is_grouped(layout)) node->op_type = "GroupedConv";
-  bool plain_input = attribute_int(node, "group", 1) == 1 && !twin_of(layout, node->inputs[0]) &&
+  bool plain_input = attribute_int(node, "group", 1) == 1 && !layout_twin(layout, node->inputs[0]) &&
                      (channels < layout->block / 2 || channels <= 4);
   if (!plain_input) {
     graph_value *twin;
-    TRY(need_twin(layout, node->inputs[0], &twin));
+    TRY(layout_need_twin(layout, node->inputs[0], &twin));
     node_set_input(node, 0, twin);
   }
   int residual = node->epilogue.residual_input;
   if (residual) {
     graph_value *twin;
-    TRY(need_twin(layout, node->inputs[residual], &twin));
+    TRY(layout_need_twin(layout, node->inputs[residual], &twin));
     node_set_input(node, residual, twin);
   }
   if (!node_set_attribute_int(node, "block", layout->block) || !node_set_attribute_int(node, "channels", channels) ||
       (plain_input && !node_set_attribute_int(node, "plain_input", true))) {
-    return out_of_memory(layout);
+    return layout_out_of_memory(layout);
   }
-  TRY(make_inner(layout));
-  return give_twin_output(layout);
+  TRY(layout_make_inner(layout));
+  return layout_give_output(layout);
 }
 
-/* --------------------------------------------------------------------------------------------- what follows a convolution
+/* --------------------------------------------------------------------------------------------- what follows a
+ * convolution
  */
 
 static bool has_one_output(const node *node) {
@@ -194,16 +190,22 @@ static bool has_one_output(const node *node) {
 
 /* Pools, and BatchNormalization: inner operators with one block as input 0. */
 static norma_status convert_to_inner(layout *layout) {
-  node_set_input(layout->node, 0, twin_of(layout, layout->node->inputs[0]));
-  TRY(make_inner(layout));
-  return give_twin_output(layout);
+  node_set_input(layout->node, 0, layout_twin(layout, layout->node->inputs[0]));
+  TRY(layout_make_inner(layout));
+  return layout_give_output(layout);
+}
+
+bool layout_follows_block(const layout *layout) {
+  const node *node = layout->node;
+  return layout_twin(layout, node->inputs[0]) && layout_is_blockable(node->inputs[0]) &&
+         layout_is_blockable(node->outputs[0]);
 }
 
 static bool pool_fits(const layout *layout) {
   const node *node = layout->node;
   size_t axes;
   const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
-  return taps_fit(kernel, axes) && twin_of(layout, node->inputs[0]) && is_blockable(node->inputs[0]) && is_blockable(node->outputs[0]);
+  return taps_fit(kernel, axes) && layout_follows_block(layout);
 }
 
 /* LRN sums over channels, so it has to know how many are real. */
@@ -211,7 +213,7 @@ static norma_status convert_lrn(layout *layout) {
   int64_t channels = layout->node->inputs[0]->info.shape.dims[1];
   if (!node_set_attribute_int(layout->node, "block", layout->block) ||
       !node_set_attribute_int(layout->node, "channels", channels)) {
-    return out_of_memory(layout);
+    return layout_out_of_memory(layout);
   }
   return convert_to_inner(layout);
 }
@@ -227,89 +229,22 @@ static bool normalization_fits(const layout *layout) {
   return true;
 }
 
-/* A constant that is the same for all pixels of a channel, or everywhere. */
-static bool is_channel_constant(const norma_tensor *tensor, int64_t channels) {
-  if (!tensor || tensor->type != NORMA_FLOAT || tensor->rank > 4) return false;
-  if (norma_tensor_count(tensor) == 1) return true;
-  return tensor->rank >= 3 && norma_tensor_count(tensor) == channels && tensor->dims[tensor->rank - 3] == channels;
-}
-
-static bool shapes_are_equal_but_pixels(const shape *a, const shape *b) {
-  return a->rank == 4 && b->rank == 4 && a->dims[1] == b->dims[1];
-}
-
-/* Every operand is a block of the output's channels or a constant per channel, and one at least is a block. */
-static bool elementwise_fits(const layout *layout) {
-  const node *node = layout->node;
-  if (!is_blockable(node->outputs[0])) return false;
-  const shape *y = &node->outputs[0]->info.shape;
-  bool has_block = false;
-  for (int i = 0; i < node->input_count; i++) {
-    if (!node->inputs[i]) continue;
-    if (twin_of(layout, node->inputs[i])) {
-      if (!shapes_are_equal_but_pixels(&node->inputs[i]->info.shape, y)) return false;
-      has_block = true;
-    } else if (!is_channel_constant(node_constant_input(node, i), y->dims[1])) {
-      return false;
-    }
-  }
-  return has_block;
-}
-
-/* [.., C, 1, 1] -> [C / b, 1, 1, b]; the padding lanes become 1, which no operator turns into something slow. */
-static norma_status need_blocked_constant(layout *layout, graph_value *constant, graph_value **result) {
-  const norma_tensor *tensor = norma_value_tensor(constant->constant);
-  int64_t channels = norma_tensor_count(tensor), block = layout->block;
-  *result = constant;
-  if (channels == 1 && tensor->rank == 0) return NORMA_OK;
-  int64_t dims[4] = {channels == 1 ? 1 : (channels + block - 1) / block, 1, 1, channels == 1 ? 1 : block};
-  shape shape = shape_make(4, dims);
-  value contents;
-  TRY(value_allocate_tensor(layout->node->graph->memory, &contents, NORMA_FLOAT, &shape, layout->context->error));
-  float *blocked = contents.tensor.data;
-  const float *plain = tensor->data;
-  for (int64_t i = 0; i < norma_tensor_count(&contents.tensor); i++) blocked[i] = i < channels ? plain[i] : 1;
-  return pass_add_constant(layout->context, layout->node->graph, constant->name, &contents, result);
-}
-
-static norma_status convert_elementwise(layout *layout) {
-  node *node = layout->node;
-  for (int i = 0; i < node->input_count; i++) {
-    if (!node->inputs[i]) continue;
-    graph_value *twin = twin_of(layout, node->inputs[i]);
-    if (!twin) TRY(need_blocked_constant(layout, node->inputs[i], &twin));
-    node_set_input(node, i, twin);
-  }
-  return give_twin_output(layout);
-}
-
-/* Operators of one tensor whose further inputs are numbers for all elements. */
-static bool unary_fits(const layout *layout) {
-  const node *node = layout->node;
-  if (!twin_of(layout, node->inputs[0]) || !is_blockable(node->inputs[0]) || !is_blockable(node->outputs[0])) {
-    return false;
-  }
-  for (int i = 1; i < node->input_count; i++) {
-    const norma_tensor *number = node_constant_input(node, i);
-    if (node->inputs[i] && (!number || norma_tensor_count(number) != 1)) return false;
-  }
-  return true;
-}
-
-static norma_status convert_unary(layout *layout) {
-  node_set_input(layout->node, 0, twin_of(layout, layout->node->inputs[0]));
-  return give_twin_output(layout);
-}
-
+/* Parts that nobody has as blocks are reordered, constants when the model is loaded, unless they are the larger part.
+ */
 static bool concat_fits(const layout *layout) {
   const node *node = layout->node;
-  int64_t axis = attribute_int(node, "axis", 1);
+  int64_t axis = attribute_int(node, "axis", 1), blocks = 0, others = 0;
   if (axis != 1 && axis != -3) return false;
-  if (!is_blockable(node->outputs[0])) return false;
+  if (!layout_is_blockable(node->outputs[0])) return false;
   for (int i = 0; i < node->input_count; i++) {
-    if (!twin_of(layout, node->inputs[i]) || !is_blockable(node->inputs[i])) return false;
+    if (!layout_is_blockable(node->inputs[i])) return false;
+    int64_t channels = node->inputs[i]->info.shape.dims[1];
+    if (layout_twin(layout, node->inputs[i]))
+      blocks += channels;
+    else if (!node->inputs[i]->constant)
+      others += channels;
   }
-  return true;
+  return blocks > others;
 }
 
 /* Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves lanes. */
@@ -318,11 +253,14 @@ static norma_status convert_concat(layout *layout) {
   region *region = node->graph->region;
   int64_t *channels = region_array(region, (size_t)node->input_count, sizeof *channels);
   bool moves_lanes = false;
-  if (!channels) return out_of_memory(layout);
+  if (!channels) return layout_out_of_memory(layout);
   for (int i = 0; i < node->input_count; i++) {
     channels[i] = node->inputs[i]->info.shape.dims[1];
     moves_lanes |= i + 1 < node->input_count && channels[i] % layout->block != 0;
-    node_set_input(node, i, twin_of(layout, node->inputs[i]));
+    graph_value *input = node->inputs[i], *twin;
+    TRY(input->constant ? layout_need_constant(layout, input, false, &twin) : layout_need_twin(layout, input, &twin));
+    node_set_input(node, i, twin);
+    if (input->constant) pass_release_constant(input);
   }
   for (int i = 0; i < node->attribute_count; i++) { /* axis -3 would be another one of five dimensions */
     if (strcmp(node->attributes[i].name, "axis") == 0) node->attributes[i].i = 1;
@@ -330,75 +268,58 @@ static norma_status convert_concat(layout *layout) {
   if (moves_lanes) {
     if (!node_set_attribute_int(node, "block", layout->block) ||
         !node_set_attribute_ints(node, "channels", channels, (size_t)node->input_count)) {
-      return out_of_memory(layout);
+      return layout_out_of_memory(layout);
     }
-    TRY(make_inner(layout));
+    TRY(layout_make_inner(layout));
   } else {
     TRY(pass_resolve(layout->context, node));
   }
-  return give_twin_output(layout);
+  return layout_give_output(layout);
 }
 
 /* An inner operator already, which takes plain tensors and blocks. */
 static bool shuffle_fits(const layout *layout) {
-  return twin_of(layout, layout->node->inputs[0]) && is_blockable(layout->node->outputs[0]);
+  return layout_twin(layout, layout->node->inputs[0]) && layout_is_blockable(layout->node->outputs[0]);
 }
 
 static norma_status convert_shuffle(layout *layout) {
-  if (!node_set_attribute_int(layout->node, "block", layout->block)) return out_of_memory(layout);
+  if (!node_set_attribute_int(layout->node, "block", layout->block)) return layout_out_of_memory(layout);
   return convert_to_inner(layout);
 }
 
-/* -------------------------------------------------------------------------------------------------------- descriptor */
+/* -------------------------------------------------------------------------------------------------------- descriptor
+ */
 
-static const struct {
-  const char *op_type;
-  bool (*fits)(const layout *layout);
-  norma_status (*convert)(layout *layout);
-} conversions[] = {
+static const layout_conversion conversions[] = {
     {"Conv", conv_fits, convert_conv},
     {"MaxPool", pool_fits, convert_to_inner},
     {"AveragePool", pool_fits, convert_to_inner},
     {"GlobalAveragePool", pool_fits, convert_to_inner},
     {"LRN", pool_fits, convert_lrn},
     {"BatchNormalization", normalization_fits, convert_to_inner},
-    {"Add", elementwise_fits, convert_elementwise},
-    {"Sub", elementwise_fits, convert_elementwise},
-    {"Mul", elementwise_fits, convert_elementwise},
-    {"Div", elementwise_fits, convert_elementwise},
-    {"Sum", elementwise_fits, convert_elementwise},
-    {"Max", elementwise_fits, convert_elementwise},
-    {"Min", elementwise_fits, convert_elementwise},
-    {"PRelu", elementwise_fits, convert_elementwise},
     {"Concat", concat_fits, convert_concat},
     {"ChannelShuffle", shuffle_fits, convert_shuffle},
-    {"Relu", unary_fits, convert_unary},
-    {"LeakyRelu", unary_fits, convert_unary},
-    {"Elu", unary_fits, convert_unary},
-    {"Selu", unary_fits, convert_unary},
-    {"Sigmoid", unary_fits, convert_unary},
-    {"HardSigmoid", unary_fits, convert_unary},
-    {"HardSwish", unary_fits, convert_unary},
-    {"Tanh", unary_fits, convert_unary},
-    {"Clip", unary_fits, convert_unary},
-    {"Softplus", unary_fits, convert_unary},
-    {"Mish", unary_fits, convert_unary},
-    {"Gelu", unary_fits, convert_unary},
-    {"Exp", unary_fits, convert_unary},
+    {NULL, NULL, NULL},
 };
+
+static const layout_conversion *find_conversion(const node *node) {
+  const layout_conversion *const lists[] = {conversions, layout_movements, layout_elementwise};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    for (const layout_conversion *c = lists[i]; c->op_type; c++) {
+      if (strcmp(node->op_type, c->op_type) == 0) return c;
+    }
+  }
+  return layout_unary(node);
+}
 
 static norma_status apply(pass_context *context, node *node, bool *changed) {
   layout layout = {context, node, (int64_t)context->executor->kernels->channel_block};
   bool is_inner = node->domain[0] && strcmp(node->op_type, "ChannelShuffle") != 0;
   if (is_inner || node->input_count == 0 || !node->inputs[0] || !has_one_output(node)) return NORMA_OK;
-  for (size_t i = 0; i < sizeof conversions / sizeof *conversions; i++) {
-    if (strcmp(node->op_type, conversions[i].op_type) != 0) continue;
-    bool is_new = node->outputs[0]->blocked == NULL && !twin_of(&layout, node->outputs[0]);
-    if (!is_new || !conversions[i].fits(&layout)) return NORMA_OK;
-    *changed = true;
-    return conversions[i].convert(&layout);
-  }
-  return NORMA_OK;
+  const layout_conversion *conversion = find_conversion(node);
+  if (!conversion || node->outputs[0]->blocked || !conversion->fits(&layout)) return NORMA_OK;
+  *changed = true;
+  return conversion->convert(&layout);
 }
 
 const pass pass_block_layout = {

@@ -203,7 +203,8 @@ static bool is_inside(const node *node) {
   const graph_value *value = node->outputs[0];
   if (!value_has_single_use(value)) return false;
   const struct node *reader = value->uses->node;
-  return reader->graph == node->graph && !is_chain(reader) && is_elementwise(reader) && covers(value, reader->outputs[0]);
+  return reader->graph == node->graph && !is_chain(reader) && is_elementwise(reader) &&
+         covers(value, reader->outputs[0]);
 }
 
 #define SHORT_ROW 256
@@ -246,7 +247,8 @@ static norma_status apply(pass_context *context, node *node, bool *changed) {
   group group = {.nodes = {node}, .count = 1};
   if (node->output_count == 1 && is_dead_reorder(node)) return pass_remove(context, node);
   if (!is_elementwise(node) || is_inside(node) || !build_program(&group)) return NORMA_OK;
-  while (grow(&group)) {}
+  while (grow(&group)) {
+  }
   bool is_better_alone = !is_chain(node) && !unary_of(node, &(struct activation){0}) && repeats_short_rows(node);
   if (group.count == 1 && !is_better_alone) return NORMA_OK;
   *changed = true;

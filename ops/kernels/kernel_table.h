@@ -391,6 +391,11 @@ struct kernel_table {
   /* Across rows: y[j] = reduction over i < rows of x[i * row_stride + j] for j < columns, in order of i. */
   void (*reduce_rows_f32[REDUCE_KIND_COUNT])(float *y, const float *x, size_t rows, size_t columns, size_t row_stride);
 
+  /* Interpolation along rows: y[o][j] = sum over k < taps of weights[o][k] * x[first[o] + k][j] for o < count and j <
+   * columns, in order of k, products rounded; rows before the first and behind the last are these. rows > 0. */
+  void (*interpolate_rows_f32)(float *y, const float *x, size_t rows, size_t columns, const int64_t *first,
+                               const float *weights, size_t taps, size_t count);
+
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double; largest[0] and [1]: the largest magnitudes of x and y, NaN or Inf where there
    * is one (0 if n is 0). y may be x. */

@@ -8,6 +8,7 @@
 #include "unary.h"
 #include "binary.h"
 #include "reduce.h"
+#include "resample.h"
 #include "convert.h"
 #include "gemm.h"
 #include "conv.h"
@@ -108,6 +109,8 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .dot_f32 = dot_f32,
 
     .scale_f32 = scale_f32,
+    .interpolate_rows_f32 = interpolate_rows_f32,
+
     .transpose_32 = transpose_32,
     .f16_to_f32 = f16_to_f32,
     .f32_to_f16 = f32_to_f16,

@@ -1,0 +1,286 @@
+/* Operators that move elements, gates and constants of all shapes stay in channel blocks, on every table, and compute
+ * what they compute on plain tensors. */
+#include "tests/support/model_builder.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define DIMS(...)     ((int64_t[]){__VA_ARGS__})
+#define LARGEST_ERROR 1e-5 /* over the largest magnitude */
+#define CHANNELS      32   /* whole blocks on every table */
+
+static unsigned random_state = 1;
+
+static float random_float(void) {
+  random_state = random_state * 1664525u + 1013904223u;
+  return (float)(random_state >> 8) / 8388608.0f - 1;
+}
+
+static void add_constant(model_builder *b, const char *name, int rank, const int64_t *dims, float scale) {
+  int64_t count = 1;
+  for (int i = 0; i < rank; i++) count *= dims[i];
+  float *values = malloc((size_t)count * sizeof *values);
+  for (int64_t i = 0; i < count; i++) values[i] = random_float() * scale;
+  builder_floats(b, name, rank, dims, values);
+  free(values);
+}
+
+static void add_conv(model_builder *b, const char *x, const char *y, int64_t channels, int64_t outputs) {
+  char w[32], inputs[80];
+  snprintf(w, sizeof w, "%s.w", y);
+  snprintf(inputs, sizeof inputs, "%s %s", x, w);
+  add_constant(b, w, 4, DIMS(outputs, channels, 1, 1), 1.0f / sqrtf((float)channels));
+  builder_node(b, "Conv", inputs, y);
+}
+
+/* x [2, 8, 6, 5] -> Conv -> c of `channels`; the test puts something between c and d; then Conv d -> y. */
+static model_builder *start(int opset, int64_t channels, bool sizes_are_known) {
+  model_builder *b = builder_create(opset);
+  builder_input(b, "x", NORMA_FLOAT, 4, sizes_are_known ? DIMS(2, 8, 6, 5) : DIMS(-1, 8, -1, -1));
+  add_conv(b, "x", "c", 8, channels);
+  return b;
+}
+
+typedef struct result {
+  float *values;
+  int64_t count;
+  int reorders, chains;
+} result;
+
+static result run_model(model_builder *b, norma_optimization level, const char *table, int threads) {
+  norma_error error;
+  norma_runtime *runtime;
+  norma_model *model;
+  norma_session *session;
+  norma_tensor input;
+  float x[2 * 8 * 6 * 5];
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  norma_runtime_options options = {.struct_size = sizeof options, .threads = threads, .kernels = table};
+  if (norma_runtime_create(&options, &runtime, &error) != NORMA_OK) fail_msg("%s", error.message);
+  norma_load_options load = {.struct_size = sizeof load, .runtime = runtime, .optimization = level};
+  if (norma_model_load_memory(bytes, size, &load, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  norma_session_options session_options = {.struct_size = sizeof session_options, .profile = true};
+  if (norma_session_create(model, &session_options, &session, &error) != NORMA_OK) fail_msg("%s", error.message);
+  for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = (float)((i * 7919) % 1009) / 250.0f - 2;
+  norma_tensor_init(&input, NORMA_FLOAT, 4, DIMS(2, 8, 6, 5), x);
+  if (norma_session_set_input(session, "x", &input, &error) != NORMA_OK) fail_msg("%s", error.message);
+  if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s", error.message);
+  const norma_tensor *y = norma_value_tensor(norma_session_output(session, 0));
+  result result = {.values = malloc(y->size_bytes + 1), .count = norma_tensor_count(y)};
+  memcpy(result.values, y->data, y->size_bytes);
+  for (size_t i = 0; i < norma_session_profile_count(session); i++) {
+    norma_profile_entry entry;
+    norma_session_profile(session, i, &entry);
+    if (strstr(entry.op_type, "BlockChannels") || strstr(entry.op_type, "UnblockChannels")) result.reorders++;
+    if (strcmp(entry.op_type, "ElementwiseChain") == 0) result.chains++;
+  }
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  norma_runtime_destroy(runtime);
+  return result;
+}
+
+/* Ends the model (d has `channels`) and compares. `reorders`: how many there may be in blocks, -1: any; x is reordered
+ * once where its channels are not read plain. */
+static void expect_blocks(const char *what, model_builder *b, int64_t channels, int reorders) {
+  static const int threads[] = {1, 2, 3, 7};
+  add_conv(b, "d", "y", channels, 16);
+  builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
+    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
+    const char *table = cpu_isa_name((enum cpu_isa)isa);
+    result plain = run_model(b, NORMA_OPTIMIZE_NONE, table, 1), first = {0};
+    for (int t = 0; t < 4; t++) {
+      result blocked = run_model(b, NORMA_OPTIMIZE_FULL, table, threads[t]);
+      double largest = 0, error = 0;
+      assert_int_equal(blocked.count, plain.count);
+      for (int64_t i = 0; i < plain.count; i++) {
+        double difference = fabs((double)plain.values[i] - (double)blocked.values[i]);
+        if (!(difference <= error)) error = difference;
+        if (fabs((double)plain.values[i]) > largest) largest = fabs((double)plain.values[i]);
+      }
+      if (!(error <= LARGEST_ERROR * largest)) fail_msg("%s, %s: error %g of %g", what, table, error, largest);
+      if (reorders >= 0 && blocked.reorders > reorders) {
+        fail_msg("%s, %s: %d reorders", what, table, blocked.reorders);
+      }
+      if (t == 0) {
+        first = blocked;
+        continue;
+      }
+      if (memcmp(first.values, blocked.values, (size_t)plain.count * sizeof(float)) != 0) {
+        fail_msg("%s, %s, %d threads: other bits", what, table, threads[t]);
+      }
+      free(blocked.values);
+    }
+    free(first.values), free(plain.values);
+  }
+  builder_destroy(b);
+}
+
+#define BORDERS 2 /* reorders of x and y */
+
+static void slices(void **state) {
+  (void)state;
+  for (int known = 0; known < 2; known++) {
+    model_builder *b = start(13, CHANNELS, known); /* pixels, from both ends */
+    builder_ints64(b, "s", 1, DIMS(2), DIMS(1, -2));
+    builder_ints64(b, "e", 1, DIMS(2), DIMS(-1, -6));
+    builder_ints64(b, "a", 1, DIMS(2), DIMS(-2, 3));
+    builder_ints64(b, "t", 1, DIMS(2), DIMS(2, -1));
+    builder_node(b, "Slice", "c s e a t", "d");
+    expect_blocks("pixels", b, CHANNELS, BORDERS);
+    b = start(9, CHANNELS, known); /* channels, as attributes */
+    node *slice = builder_node(b, "Slice", "c", "d");
+    builder_ints(slice, "starts", 2, DIMS(16, 0));
+    builder_ints(slice, "ends", 2, DIMS(INT64_MAX, 3));
+    builder_ints(slice, "axes", 2, DIMS(1, 2));
+    expect_blocks("channels", b, CHANNELS - 16, BORDERS);
+    b = start(9, CHANNELS, known); /* within a block: plain */
+    slice = builder_node(b, "Slice", "c", "d");
+    builder_ints(slice, "starts", 1, DIMS(3));
+    builder_ints(slice, "ends", 1, DIMS(25));
+    builder_ints(slice, "axes", 1, DIMS(1));
+    expect_blocks("channels within a block", b, 22, -1);
+    b = start(9, 19, known); /* the last block is not full */
+    slice = builder_node(b, "Slice", "c", "d");
+    builder_ints(slice, "starts", 1, DIMS(-3));
+    builder_ints(slice, "ends", 1, DIMS(19));
+    builder_ints(slice, "axes", 1, DIMS(1));
+    expect_blocks("the last channels", b, 3, BORDERS);
+  }
+}
+
+static void pads(void **state) {
+  static const char *const modes[] = {"constant", "reflect", "edge"};
+  (void)state;
+  for (int i = 0; i < 6; i++) {
+    bool known = i % 2;
+    model_builder *b = start(18, 20, known);
+    builder_ints64(b, "p", 1, DIMS(4), DIMS(1, 2, -1, 3));
+    builder_ints64(b, "a", 1, DIMS(2), DIMS(-1, 2));
+    add_constant(b, "v", 0, NULL, 2);
+    node *pad = builder_node(b, "Pad", "c p v a", "d");
+    builder_string(pad, "mode", modes[i / 2]);
+    expect_blocks(modes[i / 2], b, 20, BORDERS);
+    b = start(2, 20, known);
+    pad = builder_node(b, "Pad", "c", "d");
+    builder_string(pad, "mode", modes[i / 2]);
+    builder_ints(pad, "pads", 8, DIMS(0, 0, 2, 1, 0, 0, 0, 3));
+    builder_float(pad, "value", 1.5f);
+    expect_blocks(modes[i / 2], b, 20, BORDERS);
+    b = start(2, 20, known); /* of channels: plain */
+    pad = builder_node(b, "Pad", "c", "d");
+    builder_ints(pad, "pads", 8, DIMS(0, 1, 2, 1, 0, 3, 0, 3));
+    expect_blocks("channels", b, 24, -1);
+  }
+}
+
+static void resizes(void **state) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"};
+  static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
+  static const float scales[][4] = {{1, 1, 2, 2}, {1, 1, 1.7f, 3}, {1, 1, 0.6f, 0.4f}, {1, 1, 1, 2}, {1, 1, 3, 1}};
+  (void)state;
+  for (int i = 0; i < 60; i++) {
+    model_builder *b = start(13, i % 2 ? CHANNELS : 30, true);
+    builder_floats(b, "s", 1, DIMS(4), scales[i % 5]);
+    node *resize = builder_node(b, "Resize", "c - s", "d");
+    builder_string(resize, "mode", modes[i / 5 % 3]);
+    builder_string(resize, "coordinate_transformation_mode", coordinates[i / 15]);
+    expect_blocks(modes[i / 5 % 3], b, i % 2 ? CHANNELS : 30, BORDERS);
+  }
+  for (int i = 0; i < 3; i++) { /* older ones, and sizes */
+    model_builder *b = start(i == 0 ? 7 : i == 1 ? 9 : 18, CHANNELS, true);
+    builder_floats(b, "s", 1, DIMS(4), scales[0]);
+    builder_ints64(b, "z", 1, DIMS(2), DIMS(11, 7));
+    node *resize =
+        i < 2 ? builder_node(b, "Upsample", i == 0 ? "c" : "c s", "d") : builder_node(b, "Resize", "c - - z", "d");
+    if (i == 0) builder_float_list(resize, "scales", 4, scales[0]);
+    if (i == 2) builder_ints(resize, "axes", 2, DIMS(2, 3));
+    builder_string(resize, "mode", "linear");
+    expect_blocks("resize", b, CHANNELS, BORDERS);
+  }
+  model_builder *b = start(13, CHANNELS, true); /* a crop, with what lies outside */
+  builder_floats(b, "r", 1, DIMS(8), (const float[]){0, 0, -0.2f, 0.1f, 1, 1, 0.8f, 1.3f});
+  builder_ints64(b, "z", 1, DIMS(4), DIMS(2, CHANNELS, 9, 8));
+  node *resize = builder_node(b, "Resize", "c r - z", "d");
+  builder_string(resize, "mode", "linear");
+  builder_string(resize, "coordinate_transformation_mode", "tf_crop_and_resize");
+  builder_float(resize, "extrapolation_value", 3);
+  expect_blocks("crop", b, CHANNELS, -1);
+}
+
+static void squeeze_and_excitation(void **state) {
+  (void)state;
+  for (int i = 0; i < 8; i++) {
+    int64_t channels = i & 1 ? CHANNELS : 21;
+    model_builder *b = start(13, channels, i & 2);
+    if (i & 4) {
+      builder_ints(builder_node(b, "ReduceMean", "c", "g"), "axes", 2, DIMS(-1, 2));
+    } else {
+      builder_node(b, "GlobalAveragePool", "c", "g");
+    }
+    add_conv(b, "g", "g1", channels, 9);
+    builder_node(b, "Relu", "g1", "g2");
+    add_conv(b, "g2", "g3", 9, channels);
+    builder_node(b, "Sigmoid", "g3", "g4");
+    builder_node(b, "Mul", "c g4", "d");
+    expect_blocks("gate", b, channels, BORDERS);
+  }
+}
+
+static void constants_of_all_shapes(void **state) {
+  static const struct {
+    int rank;
+    int64_t dims[4];
+  } shapes[] = {{0, {0}},    {1, {1}}, {3, {21, 1, 1}},   {4, {1, 21, 1, 1}}, {4, {1, 21, 6, 5}},
+                {2, {6, 5}}, {1, {5}}, {4, {2, 1, 6, 1}}, {4, {2, 21, 1, 5}}, {4, {1, 1, 1, 1}}};
+  static const char *const operators[] = {"Add", "Mul", "PRelu", "Max", "Sub"};
+  (void)state;
+  for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+    size_t s = i / 2;
+    model_builder *b = start(13, 21, i % 2);
+    add_constant(b, "k", shapes[s].rank, shapes[s].dims, 1);
+    builder_node(b, operators[s % 5], "c k", "e");
+    builder_node(b, "Abs", "e", "d");
+    expect_blocks(operators[s % 5], b, 21, BORDERS);
+  }
+  model_builder *b = start(13, 4, true); /* one number in each channel */
+  float slopes[4 * 6 * 5];
+  for (int i = 0; i < 4 * 6 * 5; i++) slopes[i] = (float)(i / 30) * 0.1f;
+  builder_floats(b, "k", 4, DIMS(1, 4, 6, 5), slopes);
+  builder_node(b, "PRelu", "c k", "d");
+  expect_blocks("slopes", b, 4, BORDERS);
+}
+
+static void operands_that_are_no_blocks(void **state) {
+  (void)state;
+  model_builder *b = start(13, 8, true); /* x is reordered */
+  builder_node(b, "Add", "c x", "d");
+  expect_blocks("sum", b, 8, BORDERS + 1);
+  b = start(13, CHANNELS, true); /* Concat with a constant, and with less than half from elsewhere */
+  add_constant(b, "k", 4, DIMS(2, 3, 6, 5), 1);
+  builder_int(builder_node(b, "Concat", "c k x", "d"), "axis", 1);
+  expect_blocks("concat", b, CHANNELS + 3 + 8, BORDERS + 1);
+  b = start(13, 2, true); /* and with more */
+  builder_int(builder_node(b, "Concat", "c x", "d"), "axis", -3);
+  expect_blocks("concat", b, 10, -1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(slices),
+      cmocka_unit_test(pads),
+      cmocka_unit_test(resizes),
+      cmocka_unit_test(squeeze_and_excitation),
+      cmocka_unit_test(constants_of_all_shapes),
+      cmocka_unit_test(operands_that_are_no_blocks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
