@@ -58,11 +58,12 @@ static size_t blocked_conv_scratch_size(const struct blocked_conv_f32 *conv) {
  * copy or transform, all inputs. Costs are counted as above. */
 struct blocked_work {
   size_t rows, panels;
-  size_t least_rows;   /* of a part */
-  double row_products; /* of one row with all panels */
-  double row_inputs;   /* to copy or transform the inputs of a row */
-  double weights;      /* to read all weights once more */
-  double tile_rows;    /* rows of a register tile, each of which costs something by itself */
+  size_t least_rows;    /* of a part */
+  double row_products;  /* of one row with all panels */
+  double row_inputs;    /* to copy or transform the inputs of a row */
+  double weights;       /* to read all weights once more */
+  double tile_rows;     /* rows of a register tile, each of which costs something by itself */
+  double input, output; /* vectors */
 };
 
 /* What a call costs besides, and a loop on several workers: some 0.4 and 0.8 us. */
@@ -70,6 +71,13 @@ struct blocked_work {
 #define BLOCKED_LOOP_COST 4000.0
 /* Reading weights that another worker, or an earlier call, has brought into the shared cache. */
 #define BLOCKED_WEIGHT_AGAIN_COST 4.0
+
+/* Reading a vector that another worker has written and still has in a cache of its own: some 10 GB/s. */
+#if defined(__AVX512F__)
+#define BLOCKED_FOREIGN_COST 30.0
+#else
+#define BLOCKED_FOREIGN_COST 18.0
+#endif
 
 static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) {
   const double channels = (double)conv->channels, blocks = (double)blocked_count(conv->outputs);
@@ -95,6 +103,8 @@ static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) 
     work.row_products = depth * blocks;
   }
   work.weights = depth * blocks * BLOCKED_WEIGHT_AGAIN_COST;
+  work.input = conv->plain_input ? 0 : channel_blocks * (double)(conv->input[0] * conv->input[1]);
+  work.output = blocks * (double)(conv->output[0] * conv->output[1]);
   return work;
 }
 
@@ -107,11 +117,15 @@ static double blocked_division_cost(const struct blocked_work *work, size_t samp
   const double tiles = (double)(size_t)((rows + work->tile_rows - 1) / work->tile_rows);
   const double products = (rows + (work->tile_rows > 1 ? tiles : 0)) * work->row_products * panels;
   const double inputs = rows * work->row_inputs, weights = work->weights * panels;
+  /* Inputs of one row mostly come from the worker that has written them. If panels are split, the others read them too,
+   * and later perhaps the outputs, which then stand with several workers. */
+  const double foreign = (work->input / (double)row_parts + work->output / (2 * (double)workers)) *
+                         (1 - 1 / (double)panel_parts) * (double)samples * BLOCKED_FOREIGN_COST;
   double calls = 1;
   for (size_t left = units; left > 1; left /= 2) calls++;
   const double cost = (double)units * products + (panel_parts == 1 ? (double)units * inputs + calls * weights
                                                                    : calls * inputs + (double)units * weights);
-  return cost + calls * BLOCKED_CALL_COST + (all > 1 ? BLOCKED_LOOP_COST : 0);
+  return cost + foreign + calls * BLOCKED_CALL_COST + (all > 1 ? BLOCKED_LOOP_COST : 0);
 }
 
 static size_t blocked_conv_divide(struct blocked_conv_f32 *conv, size_t samples, int workers) {
