@@ -24,23 +24,34 @@ static int64_t product_elements(const matrix_product *product, bool is_b) {
 
 struct product_packing {
   const matrix_product *product;
-  const struct kernel_table *kernels;
-  const void *source;
+  const void *converted; /* the operand as float; NULL: as it is */
   bool is_b;
 };
 
-static void product_convert(void *destination, const void *argument) {
-  const struct product_packing *packing = argument;
-  const product_operand *operand = packing->is_b ? &packing->product->b : &packing->product->a;
-  half_to_float(packing->kernels, packing->product->type, destination, packing->source,
-                operand->count * product_elements(packing->product, packing->is_b));
+/* The constant's own elements, which may be gone once they are packed. */
+static norma_status product_read(prepare_context *context, const product_operand *operand, const void **data) {
+  TRY(prepare_whole(context, operand->input));
+  *data = prepare_constant(context, operand->input)->data;
+  return NORMA_OK;
 }
 
-static void product_pack(void *destination, const void *argument) {
+static norma_status product_convert(prepare_context *context, void *destination, const void *argument) {
+  const struct product_packing *packing = argument;
+  const product_operand *operand = packing->is_b ? &packing->product->b : &packing->product->a;
+  const void *source;
+  TRY(product_read(context, operand, &source));
+  half_to_float(context->kernels, packing->product->type, destination, source,
+                operand->count * product_elements(packing->product, packing->is_b));
+  return NORMA_OK;
+}
+
+static norma_status product_pack(prepare_context *context, void *destination, const void *argument) {
   const struct product_packing *packing = argument;
   const matrix_product *product = packing->product;
-  const struct kernel_table *kernels = packing->kernels;
+  const struct kernel_table *kernels = context->kernels;
   const product_operand *operand = packing->is_b ? &product->b : &product->a;
+  const void *source = packing->converted;
+  if (!source) TRY(product_read(context, operand, &source));
   size_t rows = (size_t)(packing->is_b ? product->k : product->m);
   size_t columns = (size_t)(packing->is_b ? product->n : product->k);
   size_t elements = rows * columns, row_stride = (size_t)operand->row_stride;
@@ -48,13 +59,14 @@ static void product_pack(void *destination, const void *argument) {
   for (size_t i = 0; i < (size_t)operand->count; i++) {
     if (product->type == NORMA_DOUBLE)
       (packing->is_b ? kernels->gemm_f64_pack_b : kernels->gemm_f64_pack_a)(
-          (double *)destination + i * operand->packed_size, (const double *)packing->source + i * elements, rows,
-          columns, row_stride, column_stride);
+          (double *)destination + i * operand->packed_size, (const double *)source + i * elements, rows, columns,
+          row_stride, column_stride);
     else
       (packing->is_b ? kernels->gemm_f32_pack_b : kernels->gemm_f32_pack_a)(
-          (float *)destination + i * operand->packed_size, (const float *)packing->source + i * elements, rows, columns,
+          (float *)destination + i * operand->packed_size, (const float *)source + i * elements, rows, columns,
           row_stride, column_stride);
   }
+  return NORMA_OK;
 }
 
 /* Float B, read in pieces: rows, or columns where these lie together. */
@@ -122,13 +134,12 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
   if (is_b && product->type == NORMA_FLOAT)
     return prepare_packed_from(context, key + PRODUCT_PACKED, count * operand->packed_size * element,
                                product_pack_pieces, product, &operand->packed);
-  TRY(prepare_whole(context, operand->input));
-  struct product_packing packing = {product, kernels, constant->data, is_b};
+  struct product_packing packing = {.product = product, .is_b = is_b};
   if (is_half(product->type))
-    TRY(prepare_packed(context, key + PRODUCT_CONVERTED, count * elements * element, product_convert, &packing,
-                       &packing.source));
-  return prepare_packed(context, key + PRODUCT_PACKED, count * operand->packed_size * element, product_pack, &packing,
-                        &operand->packed);
+    TRY(prepare_packed_from(context, key + PRODUCT_CONVERTED, count * elements * element, product_convert, &packing,
+                            &packing.converted));
+  return prepare_packed_from(context, key + PRODUCT_PACKED, count * operand->packed_size * element, product_pack,
+                             &packing, &operand->packed);
 }
 
 /* The size of about `pieces` equal parts of `panels`, at least `least`. */

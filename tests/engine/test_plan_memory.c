@@ -1,5 +1,5 @@
-/* Values that share memory: random graphs of Relu, Neg, Add, Reshape and Concat give what they give when computed value
- * by value, whatever lies inside whatever. */
+/* Memory that plans share and give back. Random graphs of Relu, Neg, Add, Reshape and Concat give what they give when
+ * computed value by value, whatever lies inside whatever. */
 #include "tests/support/model_builder.h"
 
 #include <setjmp.h>
@@ -201,10 +201,44 @@ static void parts_are_written_into_the_whole(void **state) {
   free(own);
 }
 
+/* A matrix of one column is packed as a row and given back while the model is loaded; sessions plan anew. */
+static void packed_constants_are_not_read_again(void **state) {
+  (void)state;
+  enum { K = 40000 };
+  static float w[K], x[K];
+  for (int i = 0; i < K; i++) x[i] = (float)(i % 5 - 2), w[i] = (float)(i % 3 - 1);
+  model_builder *builder = builder_create(17);
+  builder_input(builder, "x", NORMA_FLOAT, 2, (int64_t[]){1, K});
+  builder_floats(builder, "w", 2, (int64_t[]){K, 1}, w);
+  builder_node(builder, "Gemm", "x w", "y");
+  builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
+  size_t size;
+  const void *bytes = builder_bytes(builder, &size);
+  norma_error error;
+  norma_model *model;
+  assert_int_equal(norma_model_load_memory(bytes, size, NULL, &model, &error), NORMA_OK);
+  double expected = 0;
+  for (int i = 0; i < K; i++) expected += (double)x[i] * w[i];
+  for (int i = 0; i < 2; i++) {
+    norma_session *session;
+    norma_tensor tensor;
+    norma_tensor_init(&tensor, NORMA_FLOAT, 2, (const int64_t[]){1, K}, x);
+    assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+    assert_int_equal(norma_session_set_input(session, NULL, &tensor, &error), NORMA_OK);
+    assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+    const norma_tensor *y = norma_value_tensor(norma_session_output(session, 0));
+    assert_true(((const float *)y->data)[0] == (float)expected); /* whole numbers: exact in any order */
+    norma_session_destroy(session);
+  }
+  norma_model_destroy(model);
+  builder_destroy(builder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_graphs_give_what_they_should),
       cmocka_unit_test(parts_are_written_into_the_whole),
+      cmocka_unit_test(packed_constants_are_not_read_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
