@@ -93,9 +93,9 @@ static void blocked_grouped_pack(const struct blocked_grouped_f32 *conv, float *
 /* What becomes of the sum of a block when its segment ends. */
 enum grouped_end {
   GROUPED_GOES_ON,   /* nothing: the block is no other group's */
-  GROUPED_KEEP,      /* the group's lanes are kept, and the sum begins anew */
-  GROUPED_KEEP_MORE, /* the same, beside those of groups before */
-  GROUPED_JOIN       /* the group's lanes join those that were kept */
+  GROUPED_KEEP,      /* it is kept, and the sum begins anew */
+  GROUPED_KEEP_MORE, /* the same, where the sums of groups before are kept already */
+  GROUPED_JOIN       /* it is the last one and joins those that were kept */
 };
 
 /* A segment as the tiles need it. */
@@ -103,7 +103,7 @@ struct grouped_steps {
   const size_t *offset; /* of each channel of the group, from the first pixel */
   unsigned first, last; /* the blocks of the panel that it has a part in are [first, last) */
   enum grouped_end end[GROUPED_VECTORS];
-  struct grouped_part part[GROUPED_VECTORS];
+  uint32_t own[GROUPED_VECTORS]; /* a bit for each lane that is this group's or of one that follows */
 };
 
 /* What the tiles of one panel have in common. */
@@ -112,8 +112,16 @@ struct grouped_panel {
   size_t segment_count;
   size_t channels; /* of a group */
   size_t vectors;  /* the panel's blocks */
-  const float *weights;
+  const float *weights, *bias;
+  size_t weight_count;
   float *kept; /* room for the sums of other groups in shared blocks */
+};
+
+/* How sums are stored. */
+struct grouped_end_of_sum {
+  struct pointwise_end clamp;
+  bool has_low, has_high;
+  size_t y_plane; /* floats of a block of y */
 };
 
 /* Writes the segments of a panel; how many they are. */
@@ -130,7 +138,7 @@ static size_t grouped_panel_segments(const struct blocked_grouped_f32 *conv, siz
     for (size_t v = 0; v < GROUPED_VECTORS; v++) {
       const struct grouped_part part = segment.part[v];
       const bool follows = part.begin > 0, goes_on = part.end > 0 && part.end < VF_LANES && group + 1 < conv->groups;
-      steps->part[v] = part;
+      steps->own[v] = ~(uint32_t)0 << part.begin;
       steps->end[v] = follows ? (goes_on ? GROUPED_KEEP_MORE : GROUPED_JOIN) : goes_on ? GROUPED_KEEP : GROUPED_GOES_ON;
     }
   }
@@ -151,11 +159,14 @@ INLINE void grouped_step(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, const 
   }
 }
 
+/* All channels of a segment. Beside each weight the one `fetch` floats behind is asked for. */
 INLINE const float *grouped_channels(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, const float *weights,
-                                     const size_t *offset, size_t channels, const int pixels, const int first,
-                                     const int last) {
-  for (size_t c = 0; c < channels; c++, weights += (last - first) * VF_LANES)
+                                     const size_t *offset, size_t channels, size_t fetch, const int pixels,
+                                     const int first, const int last) {
+  for (size_t c = 0; c < channels; c++, weights += (last - first) * VF_LANES) {
+    for (int i = 0; i < (last - first) * VF_LANES; i += 16) __builtin_prefetch(weights + fetch + i, 0, 2);
     grouped_step(sum, x + offset[c], weights, pixels, first, last);
+  }
   return weights;
 }
 
@@ -163,25 +174,60 @@ INLINE void grouped_end_segment(vf sum[][BLOCKED_PANEL_VECTORS], float *kept, co
                                 const int pixels, const int v) {
   const enum grouped_end end = segment->end[v];
   if (end == GROUPED_GOES_ON) return;
-  vi mask;
-  for (int lane = 0; lane < VF_LANES; lane++) mask[lane] = lane;
-  mask = (mask >= (int32_t)segment->part[v].begin) & (mask < (int32_t)segment->part[v].end);
-  if (end == GROUPED_KEEP) {
+  if (end != GROUPED_KEEP) {
+    const vm own = vm_from_bits(segment->own[v]);
     UNROLL
-    for (int r = 0; r < pixels; r++) vf_store(kept + r * VF_LANES, (vf)((vi)sum[r][v] & mask));
-  } else {
-    UNROLL
-    for (int r = 0; r < pixels; r++) sum[r][v] = (vf)((vi)vf_load(kept + r * VF_LANES) | ((vi)sum[r][v] & mask));
+    for (int r = 0; r < pixels; r++) sum[r][v] = vf_select(own, sum[r][v], vf_load(kept + r * VF_LANES));
     if (end == GROUPED_JOIN) return;
-    UNROLL
-    for (int r = 0; r < pixels; r++) vf_store(kept + r * VF_LANES, sum[r][v]);
   }
   UNROLL
-  for (int r = 0; r < pixels; r++) sum[r][v] = vf_zero();
+  for (int r = 0; r < pixels; r++) {
+    vf_store(kept + r * VF_LANES, sum[r][v]);
+    sum[r][v] = vf_zero();
+  }
 }
 
-INLINE void grouped_tile_body(const struct grouped_panel *panel, const struct blocked_tile *store, const float *x,
-                              float *y, const float *residual, const int pixels, const int vectors) {
+/* y = activation(sum + bias + residual), but for activations that are no clamp. */
+INLINE void grouped_store(const struct grouped_end_of_sum *end, vf sum[][BLOCKED_PANEL_VECTORS], const float *bias,
+                          float *y, const float *residual, const int pixels, const int vectors) {
+  UNROLL
+  for (int v = 0; v < vectors; v++) {
+    const vf term = vf_load(bias + v * VF_LANES);
+    UNROLL
+    for (int r = 0; r < pixels; r++) sum[r][v] += term;
+  }
+  if (residual) {
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] += vf_load(residual + v * end->y_plane + r * VF_LANES);
+    }
+  }
+  if (end->has_low) {
+    const vf low = vf_set1(end->clamp.low);
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = vf_max(low, sum[r][v]);
+    }
+  }
+  if (end->has_high) {
+    const vf high = vf_set1(end->clamp.high);
+    UNROLL
+    for (int r = 0; r < pixels; r++) {
+      UNROLL
+      for (int v = 0; v < vectors; v++) sum[r][v] = vf_min(high, sum[r][v]);
+    }
+  }
+  UNROLL
+  for (int r = 0; r < pixels; r++) {
+    UNROLL
+    for (int v = 0; v < vectors; v++) vf_store(y + v * end->y_plane + r * VF_LANES, sum[r][v]);
+  }
+}
+
+INLINE void grouped_tile_body(const struct grouped_panel *panel, const struct grouped_end_of_sum *end, size_t fetch,
+                              const float *x, float *y, const float *residual, const int pixels, const int vectors) {
   vf sum[GROUPED_LARGEST_TILE][BLOCKED_PANEL_VECTORS];
   const float *weights = panel->weights;
   UNROLL
@@ -192,24 +238,25 @@ INLINE void grouped_tile_body(const struct grouped_panel *panel, const struct bl
   for (size_t i = 0; i < panel->segment_count; i++) {
     const struct grouped_steps *segment = &panel->segments[i];
     if (vectors == 1 || segment->last == 1)
-      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, pixels, 0, 1);
+      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, fetch, pixels, 0, 1);
     else if (segment->first == 1)
-      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, pixels, 1, 2);
+      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, fetch, pixels, 1, 2);
     else
-      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, pixels, 0, 2);
+      weights = grouped_channels(sum, x, weights, segment->offset, panel->channels, fetch, pixels, 0, 2);
     UNROLL
     for (int v = 0; v < vectors; v++) grouped_end_segment(sum, panel->kept + v * pixels * VF_LANES, segment, pixels, v);
   }
-  blocked_tile_store(store, sum, y, y, residual, pixels, vectors, false);
+  grouped_store(end, sum, panel->bias, y, residual, pixels, vectors);
 }
 
-typedef void grouped_tile_function(const struct grouped_panel *panel, const struct blocked_tile *store, const float *x,
-                                   float *y, const float *residual);
+typedef void grouped_tile_function(const struct grouped_panel *panel, const struct grouped_end_of_sum *end,
+                                   size_t fetch, const float *x, float *y, const float *residual);
 
 #define TILE_INSTANCE(pixels, vectors)                                                                                 \
-  static void grouped_tile_##pixels##x##vectors(const struct grouped_panel *panel, const struct blocked_tile *store,   \
-                                                const float *x, float *y, const float *residual) {                     \
-    grouped_tile_body(panel, store, x, y, residual, pixels, vectors);                                                  \
+  static void grouped_tile_##pixels##x##vectors(const struct grouped_panel *panel,                                     \
+                                                const struct grouped_end_of_sum *end, size_t fetch, const float *x,    \
+                                                float *y, const float *residual) {                                     \
+    grouped_tile_body(panel, end, fetch, x, y, residual, pixels, vectors);                                             \
   }
 BLOCKED_EACH_PIXEL_COUNT_1(TILE_INSTANCE)
 BLOCKED_EACH_PIXEL_COUNT_2(TILE_INSTANCE)
@@ -252,25 +299,31 @@ static size_t blocked_grouped_scratch_size(const struct blocked_grouped_f32 *con
          conv->channels * sizeof(size_t) + GROUPED_VECTORS * GROUPED_LARGEST_TILE * VF_LANES * sizeof(float);
 }
 
-/* Pixels [begin, begin + pixels) of one panel; x, y and residual are the panel's. */
+/* Pixels [begin, begin + pixels) of one panel; x, y and residual are the panel's. With `fetch`, the first tile asks for
+ * the weights of the next panel. */
 static void grouped_run_panel(const struct blocked_grouped_f32 *conv, const struct grouped_panel *panel,
-                              const struct blocked_tile *store, const float *x, float *y, const float *residual,
-                              size_t begin, size_t pixels) {
+                              const struct grouped_end_of_sum *end, bool fetch, const float *x, float *y,
+                              const float *residual, size_t begin, size_t pixels) {
   const size_t vectors = panel->vectors, most = blocked_tile_pixels[vectors - 1], tiles = (pixels + most - 1) / most;
   for (size_t tile = 0; tile < tiles; tile++) {
     const size_t first = begin + blocked_part(pixels, tiles, tile);
     const size_t count = begin + blocked_part(pixels, tiles, tile + 1) - first;
     float *to = y + first * VF_LANES;
-    grouped_tiles[vectors - 1][count - 1](panel, store, x + first * VF_LANES, to,
-                                          residual ? residual + first * VF_LANES : NULL);
-    for (size_t v = 0; store->end.function && v < vectors; v++, to += store->y_plane)
-      store->end.function(to, to, count * VF_LANES, conv->activation.a, conv->activation.b);
+    grouped_tiles[vectors - 1][count - 1](panel, end, fetch && tile == 0 ? panel->weight_count : 0,
+                                          x + first * VF_LANES, to, residual ? residual + first * VF_LANES : NULL);
+    for (size_t v = 0; end->clamp.function && v < vectors; v++, to += end->y_plane)
+      end->clamp.function(to, to, count * VF_LANES, conv->activation.a, conv->activation.b);
   }
 }
 
 /* Panels [begin, end) into the scratch. */
 static struct grouped_panel *grouped_describe(const struct blocked_grouped_f32 *conv, size_t begin, size_t end,
                                               void *scratch) {
+  static const float no_bias[GROUPED_VECTORS * 16] = {
+#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
+      FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
+#undef FOUR
+  };
   struct grouped_panel *panels = scratch;
   struct grouped_steps *segments = (struct grouped_steps *)(panels + grouped_panels(conv));
   size_t *offset = (size_t *)(segments + conv->groups + grouped_panels(conv));
@@ -280,37 +333,37 @@ static struct grouped_panel *grouped_describe(const struct blocked_grouped_f32 *
   }
   const float *weights = conv->packed_weights;
   for (size_t i = 0; i < end; i++) {
+    const size_t count = grouped_panel_size(conv, i);
     if (i >= begin) {
-      panels[i] = (struct grouped_panel){.segments = segments,
-                                         .segment_count = grouped_panel_segments(conv, i, offset, segments),
-                                         .channels = conv->channels / conv->groups,
-                                         .vectors = grouped_panel_vectors(conv, i),
-                                         .weights = weights,
-                                         .kept = (float *)(offset + conv->channels)};
+      panels[i] =
+          (struct grouped_panel){.segments = segments,
+                                 .segment_count = grouped_panel_segments(conv, i, offset, segments),
+                                 .channels = conv->channels / conv->groups,
+                                 .vectors = grouped_panel_vectors(conv, i),
+                                 .weights = weights,
+                                 .bias = conv->bias ? conv->bias + i * GROUPED_VECTORS * VF_LANES : no_bias,
+                                 .weight_count = count,
+                                 .kept = (float *)(offset + conv->channels)};
       segments += panels[i].segment_count;
     }
-    weights += grouped_panel_size(conv, i);
+    weights += count;
   }
   return panels;
 }
 
 static void blocked_grouped_run(const struct blocked_grouped_f32 *conv, const float *x, float *y, size_t pixel_begin,
                                 size_t pixel_end, size_t panel_begin, size_t panel_end, void *scratch) {
-  static const float no_bias[GROUPED_VECTORS * 16] = {
-#define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
-      FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
-#undef FOUR
-  };
   const struct grouped_panel *panels = grouped_describe(conv, panel_begin, panel_end, scratch);
-  struct blocked_tile store = {.y_plane = conv->pixels * VF_LANES, .end = pointwise_end_of(conv->activation)};
+  struct grouped_end_of_sum end = {.clamp = pointwise_end_of(conv->activation), .y_plane = conv->pixels * VF_LANES};
   const size_t length = pixel_end - pixel_begin, most = grouped_band_pixels(conv), bands = (length + most - 1) / most;
+  end.has_low = end.clamp.low > -INFINITY;
+  end.has_high = end.clamp.high < INFINITY;
   for (size_t band = 0; band < bands; band++) {
     const size_t first = blocked_part(length, bands, band), pixels = blocked_part(length, bands, band + 1) - first;
     for (size_t i = panel_begin; i < panel_end; i++) {
-      const size_t lanes = i * GROUPED_VECTORS * VF_LANES;
-      store.bias = conv->bias ? conv->bias + lanes : no_bias;
-      grouped_run_panel(conv, &panels[i], &store, x, y + lanes * conv->pixels,
-                        conv->residual ? conv->residual + lanes * conv->pixels : NULL, pixel_begin + first, pixels);
+      const size_t block = i * GROUPED_VECTORS * end.y_plane;
+      grouped_run_panel(conv, &panels[i], &end, band == 0 && i + 1 < panel_end, x, y + block,
+                        conv->residual ? conv->residual + block : NULL, pixel_begin + first, pixels);
     }
   }
 }
