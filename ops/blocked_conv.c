@@ -24,8 +24,8 @@ typedef struct blocked_conv_state {
   int64_t grain;
   struct blocked_conv_f32 problem;
   struct window_2d plane;
-  int64_t slices, slice_rows; /* of a plane, depthwise */
-  size_t packed_size;         /* elements of one group */
+  struct blocked_slices slices; /* depthwise */
+  size_t packed_size;           /* elements of one group */
   const float *weights, *bias;
 } blocked_conv_state;
 
@@ -190,8 +190,8 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
   if (conv->depthwise) {
     conv->plane = window_plane(&conv->window);
     conv->units = blocks;
-    conv->slices = window_slices(&conv->window, &conv->slice_rows);
-    conv->grain = work_grain(4 * cost * (double)conv->block / (double)conv->slices);
+    conv->slices = blocked_slices_of(&conv->window, conv->samples, blocks, context->workers);
+    conv->grain = work_grain(4 * cost * (double)conv->block / (double)conv->slices.count);
     context->kernel_name = "depthwise, blocks";
     return prepare_weights(context, conv);
   }
@@ -224,9 +224,9 @@ static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker
   int64_t x_block = conv->x_sample / conv->units, y_block = conv->y_sample / conv->units;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
-    int64_t plane = i / conv->slices, block = plane % conv->units;
-    size_t row = (size_t)(i % conv->slices * conv->slice_rows);
-    struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slice_rows);
+    size_t row;
+    int64_t plane = blocked_slice_plane(&conv->slices, i, &row), block = plane % conv->units;
+    struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slices.rows);
     int64_t x_at = plane * x_block + (int64_t)slice.x_offset * conv->block;
     int64_t y_at = plane * y_block + (int64_t)slice.y_offset * conv->block;
     work->context->kernels->blocked_depthwise_f32(
@@ -264,7 +264,7 @@ static norma_status blocked_conv_compute(run_context *context) {
   blocked_conv_work work = {.conv = conv, .context = context, .x = run_input(context, 0)->data, .y = y->data};
   if (residual) work.residual = run_input(context, residual)->data;
   if (conv->depthwise) {
-    return run_parallel(context, conv->samples * conv->units * conv->slices, conv->grain, run_depthwise, &work);
+    return run_parallel(context, conv->samples * conv->units * conv->slices.count, conv->grain, run_depthwise, &work);
   }
   return run_parallel_units(context, conv->samples * conv->group * conv->units, run_units, &work);
 }

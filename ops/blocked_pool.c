@@ -1,6 +1,6 @@
 /*
- * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), float, two spatial
- * axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions.
+ * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), float, two
+ * spatial axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions.
  */
 #include "ops/blocked.h"
 #include "ops/window.h"
@@ -16,7 +16,7 @@ typedef struct blocked_pool_state {
   /* The plan's. */
   struct window_2d plane;
   size_t pad_end[2];
-  int64_t slices, slice_rows; /* of a plane */
+  struct blocked_slices slices;
   int64_t grain;
   int64_t planes, block, inputs, outputs; /* planes of pixels of b lanes */
 } blocked_pool_state;
@@ -64,7 +64,7 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
   pool->block = x->dims[4];
   pool->inputs = x->dims[2] * x->dims[3];
   pool->outputs = 1;
-  pool->slices = pool->slice_rows = 1;
+  pool->slices = (struct blocked_slices){.blocks = x->dims[1], .count = 1, .rows = 1};
   context->kernel_name = "blocks";
   double taps = (double)pool->inputs;
   if (pool->kind != BLOCKED_POOL_GLOBAL) {
@@ -77,10 +77,10 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
     for (int d = 0; d < 2; d++) pool->pad_end[d] = (size_t)window.pad_end[d];
     pool->outputs = window_outputs(&window);
     taps = (double)window_taps(&window);
-    pool->slices = window_slices(&window, &pool->slice_rows);
+    pool->slices = blocked_slices_of(&window, x->dims[0], x->dims[1], context->workers);
   }
   context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
-  pool->grain = work_grain(4 * (double)pool->block * taps * (double)pool->outputs / (double)pool->slices);
+  pool->grain = work_grain(4 * (double)pool->block * taps * (double)pool->outputs / (double)pool->slices.count);
   return NORMA_OK;
 }
 
@@ -103,19 +103,22 @@ static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int wo
   const blocked_pool_state *pool = work->state;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
-    const float *x = work->x + i / pool->slices * pool->inputs * pool->block;
-    float *y = work->y + i / pool->slices * pool->outputs * pool->block;
+    size_t row;
+    int64_t plane = blocked_slice_plane(&pool->slices, i, &row);
+    const float *x = work->x + plane * pool->inputs * pool->block;
+    float *y = work->y + plane * pool->outputs * pool->block;
     if (pool->kind == BLOCKED_POOL_GLOBAL) {
       global_plane(work, x, y);
       continue;
     }
-    size_t row = (size_t)(i % pool->slices * pool->slice_rows);
-    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slice_rows);
+    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
     size_t pad_end[2] = {slice.pad_end, pool->pad_end[1]};
     x += slice.x_offset * (size_t)pool->block;
     y += slice.y_offset * (size_t)pool->block;
-    if (pool->kind == BLOCKED_POOL_MAX) work->kernels->blocked_max_pool_f32(&slice.plane, x, y);
-    else work->kernels->blocked_average_pool_f32(&slice.plane, pool->count_pad, pad_end, x, y);
+    if (pool->kind == BLOCKED_POOL_MAX)
+      work->kernels->blocked_max_pool_f32(&slice.plane, x, y);
+    else
+      work->kernels->blocked_average_pool_f32(&slice.plane, pool->count_pad, pad_end, x, y);
   }
 }
 
@@ -124,7 +127,7 @@ static norma_status blocked_pool_compute(run_context *context) {
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   blocked_pool_work work = {pool, context->kernels, run_input(context, 0)->data, y->data};
-  return run_parallel(context, pool->planes * pool->slices, pool->grain, blocked_pool_body, &work);
+  return run_parallel(context, pool->planes * pool->slices.count, pool->grain, blocked_pool_body, &work);
 }
 
 static const operator_attribute max_pool_attributes[] = {
