@@ -118,33 +118,19 @@ INLINE void blocked_tile_store(const struct blocked_tile *t, vf sum[][BLOCKED_PA
       for (int v = 0; v < vectors; v++) sum[r][v] += vf_load(residual + v * t->y_plane + r * VF_LANES);
     }
   }
-  if (plain) { /* short sums: faster in one go */
+  if (t->end.high < INFINITY || plain) { /* one path is faster where sums are short */
     UNROLL
     for (int r = 0; r < pixels; r++) {
       UNROLL
       for (int v = 0; v < vectors; v++)
         vf_store(y + v * t->y_plane + r * VF_LANES, vf_min(high, vf_max(low, sum[r][v])));
     }
-    return;
-  }
-  if (t->end.low > -INFINITY) {
+  } else {
     UNROLL
     for (int r = 0; r < pixels; r++) {
       UNROLL
-      for (int v = 0; v < vectors; v++) sum[r][v] = vf_max(low, sum[r][v]);
+      for (int v = 0; v < vectors; v++) vf_store(y + v * t->y_plane + r * VF_LANES, vf_max(low, sum[r][v]));
     }
-  }
-  if (t->end.high < INFINITY) {
-    UNROLL
-    for (int r = 0; r < pixels; r++) {
-      UNROLL
-      for (int v = 0; v < vectors; v++) sum[r][v] = vf_min(high, sum[r][v]);
-    }
-  }
-  UNROLL
-  for (int r = 0; r < pixels; r++) {
-    UNROLL
-    for (int v = 0; v < vectors; v++) vf_store(y + v * t->y_plane + r * VF_LANES, sum[r][v]);
   }
 }
 
