@@ -213,20 +213,59 @@ static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const 
 }
 
 /* ---- packing: [panel][group][step][vectors * b] ---- */
+
+/* Steps of weights `first` to first + count - 1 of an output, which lie in the order [channel][tap]. */
+INLINE void blocked_direct_steps(size_t *step, size_t first, size_t count, size_t channels, size_t taps, size_t group) {
+  size_t c = first / taps, tap = first % taps;
+  for (size_t i = 0; i < count; i++) {
+    const size_t c0 = c / group * group, of_group = channels - c0 < group ? channels - c0 : group;
+    step[i] = c0 * taps + tap * of_group + (c - c0);
+    if (++tap < taps) continue;
+    tap = 0;
+    c++;
+  }
+}
+
+/* x: `count` weights of VF_LANES outputs, `stride` from one to the next; y[i]: where weight i of all outputs goes. */
+INLINE void blocked_pack_lanes(const float *x, size_t stride, float *const *y, size_t count) {
+  for (size_t lane = 0; lane < VF_LANES; lane += 4) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      v4f block[4];
+      UNROLL
+      for (size_t r = 0; r < 4; r++) block[r] = v4f_load(x + (lane + r) * stride + i);
+      v4f_transpose(block);
+      UNROLL
+      for (size_t r = 0; r < 4; r++) v4f_store(y[i + r] + lane, block[r]);
+    }
+    for (; i < count; i++)
+      for (size_t r = 0; r < 4; r++) y[i][lane + r] = x[(lane + r) * stride + i];
+  }
+}
+
 static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
                                 size_t count) {
-  const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels, end = first + count;
-  const size_t blocks = blocked_count(conv->outputs), steps = conv->plain_input ? 1 : VF_LANES;
-  for (size_t block = first / VF_LANES; block * VF_LANES < end; block++) {
-    const size_t panel = blocked_panel_of(blocks, block), width = blocked_panel_vectors(blocks, panel) * VF_LANES;
-    float *to = packed + 2 * panel * VF_LANES * channels * taps + (block - 2 * panel) * VF_LANES;
-    for (size_t c0 = 0; c0 < channels; c0 += steps)
-      for (size_t tap = 0; tap < taps; tap++)
-        for (size_t c = c0; c < channels && c < c0 + steps; c++, to += width)
-          for (size_t lane = 0; lane < VF_LANES; lane++) {
-            const size_t o = block * VF_LANES + lane;
-            to[lane] = o < end ? weights[((o - first) * channels + c) * taps + tap] : 0;
-          }
+  enum { AT_ONCE = 16 }; /* a cache line of each output */
+  const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels, depth = channels * taps;
+  const size_t blocks = blocked_count(conv->outputs), group = conv->plain_input ? 1 : VF_LANES, end = first + count;
+  for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * depth) {
+    const size_t block = o / VF_LANES, panel = blocked_panel_of(blocks, block),
+                 lanes = blocked_smaller(end - o, VF_LANES);
+    const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+    float *to = packed + 2 * panel * VF_LANES * depth + (block - 2 * panel) * VF_LANES;
+    for (size_t k = 0; k < depth; k += AT_ONCE) {
+      const size_t some = blocked_smaller(depth - k, AT_ONCE);
+      size_t step[AT_ONCE];
+      float *at[AT_ONCE];
+      blocked_direct_steps(step, k, some, channels, taps, group);
+      for (size_t i = 0; i < some; i++) at[i] = to + step[i] * width;
+      if (lanes == VF_LANES) {
+        blocked_pack_lanes(weights + k, depth, at, some);
+        continue;
+      }
+      for (size_t i = 0; i < some; i++)
+        for (size_t lane = 0; lane < VF_LANES; lane++) at[i][lane] = lane < lanes ? weights[lane * depth + k + i] : 0;
+    }
   }
 }
 

@@ -91,15 +91,13 @@ INLINE void winograd_weight_line(const vd *w, vd *y, const int m) {
 
 /* ---- packing ---- */
 
-/* VD_LANES kernels, `stride` floats from one to the next, `count` of them there, into lanes `to` of each position. */
-INLINE void winograd_pack_kernels(const float *weights, size_t stride, size_t count, float *to, size_t position_step,
-                                  const int m) {
+/* VD_LANES kernels, lane by lane in `weights`, [9][VF_LANES], into lanes `to` of each position. */
+INLINE void winograd_pack_kernels(const float *weights, float *to, size_t position_step, const int m) {
   const int n = m + 2;
   vd columns[WINOGRAD_LARGEST_N][3];
   for (int j = 0; j < 3; j++) {
     vd w[3], y[WINOGRAD_LARGEST_N];
-    for (int i = 0; i < 3; i++)
-      for (size_t lane = 0; lane < VD_LANES; lane++) w[i][lane] = lane < count ? weights[lane * stride + i * 3 + j] : 0;
+    for (int i = 0; i < 3; i++) w[i] = vd_load_f32(weights + (i * 3 + j) * VF_LANES);
     winograd_weight_line(w, y, m);
     for (int i = 0; i < n; i++) columns[i][j] = y[i];
   }
@@ -107,26 +105,46 @@ INLINE void winograd_pack_kernels(const float *weights, size_t stride, size_t co
     vd y[WINOGRAD_LARGEST_N];
     winograd_weight_line(columns[i], y, m);
     for (int j = 0; j < n; j++)
-      for (size_t lane = 0; lane < VD_LANES; lane++) to[(i * n + j) * position_step + lane] = (float)y[j][lane];
+      *(vf_half_in_memory *)(to + (size_t)(i * n + j) * position_step) =
+          __builtin_convertvector(y[j], vf_half_in_memory);
   }
+}
+
+/* Kernels of some channels of VF_LANES outputs, `lanes` of them there, lane by lane: y[channels][9][VF_LANES]. */
+INLINE void winograd_gather_kernels(const float *weights, size_t stride, size_t lanes, size_t channels, float *y) {
+  enum { AT_ONCE = 4 * 9 };
+  float *at[AT_ONCE];
+  for (size_t i = 0; i < channels * 9; i++) at[i] = y + i * VF_LANES;
+  if (lanes == VF_LANES) {
+    blocked_pack_lanes(weights, stride, at, channels * 9);
+    return;
+  }
+  for (size_t i = 0; i < channels * 9; i++)
+    for (size_t lane = 0; lane < VF_LANES; lane++) at[i][lane] = lane < lanes ? weights[lane * stride + i] : 0;
 }
 
 static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights,
                                   size_t first, size_t count) {
+  enum { AT_ONCE = 4 };
   const size_t channels = conv->channels, blocks = blocked_count(conv->outputs), end = first + count;
   const size_t position_step = blocks * VF_LANES * channels;
-  for (size_t block = first / VF_LANES; block * VF_LANES < end; block++) {
-    const size_t panel = blocked_panel_of(blocks, block), width = blocked_panel_vectors(blocks, panel) * VF_LANES;
+  for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * channels * 9) {
+    const size_t block = o / VF_LANES, panel = blocked_panel_of(blocks, block),
+                 lanes = blocked_smaller(end - o, VF_LANES);
+    const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
     float *to = packed + 2 * panel * VF_LANES * channels + (block - 2 * panel) * VF_LANES;
-    for (size_t c = 0; c < channels; c++, to += width)
-      for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {
-        const size_t o = block * VF_LANES + lane, some = o < end ? end - o : 0;
-        const float *from = weights + (some ? ((o - first) * channels + c) * 9 : 0);
-        if (winograd_m(conv) == 4)
-          winograd_pack_kernels(from, channels * 9, some, to + lane, position_step, 4);
-        else
-          winograd_pack_kernels(from, channels * 9, some, to + lane, position_step, 2);
-      }
+    for (size_t c = 0; c < channels; c += AT_ONCE) {
+      float kernels[AT_ONCE * 9 * VF_LANES];
+      const size_t some = blocked_smaller(channels - c, AT_ONCE);
+      winograd_gather_kernels(weights + c * 9, channels * 9, lanes, some, kernels);
+      for (size_t i = 0; i < some; i++, to += width)
+        for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {
+          if (winograd_m(conv) == 4)
+            winograd_pack_kernels(kernels + i * 9 * VF_LANES + lane, to + lane, position_step, 4);
+          else
+            winograd_pack_kernels(kernels + i * 9 * VF_LANES + lane, to + lane, position_step, 2);
+        }
+    }
   }
 }
 

@@ -31,41 +31,47 @@ static void transpose_32(void *y, size_t y_row_stride, const void *x, size_t x_r
 
 /* ---- factors ---- */
 
+typedef int32_t vi_half __attribute__((vector_size(VECTOR_BYTES / 2)));
+
 /* The larger of magnitudes as bits: NaN above infinity above all numbers. */
-INLINE vu larger_magnitude(vu a, vf x) {
-  const vu b = (vu)x & 0x7fffffffu;
-  const vu is_larger = (vu)(a > b);
+INLINE vi_half larger_magnitude(vi_half a, vf_half_in_memory x) {
+  const vi_half b = (vi_half)x & 0x7fffffff;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return (vi_half)_mm_max_epi32((__m128i)a, (__m128i)b);
+#elif defined(__AVX512F__)
+  return (vi_half)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+  const vi_half is_larger = a > b;
   return (a & is_larger) | (b & ~is_larger);
+#endif
 }
 
-INLINE float largest_magnitude(vu bits) {
-  uint32_t largest = 0;
+INLINE float largest_magnitude(vi_half bits) {
+  int32_t largest = 0;
   float result;
-  for (size_t i = 0; i < VF_LANES; i++) largest = bits[i] > largest ? bits[i] : largest;
+  for (size_t i = 0; i < VD_LANES; i++) largest = bits[i] > largest ? bits[i] : largest;
   memcpy(&result, &largest, sizeof result);
   return result;
 }
 
+INLINE void scale_half(float *y, const float *x, vd factor, vi_half *old, vi_half *new) {
+  const vf_half_in_memory from = *(const vf_half_in_memory *)x;
+  const vf_half_in_memory to = __builtin_convertvector(vd_load_f32(x) * factor, vf_half_in_memory);
+  *(vf_half_in_memory *)y = to;
+  *old = larger_magnitude(*old, from);
+  *new = larger_magnitude(*new, to);
+}
+
 static void scale_f32(float *y, const float *x, size_t n, double factor, float largest[2]) {
-  vu old = {0}, new = {0};
+  vi_half old = {0}, new = {0};
   const vd by = vd_set1(factor);
-  for (size_t i = 0; i < n; i += VF_LANES) {
-    float room[VF_LANES] = {0};
-    const bool whole = n - i >= VF_LANES;
-    if (!whole) memcpy(room, x + i, (n - i) * sizeof *x);
-    const float *from = whole ? x + i : room;
-    const vf value = vf_load(from);
-    vf_half_in_memory half[2];
-    half[0] = __builtin_convertvector(vd_load_f32(from) * by, vf_half_in_memory);
-    half[1] = __builtin_convertvector(vd_load_f32(from + VD_LANES) * by, vf_half_in_memory);
-    vf product;
-    memcpy(&product, half, sizeof product);
-    old = larger_magnitude(old, value);
-    new = larger_magnitude(new, product);
-    if (whole)
-      vf_store(y + i, product);
-    else
-      memcpy(y + i, &product, (n - i) * sizeof *y);
+  size_t i = 0;
+  for (; i + VD_LANES <= n; i += VD_LANES) scale_half(y + i, x + i, by, &old, &new);
+  if (i < n) {
+    float room[VD_LANES] = {0};
+    memcpy(room, x + i, (n - i) * sizeof *x);
+    scale_half(room, room, by, &old, &new);
+    memcpy(y + i, room, (n - i) * sizeof *y);
   }
   largest[0] = largest_magnitude(old);
   largest[1] = largest_magnitude(new);

@@ -107,6 +107,38 @@ static void randomize_flags(struct case_f32 *t) {
   t->activation = activations[(bits >> 8) % 5];
 }
 
+/* b in parts of its rows and columns, each with nothing behind it. */
+static void check_parts(const struct kernel_table *table, size_t k, size_t n, bool transposed) {
+  const size_t size = table->gemm_f32_packed_b_size(k, n), tile = table->gemm_f32_tile_columns;
+  float *b = random_floats(k * n), *whole = float_buffer(size), *packed = random_floats(size);
+  table->gemm_f32_pack_b(whole, b, k, n, transposed ? 1 : n, transposed ? k : 1);
+  struct gemm_part part = {.k = k, .n = n};
+  for (part.row = 0; part.row < k; part.row += part.rows) {
+    part.rows = random_size(1, k - part.row);
+    for (part.column = 0; part.column < n; part.column += part.columns) {
+      part.columns = tile * random_size(1, 3);
+      if (part.columns > n - part.column) part.columns = n - part.column;
+      float *piece = float_buffer(part.rows * part.columns);
+      for (size_t p = 0; p < part.rows; p++)
+        for (size_t j = 0; j < part.columns; j++) {
+          const size_t row = part.row + p, column = part.column + j;
+          piece[transposed ? j * part.rows + p : p * part.columns + j] =
+              b[transposed ? column * k + row : row * n + column];
+        }
+      table->gemm_f32_pack_b_part(packed, piece, &part, transposed ? 1 : part.columns, transposed ? part.rows : 1);
+      free(piece);
+    }
+  }
+  expect_same_bits(table, "b packed in parts", packed, whole, size * sizeof(float));
+  free(b), free(whole), free(packed);
+}
+
+TABLE_TEST(packing_in_parts) {
+  for (size_t i = 0; i < 60; i++) {
+    check_parts(table, random_size(1, 3 * table->gemm_depth_block), random_size(1, 200), i & 1);
+  }
+}
+
 TABLE_TEST(sizes_around_the_tile) {
   const size_t rows = table->gemm_f32_tile_rows, columns = table->gemm_f32_tile_columns;
   const size_t ms[] = {1, 2, 3, rows - 1, rows, rows + 1, 2 * rows + 1};
@@ -217,6 +249,7 @@ TABLE_TEST(double_precision) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(packing_in_parts),
       cmocka_unit_test(sizes_around_the_tile),
       cmocka_unit_test(random_sizes),
       cmocka_unit_test(several_blocks_of_depth_and_columns),
