@@ -50,8 +50,17 @@ INLINE const float *blocked_row_input(const struct blocked_row *row, size_t k0) 
 }
 
 /* ---- depthwise convolution ---- */
+#if defined(__AVX512F__) || defined(__aarch64__) /* 32 registers */
+enum { BLOCKED_DEPTHWISE_ROW_TILE = 14 };
+#define BLOCKED_DEPTHWISE_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#else
+enum { BLOCKED_DEPTHWISE_ROW_TILE = 8 };
+#define BLOCKED_DEPTHWISE_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#endif
+
 struct blocked_depthwise {
   struct blocked_row row;
+  size_t tiles, tile_pixels, larger_tiles; /* of the columns without a border; the first ones have a pixel more */
   const float *weights;
   vf bias;
   struct pointwise_end end;
@@ -164,6 +173,73 @@ BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_1, 5, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_2, 5, 2)
 #undef BLOCKED_DEPTHWISE_COLUMNS
 
+/* ---- 3x3 windows with a padding of one column, dilation 1: a row at once, its first and last column included ---- */
+
+/* One row of outputs as its tiles need it: `rows` rows of the window are inside, x is what column 0 of outputs would
+ * see first were there no padding. */
+struct blocked_depthwise_row {
+  const float *x, *weights, *residual;
+  float *y;
+  size_t x_row, rows;
+  vf bias, low, high;
+};
+
+/* `count` outputs from column p on, which see columns [begin, end) of the window. */
+INLINE void blocked_depthwise_3_part(const struct blocked_depthwise_row *row, size_t p, const int stride,
+                                     const int count, const int begin, const int end) {
+  const float *x = row->x + p * (size_t)stride * VF_LANES, *weights = row->weights;
+  vf sum[BLOCKED_DEPTHWISE_ROW_TILE];
+  UNROLL
+  for (int i = 0; i < count; i++) sum[i] = row->bias;
+  for (size_t k0 = 0; k0 < row->rows; k0++, x += row->x_row, weights += 3 * VF_LANES) {
+    UNROLL
+    for (int k1 = begin; k1 < end; k1++) {
+      const vf weight = vf_load(weights + k1 * VF_LANES);
+      UNROLL
+      for (int i = 0; i < count; i++) sum[i] = vf_fma(weight, vf_load(x + (i * stride + k1 - 1) * VF_LANES), sum[i]);
+    }
+  }
+  if (row->residual) {
+    UNROLL
+    for (int i = 0; i < count; i++) sum[i] += vf_load(row->residual + (p + (size_t)i) * VF_LANES);
+  }
+  UNROLL
+  for (int i = 0; i < count; i++)
+    vf_store(row->y + (p + (size_t)i) * VF_LANES, vf_min(row->high, vf_max(row->low, sum[i])));
+}
+
+/* Tiles of the columns without a border differ by one pixel at most. */
+INLINE void blocked_depthwise_3_row(const struct blocked_depthwise *d, const struct blocked_depthwise_row *given,
+                                    const int stride) {
+  const struct blocked_depthwise_row row = *given;
+  const size_t end = d->row.inner.end;
+  blocked_depthwise_3_part(&row, 0, stride, 1, 1, 3);
+  size_t p = 1;
+  for (size_t tile = 0; tile < d->tiles; tile++) {
+    const size_t count = d->tile_pixels + (tile < d->larger_tiles);
+    switch (count) {
+#define TILE_CASE(pixels)                                                                                              \
+  case pixels:                                                                                                         \
+    blocked_depthwise_3_part(&row, p, stride, pixels, 0, 3);                                                           \
+    break;
+      BLOCKED_DEPTHWISE_EACH_COUNT(TILE_CASE)
+#undef TILE_CASE
+    }
+    p += count;
+  }
+  if (end < d->row.window->output[1]) blocked_depthwise_3_part(&row, end, stride, 1, 0, 2);
+}
+
+static void blocked_depthwise_3_row_stride_1(const struct blocked_depthwise *d,
+                                             const struct blocked_depthwise_row *row) {
+  blocked_depthwise_3_row(d, row, 1);
+}
+
+static void blocked_depthwise_3_row_stride_2(const struct blocked_depthwise *d,
+                                             const struct blocked_depthwise_row *row) {
+  blocked_depthwise_3_row(d, row, 2);
+}
+
 static void blocked_depthwise_any(const struct blocked_depthwise *d, const float *residual, float *y) {
   for (size_t p = d->row.inner.begin; p < d->row.inner.end; p++)
     blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
@@ -178,21 +254,57 @@ static blocked_depthwise_columns *blocked_depthwise_columns_for(const struct win
   return blocked_depthwise_any;
 }
 
+/* Whether all columns but the first and perhaps the last see all of a 3x3 window. */
+static bool blocked_depthwise_is_row(const struct blocked_depthwise *d) {
+  const struct window_2d *w = d->row.window;
+  if (w->kernel[0] != 3 || w->kernel[1] != 3 || w->dilation[1] != 1 || w->stride[1] > 2 || w->pad[1] != 1) return false;
+  if (d->row.inner.begin != 1 || d->row.inner.end + 1 < w->output[1]) return false;
+  return w->input[1] >= 2 && (d->row.inner.end == w->output[1] || blocked_taps_at(w, 1, d->row.inner.end).end == 2);
+}
+
+/* One output row in parts: columns before the inner ones, these, and those behind. */
+static void blocked_depthwise_parts(const struct blocked_depthwise *d, blocked_depthwise_columns *columns,
+                                    const float *residual, float *y) {
+  const size_t width = d->row.window->output[1];
+  for (size_t p = 0; p < d->row.inner.begin; p++)
+    blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+  columns(d, residual, y);
+  for (size_t p = d->row.inner.end; p < width; p++)
+    blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+}
+
 static void blocked_depthwise_f32(const struct window_2d *w, const float *x, const float *weights, const float *bias,
                                   const float *residual, struct activation activation, float *y) {
   blocked_depthwise_columns *const columns = blocked_depthwise_columns_for(w);
-  const size_t width = w->output[1], row_size = width * VF_LANES;
+  const size_t row_size = w->output[1] * VF_LANES, weights_row = w->kernel[1] * VF_LANES;
   struct blocked_depthwise d = {.row = {.window = w, .x = x, .inner = blocked_inner_columns(w)},
                                 .weights = weights,
                                 .bias = bias ? vf_load(bias) : -vf_zero(),
                                 .end = pointwise_end_of(activation)};
+  const bool is_row = blocked_depthwise_is_row(&d);
+  const size_t inner = d.row.inner.end - d.row.inner.begin;
+  d.tiles = (inner + BLOCKED_DEPTHWISE_ROW_TILE - 1) / BLOCKED_DEPTHWISE_ROW_TILE;
+  d.tile_pixels = d.tiles ? inner / d.tiles : 0;
+  d.larger_tiles = inner - d.tile_pixels * d.tiles;
   for (size_t p0 = 0; p0 < w->output[0]; p0++, y += row_size) {
     blocked_row_begin(&d.row, p0);
-    for (size_t p = 0; p < d.row.inner.begin; p++)
-      blocked_depthwise_pixel(&d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
-    columns(&d, residual, y);
-    for (size_t p = d.row.inner.end; p < width; p++)
-      blocked_depthwise_pixel(&d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+    if (is_row && d.row.taps.begin < d.row.taps.end) {
+      const struct blocked_depthwise_row row = {.x = blocked_row_input(&d.row, d.row.taps.begin),
+                                                .weights = weights + d.row.taps.begin * weights_row,
+                                                .residual = residual,
+                                                .y = y,
+                                                .x_row = w->dilation[0] * w->input[1] * VF_LANES,
+                                                .rows = d.row.taps.end - d.row.taps.begin,
+                                                .bias = d.bias,
+                                                .low = vf_set1(d.end.low),
+                                                .high = vf_set1(d.end.high)};
+      if (w->stride[1] == 1)
+        blocked_depthwise_3_row_stride_1(&d, &row);
+      else
+        blocked_depthwise_3_row_stride_2(&d, &row);
+    } else {
+      blocked_depthwise_parts(&d, columns, residual, y);
+    }
     if (d.end.function) d.end.function(y, y, row_size, activation.a, activation.b);
     if (residual) residual += row_size;
   }
