@@ -158,6 +158,7 @@ int command_bench(const struct settings *settings) {
   measured.arena_bytes = norma_session_arena_bytes(session);
   measured.weights_bytes = weights_of_model(model).bytes;
   measured.peak_bytes = (size_t)usage.ru_maxrss * 1024;
+  measured.nodes.run_seconds = measured.runs[0];
   if (trace) profile_write_trace(trace, session, path);
   if (!output_commit(&files)) goto done;
   if (settings->json) {

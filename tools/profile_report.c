@@ -39,7 +39,7 @@ bool profile_shortest_note(profile_shortest *shortest, const norma_session *sess
 
 void profile_shortest_free(profile_shortest *shortest) {
   free(shortest->ns);
-  *shortest = (profile_shortest){NULL, 0};
+  *shortest = (profile_shortest){NULL, 0, 0};
 }
 
 static size_t collect_rows(const norma_session *session, const profile_shortest *shortest, profile_row *rows) {
@@ -86,6 +86,7 @@ static size_t sum_by_operator(const profile_row *rows, size_t count, profile_row
 typedef struct profile_scale {
   double seconds; /* of all nodes together */
   double peak;    /* floating-point operations per second, 0: not known */
+  double memory;  /* bytes per second from memory, 0: not known */
 } profile_scale;
 
 static void print_rate(FILE *file, double amount, double seconds) {
@@ -96,16 +97,28 @@ static void print_rate(FILE *file, double amount, double seconds) {
   }
 }
 
-/* Time, part of the whole, arithmetic and its part of the peak, memory. */
-static void print_figures(FILE *file, const profile_row *row, const profile_scale *scale) {
-  fprintf(file, "%10.4f %5.1f%%", row->seconds * 1e3, scale->seconds > 0 ? row->seconds / scale->seconds * 100 : 0);
-  print_rate(file, row->flops, row->seconds);
-  if (row->flops > 0 && row->seconds > 0 && scale->peak > 0) {
-    fprintf(file, " %5.1f%%", row->flops / row->seconds / scale->peak * 100);
+static void print_part(FILE *file, double amount, double seconds, double peak) {
+  if (amount > 0 && seconds > 0 && peak > 0) {
+    fprintf(file, " %5.1f%%", amount / seconds / peak * 100);
   } else {
     fprintf(file, " %6s", "-");
   }
+}
+
+/* Time, part of the whole, arithmetic and its part of the peak, memory and its part of the peak. */
+static void print_figures(FILE *file, const profile_row *row, const profile_scale *scale) {
+  fprintf(file, "%10.4f %5.1f%%", row->seconds * 1e3, scale->seconds > 0 ? row->seconds / scale->seconds * 100 : 0);
+  print_rate(file, row->flops, row->seconds);
+  print_part(file, row->flops, row->seconds, scale->peak);
+  fprintf(file, " %8.2f", row->bytes * 1e-6);
   print_rate(file, row->bytes, row->seconds);
+  if (scale->memory > 0) print_part(file, row->bytes, row->seconds, scale->memory);
+}
+
+/* What stands above the figures. */
+static void print_heads(FILE *file, const profile_scale *scale) {
+  fprintf(file, "%10s %6s %8s %6s %8s %8s", "ms", "time", "GFLOP/s", "peak", "MB", "GB/s");
+  if (scale->memory > 0) fprintf(file, " %6s", "memory");
 }
 
 static void print_node(FILE *file, const profile_row *row, const profile_scale *scale) {
@@ -142,6 +155,21 @@ static double runtime_peak(const norma_runtime *runtime) {
   return cpu_isa_parse(runtime->kernels->name, &isa) ? limits_multiply_add(isa, runtime->workers) : 0;
 }
 
+static void print_notes(FILE *file, const norma_runtime *runtime, const profile_shortest *shortest,
+                        const profile_scale *scale) {
+  if (scale->peak > 0) {
+    fprintf(file, "\nThe peak is %.1f GFLOP/s: multiply-adds of %s on %d thread%s, measured now.\n", scale->peak * 1e-9,
+            runtime->kernels->name, runtime->workers, runtime->workers == 1 ? "" : "s");
+  }
+  if (scale->memory > 0) {
+    fprintf(file, "Memory is read at %.1f GB/s; what is in a cache comes faster.\n", scale->memory * 1e-9);
+  }
+  if (shortest && shortest->run_seconds > 0) {
+    fprintf(file, "The nodes take %.4f ms together, the shortest run %.4f ms.\n", scale->seconds * 1e3,
+            shortest->run_seconds * 1e3);
+  }
+}
+
 void profile_print(FILE *file, const norma_runtime *runtime, const norma_session *session,
                    const profile_shortest *shortest) {
   size_t room = norma_session_profile_count(session);
@@ -153,19 +181,19 @@ void profile_print(FILE *file, const norma_runtime *runtime, const norma_session
   size_t count = collect_rows(session, shortest, rows), operators = sum_by_operator(rows, count, sums);
   profile_row all = sum_of_rows(rows, count);
   profile_scale scale = {.seconds = all.seconds, .peak = runtime_peak(runtime)};
+  if (shortest) scale.memory = limits_read(runtime->workers);
   qsort(rows, count, sizeof *rows, longest_first);
   qsort(sums, operators, sizeof *sums, longest_first);
-  fprintf(file, "\nby node%s\n%10s %6s %8s %6s %8s  %-20s node\n", shortest ? ", shortest times" : "", "ms", "time",
-          "GFLOP/s", "peak", "GB/s", "operator");
+  fprintf(file, "\nby node%s\n", shortest ? ", shortest times" : "");
+  print_heads(file, &scale);
+  fprintf(file, "  %-20s node\n", "operator");
   for (size_t i = 0; i < count; i++) print_node(file, &rows[i], &scale);
-  fprintf(file, "\nby operator\n%10s %6s %8s %6s %8s %6s  operator\n", "ms", "time", "GFLOP/s", "peak", "GB/s",
-          "nodes");
+  fprintf(file, "\nby operator\n");
+  print_heads(file, &scale);
+  fprintf(file, " %6s  operator\n", "nodes");
   for (size_t i = 0; i < operators; i++) print_operator(file, &sums[i], &scale);
   print_operator(file, &all, &scale);
-  if (scale.peak > 0) {
-    fprintf(file, "\nThe peak is %.1f GFLOP/s: multiply-adds of %s on %d thread%s, measured now.\n", scale.peak * 1e-9,
-            runtime->kernels->name, runtime->workers, runtime->workers == 1 ? "" : "s");
-  }
+  print_notes(file, runtime, shortest, &scale);
 
 done:
   free(rows);
