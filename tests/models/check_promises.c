@@ -43,8 +43,8 @@ typedef struct check {
   memory account;
   size_t input_count;
   char names[MOST_INPUTS][256];
-  value samples[SAMPLES][MOST_INPUTS]; /* owned */
-  bool batched[MOST_INPUTS];
+  value samples[SAMPLES][MOST_INPUTS];           /* owned */
+  bool batched[MOST_INPUTS], fixed[MOST_INPUTS]; /* dimension 0 is the batch; the model fixes it */
   outputs expected[SAMPLES];
   char failure[2048], unbatched[1024]; /* why; "": not */
 } check;
@@ -260,6 +260,49 @@ static norma_status join_samples(check *check, int64_t batch, value *joined, nor
   return NORMA_OK;
 }
 
+typedef struct search {
+  const engine *engine; /* that ran the batch */
+  int64_t sample, batch;
+  char found[300];
+} search;
+
+/* The first value, in the order of computation, that is another one in the batch. */
+static void find_difference(void *context, const char *name, const norma_value *contents) {
+  search *search = context;
+  const norma_tensor *one = norma_value_tensor(contents);
+  const norma_tensor *all = norma_value_tensor(norma_session_value(search->engine->session, name));
+  if (search->found[0] || !one || !all || one->type == NORMA_STRING) return;
+  int64_t count = norma_tensor_count(one);
+  if (count == 0 || norma_tensor_count(all) != search->batch * count) return;
+  if (same_bytes(one, all, search->sample * count, count)) return;
+  snprintf(search->found, sizeof search->found, "; the first value that differs is %s", name);
+}
+
+static norma_status join_samples(check *check, int64_t batch, value *joined, norma_error *error);
+
+/* Runs both again, with all values kept, and adds to the failure where it begins. */
+static void explain_difference(check *check, const configuration *with, int64_t sample, int64_t batch) {
+  engine one = {NULL, NULL, NULL, 0}, all = {NULL, NULL, NULL, 0};
+  batch_edit edit = {check, batch, false};
+  search search = {.engine = &all, .sample = sample, .batch = batch};
+  value joined[MOST_INPUTS] = {{.kind = NORMA_VALUE_NONE}};
+  norma_error error;
+  if (engine_open(&one, check->path, with, NULL, &error) == NORMA_OK &&
+      engine_open(&all, check->path, with, &edit, &error) == NORMA_OK &&
+      join_samples(check, batch, joined, &error) == NORMA_OK &&
+      norma_session_watch(one.session, "*", &error) == NORMA_OK &&
+      norma_session_watch(all.session, "*", &error) == NORMA_OK &&
+      engine_run(&one, check, check->samples[sample], &error) == NORMA_OK &&
+      engine_run(&all, check, joined, &error) == NORMA_OK) {
+    norma_session_visit_values(one.session, find_difference, &search);
+  }
+  size_t used = strlen(check->failure);
+  snprintf(check->failure + used, sizeof check->failure - used, "%s", search.found);
+  engine_close(&one);
+  engine_close(&all);
+  for (size_t i = 0; i < check->input_count; i++) value_clear(&joined[i]);
+}
+
 static bool check_parts(check *check, engine *engine, const configuration *with, int64_t batch) {
   char what[64];
   for (int64_t k = 0; k < batch; k++) {
@@ -271,7 +314,9 @@ static bool check_parts(check *check, engine *engine, const configuration *with,
       snprintf(what, sizeof what, "sample %d of a batch of %d, output %zu", (int)k, (int)batch, i);
       char why[96];
       snprintf(why, sizeof why, "other bits than alone; error %.3g of the largest magnitude", part_error(one, all, k));
-      return fail(check, with, what, why);
+      fail(check, with, what, why);
+      explain_difference(check, with, k, batch);
+      return false;
     }
   }
   return true;
@@ -290,6 +335,14 @@ static bool run_batch(check *check, engine *engine, const configuration *with, i
   norma_session_clear_inputs(engine->session);
   for (size_t i = 0; i < check->input_count; i++) value_clear(&joined[i]);
   return good;
+}
+
+/* A model that leaves its batch open is not given a fixed one: what is known of shapes decides what is fused. */
+static bool has_fixed_batch(const check *check) {
+  for (size_t i = 0; i < check->input_count; i++) {
+    if (check->batched[i] && !check->fixed[i]) return false;
+  }
+  return true;
 }
 
 /* Runs a batch of 2 as exported: where that is refused, or gives something else altogether, dimension 0 is no batch. */
@@ -338,6 +391,7 @@ static bool check_batches(check *check, const configuration *base) {
     batch_edit edit = {check, cases[i].declared, false};
     engine engine = {NULL, NULL, NULL, 0};
     norma_error error;
+    if (cases[i].declared != ANY_BATCH && !has_fixed_batch(check)) continue;
     with.threads = cases[i].threads;
     if (engine_open(&engine, check->path, &with, &edit, &error) != NORMA_OK) {
       good = fail(check, &with, "with another batch", error.message);
@@ -386,6 +440,7 @@ static norma_status make_samples(check *check, const norma_model *model, norma_e
     norma_value_info info;
     norma_model_input(model, i, &info);
     snprintf(check->names[i], sizeof check->names[i], "%s", info.name);
+    check->fixed[i] = info.rank > 0 && info.dims[0] >= 0;
     TRY(read_sample(check, i, &info, error));
     const value *first = &check->samples[0][i];
     const norma_tensor *tensor = norma_value_tensor(first);
