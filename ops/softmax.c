@@ -97,19 +97,22 @@ static norma_status softmax_prepare(prepare_context *context) {
 /* --------------------------------------------------------------------------------------------------- lines of adjacent
  */
 
-/* y may be x. */
-static void softmax_line(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
-                         int64_t count) {
+/* LogSoftmax. y may be x. */
+static void log_softmax_line(const struct kernel_table *kernels, float *y, const float *x, int64_t count) {
   size_t n = (size_t)count;
   float largest = kernels->reduce_f32[REDUCE_MAX](x, n);
+  /* In two steps, since a large maximum would swallow the logarithm. */
+  float sum = kernels->exp_sum_f32(NULL, x, n, largest);
+  kernels->binary_right_scalar_f32[BINARY_SUB](y, x, largest, n);
+  kernels->binary_right_scalar_f32[BINARY_SUB](y, y, logf(sum), n);
+}
+
+static void softmax_float_lines(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
+                                int64_t lines, int64_t count) {
   if (kind == SOFTMAX) {
-    float sum = kernels->exp_sum_f32(y, x, n, largest);
-    kernels->binary_right_scalar_f32[BINARY_DIV](y, y, sum, n);
+    kernels->softmax_lines_f32(y, x, (size_t)lines, (size_t)count);
   } else {
-    /* In two steps, since a large maximum would swallow the logarithm. */
-    float sum = kernels->exp_sum_f32(NULL, x, n, largest);
-    kernels->binary_right_scalar_f32[BINARY_SUB](y, x, largest, n);
-    kernels->binary_right_scalar_f32[BINARY_SUB](y, y, logf(sum), n);
+    for (int64_t i = 0; i < lines; i++) log_softmax_line(kernels, y + i * count, x + i * count, count);
   }
 }
 
@@ -121,15 +124,16 @@ static void softmax_lines(void *argument, int64_t begin, int64_t end, int worker
   const void *x = run_input(context, 0)->data;
   void *y = run_output(context, 0)->data;
   float *line = run_worker_scratch(context, worker);
+  if (state->type == NORMA_FLOAT) {
+    int64_t first = begin * state->count;
+    softmax_float_lines(kernels, state->kind, (float *)y + first, (const float *)x + first, end - begin, state->count);
+    return;
+  }
   for (int64_t i = begin; i < end; i++) {
     int64_t first = i * state->count;
-    if (state->type == NORMA_FLOAT) {
-      softmax_line(kernels, state->kind, (float *)y + first, (const float *)x + first, state->count);
-    } else {
-      half_to_float(kernels, state->type, line, (const uint16_t *)x + first, state->count);
-      softmax_line(kernels, state->kind, line, line, state->count);
-      half_from_float(kernels, state->type, (uint16_t *)y + first, line, state->count);
-    }
+    half_to_float(kernels, state->type, line, (const uint16_t *)x + first, state->count);
+    softmax_float_lines(kernels, state->kind, line, line, 1, state->count);
+    half_from_float(kernels, state->type, (uint16_t *)y + first, line, state->count);
   }
 }
 

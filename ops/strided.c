@@ -140,12 +140,14 @@ typedef struct {
   }
 STRIDED_SIZES(STRIDED_COPY_ROW)
 
-#define TILE 32
+#define TILE           32
+#define TRANSPOSE_UNIT 16384 /* elements of one unit of work, about */
 
 typedef struct transpose_job {
   const strided *walk; /* the last dimension is contiguous in the target, the one before in the source */
   const struct kernel_table *kernels;
-  int64_t bands; /* bands of TILE rows of the target per plane */
+  int64_t band, bands; /* rows of the target in a band, bands of a plane */
+  int64_t part, parts; /* columns of the target in a part, parts of a band */
 } transpose_job;
 
 static void transpose_tile(const transpose_job *job, char *target, int64_t target_step, const char *source,
@@ -166,18 +168,20 @@ static void transpose_body(void *argument, int64_t begin, int64_t end, int worke
   const transpose_job *job = argument;
   const strided *walk = job->walk;
   const int last = walk->rank - 1, before = walk->rank - 2;
-  const int64_t bytes = (int64_t)walk->element_bytes[0], rows = walk->dims[last];
+  const int64_t bytes = (int64_t)walk->element_bytes[0];
   const int64_t target_step = walk->strides[0][before], source_step = walk->strides[1][last];
   (void)worker;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t first = unit % job->bands * TILE;
-    int64_t plane = unit / job->bands, target_offset = first * target_step, source_offset = first;
+    const int64_t first_row = unit % job->parts * job->part, first = unit / job->parts % job->bands * job->band;
+    int64_t plane = unit / job->parts / job->bands;
+    int64_t target_offset = first * target_step + first_row, source_offset = first + first_row * source_step;
     for (int i = before - 1; i >= 0; i--) {
       target_offset += plane % walk->dims[i] * walk->strides[0][i];
       source_offset += plane % walk->dims[i] * walk->strides[1][i];
       plane /= walk->dims[i];
     }
-    const int64_t columns = walk->dims[before] - first < TILE ? walk->dims[before] - first : TILE;
+    const int64_t columns = walk->dims[before] - first < job->band ? walk->dims[before] - first : job->band;
+    const int64_t rows = walk->dims[last] - first_row < job->part ? walk->dims[last] - first_row : job->part;
     char *target = walk->data[0] + target_offset * bytes;
     const char *source = walk->data[1] + source_offset * bytes;
     if (bytes == 4 && source_step > 0) {
@@ -186,8 +190,10 @@ static void transpose_body(void *argument, int64_t begin, int64_t end, int worke
       continue;
     }
     for (int64_t i = 0; i < rows; i += TILE) {
-      transpose_tile(job, target + i * bytes, target_step, source + i * source_step * bytes, source_step,
-                     rows - i < TILE ? rows - i : TILE, columns);
+      for (int64_t j = 0; j < columns; j += TILE) {
+        transpose_tile(job, target + (i + j * target_step) * bytes, target_step, source + (i * source_step + j) * bytes,
+                       source_step, rows - i < TILE ? rows - i : TILE, columns - j < TILE ? columns - j : TILE);
+      }
     }
   }
 }
@@ -203,7 +209,8 @@ static bool transpose_arrange(strided *walk) {
   for (int i = 0; i < last; i++) {
     if (walk->strides[1][i] == 1 && walk->strides[0][i] > 0) contiguous = i;
   }
-  if (contiguous < 0 || walk->dims[contiguous] < 4 || walk->dims[last] < 4) return false;
+  const int64_t least = walk->element_bytes[0] == 4 ? 2 : 4;
+  if (contiguous < 0 || walk->dims[contiguous] < least || walk->dims[last] < least) return false;
   const int64_t size = walk->dims[contiguous], target_stride = walk->strides[0][contiguous];
   for (int i = contiguous; i < last - 1; i++) {
     walk->dims[i] = walk->dims[i + 1];
@@ -231,10 +238,16 @@ norma_status strided_copy(run_context *context, strided *walk) {
   strided_collapse(walk);
   if (walk->dims[walk->rank - 1] == 0) return NORMA_OK;
   if (!transpose_arrange(walk)) return strided_run(context, walk, row, NULL);
-  const int before = walk->rank - 2;
-  transpose_job job = {walk, context->kernels, (walk->dims[before] + TILE - 1) / TILE};
-  const int64_t per_unit = walk->dims[before + 1] * TILE;
-  const int64_t units = dims_product(walk->dims, 0, before) * job.bands;
+  const int last = walk->rank - 1, before = last - 1;
+  transpose_job job = {.walk = walk, .kernels = context->kernels};
+  const int64_t rows = walk->dims[last], columns = walk->dims[before];
+  job.band = rows < TRANSPOSE_UNIT / TILE ? TRANSPOSE_UNIT / rows / TILE * TILE : TILE;
+  if (job.band > columns) job.band = columns;
+  job.part = job.band > TILE ? rows : TRANSPOSE_UNIT / TILE;
+  if (job.part > rows) job.part = rows;
+  job.bands = (columns + job.band - 1) / job.band;
+  job.parts = (rows + job.part - 1) / job.part;
+  const int64_t units = dims_product(walk->dims, 0, before) * job.bands * job.parts, per_unit = job.band * job.part;
   return run_parallel(context, units, per_unit >= walk->grain ? 1 : walk->grain / per_unit, transpose_body, &job);
 }
 

@@ -1,33 +1,4 @@
-/* Transposition, and conversion of half and bfloat16: part of kernel_table_isa.c. */
-
-static void transpose_32(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows,
-                         size_t columns) {
-  enum { TILE = 32 }; /* 32 x 32 elements of both sides stay in the first-level cache */
-  float *to = y;      /* only moved, so floats stand for any four bytes */
-  const float *from = x;
-  for (size_t i0 = 0; i0 < rows; i0 += TILE)
-    for (size_t j0 = 0; j0 < columns; j0 += TILE) {
-      const size_t i_end = rows - i0 < TILE ? rows : i0 + TILE, j_end = columns - j0 < TILE ? columns : j0 + TILE;
-      size_t i = i0;
-      for (; i + 4 <= i_end; i += 4) {
-        size_t j = j0;
-        for (; j + 4 <= j_end; j += 4) {
-          v4f block[4];
-          UNROLL
-          for (int r = 0; r < 4; r++) block[r] = v4f_load(from + (i + r) * x_row_stride + j);
-          v4f_transpose(block);
-          UNROLL
-          for (int r = 0; r < 4; r++) v4f_store(to + (j + r) * y_row_stride + i, block[r]);
-        }
-        for (; j < j_end; j++)
-          for (size_t r = 0; r < 4; r++)
-            memcpy(to + j * y_row_stride + i + r, from + (i + r) * x_row_stride + j, sizeof(float));
-      }
-      for (; i < i_end; i++)
-        for (size_t j = j0; j < j_end; j++)
-          memcpy(to + j * y_row_stride + i, from + i * x_row_stride + j, sizeof(float));
-    }
-}
+/* Conversion of half and bfloat16: part of kernel_table_isa.c. */
 
 /* ---- factors ---- */
 

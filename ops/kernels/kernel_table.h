@@ -383,6 +383,8 @@ struct kernel_table {
   float (*reduce_f32[REDUCE_KIND_COUNT])(const float *x, size_t n);
   /* y[i] = exp(x[i] - offset), returns the sum of y. y may be x, or NULL when only the sum is wanted. */
   float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
+  /* Softmax of each of `lines` lines of n elements, one behind the other; y may be x. */
+  void (*softmax_lines_f32)(float *y, const float *x, size_t lines, size_t n);
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);

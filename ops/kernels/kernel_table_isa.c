@@ -9,6 +9,8 @@
 #include "binary.h"
 #include "reduce.h"
 #include "resample.h"
+#include "transpose.h"
+#include "softmax.h"
 #include "convert.h"
 #include "gemm.h"
 #include "conv.h"
@@ -104,6 +106,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .reduce_f32 = {sum_f32, sum_squares_f32, sum_abs_f32, maximum_f32, minimum_f32},
     .reduce_rows_f32 = {sum_rows_f32, sum_squares_rows_f32, sum_abs_rows_f32, maximum_rows_f32, minimum_rows_f32},
     .exp_sum_f32 = exp_sum_f32,
+    .softmax_lines_f32 = softmax_lines_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
     .dot_f32 = dot_f32,

@@ -448,11 +448,16 @@ INLINE vf vf_from_vi(vi x) {
 
 /* Lanes are combined in halves: i with i + lanes/2, then i with i + lanes/4, and so on. */
 INLINE float vf_sum(vf x) {
-  float lane[VF_LANES];
-  vf_store(lane, x);
-  for (size_t half = VF_LANES / 2; half; half /= 2)
-    for (size_t i = 0; i < half; i++) lane[i] += lane[i + half];
-  return lane[0];
+#if VF_LANES == 16
+  x += __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+#elif VF_LANES == 8
+  x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7);
+#endif
+  v4f sum;
+  memcpy(&sum, &x, sizeof sum);
+  sum += __builtin_shufflevector(sum, sum, 2, 3, 2, 3);
+  return sum[0] + sum[1];
 }
 
 INLINE double vd_sum(vd x) {

@@ -9,10 +9,14 @@
 
 #include "vector.h"
 
-/* p * 2^n for |n| <= 254, with one rounding even where the result is denormal. */
-INLINE vf vf_scale_by_power_of_2(vf p, vi n) {
-  const vi half = n >> 1, rest = n - half;
+/* p * 2^n for whole |n| <= 254, with one rounding even where the result is denormal. */
+INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  const vi power = vi_from_vf(n), half = power >> 1, rest = power - half;
   return p * (vf)((vu)(half + 127) << 23) * (vf)((vu)(rest + 127) << 23);
+#endif
 }
 
 /* x = n * log(2) + r with |r| <= log(2)/2; log(2) is split so that n times its upper part is exact. */
@@ -37,14 +41,14 @@ INLINE vf vf_exp(vf x) {
   x = vf_min(vf_set1(89), vf_max(vf_set1(-104), x)); /* beyond: infinity and zero */
   const vf r = vf_reduce_exp(x, &n);
   const vf p = vf_exp_tail(r) + r + vf_set1(1);
-  return vf_scale_by_power_of_2(p, vi_from_vf(n));
+  return vf_scale_by_power_of_2(p, n);
 }
 
 /* exp(x) - 1 for x <= 0. */
 INLINE vf vf_expm1_negative(vf x) {
   vf n;
   const vf r = vf_reduce_exp(vf_max(vf_set1(-30), x), &n);
-  const vf scale = vf_scale_by_power_of_2(vf_set1(1), vi_from_vf(n));
+  const vf scale = vf_scale_by_power_of_2(vf_set1(1), n);
   const vf p = vf_exp_tail(r) + r;
   const vf y = vf_fma(scale, p, scale - vf_set1(1));
   return vf_select(vf_is_nan(x), x, y);

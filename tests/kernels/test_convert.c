@@ -115,16 +115,23 @@ TABLE_TEST(short_arrays) {
 }
 
 TABLE_TEST(transposition) {
-  for (int repeat = 0; repeat < 300; repeat++) {
-    const size_t rows = random_size(0, 70), columns = random_size(0, 70);
-    const size_t x_stride = columns + random_size(0, 3), y_stride = rows + random_size(0, 3);
+  for (int repeat = 0; repeat < 600; repeat++) {
+    const bool is_narrow = repeat % 2;
+    const size_t rows = random_size(0, is_narrow && repeat % 4 == 1 ? 5 : 70);
+    const size_t columns = random_size(0, is_narrow && repeat % 4 == 3 ? 5 : 70);
+    const size_t x_stride = columns + random_size(0, is_narrow ? 0 : 3),
+                 y_stride = rows + random_size(0, is_narrow ? 0 : 3);
     const size_t x_size = rows ? (rows - 1) * x_stride + columns : 0;
     const size_t y_size = columns ? (columns - 1) * y_stride + rows : 0;
     uint32_t *x = exact_buffer(x_size * 4), *y = exact_buffer(y_size * 4);
     for (size_t i = 0; i < x_size; i++) x[i] = random_bits();
+    for (size_t i = 0; i < y_size; i++) y[i] = 12345;
     table->transpose_32(y, y_stride, x, x_stride, rows, columns);
     for (size_t i = 0; i < rows; i++)
       for (size_t j = 0; j < columns; j++) assert_int_equal(y[j * y_stride + i], x[i * x_stride + j]);
+    for (size_t i = 0; i < y_size; i++) {
+      if (i % y_stride >= rows) assert_int_equal(y[i], 12345);
+    }
     free(x), free(y);
   }
 }

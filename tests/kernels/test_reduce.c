@@ -84,6 +84,36 @@ TABLE_TEST(sum_of_exponentials) {
   }
 }
 
+TABLE_TEST(softmax_of_lines) {
+  enum { LINES = 37 };
+  for (size_t n = 0; n < 150; n++) {
+    float *x = random_floats(LINES * n), *y = float_buffer(LINES * n), *single = float_buffer(n);
+    for (size_t i = 0; i < LINES * n; i++) x[i] *= 20;
+    if (n > 2) {
+      x[n + 1] = NAN;
+      x[3 * n] = INFINITY;
+      x[5 * n + 2] = -INFINITY;
+      for (size_t i = 0; i < n; i++) x[7 * n + i] = -INFINITY;
+    }
+    table->softmax_lines_f32(y, x, LINES, n);
+    for (size_t line = 0; line < LINES; line++) {
+      float largest = -INFINITY;
+      double sum = 0;
+      for (size_t i = 0; i < n; i++) largest = fmaxf(largest, x[line * n + i]);
+      for (size_t i = 0; i < n; i++) sum += exp((double)x[line * n + i] - largest);
+      for (size_t i = 0; i < n; i++) {
+        const double expected = exp((double)x[line * n + i] - largest) / sum;
+        expect_close(table, "softmax", line * n + i, y[line * n + i], expected, expected, 4e-6);
+      }
+      table->softmax_lines_f32(single, x + line * n, 1, n);
+      expect_same_bits(table, "softmax of one line", single, y + line * n, n * sizeof(float));
+    }
+    table->softmax_lines_f32(x, x, LINES, n);
+    expect_same_bits(table, "softmax in place", x, y, LINES * n * sizeof(float));
+    free(x), free(y), free(single);
+  }
+}
+
 TABLE_TEST(double_sums_and_dot) {
   for (size_t n = 0; n < 150; n++) {
     float *x = random_floats(n), *z = random_floats(n);
@@ -107,6 +137,7 @@ int main(void) {
       cmocka_unit_test(not_a_number_anywhere_is_found),
       cmocka_unit_test(across_rows),
       cmocka_unit_test(sum_of_exponentials),
+      cmocka_unit_test(softmax_of_lines),
       cmocka_unit_test(double_sums_and_dot),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,80 @@
+/* Softmax of lines of adjacent elements: part of kernel_table_isa.c. */
+
+#define SOFTMAX_SHORT 32 /* lines up to this length are worked on side by side, one in each lane */
+
+INLINE vf vf_max_of_all(vf x) {
+#if VF_LANES == 16
+  x = vf_max(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  x = vf_max(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+#elif VF_LANES == 8
+  x = vf_max(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+#else
+  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));
+  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2));
+#endif
+}
+
+/* NaN and infinities need no care while the maximum is sought: each makes the sum NaN, or what it has to be. */
+INLINE void softmax_long(float *y, const float *x, size_t n) {
+  const vf lowest = vf_set1(-INFINITY);
+  vf largest[2] = {lowest, lowest}, sum[2] = {vf_zero(), vf_zero()};
+  const size_t whole = n / VF_LANES * VF_LANES, left = n - whole;
+  size_t i = 0;
+  for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
+    largest[0] = vf_max(vf_load(x + i), largest[0]);
+    largest[1] = vf_max(vf_load(x + i + VF_LANES), largest[1]);
+  }
+  if (i < whole) largest[0] = vf_max(vf_load(x + i), largest[0]);
+  if (left) largest[1] = vf_max(vf_first_lanes_or(vf_load_n(x + whole, left), left, lowest), largest[1]);
+  const vf center = vf_max_of_all(vf_max(largest[0], largest[1]));
+  for (i = 0; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
+    const vf a = vf_exp(vf_load(x + i) - center), b = vf_exp(vf_load(x + i + VF_LANES) - center);
+    vf_store(y + i, a);
+    vf_store(y + i + VF_LANES, b);
+    sum[0] += a;
+    sum[1] += b;
+  }
+  if (i < whole) {
+    const vf a = vf_exp(vf_load(x + i) - center);
+    vf_store(y + i, a);
+    sum[0] += a;
+  }
+  if (left) {
+    const vf a = vf_first_lanes_or(vf_exp(vf_load_n(x + whole, left) - center), left, vf_zero());
+    vf_store_n(y + whole, a, left);
+    sum[1] += a;
+  }
+  const vf factor = vf_set1(1 / vf_sum(sum[0] + sum[1]));
+  for (i = 0; i < whole; i += VF_LANES) vf_store(y + i, vf_load(y + i) * factor);
+  if (left) vf_store_n(y + whole, vf_load_n(y + whole, left) * factor, left);
+}
+
+static void softmax_short(float *y, const float *x, size_t lines, size_t n) {
+  float columns[SOFTMAX_SHORT * VF_LANES];
+  if (lines < VF_LANES) memset(columns, 0, n * VF_LANES * sizeof *columns);
+  transpose_32(columns, VF_LANES, x, n, lines, n);
+  vf largest = vf_load(columns), sum = vf_zero();
+  for (size_t i = 1; i < n; i++) largest = vf_max(vf_load(columns + i * VF_LANES), largest);
+  for (size_t i = 0; i < n; i++) {
+    const vf power = vf_exp(vf_load(columns + i * VF_LANES) - largest);
+    vf_store(columns + i * VF_LANES, power);
+    sum += power;
+  }
+  const vf factor = vf_set1(1) / sum;
+  for (size_t i = 0; i < n; i++) vf_store(columns + i * VF_LANES, vf_load(columns + i * VF_LANES) * factor);
+  transpose_32(y, n, columns, VF_LANES, n, lines);
+}
+
+static void softmax_lines_f32(float *y, const float *x, size_t lines, size_t n) {
+  if (n > SOFTMAX_SHORT) {
+    for (size_t i = 0; i < lines; i++) softmax_long(y + i * n, x + i * n, n);
+    return;
+  }
+  for (size_t i = 0; i < lines && n > 0; i += VF_LANES) {
+    softmax_short(y + i * n, x + i * n, lines - i < VF_LANES ? lines - i : VF_LANES, n);
+  }
+}
