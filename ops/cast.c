@@ -127,6 +127,9 @@ static void load_int64(const cast_job *job, int64_t first, int64_t count, int64_
     break;
     CAST_INTEGERS(CAST_LOAD)
 #undef CAST_LOAD
+  case NORMA_BOOL:
+    for (int64_t i = 0; i < count; i++) values[i] = ((const uint8_t *)job->source)[first + i] != 0;
+    break;
   default:
     for (int64_t i = 0; i < count; i++) values[i] = element_get_int64(job->from, job->source, first + i);
     break;
@@ -164,6 +167,25 @@ static void store_int64(const cast_job *job, int64_t first, int64_t count, const
       if (code) ((uint8_t *)job->target)[first + i] = (uint8_t)code;
     }
     break;
+  }
+}
+
+/* Integers to float without a detour, which exporters of one-hot vectors and masks ask for; false: another way. */
+static bool cast_to_float(const cast_job *job, int64_t begin, int64_t end) {
+  float *target = job->target;
+  if (job->to != NORMA_FLOAT) return false;
+  switch (job->from) {
+#define CAST_TO_FLOAT(constant, type, low, high)                                                                       \
+  case constant:                                                                                                       \
+    for (int64_t i = begin; i < end; i++) target[i] = (float)((const type *)job->source)[i];                           \
+    return true;
+    CAST_INTEGERS(CAST_TO_FLOAT)
+#undef CAST_TO_FLOAT
+  case NORMA_BOOL:
+    for (int64_t i = begin; i < end; i++) target[i] = ((const uint8_t *)job->source)[i] ? 1.0f : 0.0f;
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -227,6 +249,7 @@ static void cast_body(void *argument, int64_t begin, int64_t end, int worker) {
                   end - begin);
     return;
   }
+  if (cast_to_float(job, begin, end)) return;
   for (int64_t first = begin; first < end; first += PIECE) {
     const int64_t count = end - first < PIECE ? end - first : PIECE;
     if (is_integral(job->from)) {
