@@ -210,6 +210,32 @@ TABLE_TEST(large_winograd) {
   }
 }
 
+/* Inputs so large and weights so few that they are cut in bands: rows that are lines, rows that join to one line,
+ * pixels of a 1x1 convolution, planes of a plain input. The last band is smaller than the others. */
+TABLE_TEST(several_bands) {
+  static const struct {
+    size_t channels, outputs, input[2], kernel, stride, dilation, pad;
+    bool plain;
+  } shapes[] = {
+      {200, 10, {83, 30}, 3, 1, 1, 1, false},  {200, 10, {83, 9}, 3, 1, 1, 1, false},
+      {150, 20, {99, 17}, 3, 2, 1, 1, false},  {150, 20, {60, 9}, 3, 2, 3, 2, false},
+      {120, 5, {50, 9}, 2, 5, 1, 0, false},    {100, 30, {41, 51}, 1, 1, 1, 0, false},
+      {100, 30, {83, 103}, 1, 2, 1, 0, false}, {5, 20, {201, 203}, 3, 2, 1, 1, true},
+  };
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    struct blocked_conv_f32 conv = {
+        .channels = shapes[i].channels, .outputs = shapes[i].outputs, .plain_input = shapes[i].plain};
+    for (int d = 0; d < 2; d++) {
+      conv.input[d] = shapes[i].input[d];
+      conv.kernel[d] = shapes[i].kernel;
+      conv.stride[d] = shapes[i].stride;
+      conv.dilation[d] = shapes[i].dilation;
+      conv.pad[d] = shapes[i].pad;
+    }
+    check(table, conv, conv.pad, 1e-6);
+  }
+}
+
 /* Exactness forbids Winograd; so does any shape that it is not made for. */
 TABLE_TEST(choice_of_the_algorithm) {
   struct blocked_conv_f32 conv = {.channels = 64,
@@ -237,11 +263,8 @@ TABLE_TEST(choice_of_the_algorithm) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes_of_real_networks),
-      cmocka_unit_test(random_blocked),
-      cmocka_unit_test(random_plain),
-      cmocka_unit_test(random_winograd),
-      cmocka_unit_test(large_winograd),
+      cmocka_unit_test(shapes_of_real_networks), cmocka_unit_test(random_blocked), cmocka_unit_test(random_plain),
+      cmocka_unit_test(random_winograd),         cmocka_unit_test(large_winograd), cmocka_unit_test(several_bands),
       cmocka_unit_test(choice_of_the_algorithm),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
