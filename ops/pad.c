@@ -136,6 +136,8 @@ static bool pad_fill_map(enum pad_mode mode, int64_t size, int64_t before, int64
 
 typedef struct pad_job {
   const norma_tensor *target;
+  int rank;     /* of the target, without dimensions at its end that stay as they are */
+  int64_t unit; /* elements of those dimensions: they are moved together */
   const int64_t *maps[NORMA_MAX_RANK];
   int64_t strides[NORMA_MAX_RANK]; /* of the source */
   const char *source;
@@ -144,15 +146,41 @@ typedef struct pad_job {
   _Alignas(16) char item[16];
 } pad_job;
 
-static void pad_element(const pad_job *job, char *row, const char *source, int64_t i) {
-  const int64_t at = job->maps[job->target->rank - 1][i];
-  memcpy(row + (size_t)i * job->bytes, at < 0 ? job->item : source + (size_t)at * job->bytes, job->bytes);
+/* Units begin .. end - 1 of a row, wherever they come from. */
+static void pad_units(const pad_job *job, char *row, const char *source, int64_t begin, int64_t end) {
+  const int64_t *map = job->maps[job->rank - 1];
+  const size_t bytes = (size_t)job->unit * job->bytes;
+  for (int64_t i = begin; i < end; i++) {
+    if (map[i] < 0)
+      strided_fill(row + (size_t)i * bytes, job->item, job->bytes, job->unit);
+    else if (bytes == 4)
+      memcpy(row + 4 * i, source + 4 * map[i], 4);
+    else
+      memcpy(row + (size_t)i * bytes, source + (size_t)map[i] * bytes, bytes);
+  }
+}
+
+/* The units at both ends of a row that come from nowhere are filled at once. */
+static void pad_row(const pad_job *job, char *row, const char *source) {
+  const int64_t *map = job->maps[job->rank - 1], length = job->target->dims[job->rank - 1];
+  const size_t bytes = (size_t)job->unit * job->bytes;
+  int64_t begin = 0, end = length;
+  while (begin < job->run_begin && map[begin] < 0) begin++;
+  while (end > job->run_end && map[end - 1] < 0) end--;
+  strided_fill(row, job->item, job->bytes, begin * job->unit);
+  pad_units(job, row, source, begin, job->run_begin);
+  if (job->run_end > job->run_begin) {
+    memcpy(row + (size_t)job->run_begin * bytes, source + (size_t)map[job->run_begin] * bytes,
+           (size_t)(job->run_end - job->run_begin) * bytes);
+  }
+  pad_units(job, row, source, job->run_end, end);
+  strided_fill(row + (size_t)end * bytes, job->item, job->bytes, (length - end) * job->unit);
 }
 
 static void pad_body(void *argument, int64_t begin, int64_t end, int worker) {
   const pad_job *job = argument;
-  const int last = job->target->rank - 1;
-  const int64_t length = job->target->dims[last];
+  const int last = job->rank - 1;
+  const int64_t length = job->target->dims[last] * job->unit;
   (void)worker;
   for (int64_t row = begin; row < end; row++) {
     char *target = (char *)job->target->data + (size_t)row * (size_t)length * job->bytes;
@@ -166,16 +194,9 @@ static void pad_body(void *argument, int64_t begin, int64_t end, int worker) {
     }
     if (constant) {
       strided_fill(target, job->item, job->bytes, length);
-      continue;
+    } else {
+      pad_row(job, target, job->source + offset * (int64_t)job->bytes);
     }
-    const char *source = job->source + offset * (int64_t)job->bytes;
-    for (int64_t i = 0; i < job->run_begin; i++) pad_element(job, target, source, i);
-    if (job->run_end > job->run_begin) {
-      memcpy(target + (size_t)job->run_begin * job->bytes,
-             source + (size_t)job->maps[last][job->run_begin] * job->bytes,
-             (size_t)(job->run_end - job->run_begin) * job->bytes);
-    }
-    for (int64_t i = job->run_end; i < length; i++) pad_element(job, target, source, i);
   }
 }
 
@@ -201,7 +222,12 @@ static norma_status pad_make_maps(run_context *context, const norma_tensor *targ
     }
     map += target->dims[i];
   }
-  const int last = target->rank - 1;
+  job->rank = target->rank;
+  job->unit = 1;
+  while (job->rank > 1 && counts.before[job->rank - 1] == 0 && counts.behind[job->rank - 1] == 0) {
+    job->unit *= target->dims[--job->rank];
+  }
+  const int last = job->rank - 1;
   const int64_t added = counts.before[last] > 0 ? counts.before[last] : 0;
   const int64_t behind = counts.behind[last] > 0 ? counts.behind[last] : 0;
   job->run_begin = added < target->dims[last] ? added : target->dims[last];
@@ -234,7 +260,7 @@ static norma_status pad_compute(run_context *context) {
   }
   movement_strides(input->rank, input->dims, job.strides);
   TRY(pad_make_maps(context, &target, &job));
-  const int64_t length = target.dims[target.rank - 1], rows = dims_product(target.dims, 0, target.rank - 1);
+  const int64_t length = target.dims[job.rank - 1] * job.unit, rows = dims_product(target.dims, 0, job.rank - 1);
   TRY(run_parallel(context, rows, length >= 16384 ? 1 : 16384 / length, pad_body, &job));
   return movement_finish(context, 0, &target);
 }

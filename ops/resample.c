@@ -319,7 +319,10 @@ static void interpolate_rows_f64(void *argument, int64_t begin, int64_t end, int
           continue;                                                                                                    \
         }                                                                                                              \
         type sum = 0;                                                                                                  \
-        if (first >= 0 && first + axis->taps <= axis->input) {                                                         \
+        if (axis->taps == 2) {                                                                                         \
+          sum = weights[0] * source[clamp_coordinate(first, axis->input)] +                                            \
+                weights[1] * source[clamp_coordinate(first + 1, axis->input)];                                         \
+        } else if (first >= 0 && first + axis->taps <= axis->input) {                                                  \
           for (int k = 0; k < axis->taps; k++) sum += weights[k] * source[first + k];                                  \
         } else {                                                                                                       \
           for (int k = 0; k < axis->taps; k++) {                                                                       \

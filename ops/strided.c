@@ -258,5 +258,14 @@ void strided_fill(void *target, const void *element, size_t element_bytes, int64
     memset(target, *(const unsigned char *)element, (size_t)count);
     return;
   }
-  for (int64_t i = 0; i < count; i++) memcpy(bytes + (size_t)i * element_bytes, element, element_bytes);
+  /* Some elements one by one, which are then copied more and more at a time. */
+  size_t done = 0;
+  const size_t total = (size_t)count * element_bytes, most = 4096;
+  for (; done < total && done < 4 * element_bytes; done += element_bytes) memcpy(bytes + done, element, element_bytes);
+  while (done < total) {
+    size_t piece = done < most ? done : most / element_bytes * element_bytes;
+    if (piece > total - done) piece = total - done;
+    memcpy(bytes + done, bytes, piece);
+    done += piece;
+  }
 }

@@ -120,12 +120,29 @@ typedef struct top_k_job {
   int64_t size, inner, k;
 } top_k_job;
 
+/* The first element from `i` on that may come before `worst`: a larger one (or smaller one, where these are wanted), or
+ * NaN. Asked to stop it does. */
+static int64_t next_candidate(const top_k_job *job, int64_t first, int64_t i, float worst) {
+  const float *x = (const float *)job->input->data + first;
+  const bool smallest = job->state->smallest;
+  for (; i < job->size && !work_interrupted(job->context, i); i++) {
+    const float next = x[i * job->inner];
+    if (!(smallest ? next >= worst : next <= worst)) break;
+  }
+  return i;
+}
+
 static void top_k_lane(const top_k_job *job, int64_t lane, entry *heap) {
   const int64_t outer = lane / job->inner, column = lane % job->inner;
   const int64_t first = outer * job->size * job->inner + column, k = job->k;
   const uint64_t flip = job->state->smallest ? UINT64_MAX : 0;
+  const bool is_float = job->input->type == NORMA_FLOAT;
   for (int64_t i = 0; i < job->size; i++) {
     if (work_interrupted(job->context, i)) return;
+    if (is_float && i >= k) {
+      i = next_candidate(job, first, i, ((const float *)job->input->data)[first + heap[0].index * job->inner]);
+      if (i == job->size) break;
+    }
     const entry next = {key_of(job->input->type, job->input->data, first + i * job->inner) ^ flip, i};
     if (i < k) {
       heap[i] = next;

@@ -8,19 +8,32 @@ INLINE vf vf_first_lanes_or(vf x, size_t n, vf rest) {
   return vf_select(vm_from_bits((1u << n) - 1), x, rest);
 }
 
+/* Each lane becomes the combination of all: of halves, quarters, and so on. */
+#if VF_LANES == 16
+#define LANES_COMBINED(x, combine)                                                                                     \
+  x = combine(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));                 \
+  x = combine(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));                 \
+  x = combine(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));                 \
+  x = combine(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+#elif VF_LANES == 8
+#define LANES_COMBINED(x, combine)                                                                                     \
+  x = combine(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));                                               \
+  x = combine(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));                                               \
+  x = combine(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+#else
+#define LANES_COMBINED(x, combine)                                                                                     \
+  x = combine(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));                                                           \
+  x = combine(x, __builtin_shufflevector(x, x, 1, 0, 3, 2));
+#endif
+
 INLINE float vf_max_of_lanes(vf x) {
-  float lane[VF_LANES], result;
-  vf_store(lane, x);
-  result = lane[0];
-  for (int i = 1; i < VF_LANES; i++)
-    if (lane[i] > result || lane[i] != lane[i]) result = lane[i];
-  for (int i = 0; i < VF_LANES; i++)
-    if (lane[i] != lane[i]) result = lane[i];
-  return result;
+  LANES_COMBINED(x, vf_max_nan)
+  return x[0];
 }
 
 INLINE float vf_min_of_lanes(vf x) {
-  return -vf_max_of_lanes(-x);
+  LANES_COMBINED(x, vf_min_nan)
+  return x[0];
 }
 
 /* Two functions from `step`, an expression of the partial result s and the elements v: over a run, and across rows. */

@@ -2,22 +2,6 @@
 
 #define SOFTMAX_SHORT 32 /* lines up to this length are worked on side by side, one in each lane */
 
-INLINE vf vf_max_of_all(vf x) {
-#if VF_LANES == 16
-  x = vf_max(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  x = vf_max(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
-  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
-  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
-#elif VF_LANES == 8
-  x = vf_max(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
-  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
-  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
-#else
-  x = vf_max(x, __builtin_shufflevector(x, x, 2, 3, 0, 1));
-  return vf_max(x, __builtin_shufflevector(x, x, 1, 0, 3, 2));
-#endif
-}
-
 /* NaN and infinities need no care while the maximum is sought: each makes the sum NaN, or what it has to be. */
 INLINE void softmax_long(float *y, const float *x, size_t n) {
   const vf lowest = vf_set1(-INFINITY);
@@ -30,7 +14,8 @@ INLINE void softmax_long(float *y, const float *x, size_t n) {
   }
   if (i < whole) largest[0] = vf_max(vf_load(x + i), largest[0]);
   if (left) largest[1] = vf_max(vf_first_lanes_or(vf_load_n(x + whole, left), left, lowest), largest[1]);
-  const vf center = vf_max_of_all(vf_max(largest[0], largest[1]));
+  vf center = vf_max(largest[0], largest[1]);
+  LANES_COMBINED(center, vf_max)
   for (i = 0; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
     const vf a = vf_exp(vf_load(x + i) - center), b = vf_exp(vf_load(x + i + VF_LANES) - center);
     vf_store(y + i, a);

@@ -309,6 +309,48 @@ static void arg_finds_the_first_or_last(void **state) {
   driver_finish(&driver);
 }
 
+/* Lines that are searched in pieces, with equal extremes and NaN. */
+static void arg_of_long_lines(void **state) {
+  (void)state;
+  driver driver;
+  driver_init(&driver);
+  uint64_t seed = 53;
+  for (int round = 0; round < 64; round++) {
+    const int axis = round & 1;
+    const bool last = round & 2, smallest = round & 4, has_nan = round & 8;
+    const int64_t rows = whole(&seed, 1, 300), columns = whole(&seed, 1, 300);
+    const shape from = {.rank = 2, .dims = {rows, columns}};
+    value x = random_tensor(&driver, NORMA_FLOAT, &from, &seed, -3, 3, true);
+    float *numbers = x.tensor.data;
+    for (int64_t i = 0; has_nan && i < rows * columns; i++) {
+      if (whole(&seed, 0, 200) == 0) numbers[i] = NAN;
+    }
+    driver_call call = {.op_type = smallest ? "ArgMin" : "ArgMax",
+                        .opset = 13,
+                        .inputs = {&x},
+                        .input_count = 1,
+                        .output_count = 1,
+                        .attributes = {DRIVER_INT("axis", axis), DRIVER_INT("select_last_index", last)}};
+    run_well(&driver, &call);
+    const int64_t size = from.dims[axis], step = axis ? 1 : columns;
+    for (int64_t i = 0; i < from.dims[!axis]; i++) {
+      const float *line = numbers + i * (axis ? columns : 1);
+      int64_t best = 0;
+      for (int64_t k = 1; k < size; k++) {
+        const float next = line[k * step], found = line[best * step];
+        const bool is_better = isnan(found)    ? isnan(next) && last
+                               : isnan(next)   ? true
+                               : next == found ? last
+                                               : smallest == (next < found);
+        if (is_better) best = k;
+      }
+      assert_int_equal(tensor_get_int64(&driver.outputs[0].tensor, i), best);
+    }
+    value_clear(&x);
+  }
+  driver_finish(&driver);
+}
+
 static void top_k_sorts(void **state) {
   (void)state;
   static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_INT16, NORMA_UINT64};
@@ -615,6 +657,7 @@ int main(void) {
       cmocka_unit_test(reductions_over_no_axes),
       cmocka_unit_test(extremes_keep_not_a_number),
       cmocka_unit_test(arg_finds_the_first_or_last),
+      cmocka_unit_test(arg_of_long_lines),
       cmocka_unit_test(top_k_sorts),
       cmocka_unit_test(running_sums),
       cmocka_unit_test(scatter_elements_joins),
