@@ -16,7 +16,7 @@ typedef struct grouped_conv_state {
 
   /* The plan's. */
   int64_t samples, x_sample, y_sample; /* elements of one sample */
-  int64_t panels, grain;
+  int64_t panels;
   struct blocked_parts parts;
   struct blocked_grouped_f32 problem;
 } grouped_conv_state;
@@ -117,9 +117,8 @@ static norma_status grouped_conv_prepare(prepare_context *context) {
   context->kernel_name = "groups, blocks";
   if (conv->samples == 0 || pixels == 0) return NORMA_OK;
   conv->panels = (int64_t)context->kernels->blocked_grouped_panels(&conv->problem);
-  conv->parts = context->kernels->blocked_grouped_parts(&conv->problem, context->workers);
-  int64_t parts = (int64_t)(conv->parts.pixels * conv->parts.panels);
-  conv->grain = work_grain(context->flops / (double)(parts * conv->samples));
+  bool is_small = context->flops < 2 * WORK_LEAST;
+  conv->parts = context->kernels->blocked_grouped_parts(&conv->problem, is_small ? 1 : context->workers);
   context->worker_scratch_bytes = context->kernels->blocked_grouped_scratch_size(&conv->problem);
   return prepare_constants(context, conv);
 }
@@ -149,11 +148,11 @@ static void grouped_conv_body(void *argument, int64_t begin, int64_t end, int wo
     int64_t sample = begin / rows / (int64_t)conv->parts.panels;
     int64_t count = rows - row < end - begin ? rows - row : end - begin;
     struct blocked_grouped_f32 problem = conv->problem;
+    const size_t pixel_end = (size_t)(row + count) * conv->parts.part_pixels;
     if (work->residual) problem.residual = work->residual + sample * conv->y_sample;
     context->kernels->blocked_grouped_run(
         &problem, work->x + sample * conv->x_sample, work->y + sample * conv->y_sample,
-        part_begin(problem.pixels, conv->parts.pixels, (size_t)row),
-        part_begin(problem.pixels, conv->parts.pixels, (size_t)(row + count)),
+        (size_t)row * conv->parts.part_pixels, pixel_end < problem.pixels ? pixel_end : problem.pixels,
         part_begin((size_t)conv->panels, conv->parts.panels, (size_t)column),
         part_begin((size_t)conv->panels, conv->parts.panels, (size_t)column + 1), run_worker_scratch(context, worker));
     begin += count;
@@ -168,7 +167,7 @@ static norma_status grouped_conv_compute(run_context *context) {
   grouped_conv_work work = {.conv = conv, .context = context, .x = run_input(context, 0)->data, .y = y->data};
   if (residual) work.residual = run_input(context, residual)->data;
   int64_t parts = (int64_t)(conv->parts.pixels * conv->parts.panels);
-  return run_parallel(context, conv->samples * parts, conv->grain, grouped_conv_body, &work);
+  return run_parallel_units(context, conv->samples * parts, grouped_conv_body, &work);
 }
 
 static const operator_attribute grouped_conv_attributes[] = {

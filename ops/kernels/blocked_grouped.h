@@ -29,17 +29,18 @@ INLINE size_t grouped_panel_vectors(const struct blocked_grouped_f32 *conv, size
   return left < GROUPED_VECTORS ? left : GROUPED_VECTORS;
 }
 
-/* The panel's groups are [*first, the result). */
-INLINE size_t grouped_panel_groups(const struct blocked_grouped_f32 *conv, size_t panel, size_t *first) {
-  const size_t outputs = conv->outputs / conv->groups, lanes = GROUPED_VECTORS * VF_LANES;
+/* The panel's groups are [*first, the result); `outputs` are those of one group. */
+INLINE size_t grouped_panel_groups(const struct blocked_grouped_f32 *conv, size_t outputs, size_t panel,
+                                   size_t *first) {
+  const size_t lanes = GROUPED_VECTORS * VF_LANES;
   const size_t end = (panel + 1) * lanes < conv->outputs ? (panel + 1) * lanes : conv->outputs;
   *first = panel * lanes / outputs;
   return (end - 1) / outputs + 1;
 }
 
 /* Lanes beyond the outputs belong to no group. */
-INLINE struct grouped_segment grouped_segment_of(const struct blocked_grouped_f32 *conv, size_t panel, size_t group) {
-  const size_t outputs = conv->outputs / conv->groups, first = group * outputs, last = first + outputs;
+INLINE struct grouped_segment grouped_segment_of(size_t outputs, size_t panel, size_t group) {
+  const size_t first = group * outputs, last = first + outputs;
   struct grouped_segment segment = {.group = group};
   for (size_t v = 0; v < GROUPED_VECTORS; v++) {
     const size_t block = (panel * GROUPED_VECTORS + v) * VF_LANES;
@@ -56,27 +57,29 @@ INLINE size_t grouped_segment_blocks(const struct grouped_segment *segment) {
   return (size_t)(segment->part[0].end > 0) + (size_t)(segment->part[1].end > 0);
 }
 
-static size_t grouped_panel_size(const struct blocked_grouped_f32 *conv, size_t panel) {
+/* Vectors of weights for each channel of a group. */
+static size_t grouped_panel_blocks(const struct blocked_grouped_f32 *conv, size_t outputs, size_t panel) {
   size_t blocks = 0, group;
-  for (const size_t end = grouped_panel_groups(conv, panel, &group); group < end; group++) {
-    const struct grouped_segment segment = grouped_segment_of(conv, panel, group);
+  for (const size_t end = grouped_panel_groups(conv, outputs, panel, &group); group < end; group++) {
+    const struct grouped_segment segment = grouped_segment_of(outputs, panel, group);
     blocks += grouped_segment_blocks(&segment);
   }
-  return blocks * conv->channels / conv->groups * VF_LANES;
+  return blocks;
 }
 
 static size_t blocked_grouped_packed_size(const struct blocked_grouped_f32 *conv) {
-  size_t size = 0;
-  for (size_t panel = 0; panel < grouped_panels(conv); panel++) size += grouped_panel_size(conv, panel);
-  return size;
+  const size_t outputs = conv->outputs / conv->groups, panels = grouped_panels(conv);
+  size_t blocks = 0;
+  for (size_t panel = 0; panel < panels; panel++) blocks += grouped_panel_blocks(conv, outputs, panel);
+  return blocks * (conv->channels / conv->groups) * VF_LANES;
 }
 
 static void blocked_grouped_pack(const struct blocked_grouped_f32 *conv, float *packed, const float *weights) {
-  const size_t channels = conv->channels / conv->groups;
+  const size_t channels = conv->channels / conv->groups, outputs = conv->outputs / conv->groups;
   for (size_t panel = 0; panel < grouped_panels(conv); panel++) {
     size_t group;
-    for (const size_t end = grouped_panel_groups(conv, panel, &group); group < end; group++) {
-      const struct grouped_segment segment = grouped_segment_of(conv, panel, group);
+    for (const size_t end = grouped_panel_groups(conv, outputs, panel, &group); group < end; group++) {
+      const struct grouped_segment segment = grouped_segment_of(outputs, panel, group);
       for (size_t c = 0; c < channels; c++)
         for (size_t v = 0; v < GROUPED_VECTORS; v++) {
           const struct grouped_part part = segment.part[v];
@@ -125,13 +128,12 @@ struct grouped_end_of_sum {
 };
 
 /* Writes the segments of a panel; how many they are. */
-static size_t grouped_panel_segments(const struct blocked_grouped_f32 *conv, size_t panel, const size_t *offset,
-                                     struct grouped_steps *steps) {
-  const size_t channels = conv->channels / conv->groups;
+static size_t grouped_panel_segments(const struct blocked_grouped_f32 *conv, size_t channels, size_t outputs,
+                                     size_t panel, const size_t *offset, struct grouped_steps *steps) {
   size_t first;
-  const size_t end = grouped_panel_groups(conv, panel, &first);
+  const size_t end = grouped_panel_groups(conv, outputs, panel, &first);
   for (size_t group = first; group < end; group++, steps++) {
-    const struct grouped_segment segment = grouped_segment_of(conv, panel, group);
+    const struct grouped_segment segment = grouped_segment_of(outputs, panel, group);
     steps->offset = offset + group * channels;
     steps->first = segment.part[0].end == 0;
     steps->last = segment.part[1].end == 0 ? 1 : 2;
@@ -278,17 +280,29 @@ INLINE size_t grouped_band_pixels(const struct blocked_grouped_f32 *conv) {
   return (tiles ? tiles : 1) * BLOCKED_PIXELS_2;
 }
 
-static struct blocked_parts blocked_grouped_parts(const struct blocked_grouped_f32 *conv, int workers) {
-  const size_t wanted = workers > 1 ? (size_t)workers * 3 : 1, panels = grouped_panels(conv);
-  const size_t tiles = (conv->pixels + BLOCKED_PIXELS_2 - 1) / BLOCKED_PIXELS_2;
-  struct blocked_parts parts;
-  if (blocked_grouped_packed_size(conv) > conv->channels * conv->pixels) {
-    parts.panels = blocked_smaller(wanted, panels);
-    parts.pixels = blocked_smaller(wanted / parts.panels, tiles);
-  } else {
-    parts.pixels = blocked_smaller(wanted, tiles);
-    parts.panels = blocked_smaller(wanted / parts.pixels, panels);
+/* Parts of the pixels are whole tiles, 4 at most, such that the fullest share of a worker is small. */
+static size_t grouped_part_tiles(size_t tiles, size_t workers) {
+  size_t best = 1, fullest = SIZE_MAX;
+  for (size_t each = 4; each > 0; each--) {
+    const size_t parts = (tiles + each - 1) / each, share = (parts + workers - 1) / workers * each;
+    if (share < fullest) best = each, fullest = share;
   }
+  return best;
+}
+
+/* Splitting pixels makes each worker read all weights, splitting panels makes each read all inputs. */
+static struct blocked_parts blocked_grouped_parts(const struct blocked_grouped_f32 *conv, int workers) {
+  const size_t count = (size_t)workers, panels = grouped_panels(conv);
+  const size_t tiles = (conv->pixels + BLOCKED_PIXELS_2 - 1) / BLOCKED_PIXELS_2;
+  struct blocked_parts parts = {.pixels = 1, .panels = 1, .part_pixels = conv->pixels};
+  if (workers < 2 || !tiles) return parts;
+  if (tiles < 2 * count || blocked_grouped_packed_size(conv) > conv->channels * conv->pixels) {
+    parts.panels = blocked_smaller(3 * count, panels);
+    if (parts.panels < count) parts.part_pixels = BLOCKED_PIXELS_2;
+  } else {
+    parts.part_pixels = grouped_part_tiles(tiles, count) * BLOCKED_PIXELS_2;
+  }
+  parts.pixels = (conv->pixels + parts.part_pixels - 1) / parts.part_pixels;
   return parts;
 }
 
@@ -331,14 +345,15 @@ static struct grouped_panel *grouped_describe(const struct blocked_grouped_f32 *
     const size_t place = conv->places ? conv->places[c] : c;
     offset[c] = place / VF_LANES * conv->pixels * VF_LANES + place % VF_LANES;
   }
+  const size_t channels = conv->channels / conv->groups, outputs = conv->outputs / conv->groups;
   const float *weights = conv->packed_weights;
   for (size_t i = 0; i < end; i++) {
-    const size_t count = grouped_panel_size(conv, i);
+    const size_t count = grouped_panel_blocks(conv, outputs, i) * channels * VF_LANES;
     if (i >= begin) {
       panels[i] =
           (struct grouped_panel){.segments = segments,
-                                 .segment_count = grouped_panel_segments(conv, i, offset, segments),
-                                 .channels = conv->channels / conv->groups,
+                                 .segment_count = grouped_panel_segments(conv, channels, outputs, i, offset, segments),
+                                 .channels = channels,
                                  .vectors = grouped_panel_vectors(conv, i),
                                  .weights = weights,
                                  .bias = conv->bias ? conv->bias + i * GROUPED_VECTORS * VF_LANES : no_bias,

@@ -235,6 +235,7 @@ struct blocked_grouped_f32 {
 /* Into how many parts pixels and panels of outputs should be cut; the work is every part of one with every of the other. */
 struct blocked_parts {
   size_t pixels, panels;
+  size_t part_pixels; /* of each part but the last */
 };
 
 /* Rows and columns of b, k x n. A part begins at a column panel and ends at one or with the last column. */

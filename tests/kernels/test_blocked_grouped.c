@@ -36,10 +36,12 @@ static float *run(const struct kernel_table *table, const struct blocked_grouped
   struct blocked_grouped_f32 local = *conv;
   memcpy(y, start, size * sizeof(float));
   if (conv->residual == start) local.residual = y;
-  assert_true(parts.pixels > 0 && parts.panels > 0 && parts.panels <= panels && parts.pixels <= conv->pixels);
+  assert_true(parts.pixels > 0 && parts.panels > 0 && parts.panels <= panels && (parts.pixels - 1) * parts.part_pixels < conv->pixels);
+  assert_true(parts.pixels * parts.part_pixels >= conv->pixels);
   for (size_t i = 0; i < parts.pixels; i++)
     for (size_t j = 0; j < parts.panels; j++)
-      table->blocked_grouped_run(&local, x, y, conv->pixels * i / parts.pixels, conv->pixels * (i + 1) / parts.pixels,
+      table->blocked_grouped_run(&local, x, y, i * parts.part_pixels,
+                                 i + 1 < parts.pixels ? (i + 1) * parts.part_pixels : conv->pixels,
                                  panels * j / parts.panels, panels * (j + 1) / parts.panels, scratch);
   free(scratch);
   return y;
