@@ -6,6 +6,21 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What rounding up adds to a block belongs to nobody: the address sanitizer is told so. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define MEMORY_SANITIZED
+#endif
+#if defined(MEMORY_SANITIZED)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, size)   ((void)(start), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#endif
+
 /* In front of each block, so that frees can be counted and the caller's deallocate gets the size. */
 typedef struct block_header {
   size_t total_bytes;
@@ -67,6 +82,7 @@ void *memory_allocate(memory *memory, size_t bytes) {
     return NULL;
   }
   ((block_header *)start)->total_bytes = total;
+  ASAN_POISON_MEMORY_REGION(start + MEMORY_ALIGNMENT + bytes, total - MEMORY_ALIGNMENT - bytes);
   return start + MEMORY_ALIGNMENT;
 }
 
@@ -80,6 +96,7 @@ void memory_free(memory *memory, void *block) {
   if (!block) return;
   char *start = (char *)block - MEMORY_ALIGNMENT;
   size_t total = ((block_header *)start)->total_bytes;
+  ASAN_UNPOISON_MEMORY_REGION(start, total);
   memory->allocator.deallocate(memory->allocator.context, start, total);
   atomic_fetch_sub_explicit(&memory->used, total, memory_order_relaxed);
 }
