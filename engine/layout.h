@@ -20,7 +20,7 @@ typedef struct layout_conversion {
   norma_status (*convert)(layout *layout);
 } layout_conversion;
 
-/* Of operators that move elements: Slice, Split, Pad, Resize, Upsample; and of reductions over all pixels. */
+/* Of operators that move elements: Slice, Split, Pad, Resize, Upsample; and of those that look at all pixels. */
 extern const layout_conversion layout_movements[];
 /* Of functions of single elements; layout_unary: those of one operand, NULL for other operators. */
 extern const layout_conversion layout_elementwise[];

@@ -1,4 +1,4 @@
-/* Operators that move elements, on channel blocks; see engine/layout.h. */
+/* Operators that move elements, or look at all pixels, on channel blocks; see engine/layout.h. */
 #include "engine/layout.h"
 
 #include "ops/blocked.h"
@@ -243,8 +243,25 @@ static norma_status convert_mean(layout *layout) {
   return layout_give_output(layout);
 }
 
+/* ---------------------------------------------------------------------------------------- InstanceNormalization */
+
+static norma_status convert_instance_normalization(layout *layout) {
+  node *node = layout->node;
+  if (!node_set_attribute_int(node, "block", layout->block) ||
+      !node_set_attribute_int(node, "channels", node->inputs[0]->info.shape.dims[1])) {
+    return layout_out_of_memory(layout);
+  }
+  node_set_input(node, 0, layout_twin(layout, node->inputs[0]));
+  TRY(layout_make_inner(layout));
+  return layout_give_output(layout);
+}
+
 const layout_conversion layout_movements[] = {
-    {"Slice", slice_fits, convert_slice},    {"Pad", pad_fits, convert_pad},
-    {"Resize", resize_fits, convert_resize}, {"Upsample", resize_fits, convert_resize},
-    {"ReduceMean", mean_fits, convert_mean}, {NULL, NULL, NULL},
+    {"Slice", slice_fits, convert_slice},
+    {"Pad", pad_fits, convert_pad},
+    {"Resize", resize_fits, convert_resize},
+    {"Upsample", resize_fits, convert_resize},
+    {"ReduceMean", mean_fits, convert_mean},
+    {"InstanceNormalization", layout_follows_block, convert_instance_normalization},
+    {NULL, NULL, NULL},
 };

@@ -235,6 +235,33 @@ static void squeeze_and_excitation(void **state) {
   }
 }
 
+static void instance_normalization(void **state) {
+  (void)state;
+  for (int i = 0; i < 8; i++) {
+    int64_t channels = i & 1 ? CHANNELS : 21;
+    model_builder *b = start(13, channels, i & 2);
+    add_constant(b, "scale", 1, &channels, 2);
+    add_constant(b, "bias", 1, &channels, 1);
+    builder_floats(b, "far", 0, NULL, (const float[]){20}); /* the mean is far larger than the deviations */
+    if (i & 4) builder_node(b, "Add", "c far", "e");
+    builder_node(b, "InstanceNormalization", i & 4 ? "e scale bias" : "c scale bias", "n");
+    builder_node(b, "LeakyRelu", "n", "d");
+    expect_blocks("InstanceNormalization", b, channels, BORDERS);
+  }
+}
+
+static void large_planes(void **state) {
+  (void)state;
+  model_builder *b = start(13, 5, true); /* pixels for several chunks */
+  add_constant(b, "scale", 1, DIMS(5), 2);
+  add_constant(b, "bias", 1, DIMS(5), 1);
+  builder_floats(b, "s", 1, DIMS(4), (const float[]){1, 1, 17, 13});
+  builder_string(builder_node(b, "Resize", "c - s", "e"), "mode", "linear");
+  add_conv(b, "e", "f", 5, 5);
+  builder_node(b, "InstanceNormalization", "f scale bias", "d");
+  expect_blocks("large planes", b, 5, -1);
+}
+
 static void constants_of_all_shapes(void **state) {
   static const struct {
     int rank;
@@ -279,6 +306,8 @@ int main(void) {
       cmocka_unit_test(pads),
       cmocka_unit_test(resizes),
       cmocka_unit_test(squeeze_and_excitation),
+      cmocka_unit_test(instance_normalization),
+      cmocka_unit_test(large_planes),
       cmocka_unit_test(constants_of_all_shapes),
       cmocka_unit_test(operands_that_are_no_blocks),
   };
