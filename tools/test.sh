@@ -4,7 +4,8 @@
 #   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, and unit tests and
 #                              vectors under the address sanitizer
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors
-#                              under the address sanitizer, fuzz targets, models made anew
+#                              under the address sanitizer, fuzz targets, models made anew, the bitwise promise and the
+#                              error of optimisation on all models there are
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
 parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(clang tsan valgrind aarch64 asan_vectors fuzz random_models rerun_models)
+full_parts=(clang tsan valgrind aarch64 asan_vectors fuzz random_models promises levels rerun_models)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -344,17 +345,100 @@ part_fuzz() {
   done
 }
 
-# Graphs with random weights: those that the light models cannot prove, since their weights are all alike.
-part_random_models() {
+# Graphs with random weights, in build/random_models: those that the light models cannot prove, since their weights are
+# all alike.
+make_random_models() {
+  [ -d build/random_models ] && return 0
   if ! python_packages numpy onnx onnxruntime || ! export_onnx_vectors; then
     skip "models with random weights: PyPI is not reached (build/test-logs/pip.log)"
-    return
+    return 1
   fi
-  [ -d build/random_models ] || build/venv/bin/python models/random_models.py --light "$onnx_vectors/light" \
-    --out build/random_models >$logs/random_models.log 2>&1 || { fail "models/random_models.py"; return; }
+  build/venv/bin/python models/random_models.py --light "$onnx_vectors/light" --out build/random_models.partial \
+    >$logs/random_models.log 2>&1 || { fail "models/random_models.py"; return 1; }
+  mv build/random_models.partial build/random_models
+}
+
+part_random_models() {
+  local level
+  make_random_models || return
   for level in 0 2; do
     vectors "random weights -O $level" $norma build/random_models --manifest build/random_models/tolerances.txt \
       -O $level -t 2
+  done
+}
+
+# promises NAME [--batches] FOLDER...: the bitwise promise; models that cannot be batched are named.
+promises() {
+  local name=$1 log closing
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  build/release/tests/check_promises "$@" >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  $name: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+  else
+    fail "$name: no closing line; see $log"
+  fi
+}
+
+part_promises() {
+  [ -x build/release/tests/check_promises ] || build release || return
+  promises "bitwise promise, models" --batches models/digits_*
+  if make_random_models; then promises "bitwise promise, random weights" --batches build/random_models/*/; fi
+  if [ -d "$shared/models" ]; then
+    promises "bitwise promise, shared models" "$shared"/models/*/
+  else
+    skip "bitwise promise: no $shared/models"
+  fi
+}
+
+# compare_levels FOLDER LIMIT WHAT ARGUMENT...: a model's outputs at level 2 against level 0. The largest error over the
+# largest magnitude is at most LIMIT, and each row has its largest element in the same place.
+compare_levels() {
+  local folder=$1 limit=$2 name log code error rows
+  name="levels 0 and 2$3: $(basename "$folder")"
+  shift 3
+  log=$logs/levels.log
+  $norma compare "$folder/model.onnx" --levels 0,2 -t 2 --quiet --max 1 "$@" >"$log" 2>&1
+  code=$?
+  if grep -q 'unsupported' "$log" && ! grep -q '^outputs' "$log"; then
+    skip "$name: $(head -n 1 "$log" | cut -c 1-160)"
+    return
+  fi
+  error=$(sed -nE '/^outputs/,$s/.*, ([0-9.e+-]+) of the largest magnitude.*/\1/p' "$log" | sort -g | tail -n 1)
+  rows=$(sed -nE '/^outputs/,$s/.*top-1 ([0-9]+ of [0-9]+).*/\1/p' "$log" | awk '$1 != $3' | wc -l)
+  if ! grep -q '^outputs' "$log" || [ $code -gt 1 ]; then
+    fail "$name: $(tail -n 1 "$log" | cut -c 1-160)"
+  elif awk -v error="${error:-0}" -v limit="$limit" 'BEGIN { exit !(error <= limit) }' && [ "$rows" = 0 ]; then
+    pass "$name: error ${error:-0}, at most $limit"
+  else
+    fail "$name: error ${error:-0}, at most $limit; $rows outputs with another top-1"
+  fi
+}
+
+part_levels() {
+  local folder limit inputs file
+  if make_random_models; then
+    for folder in build/random_models/*/; do
+      compare_levels "$folder" 2e-5 ""
+      compare_levels "$folder" 5e-6 ", exact" --exact
+    done
+  fi
+  if ! [ -d "$shared/models" ]; then
+    skip "levels 0 and 2: no $shared/models"
+    return
+  fi
+  for folder in "$shared"/models/*/; do
+    limit=$(sed -nE "s/^$(basename "$folder") .*max=([0-9.e+-]+).*/\\1/p" "$shared/tolerances.txt" | tail -n 1)
+    if [ -z "$limit" ]; then
+      skip "levels 0 and 2: $(basename "$folder"): is not compared by its largest error"
+      continue
+    fi
+    inputs=()
+    while read -r file; do inputs+=(-i "$file"); done < <(printf '%s\n' "$folder"test_data_set_0/input_*.pb | sort -V)
+    compare_levels "$folder" "$limit" "" "${inputs[@]}"
   done
 }
 
