@@ -219,29 +219,53 @@ norma_status load_infer(norma_model *model, executor *executor, norma_error *err
   return status;
 }
 
-static bool inputs_are_fixed(const graph *graph) {
+/* The inputs' descriptions, with batches of 1 where the model leaves them open. False where it leaves more open. */
+static bool fix_inputs(const graph *graph, value_info *inputs, bool *open_batch) {
+  *open_batch = false;
   for (int i = 0; i < graph->input_count; i++) {
-    const value_info *info = &graph->inputs[i]->info;
+    inputs[i] = graph->inputs[i]->info;
     if (graph->inputs[i]->constant) continue;
-    if (info->kind != NORMA_VALUE_TENSOR || !shape_is_known(&info->shape)) return false;
+    shape *shape = &inputs[i].shape;
+    if (inputs[i].kind != NORMA_VALUE_TENSOR) return false;
+    if (shape->rank > 0 && shape->dims[0] == DIM_UNKNOWN) {
+      shape->dims[0] = 1;
+      *open_batch = true;
+    }
+    if (!shape_is_known(shape)) return false;
   }
   return true;
 }
 
-/* Where the model fixes its shapes, weights are packed now, one by one, and what was packed is given back: so weights exist
- * once, and loading needs little more than they take. */
+static norma_status pack_for_inputs(norma_model *model, executor *executor, const value_info *inputs, bool open_batch,
+                                    norma_error *error) {
+  plan_request request = {.executor = executor,
+                          .graph = model->graph,
+                          .inputs = inputs,
+                          .release_packed = true,
+                          .other_batches = open_batch};
+  plan *plan;
+  norma_error refused;
+  norma_status status = plan_create(&request, &plan, &refused);
+  if (status == NORMA_OK) plan_destroy(plan);
+  if (open_batch && status == NORMA_ERROR_INPUT) return NORMA_OK; /* the model wants another batch */
+  if (status != NORMA_OK && error) *error = refused;
+  return status;
+}
+
+/* Where the model fixes its shapes, but for the batch, weights are packed now, one by one, and what was packed is given
+ * back: so weights exist once, and loading needs little more than they take. */
 static norma_status pack_constants(norma_model *model, executor *executor, norma_error *error) {
   const graph *graph = model->graph;
-  if (!inputs_are_fixed(graph)) return NORMA_OK;
-  value_info *inputs = memory_allocate_zeroed(model->memory, (size_t)graph->input_count * sizeof *inputs);
-  if (!inputs) return memory_error(model->memory, (size_t)graph->input_count * sizeof *inputs, error);
-  for (int i = 0; i < graph->input_count; i++) inputs[i] = graph->inputs[i]->info;
-  executor->packed = &model->packed;
-  executor->workers = model->runtime->workers;
-  plan_request request = {.executor = executor, .graph = graph, .inputs = inputs, .release_packed = true};
-  plan *plan;
-  norma_status status = plan_create(&request, &plan, error);
-  if (status == NORMA_OK) plan_destroy(plan);
+  size_t bytes = (size_t)graph->input_count * sizeof(value_info);
+  value_info *inputs = memory_allocate_zeroed(model->memory, bytes);
+  if (!inputs) return memory_error(model->memory, bytes, error);
+  bool open_batch;
+  norma_status status = NORMA_OK;
+  if (fix_inputs(graph, inputs, &open_batch)) {
+    executor->packed = &model->packed;
+    executor->workers = model->runtime->workers;
+    status = pack_for_inputs(model, executor, inputs, open_batch, error);
+  }
   memory_free(model->memory, inputs);
   return status;
 }

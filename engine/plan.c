@@ -237,7 +237,8 @@ static norma_status prepare_step(planner *planner, step *step) {
                              .packed = executor->packed,
                              .error = planner->error};
   TRY(node->op->prepare(&context));
-  if (planner->request->release_packed) release_packed_inputs(node, context.packed_inputs);
+  uint32_t released = planner->request->other_batches ? context.packed_for_good : UINT32_MAX;
+  if (planner->request->release_packed) release_packed_inputs(node, context.packed_inputs & released);
   step->scratch_bytes = context.scratch_bytes;
   step->worker_scratch_stride = context.worker_scratch_bytes;
   size_t limit = SIZE_MAX / 4 / (size_t)executor->workers;

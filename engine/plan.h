@@ -70,6 +70,7 @@ typedef struct plan_request {
   const value_info *captures; /* by graph->captures */
   bool keep_all; /* -O 0: every node becomes a step */
   bool release_packed; /* constants that one step alone reads and has packed give their data back: at load only */
+  bool other_batches;  /* ... but not where another first dimension of the inputs may need them in another form */
   bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
   void *watch_context;
 } plan_request;

@@ -135,6 +135,7 @@ static norma_status prepare_weights(prepare_context *context, blocked_conv_state
   }
   conv->weights = packed;
   context->packed_inputs |= INPUT(1);
+  if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
   if (!b) return NORMA_OK;
   blocked_conv_packing packing = {conv, b->data};
   TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));

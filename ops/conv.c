@@ -167,7 +167,10 @@ static norma_status conv_prepare_weights(prepare_context *context, conv_state *c
                        &packing.source));
   if (conv_packs(conv))
     TRY(prepare_packed(context, CONV_PACKED_WEIGHTS, packed * element, conv_pack_weights, &packing, &packing.source));
-  if (conv->converts || conv_packs(conv)) context->packed_inputs |= INPUT(1);
+  if (conv->converts || conv_packs(conv)) {
+    context->packed_inputs |= INPUT(1);
+    if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
+  }
   conv->weights = packing.source;
   return NORMA_OK;
 }

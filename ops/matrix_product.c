@@ -131,6 +131,7 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
   /* The other operand's shape decides which side a constant is on and whether its leading axes are rows. */
   uint64_t key = ((uint64_t)count << 8) + (uint64_t)operand->input * 4 + (is_b ? PRODUCT_OF_B : 0);
   context->packed_inputs |= INPUT(operand->input);
+  if (operand->input == 1) context->packed_for_good |= INPUT(1); /* its own shape tells its form, A's that of A */
   if (is_b && product->type == NORMA_FLOAT)
     return prepare_packed_from(context, key + PRODUCT_PACKED, count * operand->packed_size * element,
                                product_pack_pieces, product, &operand->packed);

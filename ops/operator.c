@@ -184,6 +184,14 @@ norma_status prepare_read(prepare_context *context, int index, int64_t first, in
   return prepare_check_contents(context, index);
 }
 
+bool prepare_sample_is_fixed(const prepare_context *context, int index) {
+  const shape *known = &context->node->inputs[index]->info.shape;
+  for (int i = 1; i < known->rank; i++) {
+    if (known->dims[i] == DIM_UNKNOWN) return false;
+  }
+  return known->rank > 0;
+}
+
 const shape *prepare_shape(const prepare_context *context, int index) {
   return index < context->input_count && context->inputs[index] ? &context->inputs[index]->shape : &no_shape;
 }

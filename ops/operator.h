@@ -151,6 +151,7 @@ struct prepare_context {
   size_t scratch_bytes; /* one block for the whole step */
   size_t worker_scratch_bytes; /* one block per worker */
   uint32_t packed_inputs; /* constants that compute reads no more, having packed them: their data may be given back */
+  uint32_t packed_for_good; /* those of packed_inputs that no batch needs in another form */
   const char *kernel_name; /* for profiles; a string literal */
   double flops;
   struct packed_cache *packed; /* behind prepare_packed */
@@ -170,6 +171,9 @@ norma_status prepare_fail(prepare_context *context, norma_status status, const c
 norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const float **data);
 /* All of constant `index`: prepare_constant has its data from then on. */
 norma_status prepare_whole(prepare_context *context, int index);
+
+/* Whether the model fixes all dimensions of input `index` but the first, so that other batches differ in that alone. */
+bool prepare_sample_is_fixed(const prepare_context *context, int index);
 
 /* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells apart
  * what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key, with
