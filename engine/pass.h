@@ -14,8 +14,8 @@
 typedef enum pass_phase {
   PASS_CLEAN,  /* folding, removal: makes graphs smaller, standard operators only */
   PASS_FUSE,   /* merges nodes into others */
-  PASS_FINISH, /* what needs to see the fused graph: activations into their producers */
-  PASS_LAYOUT, /* inner layouts; nodes of the inner domain from here on */
+  PASS_FINISH, /* what needs to see the fused graph: activations into their producers; the first inner operators */
+  PASS_LAYOUT, /* inner layouts, with nodes of the inner domain */
   PASS_CHAINS, /* what no kernel has taken into its store is joined */
   PASS_PHASE_COUNT
 } pass_phase;
