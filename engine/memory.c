@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* What rounding up adds to a block belongs to nobody: the address sanitizer is told so. */
@@ -99,6 +100,18 @@ void memory_free(memory *memory, void *block) {
   ASAN_UNPOISON_MEMORY_REGION(start, total);
   memory->allocator.deallocate(memory->allocator.context, start, total);
   atomic_fetch_sub_explicit(&memory->used, total, memory_order_relaxed);
+}
+
+void memory_expect_use(void *part, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)part / page * page;
+  uintptr_t end = ((uintptr_t)part + bytes) / page * page; /* the last page is that of the next part */
+  if (end < begin + 4 * page) return;
+  madvise((void *)begin, end - begin, MADV_POPULATE_WRITE); /* what fails is done when the pages are touched */
+#else
+  (void)part;
+  (void)bytes;
+#endif
 }
 
 void *memory_resize(memory *memory, void *block, size_t old_bytes, size_t bytes) {

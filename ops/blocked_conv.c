@@ -97,6 +97,18 @@ static norma_status pack_depthwise(prepare_context *context, void *destination, 
   return NORMA_OK;
 }
 
+/* What a piece of the weights fills: its share of each position that Winograd's algorithms transform to. */
+static void expect_piece(const blocked_conv_state *conv, float *packed, int64_t first, int64_t count) {
+  size_t regions = conv->problem.algorithm == BLOCKED_WINOGRAD_4   ? 36
+                   : conv->problem.algorithm == BLOCKED_WINOGRAD_2 ? 16
+                                                                   : 1;
+  int64_t padded = divide_up((int64_t)conv->problem.outputs, conv->block) * conv->block;
+  size_t region = conv->packed_size / regions, each = region / (size_t)padded;
+  for (size_t i = 0; i < regions; i++) {
+    memory_expect_use(packed + i * region + (size_t)first * each, (size_t)count * each * sizeof(float));
+  }
+}
+
 static norma_status pack_weights(prepare_context *context, void *destination, const void *argument) {
   const blocked_conv_state *conv = argument;
   const struct blocked_conv_f32 *problem = &conv->problem;
@@ -108,6 +120,7 @@ static norma_status pack_weights(prepare_context *context, void *destination, co
       int64_t count = outputs - first < piece ? outputs - first : piece;
       const float *weights;
       TRY(prepare_read(context, 1, (g * outputs + first) * each, count * each, &weights));
+      expect_piece(conv, packed, first, count);
       context->kernels->blocked_conv_pack(problem, packed, weights, (size_t)first, (size_t)count);
     }
   }

@@ -69,6 +69,17 @@ static norma_status product_pack(prepare_context *context, void *destination, co
   return NORMA_OK;
 }
 
+/* What some columns fill: a part of each block of depth. */
+static void product_expect_columns(const struct kernel_table *kernels, const matrix_product *product, float *packed,
+                                   const struct gemm_part *part) {
+  if (part->k == 0) return;
+  size_t blocks = (size_t)divide_up(product->k, (int64_t)kernels->gemm_depth_block);
+  size_t region = product->b.packed_size / blocks, each = region / (product->b.packed_size / part->k);
+  for (size_t i = 0; i < blocks; i++) {
+    memory_expect_use(packed + i * region + part->column * each, part->columns * each * sizeof(float));
+  }
+}
+
 /* Float B, read in pieces: rows, or columns where these lie together. */
 static norma_status product_pack_pieces(prepare_context *context, void *destination, const void *argument) {
   const matrix_product *product = argument;
@@ -89,6 +100,7 @@ static norma_status product_pack_pieces(prepare_context *context, void *destinat
       part.columns = by_rows ? (size_t)product->n : (size_t)count;
       const float *data;
       TRY(prepare_read(context, b->input, (i * lines + first) * length, count * length, &data));
+      if (!by_rows) product_expect_columns(context->kernels, product, packed, &part);
       context->kernels->gemm_f32_pack_b_part(packed, data, &part, (size_t)b->row_stride, (size_t)b->column_stride);
     }
   }
