@@ -290,6 +290,75 @@ static bool add_resize(random_network *network, const network_value *x) {
   return true;
 }
 
+static bool add_pad(random_network *network, const network_value *x) {
+  int64_t pads[8] = {0};
+  char name[32], inputs[96];
+  for (int end = 0; end < 2; end++) {
+    pads[4 * end + 1] = chance(network, 20) ? between(network, 0, 5) : 0;
+    for (int d = 2; d < 4; d++) pads[4 * end + d] = between(network, 0, 3);
+  }
+  network_value *y = next_value(network, x->dims[0] + pads[1] + pads[5], x->dims[1] + pads[2] + pads[6],
+                                x->dims[2] + pads[3] + pads[7]);
+  snprintf(name, sizeof name, "pads%zu", network->value_count);
+  builder_ints64(network->builder, name, 1, (int64_t[]){8}, pads);
+  snprintf(inputs, sizeof inputs, "%s %s", x->name, name);
+  bool edge = chance(network, 30);
+  builder_string(builder_node(network->builder, "Pad", inputs, y->name), "mode", edge ? "edge" : "constant");
+  keep(network, y, edge ? "Pad edge" : "Pad");
+  return true;
+}
+
+/* Of channels or pixels. */
+static bool add_slice(random_network *network, const network_value *x) {
+  int64_t axis = between(network, 1, 3), size = x->dims[axis - 1], one = 1;
+  int64_t start = between(network, 0, size - 1), end = between(network, start + 1, size);
+  int64_t step = chance(network, 70) ? 1 : between(network, 2, 3);
+  if (chance(network, 50) && axis == 1) start = start / 8 * 8;
+  const int64_t limits[4] = {start, end, axis, step};
+  char inputs[160], names[4][32];
+  for (int i = 0; i < 4; i++) {
+    snprintf(names[i], sizeof names[i], "slice%d.%zu", i, network->value_count);
+    builder_ints64(network->builder, names[i], 1, &one, &limits[i]);
+  }
+  network_value *y = next_value(network, x->dims[0], x->dims[1], x->dims[2]);
+  y->dims[axis - 1] = (end - start - 1) / step + 1;
+  snprintf(inputs, sizeof inputs, "%s %s %s %s %s", x->name, names[0], names[1], names[2], names[3]);
+  builder_node(network->builder, "Slice", inputs, y->name);
+  say(network, "from %d to %d of axis %d by %d of %s: ", (int)start, (int)end, (int)axis, (int)step, x->name);
+  keep(network, y, "Slice");
+  return true;
+}
+
+static bool add_mean(random_network *network, const network_value *x) {
+  if (!chance(network, 30)) return false;
+  network_value *y = next_value(network, x->dims[0], 1, 1);
+  builder_ints(builder_node(network->builder, "ReduceMean", x->name, y->name), "axes", 2, (int64_t[]){2, 3});
+  keep(network, y, "ReduceMean");
+  return true;
+}
+
+/* ShuffleNet's exchange of channels between groups: Reshape, Transpose, Reshape. */
+static bool add_shuffle(random_network *network, const network_value *x) {
+  int64_t group = between(network, 2, 4), channels = x->dims[0];
+  char inputs[96], shapes[2][32], parts[32], turned[32];
+  if (channels % group != 0) return false;
+  network_value *y = next_value(network, channels, x->dims[1], x->dims[2]);
+  const int64_t apart[5] = {0, group, channels / group, x->dims[1], x->dims[2]};
+  const int64_t together[4] = {0, channels, x->dims[1], x->dims[2]};
+  for (int i = 0; i < 2; i++) snprintf(shapes[i], sizeof shapes[i], "shape%d.%zu", i, network->value_count);
+  snprintf(parts, sizeof parts, "parts%zu", network->value_count);
+  snprintf(turned, sizeof turned, "turned%zu", network->value_count);
+  builder_ints64(network->builder, shapes[0], 1, (int64_t[]){5}, apart);
+  builder_ints64(network->builder, shapes[1], 1, (int64_t[]){4}, together);
+  snprintf(inputs, sizeof inputs, "%s %s", x->name, shapes[0]);
+  builder_node(network->builder, "Reshape", inputs, parts);
+  builder_ints(builder_node(network->builder, "Transpose", parts, turned), "perm", 5, (int64_t[]){0, 2, 1, 3, 4});
+  snprintf(inputs, sizeof inputs, "%s %s", turned, shapes[1]);
+  builder_node(network->builder, "Reshape", inputs, y->name);
+  keep(network, y, "shuffle");
+  return true;
+}
+
 static bool add_global_pool(random_network *network, const network_value *x) {
   if (!chance(network, 20)) return false;
   network_value *y = next_value(network, x->dims[0], 1, 1);
@@ -320,10 +389,18 @@ static void add_head(random_network *network, const network_value *x) {
 /* ------------------------------------------------------------------------------------------------------------ network
  */
 
-static bool (*const makers[])(random_network *network, const network_value *x) = {
-    add_conv, add_conv,       add_conv,       add_conv,       add_conv_transpose, add_pool,
-    add_pool, add_activation, add_activation, add_arithmetic, add_concat,         add_batch_normalization,
-    add_lrn,  add_resize,     add_global_pool};
+static bool (*const makers[])(random_network *network,
+                              const network_value *x) = {add_conv,       add_conv,
+                                                         add_conv,       add_conv,
+                                                         add_conv,       add_conv_transpose,
+                                                         add_pool,       add_pool,
+                                                         add_activation, add_activation,
+                                                         add_arithmetic, add_arithmetic,
+                                                         add_concat,     add_batch_normalization,
+                                                         add_lrn,        add_resize,
+                                                         add_pad,        add_slice,
+                                                         add_mean,       add_shuffle,
+                                                         add_global_pool};
 
 static void add_input(random_network *network) {
   model_builder *b = network->builder;
