@@ -125,13 +125,14 @@ static norma_status multiply(const value *value, int64_t first, int64_t count, c
 
 /* The bytes where they are, or NULL where they must be copied first. */
 static const float *bytes_in_place(deferral *deferral, uint64_t offset, size_t length) {
-  if (!deferral->source.data || (uintptr_t)(deferral->source.data + offset) % sizeof(float)) return NULL;
-  if (deferral->source.mapping) {
+  if (!deferral->source.data) return NULL;
+  if (deferral->source.mapping) { /* whether they are copied or not: what was read before is forgotten */
     forget_mapped(deferral);
     deferral->mapped_begin = offset;
     deferral->mapped_end = offset + length;
   }
-  return (const float *)(const void *)(deferral->source.data + offset);
+  const void *bytes = deferral->source.data + offset;
+  return (uintptr_t)bytes % sizeof(float) == 0 ? bytes : NULL;
 }
 
 norma_status deferred_read(const value *value, int64_t first, int64_t count, const float **data, norma_error *error) {
@@ -156,6 +157,7 @@ norma_status deferred_fetch(value *value, norma_error *error) {
   struct norma_value whole;
   TRY(value_allocate_tensor(deferred->deferral->memory, &whole, value->tensor.type, &shape, error));
   float *data = whole.tensor.data;
+  bytes_in_place(deferred->deferral, deferred->offset, whole.tensor.size_bytes);
   norma_status status =
       byte_source_read(&deferred->deferral->source, deferred->offset, data, whole.tensor.size_bytes, error);
   if (status == NORMA_OK && deferred->factors) {
