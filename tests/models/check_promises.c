@@ -355,11 +355,12 @@ static void find_out_whether_batched(check *check) {
   bool any = false;
   for (size_t i = 0; i < check->input_count; i++) {
     const norma_tensor *sample = norma_value_tensor(&check->samples[0][i]);
-    check->batched[i] = sample && sample->rank > 0 && sample->dims[0] == 1 && sample->type != NORMA_STRING;
+    check->batched[i] = sample && sample->rank > 0 && sample->dims[0] > 0 && sample->type != NORMA_STRING &&
+                        (sample->dims[0] == 1 || !check->fixed[i]);
     any = any || check->batched[i];
   }
   if (!any) {
-    snprintf(check->unbatched, sizeof check->unbatched, "no input has a dimension 0 of size 1");
+    snprintf(check->unbatched, sizeof check->unbatched, "no input has a dimension 0 that is open or 1");
     return;
   }
   if (engine_open(&engine, check->path, &plain, &edit, &error) != NORMA_OK ||
