@@ -135,7 +135,7 @@ static void run_batch(norma_session *session, int64_t batch, float *y) {
 static void results_of(model_builder *b, enum source source, bool keep, int64_t fixed, float y[5 * 130]) {
   norma_runtime *runtime = make_runtime(NULL, 0);
   norma_model *model;
-  norma_session *session;
+  norma_session *session = NULL;
   norma_error error;
   if (load_from(b, source, runtime, keep, &model, &error) != NORMA_OK ||
       norma_session_create(model, NULL, &session, &error) != NORMA_OK) {
