@@ -38,7 +38,7 @@ norma_status layout_need_twin(layout *layout, graph_value *value, graph_value **
 norma_status layout_need_constant(layout *layout, graph_value *constant, bool broadcasts, graph_value **result);
 /* Input 0 is a block that exists, output 0 could be one, and nobody wants other outputs. */
 bool layout_follows_block(const layout *layout);
-/* The node computes a block from now on; what it computed before is taken from there. */
+/* The node computes blocks from now on; what it computed before is taken from there. */
 norma_status layout_give_output(layout *layout);
 /* The node becomes its inner namesake. */
 norma_status layout_make_inner(layout *layout);

@@ -116,6 +116,59 @@ static norma_status convert_slice(layout *layout) {
   return finish_list_node(layout);
 }
 
+/* Whether somebody who reads the value may read blocks. */
+static bool is_wanted_in_blocks(const graph_value *value) {
+  for (const use *use = value->uses; use; use = use->next) {
+    const node *reader = use->node;
+    if (reader->output_count > 0 && reader->outputs[0] && layout_is_blockable(reader->outputs[0])) return true;
+  }
+  return false;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- Split
+ */
+
+/* Cuts of channels at borders of blocks: the blocks of each part. */
+static bool read_split(const layout *layout, list *parts) {
+  const node *node = layout->node;
+  const int64_t axis = attribute_int(node, "axis", 0);
+  int64_t total = 0;
+  if ((axis != 1 && axis != -3) || node->output_count > (int)(sizeof parts->values / sizeof *parts->values))
+    return false;
+  if (!is_absent(node, "split", 1) && !read_list(node, "split", 1, parts))
+    return false; /* else inference only guesses */
+  parts->count = node->output_count;
+  for (int i = 0; i < parts->count; i++) {
+    if (!node->outputs[i] || !layout_is_blockable(node->outputs[i])) return false;
+    const int64_t channels = node->outputs[i]->info.shape.dims[1];
+    if (total % layout->block != 0) return false;
+    parts->values[i] = (channels + layout->block - 1) / layout->block;
+    total += channels;
+  }
+  return total == node->inputs[0]->info.shape.dims[1];
+}
+
+static bool split_fits(const layout *layout) {
+  const node *node = layout->node;
+  list parts;
+  bool is_wanted = false;
+  if (!layout_twin(layout, node->inputs[0]) || !layout_is_blockable(node->inputs[0])) return false;
+  if (!read_split(layout, &parts)) return false;
+  for (int i = 0; i < node->output_count; i++) is_wanted |= is_wanted_in_blocks(node->outputs[i]);
+  return is_wanted;
+}
+
+static norma_status convert_split(layout *layout) {
+  node *node = layout->node;
+  list parts;
+  read_split(layout, &parts);
+  TRY(need_inputs(layout, 2));
+  node->attribute_count = 0;
+  if (!node_set_attribute_int(node, "axis", 1)) return layout_out_of_memory(layout);
+  TRY(set_list(layout, 1, "split", &parts));
+  return finish_list_node(layout);
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- Pad
  */
 
@@ -184,15 +237,6 @@ static bool fills_blocks(const layout *layout, int64_t channels) {
   return 4 * channels >= 3 * lanes;
 }
 
-/* Whether somebody who reads the value may read blocks. */
-static bool is_wanted_in_blocks(const graph_value *value) {
-  for (const use *use = value->uses; use; use = use->next) {
-    const node *reader = use->node;
-    if (reader->output_count > 0 && reader->outputs[0] && layout_is_blockable(reader->outputs[0])) return true;
-  }
-  return false;
-}
-
 /* What the scales or sizes are tells inference: the channels must be known to stay. */
 static bool resize_fits(const layout *layout) {
   const node *node = layout->node;
@@ -243,9 +287,10 @@ static norma_status convert_mean(layout *layout) {
   return layout_give_output(layout);
 }
 
-/* ---------------------------------------------------------------------------------------- InstanceNormalization */
+/* -------------------------------------------------------------------------------------- InstanceNormalization, Softmax
+ */
 
-static norma_status convert_instance_normalization(layout *layout) {
+static norma_status convert_with_channels(layout *layout) {
   node *node = layout->node;
   if (!node_set_attribute_int(node, "block", layout->block) ||
       !node_set_attribute_int(node, "channels", node->inputs[0]->info.shape.dims[1])) {
@@ -256,12 +301,26 @@ static norma_status convert_instance_normalization(layout *layout) {
   return layout_give_output(layout);
 }
 
+/* Over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders where what
+ * follows computes on blocks as well. */
+static bool softmax_fits(const layout *layout) {
+  const node *node = layout->node;
+  bool flattens = node->version < 13;
+  int64_t axis = attribute_int(node, "axis", flattens ? 1 : -1);
+  if (!layout_follows_block(layout) || (axis != 1 && axis != -3)) return false;
+  const shape *x = &node->inputs[0]->info.shape;
+  return (!flattens || (x->dims[2] == 1 && x->dims[3] == 1)) && is_wanted_in_blocks(node->outputs[0]);
+}
+
 const layout_conversion layout_movements[] = {
     {"Slice", slice_fits, convert_slice},
+    {"Split", split_fits, convert_split},
     {"Pad", pad_fits, convert_pad},
     {"Resize", resize_fits, convert_resize},
     {"Upsample", resize_fits, convert_resize},
     {"ReduceMean", mean_fits, convert_mean},
-    {"InstanceNormalization", layout_follows_block, convert_instance_normalization},
+    {"InstanceNormalization", layout_follows_block, convert_with_channels},
+    {"Softmax", softmax_fits, convert_with_channels},
+    {"LogSoftmax", softmax_fits, convert_with_channels},
     {NULL, NULL, NULL},
 };

@@ -11,16 +11,13 @@
  * float runs in kernels, along lines that lie together or across rows that do; half precision in float where its lines
  * lie together; all else line by line in double precision.
  */
+#include "ops/softmax.h"
+
 #include "ops/half.h"
-#include "ops/operator.h"
 #include "ops/work.h"
 
 #include <inttypes.h>
 #include <math.h>
-
-#define COLUMNS 256 /* of rows that are worked on together */
-
-enum softmax_kind { SOFTMAX, LOG_SOFTMAX, HARDMAX };
 
 typedef struct softmax_state {
   enum softmax_kind kind;
@@ -107,8 +104,8 @@ static void log_softmax_line(const struct kernel_table *kernels, float *y, const
   kernels->binary_right_scalar_f32[BINARY_SUB](y, y, logf(sum), n);
 }
 
-static void softmax_float_lines(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
-                                int64_t lines, int64_t count) {
+void softmax_float_lines(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
+                         int64_t lines, int64_t count) {
   if (kind == SOFTMAX) {
     kernels->softmax_lines_f32(y, x, (size_t)lines, (size_t)count);
   } else {
@@ -140,10 +137,9 @@ static void softmax_lines(void *argument, int64_t begin, int64_t end, int worker
 /* ---------------------------------------------------------------------------------------------------- rows of adjacent
  */
 
-/* `columns` lines side by side, at most COLUMNS; element i of a line is a row, `stride` behind the one before. */
-static void softmax_columns(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
-                            size_t count, size_t columns, size_t stride) {
-  float largest[COLUMNS], sum[COLUMNS], power[COLUMNS];
+void softmax_float_columns(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
+                           size_t count, size_t columns, size_t stride) {
+  float largest[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], power[SOFTMAX_COLUMNS];
   kernels->reduce_rows_f32[REDUCE_MAX](largest, x, count, columns, stride);
   for (size_t j = 0; j < columns; j++) sum[j] = 0;
   for (size_t i = 0; i < count; i++) {
@@ -162,13 +158,13 @@ static void softmax_rows(void *argument, int64_t begin, int64_t end, int worker)
   const softmax_state *state = context->state;
   const float *x = run_input(context, 0)->data;
   float *y = run_output(context, 0)->data;
-  int64_t blocks = divide_up(state->inner, COLUMNS);
+  int64_t blocks = divide_up(state->inner, SOFTMAX_COLUMNS);
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
-    int64_t column = i % blocks * COLUMNS, first = i / blocks * state->count * state->inner + column;
-    int64_t columns = state->inner - column < COLUMNS ? state->inner - column : COLUMNS;
-    softmax_columns(context->kernels, state->kind, y + first, x + first, (size_t)state->count, (size_t)columns,
-                    (size_t)state->inner);
+    int64_t column = i % blocks * SOFTMAX_COLUMNS, first = i / blocks * state->count * state->inner + column;
+    int64_t columns = state->inner - column < SOFTMAX_COLUMNS ? state->inner - column : SOFTMAX_COLUMNS;
+    softmax_float_columns(context->kernels, state->kind, y + first, x + first, (size_t)state->count, (size_t)columns,
+                          (size_t)state->inner);
   }
 }
 
@@ -219,8 +215,8 @@ static norma_status softmax_compute(run_context *context) {
   if (state->kind == HARDMAX || state->type == NORMA_DOUBLE || (is_half(state->type) && state->inner > 1))
     return run_parallel(context, lines, work_grain(4 * cost), softmax_lines_in_double, context);
   if (state->inner == 1) return run_parallel(context, lines, work_grain(cost), softmax_lines, context);
-  return run_parallel(context, state->outer * divide_up(state->inner, COLUMNS), work_grain(cost * COLUMNS),
-                      softmax_rows, context);
+  return run_parallel(context, state->outer * divide_up(state->inner, SOFTMAX_COLUMNS),
+                      work_grain(cost * SOFTMAX_COLUMNS), softmax_rows, context);
 }
 
 /* ----------------------------------------------------------------------------------------------------------

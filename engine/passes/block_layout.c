@@ -63,15 +63,19 @@ norma_status layout_need_twin(layout *layout, graph_value *value, graph_value **
   return NORMA_OK;
 }
 
-/* The node computes a block from now on; what it computed before is taken from there. */
+/* The node computes blocks from now on; what it computed before is taken from there. */
 norma_status layout_give_output(layout *layout) {
   node *node = layout->node;
-  graph_value *plain = node->outputs[0];
-  graph_value *twin = graph_add_unique_value(node->graph, plain->name);
-  if (!twin) return layout_out_of_memory(layout);
-  node_set_output(node, 0, twin);
-  plain->blocked = twin;
-  return add_reorder(layout, node->next, "UnblockChannels", twin, plain, plain->info.shape.dims[1]);
+  for (int i = 0; i < node->output_count; i++) {
+    graph_value *plain = node->outputs[i], *twin;
+    if (!plain) continue;
+    twin = graph_add_unique_value(node->graph, plain->name);
+    if (!twin) return layout_out_of_memory(layout);
+    node_set_output(node, i, twin);
+    plain->blocked = twin;
+    TRY(add_reorder(layout, node->next, "UnblockChannels", twin, plain, plain->info.shape.dims[1]));
+  }
+  return NORMA_OK;
 }
 
 /* The node becomes its inner namesake. */
@@ -315,7 +319,9 @@ static const layout_conversion *find_conversion(const node *node) {
 static norma_status apply(pass_context *context, node *node, bool *changed) {
   layout layout = {context, node, (int64_t)context->executor->kernels->channel_block};
   bool is_inner = node->domain[0] && strcmp(node->op_type, "ChannelShuffle") != 0;
-  if (is_inner || node->input_count == 0 || !node->inputs[0] || !has_one_output(node)) return NORMA_OK;
+  bool gives_parts = strcmp(node->op_type, "Split") == 0 && node->output_count > 0 && node->outputs[0];
+  if (is_inner || node->input_count == 0 || !node->inputs[0]) return NORMA_OK;
+  if (!gives_parts && !has_one_output(node)) return NORMA_OK;
   const layout_conversion *conversion = find_conversion(node);
   if (!conversion || node->outputs[0]->blocked || !conversion->fits(&layout)) return NORMA_OK;
   *changed = true;

@@ -100,12 +100,20 @@ static void expect_blocks(const char *what, model_builder *b, int64_t channels, 
     for (int t = 0; t < 4; t++) {
       result blocked = run_model(b, NORMA_OPTIMIZE_FULL, table, threads[t]);
       double largest = 0, error = 0;
+      int64_t finite = 0;
       assert_int_equal(blocked.count, plain.count);
       for (int64_t i = 0; i < plain.count; i++) {
+        finite += isfinite(plain.values[i]) != 0;
+        if (!isfinite(plain.values[i])) {
+          bool is_same = isnan(plain.values[i]) ? isnan(blocked.values[i]) : plain.values[i] == blocked.values[i];
+          if (!is_same) fail_msg("%s, %s: not %g", what, table, (double)plain.values[i]);
+          continue;
+        }
         double difference = fabs((double)plain.values[i] - (double)blocked.values[i]);
         if (!(difference <= error)) error = difference;
         if (fabs((double)plain.values[i]) > largest) largest = fabs((double)plain.values[i]);
       }
+      assert_true(2 * finite > plain.count);
       if (!(error <= LARGEST_ERROR * largest)) fail_msg("%s, %s: error %g of %g", what, table, error, largest);
       if (reorders >= 0 && blocked.reorders > reorders) {
         fail_msg("%s, %s: %d reorders", what, table, blocked.reorders);
@@ -154,6 +162,40 @@ static void slices(void **state) {
     builder_ints(slice, "ends", 1, DIMS(19));
     builder_ints(slice, "axes", 1, DIMS(1));
     expect_blocks("the last channels", b, 3, BORDERS);
+  }
+}
+
+/* Parts of `sizes` (NULL: equal ones), each of them squared or not, joined in another order. */
+static void expect_split(int opset, int64_t channels, int count, const int64_t *sizes, bool known, int reorders) {
+  static const char *const names[] = {"p0", "p1", "p2"};
+  model_builder *b = start(opset, channels, known);
+  const bool is_input = sizes && opset >= 13;
+  if (is_input) builder_ints64(b, "s", 1, DIMS(count), sizes);
+  node *split = builder_node(b, "Split", is_input ? "c s" : "c", count == 2 ? "p0 p1" : "p0 p1 p2");
+  builder_int(split, "axis", opset == 11 ? -3 : 1);
+  if (sizes && !is_input) builder_ints(split, "split", (size_t)count, sizes);
+  if (!sizes && opset >= 18) builder_int(split, "num_outputs", count);
+  builder_node(b, "Mul", "p0 p0", "q");
+  char inputs[64];
+  snprintf(inputs, sizeof inputs, "%s %s q", names[count - 1], names[1]);
+  builder_int(builder_node(b, "Concat", inputs, "d"), "axis", 1);
+  int64_t first = sizes ? sizes[0] : channels / count, second = sizes ? sizes[1] : channels / count;
+  int64_t last = !sizes ? channels - channels / count * (count - 1) : sizes[count - 1];
+  expect_blocks("split", b, first + second + last, reorders);
+}
+
+static void splits(void **state) {
+  static const int opsets[] = {1, 2, 11, 13, 18};
+  (void)state;
+  for (int i = 0; i < 10; i++) {
+    const int opset = opsets[i / 2];
+    bool known = i % 2 == 0;
+    expect_split(opset, 64, 2, NULL, known, BORDERS);
+    expect_split(opset, 48, 3, NULL, known, BORDERS);
+    expect_split(opset, 64, 3, DIMS(16, 32, 16), known, BORDERS);
+    expect_split(opset, 39, 2, DIMS(32, 7), known, BORDERS); /* the last block is not full */
+    expect_split(opset, 42, 2, NULL, known, -1);             /* within a block: plain */
+    expect_split(opset, 42, 3, DIMS(16, 9, 17), known, -1);
   }
 }
 
@@ -262,6 +304,56 @@ static void large_planes(void **state) {
   expect_blocks("large planes", b, 5, -1);
 }
 
+/* Between c and d, with what is not finite in some of the pixels where `hard`. */
+static void expect_softmax(const char *op_type, int opset, int64_t channels, int64_t axis, bool hard) {
+  model_builder *b = start(opset, channels, true);
+  if (hard) {
+    const float odd[] = {INFINITY, -INFINITY, NAN, 200, -200};
+    const int64_t count = channels * 30;
+    float *values = calloc((size_t)count, sizeof *values);
+    for (int64_t i = 0; i < 9; i++) values[(i * 7 + 3) % channels * 30 + i] = odd[i % 5];
+    for (int64_t c = 0; c < channels; c++) values[c * 30 + 9] = -INFINITY; /* nothing but that: 0 / 0 */
+    for (int64_t c = 0; c < channels; c++) values[c * 30 + 11] = -1000;    /* padding lanes would win */
+    builder_floats(b, "odd", 4, DIMS(1, channels, 6, 5), values);
+    free(values);
+    builder_node(b, "Add", "c odd", "e");
+  }
+  builder_int(builder_node(b, op_type, hard ? "e" : "c", "d"), "axis", axis);
+  expect_blocks(op_type, b, channels, opset < 13 ? -1 : BORDERS);
+}
+
+static void softmax(void **state) {
+  static const char *const kinds[] = {"Softmax", "LogSoftmax"};
+  static const int64_t channels[] = {1, 5, 16, 21, CHANNELS, 300, 2100};
+  (void)state;
+  for (int i = 0; i < 14; i++) {
+    const char *kind = kinds[i % 2];
+    expect_softmax(kind, 13, channels[i / 2], i & 4 ? 1 : -3, false);
+    if (channels[i / 2] > 1) expect_softmax(kind, 13, channels[i / 2], 1, true);
+    expect_softmax(kind, 11, channels[i / 2], 1, false); /* over pixels, too: plain */
+    for (int opset = 9; opset <= 13; opset += 4) {       /* one pixel */
+      model_builder *b = start(opset, channels[i / 2], true);
+      builder_node(b, "GlobalAveragePool", "c", "g");
+      builder_int(builder_node(b, kind, "g", "d"), "axis", 1);
+      expect_blocks(kind, b, channels[i / 2], BORDERS);
+    }
+  }
+}
+
+static void softmax_of_large_planes(void **state) {
+  static const char *const kinds[] = {"Softmax", "LogSoftmax"};
+  static const int64_t channels[] = {13, 300};
+  (void)state;
+  for (int i = 0; i < 4; i++) { /* several pieces of a plane */
+    model_builder *b = start(13, channels[i / 2], i & 1);
+    builder_floats(b, "s", 1, DIMS(4), (const float[]){1, 1, 5, 3});
+    builder_string(builder_node(b, "Resize", "c - s", "e"), "mode", "linear");
+    add_conv(b, "e", "f", channels[i / 2], channels[i / 2]);
+    builder_int(builder_node(b, kinds[i % 2], "f", "d"), "axis", 1);
+    expect_blocks("softmax of large planes", b, channels[i / 2], -1);
+  }
+}
+
 static void constants_of_all_shapes(void **state) {
   static const struct {
     int rank;
@@ -303,11 +395,14 @@ static void operands_that_are_no_blocks(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(slices),
+      cmocka_unit_test(splits),
       cmocka_unit_test(pads),
       cmocka_unit_test(resizes),
       cmocka_unit_test(squeeze_and_excitation),
       cmocka_unit_test(instance_normalization),
       cmocka_unit_test(large_planes),
+      cmocka_unit_test(softmax),
+      cmocka_unit_test(softmax_of_large_planes),
       cmocka_unit_test(constants_of_all_shapes),
       cmocka_unit_test(operands_that_are_no_blocks),
   };
