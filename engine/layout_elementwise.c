@@ -4,6 +4,8 @@
 #include "ops/blocked.h"
 #include "ops/unary_elementwise.h"
 
+#define OPSET_OF_EXPAND 13
+
 /* The dimensions of a constant as those of four: false where it has more, or channels that are neither one nor all. */
 static bool constant_dims(const norma_tensor *tensor, int64_t channels, int64_t dims[4]) {
   if (!tensor || tensor->type != NORMA_FLOAT || tensor->rank > 4) return false;
@@ -23,7 +25,13 @@ static bool shapes_are_equal_but_pixels(const shape *a, const shape *b) {
   return a->rank == 4 && b->rank == 4 && a->dims[1] == b->dims[1];
 }
 
-/* Every operand is a block of the output's channels or could be one, or is a constant; one at least is a block. */
+/* One channel that is repeated over all of them, such as a gate that looks at pixels only. */
+static bool is_gate(const node *node, const graph_value *value) {
+  return !value->constant && layout_is_blockable(value) && value->info.shape.dims[1] == 1 &&
+         node->outputs[0]->info.shape.dims[1] > 1 && !node_attribute(node, "broadcast");
+}
+
+/* Every operand is a block of the output's channels or could be one, a gate or a constant; one at least is a block. */
 static bool elementwise_fits(const layout *layout) {
   const node *node = layout->node;
   if (!layout_is_blockable(node->outputs[0])) return false;
@@ -36,6 +44,7 @@ static bool elementwise_fits(const layout *layout) {
       continue;
     }
     if (!layout_is_blockable(node->inputs[i])) return false;
+    if (is_gate(node, node->inputs[i])) continue;
     if (!shapes_are_equal_but_pixels(&node->inputs[i]->info.shape, y)) return false;
     if (layout_twin(layout, node->inputs[i])) has_block = true;
   }
@@ -88,12 +97,46 @@ norma_status layout_need_constant(layout *layout, graph_value *constant, bool br
   return pass_add_constant(layout->context, layout->node->graph, constant->name, &contents, result);
 }
 
+/* [N, 1, H, W] -> [N, b, H, W], in front of the node. */
+static norma_status expand_gate(layout *layout, graph_value *gate, graph_value **result) {
+  graph *graph = layout->node->graph;
+  const int64_t count[1] = {4}, dims[4] = {1, layout->block, 1, 1};
+  const shape shape = shape_make(1, count);
+  value contents;
+  graph_value *list;
+  node *expand = graph_insert_node(graph, layout->node, layout->node->name, "Expand", "", 2, 1, 0);
+  *result = graph_add_unique_value(graph, gate->name);
+  if (!expand || !*result) return layout_out_of_memory(layout);
+  TRY(value_allocate_tensor(graph->memory, &contents, NORMA_INT64, &shape, layout->context->error));
+  memcpy(contents.tensor.data, dims, sizeof dims);
+  TRY(pass_add_constant(layout->context, graph, gate->name, &contents, &list));
+  (*result)->info = gate->info;
+  (*result)->info.shape.dims[1] = layout->block;
+  expand->opset = OPSET_OF_EXPAND;
+  node_set_input(expand, 0, gate);
+  node_set_input(expand, 1, list);
+  node_set_output(expand, 0, *result);
+  return pass_resolve(layout->context, expand);
+}
+
+/* One block that holds the gate in all lanes: its rows are whole planes, unlike those of a single lane. */
+static norma_status repeat_gate(layout *layout, graph_value *gate, graph_value **result) {
+  graph_value *channels;
+  TRY(expand_gate(layout, gate, &channels));
+  return layout_need_twin(layout, channels, result);
+}
+
+static norma_status convert_operand(layout *layout, graph_value *input, graph_value **result) {
+  if (input->constant) return layout_need_constant(layout, input, true, result);
+  return is_gate(layout->node, input) ? repeat_gate(layout, input, result) : layout_need_twin(layout, input, result);
+}
+
 static norma_status convert_elementwise(layout *layout) {
   node *node = layout->node;
   for (int i = 0; i < node->input_count; i++) {
     graph_value *input = node->inputs[i], *twin;
     if (!input) continue;
-    TRY(input->constant ? layout_need_constant(layout, input, true, &twin) : layout_need_twin(layout, input, &twin));
+    TRY(convert_operand(layout, input, &twin));
     node_set_input(node, i, twin);
     if (input->constant) pass_release_constant(input);
   }

@@ -277,6 +277,26 @@ static void squeeze_and_excitation(void **state) {
   }
 }
 
+/* One channel over all of them, as attention to places has it. */
+static void gates_of_one_channel(void **state) {
+  static const char *const kinds[] = {"Mul", "Add", "Sub", "Max"};
+  (void)state;
+  for (int i = 0; i < 16; i++) {
+    int64_t channels = i & 1 ? CHANNELS : 21;
+    const bool is_first = i / 4 == 2;
+    model_builder *b = start(13, channels, i & 2);
+    builder_ints(builder_node(b, "ReduceMax", "x", "g1"), "axes", 1, DIMS(1));
+    add_conv(b, "g1", "g2", 1, 1);
+    builder_node(b, "Sigmoid", "g2", "g");
+    builder_node(b, kinds[i / 4], is_first ? "g c" : "c g", "d");
+    expect_blocks(kinds[i / 4], b, channels, BORDERS + 2); /* the gate, from its block to all lanes */
+  }
+  model_builder *b = start(13, CHANNELS, true); /* of one pixel, and of every sample */
+  builder_ints(builder_node(b, "ReduceMean", "x", "g"), "axes", 3, DIMS(1, 2, 3));
+  builder_node(b, "Mul", "c g", "d");
+  expect_blocks("a number", b, CHANNELS, BORDERS + 1);
+}
+
 static void instance_normalization(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) {
@@ -399,6 +419,7 @@ int main(void) {
       cmocka_unit_test(pads),
       cmocka_unit_test(resizes),
       cmocka_unit_test(squeeze_and_excitation),
+      cmocka_unit_test(gates_of_one_channel),
       cmocka_unit_test(instance_normalization),
       cmocka_unit_test(large_planes),
       cmocka_unit_test(softmax),
