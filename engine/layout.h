@@ -22,6 +22,7 @@ typedef struct layout_conversion {
 
 /* Of operators that move elements: Slice, Split, Pad, Resize, Upsample; and of those that look at all pixels. */
 extern const layout_conversion layout_movements[];
+extern const layout_conversion layout_conv_transpose[];
 /* Of functions of single elements; layout_unary: those of one operand, NULL for other operators. */
 extern const layout_conversion layout_elementwise[];
 const layout_conversion *layout_unary(const node *node);
@@ -38,6 +39,10 @@ norma_status layout_need_twin(layout *layout, graph_value *value, graph_value **
 norma_status layout_need_constant(layout *layout, graph_value *constant, bool broadcasts, graph_value **result);
 /* Input 0 is a block that exists, output 0 could be one, and nobody wants other outputs. */
 bool layout_follows_block(const layout *layout);
+/* Whether nearly all lanes hold channels: else the larger tensor in blocks costs more than it saves. */
+bool layout_fills_blocks(const layout *layout, int64_t channels);
+/* Whether somebody who reads the value may read blocks. */
+bool layout_is_wanted(const graph_value *value);
 /* The node computes blocks from now on; what it computed before is taken from there. */
 norma_status layout_give_output(layout *layout);
 /* The node becomes its inner namesake. */

@@ -116,8 +116,7 @@ static norma_status convert_slice(layout *layout) {
   return finish_list_node(layout);
 }
 
-/* Whether somebody who reads the value may read blocks. */
-static bool is_wanted_in_blocks(const graph_value *value) {
+bool layout_is_wanted(const graph_value *value) {
   for (const use *use = value->uses; use; use = use->next) {
     const node *reader = use->node;
     if (reader->output_count > 0 && reader->outputs[0] && layout_is_blockable(reader->outputs[0])) return true;
@@ -154,7 +153,7 @@ static bool split_fits(const layout *layout) {
   bool is_wanted = false;
   if (!layout_twin(layout, node->inputs[0]) || !layout_is_blockable(node->inputs[0])) return false;
   if (!read_split(layout, &parts)) return false;
-  for (int i = 0; i < node->output_count; i++) is_wanted |= is_wanted_in_blocks(node->outputs[i]);
+  for (int i = 0; i < node->output_count; i++) is_wanted |= layout_is_wanted(node->outputs[i]);
   return is_wanted;
 }
 
@@ -231,8 +230,7 @@ static norma_status convert_pad(layout *layout) {
 /* ------------------------------------------------------------------------------------------------------------- Resize
  */
 
-/* Whether nearly all lanes hold channels: else the larger tensor in blocks costs more than it saves. */
-static bool fills_blocks(const layout *layout, int64_t channels) {
+bool layout_fills_blocks(const layout *layout, int64_t channels) {
   int64_t lanes = (channels + layout->block - 1) / layout->block * layout->block;
   return 4 * channels >= 3 * lanes;
 }
@@ -242,7 +240,7 @@ static bool resize_fits(const layout *layout) {
   const node *node = layout->node;
   if (!layout_follows_block(layout)) return false;
   const shape *x = &node->inputs[0]->info.shape, *y = &node->outputs[0]->info.shape;
-  return x->dims[1] == y->dims[1] && fills_blocks(layout, x->dims[1]) && is_wanted_in_blocks(node->outputs[0]);
+  return x->dims[1] == y->dims[1] && layout_fills_blocks(layout, x->dims[1]) && layout_is_wanted(node->outputs[0]);
 }
 
 static norma_status convert_resize(layout *layout) {
@@ -309,7 +307,7 @@ static bool softmax_fits(const layout *layout) {
   int64_t axis = attribute_int(node, "axis", flattens ? 1 : -1);
   if (!layout_follows_block(layout) || (axis != 1 && axis != -3)) return false;
   const shape *x = &node->inputs[0]->info.shape;
-  return (!flattens || (x->dims[2] == 1 && x->dims[3] == 1)) && is_wanted_in_blocks(node->outputs[0]);
+  return (!flattens || (x->dims[2] == 1 && x->dims[3] == 1)) && layout_is_wanted(node->outputs[0]);
 }
 
 const layout_conversion layout_movements[] = {

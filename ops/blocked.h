@@ -11,6 +11,8 @@
 #include "ops/window.h"
 #include "ops/work.h"
 
+#define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
+
 /* The shape of `plain` (rank 4) in blocks of b channels. */
 static inline shape blocked_shape(const shape *plain, int64_t block) {
   shape result = {.rank = 5};

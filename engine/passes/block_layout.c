@@ -307,7 +307,7 @@ static const layout_conversion conversions[] = {
 };
 
 static const layout_conversion *find_conversion(const node *node) {
-  const layout_conversion *const lists[] = {conversions, layout_movements, layout_elementwise};
+  const layout_conversion *const lists[] = {conversions, layout_conv_transpose, layout_movements, layout_elementwise};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     for (const layout_conversion *c = lists[i]; c->op_type; c++) {
       if (strcmp(node->op_type, c->op_type) == 0) return c;

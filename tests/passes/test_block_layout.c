@@ -13,6 +13,7 @@
 #define LARGEST_ERROR 2e-5 /* over the largest magnitude: Winograd included */
 
 static unsigned random_state;
+static int thread_count = 2;
 
 static unsigned next_random(void) {
   random_state = random_state * 1664525u + 1013904223u;
@@ -77,7 +78,7 @@ static result run_model(const void *bytes, size_t size, norma_optimization optim
   norma_model *model;
   norma_session *session;
   norma_runtime_options options = {.struct_size = sizeof options};
-  options.threads = 2;
+  options.threads = thread_count;
   options.kernels = table;
   if (norma_runtime_create(&options, &runtime, &error) != NORMA_OK) fail_msg("%s", error.message);
   norma_load_options load = {.struct_size = sizeof load};
@@ -157,7 +158,8 @@ static void convolutions_of_all_shapes(void **state) {
   (void)state;
   random_state = 1;
   for (int i = 0; i < 60; i++) {
-    int64_t group = i % 4 == 3 ? 2 : 1, channels = random_between(1, 40) * group, outputs = random_between(1, 40) * group;
+    int64_t group = i % 4 == 3 ? 2 : 1, channels = random_between(1, 40) * group,
+            outputs = random_between(1, 40) * group;
     if (i % 5 == 4) group = outputs = channels;
     int64_t kernel = (int64_t[]){1, 3, 5, 7}[random_between(0, 3)];
     int64_t height = random_between(1, 20), width = random_between(1, 20);
@@ -345,6 +347,84 @@ static void shuffles_that_cannot_be_folded_run(void **state) {
   }
 }
 
+/* The same bits with any number of threads, and for the first sample alone where the model takes it. */
+static void compare_bits(const char *what, model_builder *b, bool any_batch, int64_t batch, int64_t channels,
+                         int64_t height, int64_t width) {
+  static const int threads[] = {2, 3, 7, 1};
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  float *x = random_floats(batch * channels * height * width);
+  thread_count = 1;
+  result first = run_model(bytes, size, NORMA_OPTIMIZE_FULL, NULL, false, batch, channels, height, width, x);
+  for (int i = 0; i < 4; i++) {
+    thread_count = threads[i];
+    int64_t samples = i < 3 || !any_batch ? batch : 1;
+    result again = run_model(bytes, size, NORMA_OPTIMIZE_FULL, NULL, false, samples, channels, height, width, x);
+    assert_int_equal(again.count, first.count / batch * samples);
+    if (memcmp(again.values, first.values, (size_t)again.count * sizeof *again.values) != 0)
+      fail_msg("%s: other bits with %d threads and %d samples", what, thread_count, (int)samples);
+    free(again.values);
+  }
+  thread_count = 2;
+  free(first.values);
+  free(x);
+  builder_destroy(b);
+}
+
+/* Strides, pads and kernels of both axes at random, behind a convolution; what is added to the result too. */
+static void transposed_convolutions_of_all_shapes(void **state) {
+  (void)state;
+  random_state = 9;
+  for (int i = 0; i < 160; i++) {
+    int64_t channels = random_between(1, 40),
+            outputs = (int64_t[]){16, 32, 47, 24, 31, 15, 3, 13}[random_between(0, 7)];
+    int64_t size[2], stride[2], kernel[2], pads[4], extra[2];
+    for (int d = 0; d < 2; d++) {
+      size[d] = random_between(1, i % 5 == 0 ? 1 : 14);
+      stride[d] = random_between(1, 4);
+      kernel[d] = stride[d] + random_between(0, 3);
+      int64_t most = (size[d] - 1) * stride[d] + kernel[d] - 1; /* leaves an output */
+      pads[d] = random_between(0, kernel[d] - 1 < most ? kernel[d] - 1 : most);
+      pads[2 + d] = random_between(0, kernel[d] - 1 < most - pads[d] ? kernel[d] - 1 : most - pads[d]);
+      extra[d] = random_between(0, i % 3 == 0 ? stride[d] + 2 : 0);
+    }
+    int64_t batch = i % 2 ? 2 : random_between(1, 3);
+    bool has_residual = i % 7 > 4; /* joined where shapes are known to be the same */
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 4,
+                  has_residual ? (int64_t[]){batch, 5, size[0], size[1]} : (int64_t[]){-1, 5, -1, -1});
+    add_conv(b, "x", "c", 5, channels, 1, 1, 1, 1);
+    add_constant(b, "w", 4, (int64_t[]){channels, outputs, kernel[0], kernel[1]},
+                 1.0f / sqrtf((float)(channels * kernel[0] * kernel[1])));
+    if (i % 4) add_constant(b, "b", 1, &outputs, 1);
+    node *transposed = builder_node(b, "ConvTranspose", i % 4 ? "c w b" : "c w", "t");
+    builder_ints(transposed, "strides", 2, stride);
+    builder_ints(transposed, "pads", 4, pads);
+    builder_ints(transposed, "output_padding", 2, extra);
+    if (has_residual) {
+      transposed = builder_node(b, "ConvTranspose", "c v", "r");
+      builder_ints(transposed, "strides", 2, stride);
+      builder_ints(transposed, "pads", 4, pads);
+      builder_ints(transposed, "output_padding", 2, extra);
+      add_constant(b, "v", 4, (int64_t[]){channels, outputs, kernel[0], kernel[1]}, 0.2f);
+      builder_node(b, "Add", "r t", "s");
+    } else {
+      builder_node(b, "Identity", "t", "s");
+    }
+    builder_node(b, "Relu", "s", "a");
+    add_conv(b, "a", "y", outputs, 7, 1, 1, 1, 1);
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    char what[160];
+    snprintf(what, sizeof what, "case %d: %d -> %d, %d x %d, kernel %d x %d, strides %d %d, pads %d %d %d %d", i,
+             (int)channels, (int)outputs, (int)size[0], (int)size[1], (int)kernel[0], (int)kernel[1], (int)stride[0],
+             (int)stride[1], (int)pads[0], (int)pads[1], (int)pads[2], (int)pads[3]);
+    if (i % 2 == 0)
+      compare_layouts(what, b, batch, 5, size[0], size[1], -1);
+    else
+      compare_bits(what, b, !has_residual, batch, 5, size[0], size[1]);
+  }
+}
+
 static void empty_batches_run(void **state) {
   (void)state;
   random_state = 5;
@@ -364,6 +444,7 @@ int main(void) {
       cmocka_unit_test(plain_readers_get_plain_tensors),
       cmocka_unit_test(shuffled_groups_stay_in_blocks),
       cmocka_unit_test(shuffles_that_cannot_be_folded_run),
+      cmocka_unit_test(transposed_convolutions_of_all_shapes),
       cmocka_unit_test(empty_batches_run),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
