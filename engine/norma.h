@@ -277,7 +277,7 @@ typedef struct norma_load_options {
   size_t disabled_pass_count;
   const char *const *overridable;       /* initializers that are graph inputs stay constant unless named here */
   size_t overridable_count;
-  bool exact;                        /* only algorithms that round like the plain sum; no scale goes into weights */
+  bool exact;                        /* only what rounds as NORMA_OPTIMIZE_NONE does; takes a third more time */
   bool keep_constants;               /* keep weights in their own form too, once a kernel has packed them */
   bool map_file;                     /* map the model file instead of reading it: only for files nobody else changes */
   norma_read_external read_external; /* external data for norma_model_load_memory; default: such models are refused */

@@ -30,7 +30,7 @@ typedef struct pass {
   const char *name; /* as --disable takes it, such as "fold_batch_normalization_into_conv" */
   pass_phase phase;
   int level; /* the optimisation level that it belongs to: 1 or 2 */
-  bool scales_weights; /* weights are rounded anew: left out where the model is to be exact */
+  bool changes_rounding; /* weights are scaled, sums ordered anew: left out where the model is to be exact */
   const char *const *roots; /* operator types of ai.onnx (or "domain:Type") ended by NULL; NULL: every node */
   norma_status (*apply)(pass_context *context, node *node, bool *changed);
 } pass;

@@ -77,7 +77,7 @@ norma_status passes_run(norma_model *model, executor *executor, const char *cons
       for (size_t p = 0; p < pass_table_count; p++) {
         const pass *pass = pass_table[p];
         if ((int)pass->phase != phase || pass->level > level || is_disabled(pass, disabled, disabled_count)) continue;
-        if (pass->scales_weights && model->exact) continue;
+        if (pass->changes_rounding && model->exact) continue;
         pass_walk walk = {.pass = pass, .context = &context};
         if (!walk_graph(&walk, model->graph)) return walk.status;
         if (walk.changes == 0) continue;

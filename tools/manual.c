@@ -15,7 +15,7 @@ static const manual_option options[] = {
      "fuses operators as well (default: 2)"},
     {OPTION_DISABLE, 0, "disable", "PASS,...", "leave out these passes"},
     {OPTION_EXACT, 0, "exact", NULL,
-     "only algorithms that round like the plain sum: no Winograd, no scale goes into weights"},
+     "only what rounds as -O 0 does: no Winograd, no channel blocks, no scale goes into weights; slower"},
     {OPTION_MAX_MEMORY, 0, "max-memory", "SIZE", "budget for all memory, such as 512MiB or 2GiB (default: no limit)"},
     {OPTION_TIMEOUT, 0, "timeout", "TIME",
      "end a run that takes longer, such as 5s, 100ms or 2min (default: no limit; for test 60s for each test)"},

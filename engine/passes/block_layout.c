@@ -332,6 +332,7 @@ const pass pass_block_layout = {
     .name = "block_layout",
     .phase = PASS_LAYOUT,
     .level = 2,
+    .changes_rounding = true,
     .roots = NULL,
     .apply = apply,
 };

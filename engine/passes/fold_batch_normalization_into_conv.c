@@ -24,7 +24,7 @@ const pass pass_fold_batch_normalization_into_conv = {
     .name = "fold_batch_normalization_into_conv",
     .phase = PASS_FUSE,
     .level = 2,
-    .scales_weights = true,
+    .changes_rounding = true,
     .roots = roots,
     .apply = apply,
 };

@@ -26,7 +26,7 @@ const pass pass_fold_batch_normalization_into_gemm = {
     .name = "fold_batch_normalization_into_gemm",
     .phase = PASS_FUSE,
     .level = 2,
-    .scales_weights = true,
+    .changes_rounding = true,
     .roots = roots,
     .apply = apply,
 };

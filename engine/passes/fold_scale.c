@@ -23,7 +23,7 @@ const pass pass_fold_scale = {
     .name = "fold_scale",
     .phase = PASS_FUSE,
     .level = 2,
-    .scales_weights = true,
+    .changes_rounding = true,
     .roots = roots,
     .apply = apply,
 };

@@ -36,7 +36,7 @@ const pass pass_fold_scale_shift_into_next = {
     .name = "fold_scale_shift_into_next",
     .phase = PASS_FUSE,
     .level = 2,
-    .scales_weights = true,
+    .changes_rounding = true,
     .roots = roots,
     .apply = apply,
 };

@@ -416,7 +416,7 @@ INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct b
 /* The matrix products: every position, every panel. */
 static void winograd_products(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
                               size_t count, size_t panel_begin, size_t panel_end, const size_t *offset, float *sums) {
-  const size_t channels = conv->channels, depth = blocked_depth_groups(w->channel_blocks, VF_LANES);
+  const size_t channels = conv->channels, depth = (blocked_depth_groups(2 * w->channel_blocks, VF_LANES) + 1) / 2;
   struct blocked_tile t = {.rest = channels % VF_LANES, .partial_plane = count * VF_LANES, .store_partial = true};
   for (size_t position = 0; position < w->positions; position++, x += w->input_step, sums += w->sum_step)
     for (size_t panel = panel_begin; panel < panel_end; panel++) {
