@@ -290,6 +290,35 @@ static bool add_resize(random_network *network, const network_value *x) {
   return true;
 }
 
+static bool add_softmax(random_network *network, const network_value *x) {
+  network_value *y = next_value(network, x->dims[0], x->dims[1], x->dims[2]);
+  builder_int(builder_node(network->builder, "Softmax", x->name, y->name), "axis", chance(network, 70) ? 1 : -1);
+  keep(network, y, "Softmax");
+  return true;
+}
+
+/* Two parts, mostly at a border of some blocks: the second one, gated by the mean of the first, is kept. */
+static bool add_split(random_network *network, const network_value *x) {
+  int64_t first = chance(network, 70) ? 16 * between(network, 1, 3) : between(network, 1, 30);
+  char inputs[96], outputs[96], sizes[32], part[32], gate[32], mean[40];
+  if (x->dims[0] <= first) return false;
+  network_value *y = next_value(network, x->dims[0] - first, x->dims[1], x->dims[2]);
+  snprintf(sizes, sizeof sizes, "sizes%zu", network->value_count);
+  snprintf(part, sizeof part, "part%zu", network->value_count);
+  snprintf(gate, sizeof gate, "gate%zu", network->value_count);
+  builder_ints64(network->builder, sizes, 1, (int64_t[]){2}, (int64_t[]){first, y->dims[0]});
+  snprintf(inputs, sizeof inputs, "%s %s", x->name, sizes);
+  snprintf(outputs, sizeof outputs, "%s %s", gate, part);
+  builder_int(builder_node(network->builder, "Split", inputs, outputs), "axis", 1);
+  snprintf(mean, sizeof mean, "%s.mean", gate);
+  builder_ints(builder_node(network->builder, "ReduceMean", gate, mean), "axes", 1, (int64_t[]){1});
+  snprintf(inputs, sizeof inputs, "%s %s", part, mean);
+  builder_node(network->builder, chance(network, 70) ? "Mul" : "Add", inputs, y->name);
+  say(network, "%d channels of %s: ", (int)first, x->name);
+  keep(network, y, "Split and gate");
+  return true;
+}
+
 static bool add_pad(random_network *network, const network_value *x) {
   int64_t pads[8] = {0};
   char name[32], inputs[96];
@@ -390,17 +419,18 @@ static void add_head(random_network *network, const network_value *x) {
  */
 
 static bool (*const makers[])(random_network *network,
-                              const network_value *x) = {add_conv,       add_conv,
-                                                         add_conv,       add_conv,
-                                                         add_conv,       add_conv_transpose,
-                                                         add_pool,       add_pool,
-                                                         add_activation, add_activation,
-                                                         add_arithmetic, add_arithmetic,
-                                                         add_concat,     add_batch_normalization,
-                                                         add_lrn,        add_resize,
-                                                         add_pad,        add_slice,
-                                                         add_mean,       add_shuffle,
-                                                         add_global_pool};
+                              const network_value *x) = {add_conv,        add_conv,
+                                                         add_conv,        add_conv,
+                                                         add_conv,        add_conv_transpose,
+                                                         add_pool,        add_pool,
+                                                         add_activation,  add_activation,
+                                                         add_arithmetic,  add_arithmetic,
+                                                         add_concat,      add_batch_normalization,
+                                                         add_lrn,         add_resize,
+                                                         add_pad,         add_slice,
+                                                         add_mean,        add_shuffle,
+                                                         add_global_pool, add_softmax,
+                                                         add_split};
 
 static void add_input(random_network *network) {
   model_builder *b = network->builder;
