@@ -65,17 +65,29 @@ static bool read_transposed(const layout *layout, transposed *t) {
          phases_fit(t, w->dims + 2);
 }
 
+/* Few outputs, whose taps do not overlap: they share blocks, and the result is plain. */
+static bool is_narrow(const layout *layout, const transposed *t) {
+  const node *node = layout->node;
+  const norma_tensor *w = node_constant_input(node, 1);
+  if (layout_fills_blocks(layout, w->dims[1]) || node->epilogue.residual_input) return false;
+  for (int d = 0; d < 2; d++) {
+    if (w->dims[2 + d] != t->strides[d] || t->pads[d] || t->pads[2 + d] || t->extra[d]) return false;
+  }
+  return true;
+}
+
 static bool conv_transpose_fits(const layout *layout) {
   const node *node = layout->node;
   const norma_tensor *w = node_constant_input(node, 1);
-  transposed ignored;
+  transposed t;
   if (!layout_follows_block(layout) || attribute_int(node, "group", 1) != 1 || !w || w->rank != 4) return false;
   if (node->input_count > 2 && node->inputs[2] && !node_constant_input(node, 2)) return false;
   int residual = node->epilogue.residual_input;
   if (residual && (residual != 3 || !layout_is_blockable(node->inputs[residual]))) return false;
   int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];
-  return w->dims[0] == channels && w->dims[1] == outputs && layout_fills_blocks(layout, outputs) &&
-         layout_is_wanted(node->outputs[0]) && read_transposed(layout, &ignored);
+  if (w->dims[0] != channels || w->dims[1] != outputs || !read_transposed(layout, &t)) return false;
+  if (layout_fills_blocks(layout, outputs)) return layout_is_wanted(node->outputs[0]);
+  return is_narrow(layout, &t);
 }
 
 static norma_status convert_conv_transpose(layout *layout) {
@@ -83,10 +95,12 @@ static norma_status convert_conv_transpose(layout *layout) {
   int residual = node->epilogue.residual_input;
   transposed t;
   read_transposed(layout, &t);
+  bool narrow = is_narrow(layout, &t);
   node->attribute_count = 0;
   if (!node_set_attribute_ints(node, "strides", t.strides, 2) || !node_set_attribute_ints(node, "pads", t.pads, 4) ||
       !node_set_attribute_ints(node, "output_padding", t.extra, 2) ||
       !node_set_attribute_int(node, "block", layout->block) ||
+      (narrow && !node_set_attribute_int(node, "plain_output", true)) ||
       !node_set_attribute_int(node, "channels", node->inputs[0]->info.shape.dims[1]))
     return layout_out_of_memory(layout);
   if (residual) {
@@ -96,7 +110,7 @@ static norma_status convert_conv_transpose(layout *layout) {
   }
   node_set_input(node, 0, layout_twin(layout, node->inputs[0]));
   TRY(layout_make_inner(layout));
-  return layout_give_output(layout);
+  return narrow ? NORMA_OK : layout_give_output(layout);
 }
 
 const layout_conversion layout_conv_transpose[] = {

@@ -7,6 +7,9 @@
  * Outputs whose place has the same remainder by the stride, a phase, are a convolution of stride 1 with every s-th tap,
  * the last one first. Each phase is computed by the kernels of Conv into a part of scratch; then the rows of all are
  * interleaved. With a stride of 1 there is one phase, and Y is computed where it belongs.
+ *
+ * With `plain_output` Y is plain [N, M, H, W], for few outputs, where the kernel is the stride and nothing is padded:
+ * the outputs under all taps, columns, are those of one 1x1 convolution, and share blocks.
  */
 #include "ops/blocked.h"
 #include "ops/window.h"
@@ -29,9 +32,10 @@ typedef struct phase {
 typedef struct conv_transpose_state {
   window_attributes attributes;
   int64_t extra[2], block, channels;
+  bool plain_output;
 
   /* The plan's. */
-  int64_t samples, outputs, blocks, x[2], y[2], kernel[2], x_sample, y_sample;
+  int64_t samples, outputs, columns, blocks, x[2], y[2], kernel[2], x_sample, y_sample;
   int64_t units; /* of one sample and all phases */
   int phase_count;
   phase phases[BLOCKED_MOST_PHASES];
@@ -45,6 +49,7 @@ static norma_status conv_transpose_read(const node *node, void *opaque, norma_er
   const int64_t *extra = attribute_ints(node, "output_padding", &count);
   state->block = attribute_int(node, "block", 0);
   state->channels = attribute_int(node, "channels", 0);
+  state->plain_output = attribute_int(node, "plain_output", 0) != 0;
   TRY(window_read(node, &state->attributes, error));
   if (state->attributes.axes != 2 || count != 2 ||
       state->attributes.stride[0] > BLOCKED_MOST_PHASES / state->attributes.stride[1])
@@ -74,7 +79,7 @@ static norma_status conv_transpose_infer(infer_context *context) {
     if (dims[2 + d] < 0 && dims[2 + d] != DIM_UNKNOWN)
       return infer_fail(context, "its pads take more than there is of spatial axis %d, or it is too large", d);
   }
-  shape plain = shape_make(4, dims), y = blocked_shape(&plain, state->block);
+  shape plain = shape_make(4, dims), y = state->plain_output ? plain : blocked_shape(&plain, state->block);
   return window_infer_output(context, 0, NORMA_FLOAT, &y);
 }
 
@@ -89,9 +94,10 @@ typedef struct conv_transpose_packing {
 
 static void pack_bias(void *destination, const void *argument) {
   const conv_transpose_packing *packing = argument;
-  int64_t outputs = packing->state->outputs, padded = packing->state->blocks * packing->state->block;
+  const conv_transpose_state *state = packing->state;
   float *bias = destination;
-  for (int64_t i = 0; i < padded; i++) bias[i] = i < outputs ? packing->source[i] : 0;
+  for (int64_t i = 0; i < state->blocks * state->block; i++)
+    bias[i] = i < state->columns ? packing->source[i % state->outputs] : 0;
 }
 
 /* A phase's weights of `count` outputs from `first` on, as those of a convolution: [count][C][taps0][taps1]. */
@@ -110,6 +116,16 @@ static void gather_weights(const conv_transpose_packing *packing, const phase *p
   }
 }
 
+/* Those of `count` columns, which are sorted by tap: [count][C]. */
+static void gather_columns(const conv_transpose_packing *packing, int64_t first, int64_t count, float *weights) {
+  const conv_transpose_state *state = packing->state;
+  int64_t taps = state->kernel[0] * state->kernel[1];
+  for (int64_t i = first; i < first + count; i++) {
+    const float *from = packing->source + i % state->outputs * taps + i / state->outputs;
+    for (int64_t c = 0; c < state->channels; c++) *weights++ = from[c * state->outputs * taps];
+  }
+}
+
 /* Behind what it fills is room for the gathered weights of a block. */
 static void pack_weights(void *destination, const void *argument) {
   const conv_transpose_packing *packing = argument;
@@ -117,9 +133,12 @@ static void pack_weights(void *destination, const void *argument) {
   float *packed = destination, *gathered = packed + state->packed_count;
   for (int i = 0; i < state->phase_count; i++) {
     const phase *phase = &state->phases[i];
-    for (int64_t first = 0; first < state->outputs; first += state->block) {
-      int64_t left = state->outputs - first, count = left < state->block ? left : state->block;
-      gather_weights(packing, phase, first, count, gathered);
+    for (int64_t first = 0; first < state->columns; first += state->block) {
+      int64_t left = state->columns - first, count = left < state->block ? left : state->block;
+      if (state->plain_output)
+        gather_columns(packing, first, count, gathered);
+      else
+        gather_weights(packing, phase, first, count, gathered);
       packing->kernels->blocked_conv_pack(&phase->problem, packed + phase->weights_at, gathered, (size_t)first,
                                           (size_t)count);
     }
@@ -158,7 +177,7 @@ static phase_axis phase_axis_of(const conv_transpose_state *state, int d, int64_
 static norma_status describe_phase(prepare_context *context, conv_transpose_state *state, phase *phase) {
   struct blocked_conv_f32 *problem = &phase->problem;
   problem->channels = (size_t)state->channels;
-  problem->outputs = (size_t)state->outputs;
+  problem->outputs = (size_t)state->columns;
   for (int d = 0; d < 2; d++) {
     const phase_axis *axis = &phase->axis[d];
     if (axis->taps < 1 || axis->pad < 0)
@@ -183,22 +202,24 @@ static norma_status describe_phase(prepare_context *context, conv_transpose_stat
 static norma_status describe_phases(prepare_context *context, conv_transpose_state *state) {
   const int64_t *stride = state->attributes.stride;
   struct activation activation = context->node->epilogue.activation;
-  state->phase_count = (int)(stride[0] * stride[1]);
+  state->phase_count = state->plain_output ? 1 : (int)(stride[0] * stride[1]);
   int64_t y_at = 0;
   for (int i = 0; i < state->phase_count; i++) {
     phase *phase = &state->phases[i];
     phase->axis[0] = phase_axis_of(state, 0, i / stride[1]);
     phase->axis[1] = phase_axis_of(state, 1, i % stride[1]);
+    for (int d = 0; d < 2 && state->plain_output; d++) phase->axis[d].outputs = state->x[d];
     TRY(describe_phase(context, state, phase));
     phase->y_at = y_at;
     y_at += state->samples * phase->y_sample;
-    if (state->phase_count == 1 || !context->node->epilogue.residual_input) phase->problem.activation = activation;
+    bool is_last = !state->plain_output && (state->phase_count == 1 || !context->node->epilogue.residual_input);
+    if (is_last) phase->problem.activation = activation;
     if (phase->y_sample == 0) continue;
     size_t parts = (size_t)(state->samples * state->phase_count);
     phase->units = (int64_t)context->kernels->blocked_conv_divide(&phase->problem, parts, context->workers);
     state->units += phase->units;
   }
-  if (state->phase_count > 1) context->scratch_bytes = (size_t)y_at * sizeof(float);
+  if (state->phase_count > 1 || state->plain_output) context->scratch_bytes = (size_t)y_at * sizeof(float);
   return NORMA_OK;
 }
 
@@ -210,17 +231,18 @@ static norma_status conv_transpose_prepare(prepare_context *context) {
                         (int)state->block);
   state->samples = x->dims[0];
   state->outputs = w->dims[1];
-  state->blocks = divide_up(state->outputs, state->block);
   for (int d = 0; d < 2; d++) {
     state->x[d] = x->dims[2 + d];
     state->kernel[d] = w->dims[2 + d];
     state->y[d] = output_size(state, d, state->x[d], state->kernel[d]);
   }
+  state->columns = state->plain_output ? state->outputs * state->kernel[0] * state->kernel[1] : state->outputs;
+  state->blocks = divide_up(state->columns, state->block);
   state->x_sample = dims_product(x->dims, 1, x->rank);
   state->y_sample = state->blocks * state->block * state->y[0] * state->y[1];
   context->flops = 2.0 * (double)state->samples * (double)state->outputs * (double)state->channels *
                    (double)(state->kernel[0] * state->kernel[1]) * (double)(state->x[0] * state->x[1]);
-  context->kernel_name = "phases, blocks";
+  context->kernel_name = state->plain_output ? "columns, blocks" : "phases, blocks";
   if (state->samples == 0 || state->y_sample == 0) return NORMA_OK;
   TRY(describe_phases(context, state));
   return prepare_weights(context, state);
@@ -299,15 +321,40 @@ static void interleave_rows(void *argument, int64_t begin, int64_t end, int work
   }
 }
 
+/* Each item is a row of pixels of X, for one output. */
+static void unfold_rows(void *argument, int64_t begin, int64_t end, int worker) {
+  const conv_transpose_work *work = argument;
+  const conv_transpose_state *state = work->state;
+  const int64_t *stride = state->attributes.stride, b = state->block;
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t row = i % state->x[0], plane = i / state->x[0], output = plane % state->outputs;
+    const float *sample = work->phases + plane / state->outputs * state->phases[0].y_sample;
+    float *y = work->y + (plane * state->y[0] + row * stride[0]) * state->y[1];
+    for (int64_t tap = 0; tap < stride[0] * stride[1]; tap++) {
+      int64_t column = tap * state->outputs + output;
+      const float *from = sample + (column / b * state->x[0] + row) * state->x[1] * b + column % b;
+      float *to = y + tap / stride[1] * state->y[1] + tap % stride[1];
+      for (int64_t j = 0; j < state->x[1]; j++) to[j * stride[1]] = from[j * b];
+    }
+    work->context->kernels->affine_f32(y, y, NULL, (size_t)(stride[0] * state->y[1]), 1, 0,
+                                       work->context->node->epilogue.activation);
+  }
+}
+
 static norma_status conv_transpose_compute(run_context *context) {
   const conv_transpose_state *state = context->state;
   int residual = context->node->epilogue.residual_input;
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   conv_transpose_work work = {.state = state, .context = context, .x = run_input(context, 0)->data, .y = y->data};
-  work.phases = state->phase_count > 1 ? context->scratch : y->data;
+  work.phases = state->phase_count > 1 || state->plain_output ? context->scratch : y->data;
   if (residual) work.residual = run_input(context, residual)->data;
   TRY(run_parallel_units(context, state->samples * state->units, run_units, &work));
+  if (state->plain_output) {
+    double cost = WORK_ELEMENT * (double)(state->y[1] * state->attributes.stride[0]);
+    return run_parallel(context, state->samples * state->outputs * state->x[0], work_grain(cost), unfold_rows, &work);
+  }
   if (state->phase_count == 1) return NORMA_OK;
   double cost = WORK_ELEMENT * (double)(state->y[1] * state->block);
   return run_parallel(context, state->samples * state->blocks * state->y[0], work_grain(cost), interleave_rows, &work);
@@ -317,9 +364,13 @@ static norma_status conv_transpose_compute(run_context *context) {
  */
 
 static const operator_attribute conv_transpose_attributes[] = {
-    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},           {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
-    {"output_padding", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true}, {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
-    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},        {0},
+    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"output_padding", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
+    {"plain_output", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
+    {0},
 };
 
 const operator operators_blocked_conv_transpose[] = {
