@@ -29,7 +29,9 @@ struct thread_pool {
   int worker_count; /* without the caller */
   int started;
   pthread_t *threads;
-  share *shares; /* of the caller, then of each worker */
+  cpu_set_t cpus; /* that workers may use */
+  int caller_cpu; /* that they keep away from; -1: none */
+  share *shares;  /* of the caller, then of each worker */
   atomic_flag owned;
   atomic_bool stop;
   _Alignas(64) atomic_uint state;
@@ -147,6 +149,9 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   if (!pool) return memory_error(memory, sizeof *pool, error);
   pool->memory = memory;
   pool->worker_count = threads - 1;
+  pool->caller_cpu = -1;
+  CPU_ZERO(&pool->cpus);
+  if (sched_getaffinity(0, sizeof pool->cpus, &pool->cpus) != 0) CPU_ZERO(&pool->cpus);
   atomic_flag_clear(&pool->owned);
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
@@ -199,6 +204,18 @@ void thread_pool_leave(thread_pool *pool) {
   atomic_flag_clear_explicit(&pool->owned, memory_order_release);
 }
 
+/* A virtual machine's idle CPUs look busy to Linux, which then wakes workers on the CPU of the caller that wakes them,
+ * where they wait for it. So they are kept away from there, where each thread can have a CPU of its own. */
+static void keep_away_from_caller(thread_pool *pool) {
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu == pool->caller_cpu || !CPU_ISSET(cpu, &pool->cpus)) return;
+  if (CPU_COUNT(&pool->cpus) <= pool->worker_count) return;
+  cpu_set_t others = pool->cpus;
+  CPU_CLR(cpu, &others);
+  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->threads[i], sizeof others, &others);
+  pool->caller_cpu = cpu;
+}
+
 void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {
   pool->body = body;
   pool->argument = argument;
@@ -206,6 +223,7 @@ void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, voi
   unsigned generation = (atomic_load_explicit(&pool->state, memory_order_relaxed) & ~STATE_OPEN) + STATE_GENERATION;
   atomic_store(&pool->state, generation | STATE_OPEN);
   if (atomic_load(&pool->sleepers) > 0) {
+    keep_away_from_caller(pool);
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);

@@ -2,6 +2,8 @@
  * Threads that share the iterations of a loop: each begins with its own contiguous part, then helps the others. After a loop
  * they spin for at most 0.1 ms, so that the next one starts within a microsecond; then they sleep.
  *
+ * Workers use the CPUs that the creating thread may use, but the caller's own where there are enough.
+ *
  * One caller at a time owns the pool; another that finds it taken runs its loops alone, with the same results. Workers join
  * a loop when they are awake and nobody waits for one that sleeps.
  */
