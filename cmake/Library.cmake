@@ -1,10 +1,8 @@
 # libnorma. Every file is compiled once, as position-independent code with hidden symbols; the static and the shared
 # library are made of the same objects.
 
-file(GLOB norma_sources CONFIGURE_DEPENDS
-  ${PROJECT_SOURCE_DIR}/engine/*.c ${PROJECT_SOURCE_DIR}/engine/passes/*.c ${PROJECT_SOURCE_DIR}/ops/*.c
-  ${PROJECT_SOURCE_DIR}/ops/kernels/*.c ${PROJECT_SOURCE_DIR}/proto/*.c)
-list(FILTER norma_sources EXCLUDE REGEX "\\.inc\\.c$")
+file(GLOB_RECURSE norma_sources CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/engine/*.c ${PROJECT_SOURCE_DIR}/ops/*.c ${PROJECT_SOURCE_DIR}/proto/*.c)
 
 # Kernels that are written once and compiled once per instruction set.
 file(STRINGS ops/kernels/isa_sources.txt norma_isa_names REGEX "^[^#]")
@@ -42,8 +40,8 @@ foreach(isa IN LISTS norma_isas)
 endforeach()
 
 set(norma_operator_sources ${norma_sources})
-list(FILTER norma_operator_sources INCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/[^/]+$")
-list(REMOVE_ITEM norma_operator_sources ${PROJECT_SOURCE_DIR}/ops/operator.c)
+list(FILTER norma_operator_sources INCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/")
+list(FILTER norma_operator_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/kernels/")
 set(norma_pass_sources ${norma_sources})
 list(FILTER norma_pass_sources INCLUDE REGEX "^${PROJECT_SOURCE_DIR}/engine/passes/")
 norma_add_table(operator ${PROJECT_BINARY_DIR}/operator_table.c ${norma_operator_sources})
@@ -54,7 +52,7 @@ add_library(norma_core OBJECT ${norma_sources} ${norma_proto_sources}
 target_link_libraries(norma_core PRIVATE norma_object_options)
 set_source_files_properties(${norma_proto_sources} PROPERTIES COMPILE_OPTIONS -w)
 list(JOIN norma_isas " " norma_isa_list)
-set_source_files_properties(engine/version.c PROPERTIES COMPILE_DEFINITIONS
+set_source_files_properties(engine/base/version.c PROPERTIES COMPILE_DEFINITIONS
   "VERSION_KERNELS=\"${norma_isa_list}\";VERSION_PROTOBUF_C=\"${ProtobufC_VERSION}\"")
 list(APPEND norma_objects $<TARGET_OBJECTS:norma_core>)
 

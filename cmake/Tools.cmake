@@ -1,7 +1,7 @@
 # The tool `norma`: tools/norma.c and one file per subcommand. Libraries for pictures (PNG, JPEG) and for
 # compressed .npz (ZLIB) are optional and used here only.
-file(GLOB norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
-file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench_*.c)
+file(GLOB_RECURSE norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
+file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
 
 if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)

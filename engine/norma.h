@@ -16,8 +16,8 @@
  *     norma_model_destroy(model);
  *
  * Ownership words. "borrowed until E": the library keeps the pointer and reads it until event E; the caller keeps
- * ownership. "copied": the caller may free at once. "valid until E": the library owns what it returned and may change it
- * at E. Every destroy function accepts NULL.
+ * ownership. "copied": the caller may free at once. "valid until E": the library owns what it returned and may change
+ * it at E. Every destroy function accepts NULL.
  *
  * Errors. Each call that can fail returns a norma_status. An optional norma_error, owned by the caller, receives the
  * details; it is written only when the call fails. The library prints nothing, ends no process and has no global state.
@@ -57,19 +57,19 @@ NORMA_API const char *norma_build_features(void);
 /* X(constant, text). The order is part of the binary interface: new ones are added at the end. */
 #define NORMA_STATUS_LIST(X)                                                                                           \
   X(NORMA_OK, "ok")                                                                                                    \
-  X(NORMA_ERROR_ARGUMENT, "invalid argument")         /* the call itself is wrong: NULL, unknown name, wrong order */  \
-  X(NORMA_ERROR_OUT_OF_MEMORY, "out of memory")       /* the allocator returned NULL */                                \
-  X(NORMA_ERROR_BUDGET, "budget exceeded")            /* more bytes, nodes or depth than the runtime allows */         \
-  X(NORMA_ERROR_FILE, "file error")                   /* a file cannot be opened, read or written */                   \
-  X(NORMA_ERROR_FORMAT, "malformed file")             /* the bytes are not an ONNX model (or tensor) */                \
-  X(NORMA_ERROR_INVALID_MODEL, "invalid model")       /* an ONNX model that breaks the specification */                \
-  X(NORMA_ERROR_UNSUPPORTED, "unsupported")           /* a valid model that this build cannot run */                   \
-  X(NORMA_ERROR_INPUT, "invalid input")               /* an input is missing, or has the wrong type or shape */        \
-  X(NORMA_ERROR_RUN, "operator failed")               /* a value found while running makes an operator undefined */    \
+  X(NORMA_ERROR_ARGUMENT, "invalid argument")   /* the call itself is wrong: NULL, unknown name, wrong order */        \
+  X(NORMA_ERROR_OUT_OF_MEMORY, "out of memory") /* the allocator returned NULL */                                      \
+  X(NORMA_ERROR_BUDGET, "budget exceeded")      /* more bytes, nodes or depth than the runtime allows */               \
+  X(NORMA_ERROR_FILE, "file error")             /* a file cannot be opened, read or written */                         \
+  X(NORMA_ERROR_FORMAT, "malformed file")       /* the bytes are not an ONNX model (or tensor) */                      \
+  X(NORMA_ERROR_INVALID_MODEL, "invalid model") /* an ONNX model that breaks the specification */                      \
+  X(NORMA_ERROR_UNSUPPORTED, "unsupported")     /* a valid model that this build cannot run */                         \
+  X(NORMA_ERROR_INPUT, "invalid input")         /* an input is missing, or has the wrong type or shape */              \
+  X(NORMA_ERROR_RUN, "operator failed")         /* a value found while running makes an operator undefined */          \
   X(NORMA_ERROR_CANCELLED, "cancelled")                                                                                \
   X(NORMA_ERROR_DEADLINE, "deadline exceeded")                                                                         \
   X(NORMA_ERROR_THREAD, "thread creation failed")                                                                      \
-  X(NORMA_ERROR_INTERNAL, "internal error")           /* a defect of Norma: please report it */
+  X(NORMA_ERROR_INTERNAL, "internal error") /* a defect of Norma: please report it */
 
 typedef enum norma_status {
 #define NORMA_STATUS_ENTRY(constant, text) constant,
@@ -83,15 +83,15 @@ NORMA_API const char *norma_status_text(norma_status status);
 /* What went wrong and where. Fields that do not apply are empty strings. Long names are cut. */
 typedef struct norma_error {
   norma_status status;
-  int64_t opset;          /* the opset version that the model imports for `domain`, 0 if no operator is concerned */
-  char node[128];         /* the node's name in the model, or "#5 (Conv)" if it has none */
-  char op_type[64];       /* "Conv" */
-  char domain[64];        /* "ai.onnx" for the default domain */
-  char value[128];        /* the value (tensor) concerned, by its name in the model */
-  char message[1024];     /* one sentence for a person, naming all of the above that apply; no final newline */
+  int64_t opset;      /* the opset version that the model imports for `domain`, 0 if no operator is concerned */
+  char node[128];     /* the node's name in the model, or "#5 (Conv)" if it has none */
+  char op_type[64];   /* "Conv" */
+  char domain[64];    /* "ai.onnx" for the default domain */
+  char value[128];    /* the value (tensor) concerned, by its name in the model */
+  char message[1024]; /* one sentence for a person, naming all of the above that apply; no final newline */
 } norma_error;
 
-/* ------------------------------------------------------------------------------------------------------------ tensor */
+/* ----------------------------------------------------------------------------------------------------------- tensor */
 
 /* Element types; the numbers are those of ONNX's TensorProto.DataType. X(constant, number, name, bits per element). */
 #define NORMA_ELEMENT_TYPE_LIST(X)                                                                                     \
@@ -151,10 +151,10 @@ typedef struct norma_string {
  */
 typedef struct norma_tensor {
   norma_element_type type;
-  int rank;                      /* 0 for a scalar */
-  int64_t dims[NORMA_MAX_RANK];  /* the first `rank` count; zero is a valid size */
-  void *data;                    /* may be NULL when the tensor has no elements; aligned to its element at least */
-  size_t size_bytes;             /* as norma_tensor_size gives it */
+  int rank;                     /* 0 for a scalar */
+  int64_t dims[NORMA_MAX_RANK]; /* the first `rank` count; zero is a valid size */
+  void *data;                   /* may be NULL when the tensor has no elements; aligned to its element at least */
+  size_t size_bytes;            /* as norma_tensor_size gives it */
 } norma_tensor;
 
 /* The bytes that a tensor of this type and shape takes. Errors: NORMA_ERROR_ARGUMENT for a rank outside 0 to
@@ -168,11 +168,11 @@ NORMA_API norma_status norma_tensor_init(norma_tensor *tensor, norma_element_typ
 /* The number of elements, 1 for a scalar. */
 NORMA_API int64_t norma_tensor_count(const norma_tensor *tensor);
 
-/* ------------------------------------------------------------------------------------------------------------- value */
+/* ------------------------------------------------------------------------------------------------------------ value */
 
 /* What flows along the edges of a graph: a tensor, or one of ONNX's containers. */
 typedef enum norma_value_kind {
-  NORMA_VALUE_NONE,     /* absent, or an optional without an element */
+  NORMA_VALUE_NONE, /* absent, or an optional without an element */
   NORMA_VALUE_TENSOR,
   NORMA_VALUE_SEQUENCE, /* elements are values of one kind */
   NORMA_VALUE_OPTIONAL, /* zero or one element */
@@ -192,21 +192,21 @@ NORMA_API size_t norma_value_count(const norma_value *value);
 /* Element `index`, or NULL when out of range. Valid as long as the value. */
 NORMA_API const norma_value *norma_value_element(const norma_value *value, size_t index);
 
-/* ----------------------------------------------------------------------------------------------------------- runtime */
+/* ---------------------------------------------------------------------------------------------------------- runtime */
 
 typedef enum norma_log_level { NORMA_LOG_ERROR, NORMA_LOG_WARNING, NORMA_LOG_INFO, NORMA_LOG_DEBUG } norma_log_level;
 
-/* The caller's memory. allocate returns memory aligned to `alignment` (a power of two up to 64), or NULL. deallocate gets
- * what allocate returned and the same size. Both are called from any thread that uses the library. */
+/* The caller's memory. allocate returns memory aligned to `alignment` (a power of two up to 64), or NULL. deallocate
+ * gets what allocate returned and the same size. Both are called from any thread that uses the library. */
 typedef struct norma_allocator {
   void *(*allocate)(void *context, size_t size, size_t alignment);
   void (*deallocate)(void *context, void *pointer, size_t size);
   void *context;
 } norma_allocator;
 
-/* A caller's parallel-for. It must call body(argument, i, worker) once for each i in 0 .. count - 1, in any order and on any
- * threads, and return when all are done; `worker` is in 0 .. norma_runtime_options.threads - 1 and no two calls that run
- * at the same time have the same one. */
+/* A caller's parallel-for. It must call body(argument, i, worker) once for each i in 0 .. count - 1, in any order and
+ * on any threads, and return when all are done; `worker` is in 0 .. norma_runtime_options.threads - 1 and no two calls
+ * that run at the same time have the same one. */
 typedef void (*norma_parallel_body)(void *argument, size_t index, int worker);
 typedef void (*norma_parallel_for)(void *context, size_t count, norma_parallel_body body, void *argument);
 
@@ -221,13 +221,13 @@ typedef struct norma_runtime_options {
   int threads;                 /* workers including the calling thread; default: the CPUs this process may use */
   norma_parallel_for parallel; /* default: Norma's own pool of threads - 1 workers, asleep when nothing runs */
   void *parallel_context;
-  norma_log log;               /* default: none */
+  norma_log log; /* default: none */
   void *log_context;
-  size_t max_memory_bytes;     /* budget for all memory of this runtime's models and sessions; default: the memory of
+  size_t max_memory_bytes; /* budget for all memory of this runtime's models and sessions; default: the memory of
                                   the machine, so that absurd sizes end in an error, not in the system running dry */
-  size_t max_nodes;            /* budget for nodes of one model, functions expanded; default 1,000,000 */
-  int max_depth;               /* budget for nested subgraphs and functions; default 32 */
-  const char *kernels;         /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
+  size_t max_nodes;        /* budget for nodes of one model, functions expanded; default 1,000,000 */
+  int max_depth;           /* budget for nested subgraphs and functions; default 32 */
+  const char *kernels;     /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
 } norma_runtime_options;
 
 typedef struct norma_runtime norma_runtime;
@@ -242,20 +242,21 @@ NORMA_API void norma_runtime_destroy(norma_runtime *runtime);
 NORMA_API size_t norma_runtime_memory_used(const norma_runtime *runtime);
 NORMA_API size_t norma_runtime_memory_peak(const norma_runtime *runtime);
 
-/* ------------------------------------------------------------------------------------------------------------- model */
+/* ------------------------------------------------------------------------------------------------------------ model */
 
 /* Supplies external data for a model that comes from memory: writes `length` bytes that stand at `offset` of the file
- * named `location` to `destination`, and returns true; false is an error. `length` 0 with destination NULL never happens. */
+ * named `location` to `destination`, and returns true; false is an error. `length` 0 with destination NULL never
+ * happens. */
 typedef bool (*norma_read_external)(void *context, const char *location, uint64_t offset, uint64_t length,
                                     void *destination);
 
 /* One thing that keeps a model from running; see norma_load_options.report. */
 typedef struct norma_unsupported {
-  const char *node;    /* as norma_error.node */
+  const char *node; /* as norma_error.node */
   const char *op_type;
   const char *domain;
   int64_t opset;
-  const char *reason;  /* "operator not known", "element type bfloat16 of input 0", ... */
+  const char *reason; /* "operator not known", "element type bfloat16 of input 0", ... */
 } norma_unsupported;
 
 typedef void (*norma_report_unsupported)(void *context, const norma_unsupported *item);
@@ -271,18 +272,18 @@ typedef enum norma_optimization {
 /* Begin with `norma_load_options options = {.struct_size = sizeof options};`. All strings are copied. */
 typedef struct norma_load_options {
   size_t struct_size;
-  norma_runtime *runtime;            /* default: one of the model's own, with default options */
-  norma_optimization optimization;   /* default: NORMA_OPTIMIZE_FULL */
-  const char *const *disabled_passes;   /* names of passes to leave out, `disabled_pass_count` of them */
+  norma_runtime *runtime;             /* default: one of the model's own, with default options */
+  norma_optimization optimization;    /* default: NORMA_OPTIMIZE_FULL */
+  const char *const *disabled_passes; /* names of passes to leave out, `disabled_pass_count` of them */
   size_t disabled_pass_count;
-  const char *const *overridable;       /* initializers that are graph inputs stay constant unless named here */
+  const char *const *overridable; /* initializers that are graph inputs stay constant unless named here */
   size_t overridable_count;
   bool exact;                        /* only what rounds as NORMA_OPTIMIZE_NONE does; takes a third more time */
   bool keep_constants;               /* keep weights in their own form too, once a kernel has packed them */
   bool map_file;                     /* map the model file instead of reading it: only for files nobody else changes */
   norma_read_external read_external; /* external data for norma_model_load_memory; default: such models are refused */
   void *read_external_context;
-  norma_report_unsupported report;   /* called once for each unsupported node before the load fails */
+  norma_report_unsupported report; /* called once for each unsupported node before the load fails */
   void *report_context;
 } norma_load_options;
 
@@ -304,21 +305,21 @@ NORMA_API void norma_model_destroy(norma_model *model);
 typedef struct norma_value_info {
   const char *name;
   norma_value_kind kind;
-  norma_element_type type;             /* of the tensor; for a sequence or optional of tensors, of their elements */
-  int rank;                            /* -1: unknown */
-  int64_t dims[NORMA_MAX_RANK];        /* -1: dynamic */
+  norma_element_type type;               /* of the tensor; for a sequence or optional of tensors, of their elements */
+  int rank;                              /* -1: unknown */
+  int64_t dims[NORMA_MAX_RANK];          /* -1: dynamic */
   const char *dim_names[NORMA_MAX_RANK]; /* symbolic names such as "batch", or NULL */
-  bool optional;                       /* an input that may be left out: it has an initializer */
+  bool optional;                         /* an input that may be left out: it has an initializer */
 } norma_value_info;
 
-/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. An index out of range
- * gives NORMA_ERROR_ARGUMENT. */
+/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. An index out of
+ * range gives NORMA_ERROR_ARGUMENT. */
 NORMA_API size_t norma_model_input_count(const norma_model *model);
 NORMA_API size_t norma_model_output_count(const norma_model *model);
 NORMA_API norma_status norma_model_input(const norma_model *model, size_t index, norma_value_info *info);
 NORMA_API norma_status norma_model_output(const norma_model *model, size_t index, norma_value_info *info);
 
-/* ----------------------------------------------------------------------------------------------------------- session */
+/* ---------------------------------------------------------------------------------------------------------- session */
 
 /* Called during a run, on its thread, each time a step has ended: `done` of `total` steps. */
 typedef void (*norma_progress)(void *context, size_t done, size_t total);
@@ -326,24 +327,25 @@ typedef void (*norma_progress)(void *context, size_t done, size_t total);
 /* Begin with `norma_session_options options = {.struct_size = sizeof options};`. */
 typedef struct norma_session_options {
   size_t struct_size;
-  void *arena;             /* memory for intermediate results, aligned to 64, borrowed until the session is destroyed; */
-  size_t arena_bytes;      /* a run that needs more ends with NORMA_ERROR_BUDGET. Default: the runtime's allocator */
-  int max_plans;           /* plans kept for different input shapes; default 4 */
-  bool profile;            /* measure every node of every run */
+  void *arena;        /* memory for intermediate results, aligned to 64, borrowed until the session is destroyed; */
+  size_t arena_bytes; /* a run that needs more ends with NORMA_ERROR_BUDGET. Default: the runtime's allocator */
+  int max_plans;      /* plans kept for different input shapes; default 4 */
+  bool profile;       /* measure every node of every run */
   norma_progress progress; /* default: none */
   void *progress_context;
 } norma_session_options;
 
 typedef struct norma_session norma_session;
 
-/* Creates a session on `model`, which must outlive it. Where the model's inputs fix all shapes, the plan is made here. */
+/* Creates a session on `model`, which must outlive it. Where the model's inputs fix all shapes, the plan is made
+ * here. */
 NORMA_API norma_status norma_session_create(norma_model *model, const norma_session_options *options,
                                             norma_session **session, norma_error *error);
 NORMA_API void norma_session_destroy(norma_session *session);
 
 /* Binds input `name` (NULL: the next one that is not bound, in graph order) to a tensor. The struct is copied, the data
- * is borrowed until the input is set again or the session is destroyed; it is read by each run. Errors: ARGUMENT (no such
- * input), INPUT (type, rank or a fixed dimension differs from the model's declaration). */
+ * is borrowed until the input is set again or the session is destroyed; it is read by each run. Errors: ARGUMENT (no
+ * such input), INPUT (type, rank or a fixed dimension differs from the model's declaration). */
 NORMA_API norma_status norma_session_set_input(norma_session *session, const char *name, const norma_tensor *tensor,
                                                norma_error *error);
 
@@ -362,26 +364,27 @@ NORMA_API norma_status norma_session_bind_output(norma_session *session, size_t 
 /* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. */
 NORMA_API norma_status norma_session_prepare(norma_session *session, norma_error *error);
 
-/* The bytes of arena that the current plan needs; 0 before there is one. Exact where input shapes fix all shapes; else a
- * part that is known, and runs take more from the allocator. */
+/* The bytes of arena that the current plan needs; 0 before there is one. Exact where input shapes fix all shapes; else
+ * a part that is known, and runs take more from the allocator. */
 NORMA_API size_t norma_session_arena_bytes(const norma_session *session);
 
 /* Whether the current plan's shapes are all fixed by the input shapes. */
 NORMA_API bool norma_session_is_static(const norma_session *session);
 
 /* Runs the model on the bound inputs. After the first run with the same input shapes nothing is allocated when
- * norma_session_is_static. On failure the session stays usable and the contents of bound buffers are unspecified. Errors:
- * INPUT, RUN, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE. */
+ * norma_session_is_static. On failure the session stays usable and the contents of bound buffers are unspecified.
+ * Errors: INPUT, RUN, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE. */
 NORMA_API norma_status norma_session_run(norma_session *session, norma_error *error);
 
-/* Ends the run in progress with NORMA_ERROR_CANCELLED; may be called from any thread, and before a run (which then ends at
- * once). The request is forgotten when that run has ended. */
+/* Ends the run in progress with NORMA_ERROR_CANCELLED; may be called from any thread, and before a run (which then ends
+ * at once). The request is forgotten when that run has ended. */
 NORMA_API void norma_session_cancel(norma_session *session);
 
 /* Each later run ends with NORMA_ERROR_DEADLINE when it takes longer than this; 0: no limit. */
 NORMA_API void norma_session_set_timeout(norma_session *session, double seconds);
 
-/* Output `index` of the last run, valid until the next call of run, prepare or destroy; NULL before a successful run. */
+/* Output `index` of the last run, valid until the next call of run, prepare or destroy; NULL before a successful
+ * run. */
 NORMA_API const norma_value *norma_session_output(const norma_session *session, size_t index);
 
 /* Keeps the value `name` readable after each run, though it is no output ("*": every value). Errors: ARGUMENT where the
@@ -397,26 +400,26 @@ NORMA_API void norma_session_visit_values(const norma_session *session, norma_vi
 
 /* One step of the plan, summed over the runs since the session was created or the profile reset. */
 typedef struct norma_profile_entry {
-  const char *node;        /* the model's own node names; joined by " + " where nodes were fused */
+  const char *node; /* the model's own node names; joined by " + " where nodes were fused */
   const char *op_type;
-  const char *kernel;      /* the algorithm that was chosen, or "" */
+  const char *kernel; /* the algorithm that was chosen, or "" */
   uint64_t runs;
   uint64_t total_ns;
-  uint64_t start_ns;       /* of the last run, after the start of that run */
-  uint64_t last_ns;        /* duration in the last run */
-  double flops;            /* floating-point operations of one run, 0 if unknown; a multiply-add counts two */
-  double bytes;            /* bytes read and written in one run, each operand once */
+  uint64_t start_ns; /* of the last run, after the start of that run */
+  uint64_t last_ns;  /* duration in the last run */
+  double flops;      /* floating-point operations of one run, 0 if unknown; a multiply-add counts two */
+  double bytes;      /* bytes read and written in one run, each operand once */
 } norma_profile_entry;
 
 NORMA_API size_t norma_session_profile_count(const norma_session *session);
 NORMA_API norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry);
 NORMA_API void norma_session_profile_reset(norma_session *session);
 
-/* -------------------------------------------------------------------------------------------------- statistics, edits */
+/* ------------------------------------------------------------------------------------------------ statistics, edits */
 
-/* Mean and variance of each channel of any value, gathered over any number of runs: watch the value, and add it after each
- * run. All in double; the result depends on the order of the samples alone, not on threads or on how they were cut into
- * batches. One thread at a time. */
+/* Mean and variance of each channel of any value, gathered over any number of runs: watch the value, and add it after
+ * each run. All in double; the result depends on the order of the samples alone, not on threads or on how they were cut
+ * into batches. One thread at a time. */
 typedef struct norma_moments norma_moments;
 
 /* `runtime` must outlive the moments; its threads are used. Errors: ARGUMENT, OUT_OF_MEMORY. */
@@ -424,8 +427,8 @@ NORMA_API norma_status norma_moments_create(norma_runtime *runtime, int64_t chan
                                             norma_error *error);
 NORMA_API void norma_moments_destroy(norma_moments *moments);
 
-/* Adds all elements of a tensor N x channels x ... of a float type. On failure nothing was added. Errors: ARGUMENT (type
- * or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET. */
+/* Adds all elements of a tensor N x channels x ... of a float type. On failure nothing was added. Errors: ARGUMENT
+ * (type or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_moments_add(norma_moments *moments, const norma_tensor *tensor, norma_error *error);
 
 /* Adds what `other`, of as many channels, has gathered; `other` stays as it is. */
@@ -436,8 +439,8 @@ NORMA_API norma_status norma_moments_merge(norma_moments *moments, const norma_m
 NORMA_API norma_status norma_moments_read(const norma_moments *moments, double *count, double *mean, double *variance,
                                           norma_error *error);
 
-/* A model file whose initializers, and contents of Constant nodes, are read and replaced by name; every other byte of it
- * stays. One thread at a time. */
+/* A model file whose initializers, and contents of Constant nodes, are read and replaced by name; every other byte of
+ * it stays. One thread at a time. */
 typedef struct norma_editor norma_editor;
 
 /* `runtime` must outlive the editor. Errors: FILE, FORMAT, INVALID_MODEL, BUDGET, OUT_OF_MEMORY. */
@@ -467,17 +470,17 @@ typedef struct norma_run_context norma_run_context;
 /* An operator of the embedding program. Register it with a runtime before loading models that use it. All strings and
  * the struct are copied; functions are called from any thread that loads or runs models. */
 typedef struct norma_custom_operator {
-  size_t struct_size;      /* sizeof(norma_custom_operator) */
-  const char *domain;      /* not "", "ai.onnx" or "ai.onnx.ml" */
+  size_t struct_size; /* sizeof(norma_custom_operator) */
+  const char *domain; /* not "", "ai.onnx" or "ai.onnx.ml" */
   const char *name;
-  int since_version;       /* the first opset version of `domain` that it implements; at least 1 */
+  int since_version; /* the first opset version of `domain` that it implements; at least 1 */
   int min_inputs, max_inputs;
   int min_outputs, max_outputs;
   /* Sets type and shape of each output. A shape that depends on the data of inputs is left unset. */
   norma_status (*infer)(norma_infer_context *context, void *user);
   /* Computes the outputs. An output whose shape was set is there; others are made by norma_run_allocate_output. */
   norma_status (*compute)(norma_run_context *context, void *user);
-  void *user;              /* passed to both functions; borrowed until the runtime is destroyed */
+  void *user; /* passed to both functions; borrowed until the runtime is destroyed */
 } norma_custom_operator;
 
 NORMA_API norma_status norma_runtime_register(norma_runtime *runtime, const norma_custom_operator *custom,
@@ -490,8 +493,8 @@ NORMA_API bool norma_infer_input(const norma_infer_context *context, int index, 
 /* The value of input `index` where it is known already, else NULL. */
 NORMA_API const norma_tensor *norma_infer_input_value(const norma_infer_context *context, int index);
 /* Sets output `index`: rank -1 for unknown; dims[i] -1 for dynamic. */
-NORMA_API norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type, int rank,
-                                              const int64_t *dims);
+NORMA_API norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type,
+                                              int rank, const int64_t *dims);
 /* Attributes of the node; the default where the node has none. Strings are valid until the model is destroyed. */
 NORMA_API int64_t norma_infer_attribute_int(const norma_infer_context *context, const char *name, int64_t otherwise);
 NORMA_API float norma_infer_attribute_float(const norma_infer_context *context, const char *name, float otherwise);
@@ -507,7 +510,8 @@ NORMA_API int64_t norma_run_attribute_int(const norma_run_context *context, cons
 NORMA_API float norma_run_attribute_float(const norma_run_context *context, const char *name, float otherwise);
 NORMA_API const char *norma_run_attribute_string(const norma_run_context *context, const char *name,
                                                  const char *otherwise);
-/* Reports failure: `return norma_run_fail(context, "index %d is out of range");` The message is completed by node names. */
+/* Reports failure: `return norma_run_fail(context, "index %d is out of range");` The message is completed by node
+ * names. */
 NORMA_API norma_status norma_run_fail(norma_run_context *context, const char *message);
 /* Whether the run was cancelled or its deadline has passed: a long computation should ask and return early. */
 NORMA_API bool norma_run_cancelled(const norma_run_context *context);

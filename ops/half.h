@@ -3,7 +3,7 @@
 #ifndef OPS_HALF_H
 #define OPS_HALF_H
 
-#include "engine/element_type.h"
+#include "engine/base/element_type.h"
 #include "ops/kernels/kernel_table.h"
 
 #define HALF_PIECE 512 /* elements; a few such arrays of float fit every stack */

@@ -5,8 +5,8 @@
  * ops/NAME.c exports `const operator operators_NAME[]`, ended by an entry without a name; CMake collects the files.
  *
  *   read     once per node at load: attributes -> state. Refuses values that can never be right.
- *   infer    types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown), when
- *            a plan is made (input shapes known), and, where shapes depend on data, during the run (all values known). It
+ * infer types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown), when
+ * a plan is made (input shapes known), and, where shapes depend on data, during the run (all values known). It
  *            must be a pure function that tolerates unknown ranks, dimensions and values.
  *   prepare  once per plan, with all input shapes known: packs constants, chooses the kernel, asks for scratch.
  *   compute  fills the outputs. Reads no attributes, allocates nothing (but outputs whose shape only it knows).
@@ -14,9 +14,9 @@
 #ifndef OPS_OPERATOR_H
 #define OPS_OPERATOR_H
 
-#include "engine/graph.h"
-#include "engine/status.h"
-#include "engine/tensor.h"
+#include "engine/graph/graph.h"
+#include "engine/base/status.h"
+#include "engine/base/tensor.h"
 
 typedef struct operator operator;
 typedef struct infer_context infer_context;
@@ -36,7 +36,8 @@ enum operator_flags {
   OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
   OPERATOR_NOT_FOLDED = 32,   /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
   OPERATOR_READS_PIECES = 64, /* prepare reads a constant input 1 through prepare_read or prepare_whole only */
-  OPERATOR_JOINS = 128        /* output 0 is the inputs side by side along one axis; an input may lie where it belongs */
+  OPERATOR_CONCATENATES =
+      128 /* output 0 is the inputs side by side along one axis; an input may lie where it belongs */
 };
 
 /* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
@@ -47,8 +48,8 @@ typedef struct operator_attribute {
   bool required;
 } operator_attribute;
 
-/* Inputs and outputs (bit i for index i; the last input of a variadic operator stands for all that follow) that share one
- * element type out of `types`. Outputs are checked after infer. Those in no rule may have any type. */
+/* Inputs and outputs (bit i for index i; the last input of a variadic operator stands for all that follow) that share
+ * one element type out of `types`. Outputs are checked after infer. Those in no rule may have any type. */
 typedef struct type_rule {
   type_mask types; /* 0 ends the list */
   uint32_t inputs, outputs;
@@ -57,12 +58,13 @@ typedef struct type_rule {
 #define INPUT(i)  ((uint32_t)1 << (i))
 #define OUTPUT(i) ((uint32_t)1 << (i))
 
-struct operator {
+struct operator{
   const char *domain; /* "" for ai.onnx */
   const char *name;
   int versions[OPERATOR_MAX_VERSIONS]; /* every since-version that is implemented, rising, ended by 0 */
-  int min_inputs, max_inputs; /* max: the most of any version, or OPERATOR_VARIADIC */
-  uint32_t absent_inputs; /* may be absent though others must follow (Loop); by default only inputs from min_inputs on may
+  int min_inputs, max_inputs;          /* max: the most of any version, or OPERATOR_VARIADIC */
+  uint32_t
+      absent_inputs; /* may be absent though others must follow (Loop); by default only inputs from min_inputs on may
                              be, and none of a variadic operator */
   int min_outputs, max_outputs;
   type_rule types[8];
@@ -71,41 +73,41 @@ struct operator {
   uint32_t in_place; /* inputs whose memory output 0 may take over when nobody else needs it and sizes are equal */
   size_t state_size;
   norma_status (*read)(const node *node, void *state, norma_error *error); /* NULL: nothing to read; state is zeroed */
-  norma_status (*infer)(infer_context *context);
-  norma_status (*prepare)(prepare_context *context); /* NULL: nothing to prepare */
-  norma_status (*compute)(run_context *context);
+  norma_status (*infer)(infer_context * context);
+  norma_status (*prepare)(prepare_context * context); /* NULL: nothing to prepare */
+  norma_status (*compute)(run_context * context);
   const void *custom; /* of operators registered from outside */
 };
 
 /* All built-in operators of this name and domain are one descriptor. NULL if there is none. */
-const operator *operator_find(const char *domain, const char *name);
+const operator* operator_find(const char *domain, const char *name);
 /* Visits all built-in descriptors. */
-const operator *operator_at(size_t index); /* NULL past the end */
+const operator* operator_at(size_t index); /* NULL past the end */
 /* The since-version in force at `opset`; 0 if the operator is not implemented there. */
-int operator_version(const operator *op, int64_t opset);
+int operator_version(const operator* op, int64_t opset);
 
-/* Whether inputs of these descriptions (NULL where absent) satisfy the operator's type rules. Descriptions of unknown kind
- * or element type do. An input that a rule names must be a tensor. */
+/* Whether inputs of these descriptions (NULL where absent) satisfy the operator's type rules. Descriptions of unknown
+ * kind or element type do. An input that a rule names must be a tensor. */
 typedef struct type_conflict {
   int input;
   bool is_kind;                /* no tensor */
   norma_element_type expected; /* what an earlier input has; UNDEFINED: the type is not among the rule's */
 } type_conflict;
-bool operator_accepts(const operator *op, int input_count, const value_info *const *inputs, type_conflict *conflict);
+bool operator_accepts(const operator* op, int input_count, const value_info *const *inputs, type_conflict *conflict);
 
-/* ------------------------------------------------------------------------------------------------------------- infer */
+/* ------------------------------------------------------------------------------------------------------------ infer */
 
 struct infer_context {
   const node *node;
   const void *state;
   int input_count, output_count;
   const value_info *const *inputs; /* NULL where absent */
-  const value *const *values; /* what is known of the inputs' contents; entries NULL */
-  value_info *outputs; /* to be set; kind NONE and rank unknown before */
-  norma_tensor *known; /* contents of outputs that types and shapes alone tell; data NULL where they do not */
-  region *region; /* for items of sequence types and known contents */
+  const value *const *values;      /* what is known of the inputs' contents; entries NULL */
+  value_info *outputs;             /* to be set; kind NONE and rank unknown before */
+  norma_tensor *known;       /* contents of outputs that types and shapes alone tell; data NULL where they do not */
+  region *region;            /* for items of sequence types and known contents */
   struct inferrer *inferrer; /* for infer_subgraph */
-  norma_status failure; /* what infer_fail returns: INVALID_MODEL at load, INPUT while planning, RUN in a run */
+  norma_status failure;      /* what infer_fail returns: INVALID_MODEL at load, INPUT while planning, RUN in a run */
   norma_error *error;
 };
 
@@ -116,14 +118,14 @@ const shape *infer_shape(const infer_context *context, int index);
 bool infer_has_input(const infer_context *context, int index);
 /* The contents of input `index` if they are known, else NULL. */
 const norma_tensor *infer_value(const infer_context *context, int index);
-/* Known integer contents of input `index` into values[0 .. count - 1]; false if they are not known. More than `capacity`
- * elements, or a tensor that is not of rank 0 or 1, fail through *status. */
+/* Known integer contents of input `index` into values[0 .. count - 1]; false if they are not known. More than
+ * `capacity` elements, or a tensor that is not of rank 0 or 1, fail through *status. */
 bool infer_ints(const infer_context *context, int index, int64_t *values, int capacity, int *count,
                 norma_status *status);
 void infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
 void infer_output_info(infer_context *context, int index, const value_info *info);
-/* The contents of int64 output `index`, known already (Shape, Size): `count` values, or a scalar when rank is 0. Sets type
- * and shape too. At most NORMA_MAX_RANK values. */
+/* The contents of int64 output `index`, known already (Shape, Size): `count` values, or a scalar when rank is 0. Sets
+ * type and shape too. At most NORMA_MAX_RANK values. */
 norma_status infer_output_ints(infer_context *context, int index, const int64_t *values, int count, int rank);
 /* `return infer_fail(context, "axis %d is outside ...")`; see failure above. */
 norma_status infer_fail(infer_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -135,24 +137,24 @@ norma_status infer_broadcast(infer_context *context);
 norma_status infer_subgraph(infer_context *context, const graph *subgraph, const value_info *inputs, int input_count,
                             value_info *outputs);
 
-/* ----------------------------------------------------------------------------------------------------------- prepare */
+/* ---------------------------------------------------------------------------------------------------------- prepare */
 
 struct prepare_context {
   const node *node;
   void *state; /* this plan's copy of the node's state */
   int input_count, output_count;
-  const value_info *const *inputs; /* shapes known; NULL where absent */
-  const value *const *constants; /* contents that never change; entries NULL */
+  const value_info *const *inputs;  /* shapes known; NULL where absent */
+  const value *const *constants;    /* contents that never change; entries NULL */
   const value_info *const *outputs; /* NULL where absent; shapes may be unknown */
   const struct kernel_table *kernels;
   int workers;
   bool exact;
   /* To be set: */
-  size_t scratch_bytes; /* one block for the whole step */
+  size_t scratch_bytes;        /* one block for the whole step */
   size_t worker_scratch_bytes; /* one block per worker */
-  uint32_t packed_inputs; /* constants that compute reads no more, having packed them: their data may be given back */
+  uint32_t packed_inputs;   /* constants that compute reads no more, having packed them: their data may be given back */
   uint32_t packed_for_good; /* those of packed_inputs that no batch needs in another form */
-  const char *kernel_name; /* for profiles; a string literal */
+  const char *kernel_name;  /* for profiles; a string literal */
   double flops;
   struct packed_cache *packed; /* behind prepare_packed */
   norma_error *error;
@@ -166,8 +168,8 @@ norma_status prepare_fail(prepare_context *context, norma_status status, const c
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 
-/* Elements first .. first + count - 1 of float constant `index`, valid until the next call. While a model is loaded they may
- * come from its file, so they should be read once, in pieces, and of weights whole output channels. */
+/* Elements first .. first + count - 1 of float constant `index`, valid until the next call. While a model is loaded
+ * they may come from its file, so they should be read once, in pieces, and of weights whole output channels. */
 norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const float **data);
 /* All of constant `index`: prepare_constant has its data from then on. */
 norma_status prepare_whole(prepare_context *context, int index);
@@ -175,9 +177,9 @@ norma_status prepare_whole(prepare_context *context, int index);
 /* Whether the model fixes all dimensions of input `index` but the first, so that other batches differ in that alone. */
 bool prepare_sample_is_fixed(const prepare_context *context, int index);
 
-/* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells apart
- * what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key, with
- * a lock held. */
+/* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells
+ * apart what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per
+ * key, with a lock held. */
 norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
                             void (*fill)(void *destination, const void *argument), const void *argument,
                             const void **packed);
@@ -186,7 +188,7 @@ typedef norma_status (*prepare_fill)(prepare_context *context, void *destination
 norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
                                  const void *argument, const void **packed);
 
-/* --------------------------------------------------------------------------------------------------------------- run */
+/* -------------------------------------------------------------------------------------------------------------- run */
 
 typedef void (*parallel_body)(void *argument, int64_t begin, int64_t end, int worker);
 
@@ -195,12 +197,12 @@ struct run_context {
   const void *state;
   int input_count, output_count;
   const value *const *inputs; /* NULL where absent */
-  value *const *outputs; /* NULL where absent or not wanted; kind TENSOR with data where the shape was known */
-  void *scratch; /* scratch_bytes, aligned to 64 */
-  char *worker_scratch; /* see run_worker_scratch */
+  value *const *outputs;      /* NULL where absent or not wanted; kind TENSOR with data where the shape was known */
+  void *scratch;              /* scratch_bytes, aligned to 64 */
+  char *worker_scratch;       /* see run_worker_scratch */
   size_t worker_scratch_stride;
   const struct kernel_table *kernels;
-  struct executor *executor; /* threads, memory, cancellation, subgraphs */
+  struct executor *executor;     /* threads, memory, cancellation, subgraphs */
   struct temporary *temporaries; /* of run_allocate_temporary */
   norma_error *error;
 };
@@ -217,9 +219,9 @@ static inline void *run_worker_scratch(const run_context *context, int worker) {
 }
 
 /* Calls body on ranges that cover 0 .. count - 1, each of at most `grain` and of exactly `grain` but the last, on any
- * worker; a small count stays on this thread. Which worker gets which range is not defined, so results must not depend on
- * it. Between ranges the run can be cancelled: then the rest is left out and the status says so. A body whose range may
- * take longer than some milliseconds asks run_cancelled and returns early. */
+ * worker; a small count stays on this thread. Which worker gets which range is not defined, so results must not depend
+ * on it. Between ranges the run can be cancelled: then the rest is left out and the status says so. A body whose range
+ * may take longer than some milliseconds asks run_cancelled and returns early. */
 norma_status run_parallel(run_context *context, int64_t count, int64_t grain, parallel_body body, void *argument);
 
 /* The same with ranges of any length, for units of work that do less when neighbours are done in one call. */
@@ -231,8 +233,8 @@ norma_status run_poll(const run_context *context);
 norma_status run_fail(run_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Makes output `index`, whose shape was not inferred. NULL shape data on failure; the error is set. An output that is not
- * wanted must not be asked for. */
+/* Makes output `index`, whose shape was not inferred. NULL shape data on failure; the error is set. An output that is
+ * not wanted must not be asked for. */
 norma_status run_allocate_output(run_context *context, int index, norma_element_type type, const shape *shape,
                                  norma_tensor **tensor);
 /* A string output of `count` strings with `bytes` bytes of characters; see value_allocate_strings. */

@@ -46,7 +46,7 @@ void strided_collapse(strided *walk) {
   walk->rank = kept;
 }
 
-/* ------------------------------------------------------------------------------------------------- walking in rows */
+/* -------------------------------------------------------------------------------------------------- walking in rows */
 
 typedef struct strided_job {
   const strided *walk;
@@ -102,7 +102,7 @@ norma_status strided_run(run_context *context, strided *walk, strided_row *row, 
   return run_parallel(context, units, units_per_call, strided_body, &job);
 }
 
-/* --------------------------------------------------------------------------------------------------------- copying */
+/* ---------------------------------------------------------------------------------------------------------- copying */
 
 typedef struct {
   uint64_t half[2];

@@ -75,8 +75,7 @@ norma_status window_read(const node *node, window_attributes *attributes, norma_
   return window_read_list(node, "pads", (size_t)a->axes, a->axes, 0, a->pad_end, error);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- resolving
- */
+/* -------------------------------------------------------------------------------------------------------- resolving */
 
 bool window_kernel_size(const window_attributes *attributes, int axis, const int64_t *kernel, int64_t *result,
                         char message[WINDOW_MESSAGE_SIZE]) {
@@ -183,8 +182,7 @@ bool window_resolve(const window_attributes *attributes, int axes, const int64_t
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- using
- */
+/* ------------------------------------------------------------------------------------------------------------ using */
 
 norma_status window_infer_output(infer_context *context, int index, norma_element_type type, const shape *shape) {
   size_t bytes;

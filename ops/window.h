@@ -86,7 +86,8 @@ struct window_2d window_plane(const window *window);
  * padded rows, which huge windows or dilations make huge as well, and they never compute less than a row of outputs. */
 bool window_suits_planes(const window *window);
 
-/* How many slices of *rows output rows each a plane is cut into, so that a cancelled run need not wait for a large one. */
+/* How many slices of *rows output rows each a plane is cut into, so that a cancelled run need not wait for a large
+ * one. */
 int64_t window_slices(const window *window, int64_t *rows);
 
 /* The scratch in bytes that kernels for planes want for slices of `rows` rows. */
@@ -95,7 +96,7 @@ size_t window_slices_scratch(const struct kernel_table *kernels, const struct wi
 /* A slice of a plane as a plane of its own. */
 struct window_slice {
   struct window_2d plane;
-  size_t pad_end; /* of dimension 0 */
+  size_t pad_end;            /* of dimension 0 */
   size_t x_offset, y_offset; /* where it begins, in elements of a plane */
 };
 

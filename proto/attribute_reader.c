@@ -63,8 +63,7 @@ static norma_status find_kind(reader *reader, const Onnx__AttributeProto *proto,
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- values
- */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 static norma_status copy_text(reader *reader, const ProtobufCBinaryData *bytes, norma_string *text) {
   char *copy = region_copy_string(reader->region, (const char *)bytes->data, bytes->len);
@@ -183,8 +182,7 @@ static norma_status read_value(reader *reader, const context *context, node *nod
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- references
- */
+/* ------------------------------------------------------------------------------------------------------- references */
 
 norma_status follow_reference(reader *reader, const context *context, const Onnx__AttributeProto *proto,
                               binding *found) {
@@ -220,8 +218,7 @@ static norma_status check_reference_type(reader *reader, const Onnx__AttributePr
                    reference->ref_attr_name);
 }
 
-/* ----------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 /* Lists and texts of a function's body are the same in every call: the first one's are used again. */
 static norma_status read_or_share(reader *reader, const context *context, node *node, const Onnx__AttributeProto *proto,

@@ -1,6 +1,6 @@
 #include "proto/external_data.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #ifndef PROTO_EXTERNAL_DATA_H
 #define PROTO_EXTERNAL_DATA_H
 
-#include "proto/byte_source.h"
+#include "engine/base/byte_source.h"
 
 typedef struct external_data {
   memory *memory;

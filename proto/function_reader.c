@@ -23,8 +23,7 @@ static char *function_key(reader *reader, const char *domain, const char *name, 
   return key;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the table
- */
+/* -------------------------------------------------------------------------------------------------------- the table */
 
 static norma_status add_attribute(reader *reader, function *function, const char *name,
                                   Onnx__AttributeProto *default_value) {
@@ -95,8 +94,7 @@ const function *find_function(reader *reader, const Onnx__NodeProto *proto, norm
   return entry ? entry->item : NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- calls
- */
+/* ------------------------------------------------------------------------------------------------------------ calls */
 
 static norma_status check_call(reader *reader, const context *context, const function *function,
                                const Onnx__NodeProto *proto) {

@@ -7,8 +7,7 @@
 
 #define LONGEST_MADE_UP_NAME 255 /* names of inlined values; bounds what nested functions with long names take */
 
-/* -------------------------------------------------------------------------------------------------------------- names
- */
+/* ------------------------------------------------------------------------------------------------------------ names */
 
 static bool name_is_taken(const builder *builder, const char *name) {
   for (; builder; builder = builder->parent) {
@@ -130,8 +129,7 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 norma_status declare_outputs(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes) {
   for (size_t i = 0; i < count; i++) {
@@ -231,8 +229,7 @@ norma_status read_nodes(reader *reader, const context *context, size_t count, On
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- inputs, initializers,
- * outputs */
+/* ------------------------------------------------------------------------------------ inputs, initializers, outputs */
 
 static norma_status value_error(reader *reader, const char *what, const char *name) {
   ERROR_COPY(reader->error->value, name);
@@ -296,9 +293,9 @@ static norma_status read_initializers(reader *reader, const context *context, co
     const char *name = text_or_empty(proto->initializer[i]->name);
     if (!name[0]) return no_initializer_name(reader);
     bool may_wait = !context->builder->parent && !is_overridable(reader, name);
-    reader->tensors.deferral = may_wait ? reader->options->deferral : NULL;
+    reader->tensors.lazy_source = may_wait ? reader->options->lazy_source : NULL;
     norma_status status = read_shared_tensor(reader, proto->initializer[i], &contents);
-    reader->tensors.deferral = NULL;
+    reader->tensors.lazy_source = NULL;
     if (status != NORMA_OK) return status;
     TRY(set_initializer(reader, context, name, &contents));
   }
@@ -348,8 +345,7 @@ static norma_status read_output(reader *reader, const context *context, const On
   return graph_add_output(context->builder->graph, value) ? NORMA_OK : reader_no_memory(reader);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- graphs
- */
+/* ----------------------------------------------------------------------------------------------------------- graphs */
 
 static norma_status fill_graph(reader *reader, const context *context, const Onnx__GraphProto *proto) {
   TRY(count_items(reader, proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer));

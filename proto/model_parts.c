@@ -1,6 +1,6 @@
 #include "proto/model_parts.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 #include <string.h>
 
@@ -83,8 +83,7 @@ norma_status model_parts_add(model_parts *parts, uint32_t number, wire_span cont
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- writing
- */
+/* ---------------------------------------------------------------------------------------------------------- writing */
 
 static void add_additions(wire_build *graph, const graph_addition *addition, uint32_t number) {
   for (; addition; addition = addition->next) {
@@ -131,8 +130,7 @@ norma_status model_parts_write(const model_parts *parts, write_bytes write, void
   return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- names
- */
+/* ------------------------------------------------------------------------------------------------------------ names */
 
 static bool add_name(region *region, name_table *names, wire_span text) {
   bool added;
@@ -173,8 +171,7 @@ bool collect_names(wire_span graph, region *region, name_table *names, bool outp
   return true;
 }
 
-/* ----------------------------------------------------------------------------------------------------- external data
- */
+/* ---------------------------------------------------------------------------------------------------- external data */
 
 typedef struct external_walk {
   const model_parts *parts;

@@ -6,7 +6,7 @@
 #ifndef PROTO_MODEL_PARTS_H
 #define PROTO_MODEL_PARTS_H
 
-#include "proto/name_table.h"
+#include "engine/base/name_table.h"
 #include "proto/wire_edit.h"
 
 /* Field numbers of GraphProto and of the messages in it that are edited. */

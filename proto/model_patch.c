@@ -1,6 +1,6 @@
 #include "proto/model_patch.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "proto/model_parts.h"
 #include "proto/model_save.h"
 #include "proto/tensor_reader.h"
@@ -22,8 +22,7 @@ struct model_patch {
   size_t suffix;
 };
 
-/* ---------------------------------------------------------------------------------------------------- open and close
- */
+/* --------------------------------------------------------------------------------------------------- open and close */
 
 static norma_status read_file(model_patch *patch, const wire_limits *limits, norma_error *error) {
   byte_source source;
@@ -108,8 +107,7 @@ uint64_t model_patch_fingerprint(const model_patch *patch) {
   return hash;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- tensors
- */
+/* ---------------------------------------------------------------------------------------------------------- tensors */
 
 /* Where the contents of a name stand. */
 typedef struct tensor_place {
@@ -348,8 +346,7 @@ norma_status model_patch_add(model_patch *patch, const char *stem, const norma_t
   return model_parts_add(&patch->parts, GRAPH_INPUT, make_value_info_message(region, *name, contents), error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 static norma_status find_node(const model_patch *patch, const char *name, graph_part **node, norma_error *error) {
   *node = find_part(&patch->nodes, name);
@@ -449,8 +446,7 @@ norma_status model_patch_remove_output(model_patch *patch, const char *name, nor
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- writing
- */
+/* ---------------------------------------------------------------------------------------------------------- writing */
 
 norma_status model_patch_write(const model_patch *patch, write_bytes write, void *context, norma_error *error) {
   return model_parts_write(&patch->parts, write, context, error);

@@ -9,7 +9,7 @@
 #ifndef PROTO_MODEL_PATCH_H
 #define PROTO_MODEL_PATCH_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 #include "proto/value_writer.h"
 #include "proto/wire_check.h"
 

@@ -1,6 +1,6 @@
 #include "proto/model_reader.h"
 
-#include "engine/deferred.h"
+#include "engine/graph/lazy_weights.h"
 #include "proto/reader.h"
 #include "proto/wire_check.h"
 
@@ -29,8 +29,7 @@ static norma_status unpack_model(reader *reader, const byte_source *source, Onnx
   return region_error(reader->temporary, reader->error); /* what the wire check let pass can only fail for memory */
 }
 
-/* ------------------------------------------------------------------------------------------------------- description
- */
+/* ------------------------------------------------------------------------------------------------------ description */
 
 static norma_status copy_text(reader *reader, const char *text, const char **copy) {
   *copy = region_copy_string(reader->region, text_or_empty(text), strlen(text_or_empty(text)));
@@ -97,8 +96,7 @@ static norma_status read_model(reader *reader, const byte_source *source) {
   return read_main_graph(reader, proto->graph);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static norma_status read_source(norma_model *model, const byte_source *source, const char *path,
                                 const model_read_options *options, norma_error *error) {
@@ -131,18 +129,18 @@ static norma_status read_source(norma_model *model, const byte_source *source, c
 norma_status model_read_file(norma_model *model, const char *path, const model_read_options *options,
                              norma_error *error) {
   norma_error unwanted;
-  byte_source own, *source = options->deferral ? &options->deferral->source : &own;
+  byte_source own, *source = options->lazy_source ? &options->lazy_source->source : &own;
   if (!error) error = &unwanted;
   TRY(byte_source_open(source, model->memory, path, options->map_file, error));
   norma_status status = read_source(model, source, path, options, error);
-  if (!options->deferral) byte_source_close(source);
+  if (!options->lazy_source) byte_source_close(source);
   return status == NORMA_OK ? NORMA_OK : error_prefix(error, "%s", path);
 }
 
 norma_status model_read_memory(norma_model *model, const void *data, size_t size, const model_read_options *options,
                                norma_error *error) {
   norma_error unwanted;
-  byte_source own, *source = options->deferral ? &options->deferral->source : &own;
+  byte_source own, *source = options->lazy_source ? &options->lazy_source->source : &own;
   *source = byte_source_from_memory(data, size);
   return read_source(model, source, NULL, options, error ? error : &unwanted);
 }

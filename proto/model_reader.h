@@ -16,14 +16,14 @@
 #ifndef PROTO_MODEL_READER_H
 #define PROTO_MODEL_READER_H
 
-#include "engine/model.h"
+#include "engine/load/model.h"
 
 typedef struct model_read_options {
   const char *const *overridable; /* initializers that are graph inputs; a name that is none is an ARGUMENT error */
   size_t overridable_count;
   size_t max_nodes;                  /* functions expanded */
   int max_depth;                     /* subgraphs and functions within each other */
-  struct deferral *deferral; /* where initializers may stay unread (engine/deferred.h); NULL: all are read */
+  struct lazy_source *lazy_source;   /* where large initializers stay unread; NULL: all are read */
   bool map_file;                     /* map files instead of reading them; constants are then views */
   norma_read_external read_external; /* for model_read_memory; NULL: external data are refused */
   void *read_external_context;
@@ -42,7 +42,7 @@ typedef struct model_read_options {
 norma_status model_read_file(norma_model *model, const char *path, const model_read_options *options,
                              norma_error *error);
 
-/* The same from memory, which is borrowed during the call, or until the deferral is closed. */
+/* The same from memory, which is borrowed during the call, or until the lazy_source is closed. */
 norma_status model_read_memory(norma_model *model, const void *data, size_t size, const model_read_options *options,
                                norma_error *error);
 

@@ -1,7 +1,7 @@
 #include "proto/model_rewrite.h"
 
-#include "engine/runtime.h"
-#include "engine/status.h"
+#include "engine/load/runtime.h"
+#include "engine/base/status.h"
 #include "proto/model_parts.h"
 #include "proto/model_save.h"
 #include "proto/model_writer.h"

@@ -1,8 +1,8 @@
 #include "proto/model_save.h"
 
-#include "engine/status.h"
-#include "proto/byte_source.h"
-#include "proto/whole_file.h"
+#include "engine/base/status.h"
+#include "engine/base/byte_source.h"
+#include "engine/base/whole_file.h"
 
 #include <errno.h>
 #include <limits.h>

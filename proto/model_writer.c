@@ -1,6 +1,6 @@
 #include "proto/model_writer.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "proto/model_reader.h"
 #include "proto/proto_writer.h"
 
@@ -23,8 +23,7 @@ static norma_status no_memory(writer *writer) {
 /* An array of `count` pointers to messages. */
 #define NEW_LIST(writer, list, count) (((list) = region_array(&(writer)->region, (count), sizeof *(list))) != NULL)
 
-/* -------------------------------------------------------------------------------------------------------------- types
- */
+/* ------------------------------------------------------------------------------------------------------------ types */
 
 static norma_status write_shape(writer *writer, const shape *shape, const char *const *names,
                                 Onnx__TensorShapeProto **target) {
@@ -95,8 +94,7 @@ static norma_status write_values(writer *writer, graph_value *const *values, int
   return NORMA_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------- attributes
- */
+/* ------------------------------------------------------------------------------------------------------- attributes */
 
 static norma_status write_graph(writer *writer, const graph *graph, Onnx__GraphProto **target);
 
@@ -185,8 +183,7 @@ static norma_status write_attribute(writer *writer, const attribute *attribute, 
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 /* "#5 (Conv)" is what the reader calls a node without a name. */
 static bool name_is_made_up(const node *node) {
@@ -235,8 +232,7 @@ static norma_status write_node(writer *writer, const node *node, Onnx__NodeProto
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- graphs
- */
+/* ----------------------------------------------------------------------------------------------------------- graphs */
 
 /* What the value holds from the start: its constant or default; NULL for results of nodes and for what nobody reads. */
 static const value *contents_of(const graph_value *value) {
@@ -273,8 +269,7 @@ static norma_status write_graph(writer *writer, const graph *graph, Onnx__GraphP
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- model
- */
+/* ------------------------------------------------------------------------------------------------------------ model */
 
 static char *text_unless_empty(const char *text) {
   return text && text[0] ? message_text(text) : NULL;

@@ -2,7 +2,7 @@
 #ifndef PROTO_PROTO_WRITER_H
 #define PROTO_PROTO_WRITER_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 #include "proto/value_writer.h"
 
 #include "proto/onnx.pb-c.h"

@@ -2,10 +2,10 @@
 #ifndef PROTO_READER_H
 #define PROTO_READER_H
 
-#include "engine/model.h"
-#include "engine/status.h"
+#include "engine/load/model.h"
+#include "engine/base/status.h"
 #include "proto/model_reader.h"
-#include "proto/name_table.h"
+#include "engine/base/name_table.h"
 #include "proto/tensor_reader.h"
 
 /* Names of operators, domains and attributes are copied per node, and functions multiply nodes. */

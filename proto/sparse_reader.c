@@ -1,7 +1,7 @@
 /* SparseTensorProto -> a dense tensor. */
 #include "proto/tensor_reader.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "proto/tensor_reader.h"
 
-#include "engine/deferred.h"
-#include "engine/status.h"
+#include "engine/graph/lazy_weights.h"
+#include "engine/base/status.h"
 #include "proto/wire_check.h"
 
 #include <inttypes.h>
@@ -50,8 +50,7 @@ tensor_fail(norma_error *error, norma_status status, const Onnx__TensorProto *pr
   return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------- description
- */
+/* ------------------------------------------------------------------------------------------------------ description */
 
 norma_status tensor_read_dims(const char *name, size_t rank, const int64_t *dims, shape *shape, norma_error *error) {
   if (rank > NORMA_MAX_RANK) {
@@ -84,8 +83,7 @@ static norma_status read_description(const Onnx__TensorProto *proto, norma_tenso
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ payload
- */
+/* ---------------------------------------------------------------------------------------------------------- payload */
 
 static uint64_t little_endian_64(const unsigned char *bytes) {
   uint64_t value;
@@ -146,8 +144,7 @@ static int field_of_type(norma_element_type type) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------- arrays of numbers
- */
+/* ------------------------------------------------------------------------------------------------ arrays of numbers */
 
 /* Integers of a payload one after the other, from an array of protobuf-c or from varints in the source. */
 typedef struct number_stream {
@@ -254,8 +251,7 @@ __attribute__((noinline)) static norma_status read_integers(const tensor_source 
                : tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "more numbers than the %zu of its shape", count);
 }
 
-/* ------------------------------------------------------------------------------------------------------- whole bytes
- */
+/* ------------------------------------------------------------------------------------------------------ whole bytes */
 
 static norma_status parse_decimal(const Onnx__TensorProto *proto, const char *key, const char *text, uint64_t *number,
                                   norma_error *error) {
@@ -336,9 +332,9 @@ static void normalize_bool(norma_tensor *tensor) {
   for (size_t i = 0; tensor->type == NORMA_BOOL && i < tensor->size_bytes; i++) bytes[i] = bytes[i] != 0;
 }
 
-static bool is_deferred(const tensor_source *source, const payload *payload, const norma_tensor *tensor) {
-  return source->deferral && payload->field != FIELD_EXTERNAL && !payload->items && tensor->type == NORMA_FLOAT &&
-         tensor->size_bytes >= DEFERRED_LEAST_BYTES;
+static bool is_lazy(const tensor_source *source, const payload *payload, const norma_tensor *tensor) {
+  return source->lazy_source && payload->field != FIELD_EXTERNAL && !payload->items && tensor->type == NORMA_FLOAT &&
+         tensor->size_bytes >= LAZY_LEAST_BYTES;
 }
 
 static norma_status read_whole(const tensor_source *source, const Onnx__TensorProto *proto, const payload *payload,
@@ -352,8 +348,8 @@ static norma_status read_whole(const tensor_source *source, const Onnx__TensorPr
     length = place.has_length ? place.length : tensor->size_bytes;
   }
   TRY(check_length(proto, tensor, length, error));
-  if (is_deferred(source, payload, tensor)) {
-    return deferred_create(source->deferral, into, tensor, payload->offset, error);
+  if (is_lazy(source, payload, tensor)) {
+    return lazy_create(source->lazy_source, into, tensor, payload->offset, error);
   }
   *into = (value){.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
   TRY(whole_view(source, payload, &place, &into->tensor, &into->owner, error));
@@ -373,8 +369,7 @@ static norma_status read_whole(const tensor_source *source, const Onnx__TensorPr
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ strings
- */
+/* ---------------------------------------------------------------------------------------------------------- strings */
 
 static norma_status read_strings(const tensor_source *source, const Onnx__TensorProto *proto,
                                  const norma_tensor *tensor, value *into, norma_error *error) {
@@ -399,8 +394,7 @@ static norma_status read_strings(const tensor_source *source, const Onnx__Tensor
   return NORMA_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static norma_status read_payload(const tensor_source *source, const Onnx__TensorProto *proto, const payload *payload,
                                  const norma_tensor *tensor, value *into, norma_error *error) {

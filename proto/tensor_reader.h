@@ -5,7 +5,7 @@
 #ifndef PROTO_TENSOR_READER_H
 #define PROTO_TENSOR_READER_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 #include "proto/external_data.h"
 
 #include "proto/onnx.pb-c.h"
@@ -14,7 +14,8 @@ typedef struct tensor_source {
   memory *memory;
   const byte_source *bytes; /* what arrays that the wire check cut out are read from */
   external_data *external;  /* NULL: tensors with external data are refused */
-  struct deferral *deferral; /* NULL: tensors are read at once; else large float tensors are left in `bytes`, which are its */
+  struct lazy_source
+      *lazy_source; /* NULL: tensors are read at once; else large float tensors are left in `bytes`, which are its */
 } tensor_source;
 
 /* The tensor becomes owned by *into, which must hold nothing; where the source is mapped it may be a view that keeps

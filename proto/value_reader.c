@@ -1,6 +1,6 @@
 #include "proto/value_reader.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "proto/tensor_reader.h"
 #include "proto/wire_check.h"
 
@@ -16,8 +16,7 @@ static norma_status read_optional(const tensor_source *source, const Onnx__Optio
                                   norma_error *error);
 static norma_status read_map(const tensor_source *source, const Onnx__MapProto *proto, value *into, norma_error *error);
 
-/* ---------------------------------------------------------------------------------------------------------- sequences
- */
+/* -------------------------------------------------------------------------------------------------------- sequences */
 
 static norma_status read_item(const tensor_source *source, const Onnx__SequenceProto *proto, size_t i, value *into,
                               norma_error *error) {
@@ -48,8 +47,7 @@ static norma_status read_sequence(const tensor_source *source, const Onnx__Seque
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- optionals
- */
+/* -------------------------------------------------------------------------------------------------------- optionals */
 
 static norma_status read_element(const tensor_source *source, const Onnx__OptionalProto *proto, value *into,
                                  norma_error *error) {
@@ -72,8 +70,7 @@ static norma_status read_optional(const tensor_source *source, const Onnx__Optio
   return status;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- maps
- */
+/* ------------------------------------------------------------------------------------------------------------- maps */
 
 static norma_status read_string_keys(const tensor_source *source, const Onnx__MapProto *proto, const shape *shape,
                                      value *into, norma_error *error) {
@@ -158,8 +155,7 @@ static norma_status read_map(const tensor_source *source, const Onnx__MapProto *
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static void *allocate_in_region(void *context, size_t size) {
   return region_allocate(context, size);

@@ -3,7 +3,7 @@
 #ifndef PROTO_VALUE_READER_H
 #define PROTO_VALUE_READER_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 
 /* `kind` says which message the bytes hold, since they do not: SEQUENCE, OPTIONAL (an empty one becomes a list without
  * elements), MAP (values that are scalars of one type become one tensor); all others mean a tensor. *into, which must

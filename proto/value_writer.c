@@ -1,11 +1,10 @@
 #include "proto/proto_writer.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------------------------- messages
- */
+/* --------------------------------------------------------------------------------------------------------- messages */
 
 Onnx__TensorProto *tensor_message(region *region, const norma_tensor *tensor, const char *name) {
   Onnx__TensorProto *proto = region_allocate(region, sizeof *proto);
@@ -180,8 +179,7 @@ static ProtobufCMessage *value_message(region *region, const value *from, const 
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- bytes
- */
+/* ------------------------------------------------------------------------------------------------------------ bytes */
 
 typedef struct sink {
   ProtobufCBuffer base;

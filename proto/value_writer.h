@@ -3,7 +3,7 @@
 #ifndef PROTO_VALUE_WRITER_H
 #define PROTO_VALUE_WRITER_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 
 /* Takes the next `count` bytes; false ends the writing with a FILE error. */
 typedef bool (*write_bytes)(void *context, const void *bytes, size_t count);

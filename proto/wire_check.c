@@ -1,6 +1,6 @@
 #include "proto/wire_check.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "proto/wire_schema.h"
 
 #include <inttypes.h>
@@ -66,8 +66,7 @@ static size_t put_varint(unsigned char *bytes, uint64_t value) {
   return size;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ errors
- */
+/* ----------------------------------------------------------------------------------------------------------- errors */
 
 /* "graph.node[12].name" from the open messages and a field of the innermost one. */
 static void path_text(const checker *check, const char *field, char *text, size_t size) {
@@ -98,8 +97,7 @@ __attribute__((noinline, cold)) static norma_status wire_fail(const checker *che
                    problem);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reading
- */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 /* Bytes at the position: at least one when the position is inside the source. */
 static norma_status window_at(checker *check, const unsigned char **bytes, size_t *available) {
@@ -135,8 +133,7 @@ static norma_status read_varint(checker *check, const char *field, uint64_t *val
   return taken ? NORMA_OK : wire_fail(check, NORMA_ERROR_FORMAT, field, "a number has more than 64 bits");
 }
 
-/* ----------------------------------------------------------------------------------------------------------- skeleton
- */
+/* --------------------------------------------------------------------------------------------------------- skeleton */
 
 static norma_status append(checker *check, const void *bytes, size_t count) {
   if (count == 0) return NORMA_OK;
@@ -165,8 +162,7 @@ static norma_status append_varint(checker *check, uint64_t value) {
   return append(check, bytes, put_varint(bytes, value));
 }
 
-/* ----------------------------------------------------------------------------------------------------- strings, arrays
- */
+/* -------------------------------------------------------------------------------------------------- strings, arrays */
 
 /* The state of a UTF-8 check over pieces. */
 typedef struct utf8_state {
@@ -246,8 +242,7 @@ static norma_status cut_payload(checker *check, uint32_t number, uint64_t length
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- messages
- */
+/* --------------------------------------------------------------------------------------------------------- messages */
 
 static norma_status count_message(checker *check, uint8_t message, const char *name) {
   if (message == WM_NODE && ++check->nodes > check->node_limit) {
@@ -311,8 +306,7 @@ static norma_status pop(checker *check) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- fields
- */
+/* ----------------------------------------------------------------------------------------------------------- fields */
 
 static norma_status skip(checker *check, uint64_t length, const char *field) {
   if (length > check->frames[check->depth - 1].end - check->position) {
@@ -427,8 +421,7 @@ static norma_status pass_field(checker *check) {
                              : pass_scalar(check, (uint32_t)number, field, type);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static norma_status check_all(checker *check, wire_root root) {
   static const uint8_t messages[] = {[WIRE_MODEL] = WM_MODEL,

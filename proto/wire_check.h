@@ -14,7 +14,7 @@
 #ifndef PROTO_WIRE_CHECK_H
 #define PROTO_WIRE_CHECK_H
 
-#include "proto/byte_source.h"
+#include "engine/base/byte_source.h"
 
 /* What the bytes are meant to be. */
 typedef enum wire_root { WIRE_MODEL, WIRE_TENSOR, WIRE_SEQUENCE, WIRE_OPTIONAL, WIRE_MAP } wire_root;

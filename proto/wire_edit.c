@@ -1,6 +1,6 @@
 #include "proto/wire_edit.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "proto/wire_check.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 """Compares Norma with ONNX Runtime on fourteen models and writes the table tools/BENCHMARKS.md.
 
-    python tools/compare_engines.py [--only NAME,...] [--pairs N] [--threads 1,2] [--out FILE]
+    python tools/bench/compare_engines.py [--only NAME,...] [--pairs N] [--threads 1,2] [--out FILE]
                                     [--models DIR] [--vectors DIR] [--build DIR] [--engines NAME=PYTHON,...]
 
 Models have random normal weights (models/random_models.py) and are written to --models where they are not there yet.
@@ -8,7 +8,7 @@ Graphs of known networks come from ONNX's light_* models: in the folder --vector
 archive onnx-backend-data.tar.xz of the folder that the environment variable NORMA_SHARED names. Models without a graph
 are left out, and named.
 
-How it measures. Each engine is a process of its own (tools/bench_engine.c), limited to as many CPUs as it has threads,
+How it measures. Each engine is a process of its own (tools/bench/bench_engine.c), limited to as many CPUs as it has threads,
 weights loaded, inputs random. The processes take turns: A B A B ..., and a turn ends only when all threads of the
 process are at rest. A turn is one run without the clock and then a few with it, of which the median counts. The ratio
 of a model is the median of the ratios of its pairs of turns. Both outputs are compared, and every later output of an
@@ -163,7 +163,7 @@ def engines_of(arguments):
                Engine("onnxruntime", "ONNX Runtime", [program, onnxruntime_library()])]
     for further in filter(None, (arguments.engines or "").split(",")):
         name, _, python = further.partition("=")
-        script = ROOT / "tools" / "bench_peer.py"
+        script = ROOT / "tools" / "bench" / "bench_peer.py"
         engines.append(Engine(name, {"ncnn": "ncnn", "openvino": "OpenVINO", "opencv": "OpenCV"}.get(name, name),
                               [python or sys.executable, script, name]))
     return engines
@@ -443,7 +443,7 @@ def load_section(loads, starts):
 
 def page(arguments, engines, versions, sections, left_out):
     named = ", ".join(f"{e.title} {versions.get(e.name, '')}".strip() for e in engines)
-    lines = ["# Norma and other engines", "", "Written by `tools/compare_engines.py`, which says how it measures.", "",
+    lines = ["# Norma and other engines", "", "Written by `tools/bench/compare_engines.py`, which says how it measures.", "",
              f"{named}. CPU: {cpu_name()}, {os.cpu_count()} cores. Kernels of Norma: {arguments.kernels}. Batch 1, "
              "float32, random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are "
              "the shortest run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's "

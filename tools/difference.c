@@ -1,6 +1,6 @@
 #include "tools/difference.h"
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 #include "tools/value_text.h"
 
 #include <inttypes.h>
@@ -24,8 +24,7 @@ static bool is_inexact(norma_element_type type) {
                             TYPE_BIT(NORMA_FLOAT6E2M3) | TYPE_BIT(NORMA_FLOAT6E3M2))) != 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- exact
- */
+/* ------------------------------------------------------------------------------------------------------------ exact */
 
 static bool elements_equal(const norma_tensor *a, const norma_tensor *b, int64_t index) {
   if (a->type == NORMA_STRING) {
@@ -65,8 +64,7 @@ static void compare_exactly(const norma_tensor *expected, const norma_tensor *ac
   if (differing > 0) describe_worst(expected, actual, worst, differing, "", difference);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- inexact
- */
+/* ---------------------------------------------------------------------------------------------------------- inexact */
 
 /* Reads elements as (real, imaginary) pairs, or as single numbers. */
 static void read_components(const norma_tensor *tensor, int64_t first, int64_t count, double *result) {
@@ -157,8 +155,7 @@ static void compare_elements(const norma_tensor *expected, const norma_tensor *a
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------- other properties
- */
+/* ------------------------------------------------------------------------------------------------- other properties */
 
 /* Along the last axis that is longer than 1, so that N x C x 1 x 1 has rows of C; 1 if there is none. */
 static int64_t row_length(const norma_tensor *tensor) {
@@ -247,8 +244,7 @@ static void compare_domain(const norma_tensor *actual, difference *difference) {
   }
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 void compare_tensors(const norma_tensor *expected, const norma_tensor *actual, const tolerance *tolerance,
                      difference *difference) {

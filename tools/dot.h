@@ -2,7 +2,7 @@
 #ifndef TOOLS_DOT_H
 #define TOOLS_DOT_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <stdio.h>
 

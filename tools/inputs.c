@@ -1,8 +1,8 @@
 #include "tools/inputs.h"
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 #include "tools/report.h"
-#include "tools/tensor_file.h"
+#include "tools/formats/tensor_file.h"
 #include "tools/value_text.h"
 
 #include <inttypes.h>
@@ -42,8 +42,7 @@ static const char *input_names(const input_set *set, char *text, size_t size) {
   return text;
 }
 
-/* --------------------------------------------------------------------------------------------------------- from files
- */
+/* ------------------------------------------------------------------------------------------------------- from files */
 
 static norma_status take_member(void *context, const char *name, value *contents, norma_error *error) {
   gathering *gathering = context;
@@ -118,8 +117,7 @@ static bool read_input(gathering *gathering, const char *text) {
   return read_one(gathering, index, text);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ made up
- */
+/* ---------------------------------------------------------------------------------------------------------- made up */
 
 /* SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
 static uint64_t random_bits(uint64_t *state) {
@@ -278,8 +276,7 @@ static bool fill_one(input_set *set, const struct settings *settings, const name
   return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static bool fill_missing(input_set *set, const struct settings *settings, const norma_model *model, fill_kind kind) {
   named_dims named = {0};

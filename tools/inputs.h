@@ -2,8 +2,8 @@
 #ifndef TOOLS_INPUTS_H
 #define TOOLS_INPUTS_H
 
-#include "engine/memory.h"
-#include "engine/tensor.h"
+#include "engine/base/memory.h"
+#include "engine/base/tensor.h"
 #include "tools/options.h"
 
 /* One value per input of the model, in its order. */

@@ -2,13 +2,13 @@
  * norma inspect: what is in a model. The graph is read as it stands in the file, so that a model with operators that
  * this build lacks can be looked at too; shapes are inferred as far as operators are known.
  */
-#include "engine/load.h"
+#include "engine/load/load.h"
 #include "proto/model_reader.h"
 #include "tools/command.h"
 #include "tools/dot.h"
 #include "tools/inputs.h"
-#include "tools/json.h"
-#include "tools/output_file.h"
+#include "tools/formats/json.h"
+#include "tools/formats/output_file.h"
 #include "tools/report.h"
 #include "tools/value_text.h"
 #include "tools/weights.h"
@@ -38,8 +38,7 @@ typedef struct inspection {
   char arena_problem[1024]; /* why it is not known */
 } inspection;
 
-/* ------------------------------------------------------------------------------------------------------------ reading
- */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 static bool read_model(inspection *found) {
   norma_error error;
@@ -163,8 +162,7 @@ static bool count_graph(void *context, graph *graph) {
   return true;
 }
 
-/* --------------------------------------------------------------------------------------------------------- describing
- */
+/* ------------------------------------------------------------------------------------------------------- describing */
 
 static norma_value_info describe(const graph_value *one) {
   norma_value_info info = {
@@ -214,8 +212,7 @@ static const node *normalization_producer(const node *node) {
   return node->input_count > 0 && node->inputs[0] ? node->inputs[0]->producer : NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- text
- */
+/* ------------------------------------------------------------------------------------------------------------- text */
 
 static void print_values(const char *title, graph_value *const *values, const norma_value_info *infos, int count) {
   printf("\n%s\n", title);
@@ -289,8 +286,7 @@ static void print_people(const inspection *found, const norma_value_info *inputs
   print_normalizations(model->graph);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- JSON
- */
+/* ------------------------------------------------------------------------------------------------------------- JSON */
 
 static void print_json_values(json_writer *json, const char *key, graph_value *const *values,
                               const norma_value_info *infos, int count) {
@@ -381,8 +377,7 @@ static void print_json(const inspection *found, const norma_value_info *inputs, 
   json_end_object(&json);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all
- */
+/* -------------------------------------------------------------------------------------------------------------- all */
 
 static bool write_dot(const inspection *found) {
   output_group files = {0};

@@ -1,6 +1,6 @@
 #include "tools/manifest.h"
 
-#include "tools/input_file.h"
+#include "tools/formats/input_file.h"
 #include "tools/options.h"
 #include "tools/report.h"
 

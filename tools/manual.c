@@ -1,8 +1,8 @@
 #include "tools/manual.h"
 
 #include "engine/norma.h"
-#include "tools/bn_ranks.h"
-#include "tools/picture.h"
+#include "tools/bn/bn_ranks.h"
+#include "tools/formats/picture.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* norma ops: the operators of this build, by domain, version and type. */
 #include "ops/operator.h"
 #include "tools/command.h"
-#include "tools/json.h"
+#include "tools/formats/json.h"
 #include "tools/report.h"
 
 #include <stdlib.h>

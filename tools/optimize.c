@@ -2,7 +2,7 @@
  * norma optimize and norma bn fold: a model with fewer nodes, as ONNX. With --verify the new model is compared with the
  * old one before it gets its name.
  */
-#include "engine/standard_form.h"
+#include "engine/edit/onnx_form.h"
 #include "proto/model_rewrite.h"
 #include "tools/command.h"
 #include "tools/difference.h"
@@ -18,7 +18,7 @@
 
 typedef struct rewriting {
   const struct settings *settings;
-  standard_form form;
+  onnx_form form;
   norma_runtime *runtime;
   const char *path;
   norma_model *before, *after; /* the file at level 0, and rewritten */
@@ -83,8 +83,7 @@ static int verify(const rewriting *work, const char *written) {
   return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- write
- */
+/* ------------------------------------------------------------------------------------------------------------ write */
 
 static size_t count_type(const norma_model *model, const char *op_type) {
   size_t count = 0;
@@ -151,7 +150,7 @@ static int write_and_verify(const rewriting *work, const char *output) {
   return code;
 }
 
-static int rewrite(const struct settings *settings, standard_form form) {
+static int rewrite(const struct settings *settings, onnx_form form) {
   rewriting work = {.settings = settings, .form = form, .path = settings->arguments[0]};
   int code = EXIT_REFUSED;
   norma_error error;
@@ -161,7 +160,7 @@ static int rewrite(const struct settings *settings, standard_form form) {
                      other = settings_load(settings, work.runtime, -1);
   options.disabled_pass_count = 0;
   if (norma_model_load(work.path, &options, &work.before, &error) != NORMA_OK ||
-      standard_form_load(work.path, &other, form, &work.after, &error) != NORMA_OK) {
+      onnx_form_load(work.path, &other, form, &work.after, &error) != NORMA_OK) {
     code = tool_library_error(work.path, &error);
   } else if (form == STANDARD_FOLDED && count_type(work.before, "BatchNormalization") == 0) {
     code = tool_error("%s: has no BatchNormalization node", work.path);

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ----------------------------------------------------------------------------------------------------- single values
- */
+/* ---------------------------------------------------------------------------------------------------- single values */
 
 /* A number that is not negative, and where it ended; NULL if there is none. strtod alone would take blanks, signs,
  * "nan", "inf" and hexadecimal. */
@@ -472,7 +471,7 @@ void settings_free(struct settings *settings) {
   free(settings->from);
 }
 
-/* ----------------------------------------------------------------------------------------------- for the library */
+/* -------------------------------------------------------------------------------------------------- for the library */
 
 static void print_log(void *context, norma_log_level level, const char *line) {
   const struct settings *settings = context;

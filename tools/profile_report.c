@@ -1,9 +1,9 @@
 #include "tools/profile_report.h"
 
-#include "engine/runtime.h"
+#include "engine/load/runtime.h"
 #include "ops/kernels/kernel_table.h"
-#include "tools/json.h"
-#include "tools/machine_limits.h"
+#include "tools/formats/json.h"
+#include "tools/bench/machine_limits.h"
 #include "tools/report.h"
 
 #include <inttypes.h>

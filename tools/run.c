@@ -1,10 +1,10 @@
 /* norma run: one run of a model, and its outputs in the form that was asked for. */
 #include "tools/command.h"
 #include "tools/inputs.h"
-#include "tools/output_file.h"
+#include "tools/formats/output_file.h"
 #include "tools/profile_report.h"
 #include "tools/report.h"
-#include "tools/tensor_file.h"
+#include "tools/formats/tensor_file.h"
 #include "tools/value_text.h"
 
 #include <ctype.h>
@@ -26,8 +26,7 @@ typedef struct run_state {
   int code;    /* the tool's exit code */
 } run_state;
 
-/* ---------------------------------------------------------------------------------------------------------- best
- * classes */
+/* ----------------------------------------------------------------------------------------------------- best classes */
 
 typedef struct candidate {
   int64_t index;
@@ -96,8 +95,7 @@ static int print_top(const run_state *state) {
   return EXIT_YES;
 }
 
-/* --------------------------------------------------------------------------------------------------------- values
- * inside */
+/* ---------------------------------------------------------------------------------------------------- values inside */
 
 static bool dumps_all(const struct settings *settings) {
   for (size_t i = 0; i < settings->dump_count; i++) {
@@ -167,8 +165,7 @@ static bool dump_values(run_state *state) {
   return dumping.good;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- steps
- */
+/* ------------------------------------------------------------------------------------------------------------ steps */
 
 static bool prepare(run_state *state) {
   const struct settings *settings = state->settings;

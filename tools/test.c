@@ -49,8 +49,7 @@ typedef struct test_suite {
   progress progress;
 } test_suite;
 
-/* --------------------------------------------------------------------------------------------------------------
- * finding */
+/* ---------------------------------------------------------------------------------------------------------- finding */
 
 static bool add_entry(test_suite *suite, const char *path) {
   if (suite->settings->filter && !path_matches(suite->settings->filter, path)) return true;
@@ -114,8 +113,7 @@ static bool find_all(test_suite *suite) {
   return false;
 }
 
-/* ------------------------------------------------------------------------------------------------------------
- * processes */
+/* -------------------------------------------------------------------------------------------------------- processes */
 
 static void write_all(int file, const void *bytes, size_t size) {
   const char *at = bytes;
@@ -221,8 +219,7 @@ static void wait_children(test_suite *suite) {
   free(polls);
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * results */
+/* ---------------------------------------------------------------------------------------------------------- results */
 
 /* Shows results in the order of the tests, as far as they are there. */
 static void show_results(test_suite *suite) {

@@ -1,9 +1,9 @@
 #include "tools/test_case.h"
 
-#include "engine/memory.h"
-#include "engine/tensor.h"
+#include "engine/base/memory.h"
+#include "engine/base/tensor.h"
 #include "tools/report.h"
-#include "tools/tensor_file.h"
+#include "tools/formats/tensor_file.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -65,8 +65,7 @@ bool test_case_exists(const char *folder) {
   return file_exists(path) && list_sets(folder, &set, 1) > 0;
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * loading */
+/* ---------------------------------------------------------------------------------------------------------- loading */
 
 static void note_unsupported(void *context, const norma_unsupported *item) {
   test_result *result = context;
@@ -100,8 +99,7 @@ static bool load(test_state *state, const struct settings *settings) {
   return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * running */
+/* ---------------------------------------------------------------------------------------------------------- running */
 
 static size_t count_files(const char *folder, int set, const char *stem) {
   char path[PATH_SIZE];

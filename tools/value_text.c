@@ -1,6 +1,6 @@
 #include "tools/value_text.h"
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 #include "tools/report.h"
 
 #include <inttypes.h>

@@ -12,8 +12,8 @@
  * shuffles of channels. Each value remembers its twin in blocks (graph_value.blocked). Float only, four dimensions, a
  * known number of channels, constant weights.
  */
-#include "engine/layout.h"
-#include "engine/scale_shift.h"
+#include "engine/passes/channel_layout.h"
+#include "engine/passes/scale_shift.h"
 
 #include <stdio.h>
 
@@ -31,8 +31,7 @@ graph_value *layout_twin(const layout *layout, const graph_value *value) {
   return value && value->blocked && value->blocked->graph == layout->node->graph ? value->blocked : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reorders
- */
+/* --------------------------------------------------------------------------------------------------------- reorders */
 
 static norma_status add_reorder(layout *layout, node *position, const char *op_type, graph_value *from, graph_value *to,
                                 int64_t channels) {
@@ -86,8 +85,7 @@ norma_status layout_make_inner(layout *layout) {
   return pass_resolve(layout->context, node);
 }
 
-/* --------------------------------------------------------------------------------------------------------- convolution
- */
+/* ------------------------------------------------------------------------------------------------------ convolution */
 
 static bool groups_fit(const layout *layout, int64_t group, int64_t channels, int64_t outputs) {
   if (group == 1) return true;
@@ -181,9 +179,7 @@ static norma_status convert_conv(layout *layout) {
   return layout_give_output(layout);
 }
 
-/* --------------------------------------------------------------------------------------------- what follows a
- * convolution
- */
+/* --------------------------------------------------------------------------------------- what follows a convolution */
 
 static bool has_one_output(const node *node) {
   for (int i = 1; i < node->output_count; i++) {
@@ -291,8 +287,7 @@ static norma_status convert_shuffle(layout *layout) {
   return convert_to_inner(layout);
 }
 
-/* -------------------------------------------------------------------------------------------------------- descriptor
- */
+/* ------------------------------------------------------------------------------------------------------- descriptor */
 
 static const layout_conversion conversions[] = {
     {"Conv", conv_fits, convert_conv},

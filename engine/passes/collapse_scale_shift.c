@@ -10,7 +10,7 @@
  * 1) is known. Where a convolution or matrix product stands in front, the nodes go one by one into its weights instead.
  * Left undone where a factor would leave the range of the element type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 #include <float.h>
 #include <math.h>

@@ -14,8 +14,8 @@
  * kept only where a reader packs its constants once per model, which it could not do otherwise; and never if it, with a
  * packed copy, would take more than half of what the runtime's memory budget has left.
  */
-#include "engine/deferred.h"
-#include "engine/pass_helpers.h"
+#include "engine/graph/lazy_weights.h"
+#include "engine/passes/pass_helpers.h"
 
 #define FREE_BYTES    ((size_t)1 << 20)
 #define LARGEST_BYTES ((size_t)1 << 30)
@@ -34,8 +34,7 @@ static bool can_evaluate(const node *node) {
   return node->output_count > 0 && reads_constants_only(node);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- memory
- */
+/* ----------------------------------------------------------------------------------------------------------- memory */
 
 /* Whether the operator prepares constant contents of this input once, for all runs. */
 static bool packs_input(const node *node, int index) {
@@ -96,8 +95,7 @@ static bool is_worth_by_shape(const pass_context *context, const node *node) {
   return true;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- evaluation
- */
+/* ------------------------------------------------------------------------------------------------------- evaluation */
 
 /* The node goes; its outputs become constants. Those without contents were not wanted. */
 static norma_status become_constants(pass_context *context, node *node, value *results) {
@@ -143,7 +141,7 @@ static norma_status evaluate(pass_context *context, node *node, bool *changed) {
   }
   for (size_t i = 0; i < in && status == NORMA_OK; i++) {
     inputs[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
-    if (inputs[i]) status = deferred_fetch((value *)(uintptr_t)inputs[i], context->error);
+    if (inputs[i]) status = lazy_fetch((value *)(uintptr_t)inputs[i], context->error);
   }
   if (status != NORMA_OK) goto done;
   for (size_t i = 0; i < out; i++) outputs[i] = node->outputs[i] ? &results[i] : NULL;
@@ -165,8 +163,7 @@ done:
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------
- * shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 /* Shape and Size know their result from the input's description alone. */
 static norma_status infer_contents(pass_context *context, node *node, region *region, norma_tensor *contents) {

@@ -9,7 +9,7 @@
  * and stay. The whole graph is swept from behind when the walk has come to its last node, so that what feeds a dead
  * node is found dead as well.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 static bool is_dead(const node *node) {
   if (!node->op || node->op->custom) return false;

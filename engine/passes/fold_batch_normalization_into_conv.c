@@ -8,7 +8,7 @@
  * constant, parameters are per channel, and nobody else reads c; not in training. Computed in double, rounded once, and
  * left undone where a folded weight would leave the range of its type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 static bool accepts(const node *layer) {
   return node_is(layer, "Conv") || node_is(layer, "ConvTranspose");

@@ -10,7 +10,7 @@
  * B, C and all parameters are constant, C is the same in each row, and nobody else reads c; not in training. Computed
  * in double, rounded once, and left undone where a folded weight would leave the range of its type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 static bool accepts(const node *layer) {
   return node_is(layer, "Gemm") || node_is(layer, "MatMul");

@@ -8,7 +8,7 @@
  * else dimensions of 1, a bias that is there is constant, and nobody else reads c. c - b and b - c likewise, the latter
  * where the weights are constant too. Left undone where a bias would leave the range of its type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 static bool accepts(const node *layer) {
   return is_linear_layer(layer);

@@ -2,12 +2,12 @@
  * A shuffle of channels in blocks goes into the convolution behind it, which can look its channels up in any order.
  *
  *   b = norma.ChannelShuffle(a)
- *   c = norma.Conv(b, W, B), depthwise       c = norma.Conv(a, W', B')             channels of W and B back in a's
- * order y = norma.GroupedConv(c, ..)        ->   y = norma.GroupedConv(c, ..), order
+ *   c = norma.Conv(b, W, B), depthwise   ->   c = norma.Conv(a, W', B')      channels of W and B in the order of a
+ *   y = norma.GroupedConv(c, ..)              y = norma.GroupedConv(c, ..)   which looks its channels up by `order`
  *
  * Legal where nobody else reads c. The depthwise convolution may be missing.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 static bool is_inner(const node *node, const char *op_type) {
   return node && strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 && strcmp(node->op_type, op_type) == 0;

@@ -7,7 +7,7 @@
  * Conv, ConvTranspose, Gemm, MatMul. Legal where s has one element, or one per channel and else dimensions of 1,
  * weights and bias are constant, and nobody else reads c. Left undone where a weight would leave the range of its type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 static bool accepts(const node *layer) {
   return is_linear_layer(layer);

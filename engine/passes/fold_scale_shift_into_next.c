@@ -9,7 +9,7 @@
  * convolution that pads takes factors only: its padding is 0 and not what 0 is mapped to; ConvTranspose likewise, whose
  * borders are sums of fewer elements. Left undone where a weight would leave the range of its type.
  */
-#include "engine/linear_layer.h"
+#include "engine/passes/fold_into_weights.h"
 
 static norma_status apply(pass_context *context, node *node, bool *changed) {
   graph_value *value = node->inputs[0];

@@ -7,7 +7,7 @@
  * Legal for float where the producer can (OPERATOR_EPILOGUE, OPERATOR_ACTIVATION), has no activation yet and nobody
  * else reads c, and where the parameters (bounds of Clip, slope of PRelu) are constant numbers.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 /* ---------------------------------------------------------------------------------------------- the node's function */
 
@@ -68,7 +68,7 @@ static bool read_activation(const node *node, struct activation *activation) {
   return false;
 }
 
-/* ---------------------------------------------------------------------------------------------------- the producer */
+/* ----------------------------------------------------------------------------------------------------- the producer */
 
 static node *find_producer(const node *last) {
   const graph_value *value = last->inputs[0];

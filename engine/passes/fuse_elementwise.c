@@ -15,9 +15,9 @@
  *
  * Reorders of block_layout that nobody reads are removed, since they would count as readers.
  */
-#include "engine/pass_helpers.h"
-#include "ops/elementwise_chain.h"
-#include "ops/unary_elementwise.h"
+#include "engine/passes/pass_helpers.h"
+#include "ops/elementwise/elementwise_chain.h"
+#include "ops/elementwise/unary_elementwise.h"
 
 typedef struct group {
   node *nodes[CHAIN_MOST_STEPS]; /* each after all that read its result */
@@ -28,7 +28,7 @@ typedef struct group {
   int input_count;
 } group;
 
-/* ---------------------------------------------------------------------------------------------------- single nodes */
+/* ----------------------------------------------------------------------------------------------------- single nodes */
 
 static bool is_chain(const node *node) {
   return strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 && strcmp(node->op_type, CHAIN_OPERATOR) == 0;
@@ -93,8 +93,7 @@ static bool covers(const graph_value *value, const graph_value *result) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ programs
- */
+/* --------------------------------------------------------------------------------------------------------- programs */
 
 /* `value` as an operand: of a node in the group, or an input. false: too many. */
 static bool operand_of(group *group, graph_value *value, int *operand) {
@@ -161,8 +160,7 @@ static bool build_program(group *group) {
   return chain_assign_registers(&group->program, registers) >= 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- groups
- */
+/* ----------------------------------------------------------------------------------------------------------- groups */
 
 static bool contains(const group *group, const node *node) {
   for (int i = 0; i < group->count; i++) {

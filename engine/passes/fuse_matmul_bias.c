@@ -8,7 +8,7 @@
  * elements as B has columns, all along the last axis, the product has neither residual nor activation yet and nobody
  * else reads c.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 #define BIAS 2
 

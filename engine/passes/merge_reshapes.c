@@ -7,7 +7,7 @@
  * In front stand Reshape, Flatten, Squeeze or Unsqueeze. Legal where the target is a constant that copies no dimension
  * (has no 0), also where a has other readers.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 static bool copies_no_dimension(const node *node) {
   const norma_tensor *target = node_constant_input(node, 1);

@@ -6,7 +6,7 @@
  *
  * Legal always, also where a has other readers; where it comes out as the identity, remove_identity takes it away.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 /* The permutation of a node; without the attribute, axes are reversed. */
 static bool read_permutation(const node *node, int rank, int64_t *permutation) {

@@ -10,7 +10,7 @@
  * The root is the last Mul or Div. Legal on float types where constants are single numbers and nobody else reads what
  * is in between. The new operators may be of a later opset than the model's: a node carries its own.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 #include <math.h>
 
@@ -27,8 +27,7 @@ typedef struct match {
   bool has_alpha, has_beta;
 } match;
 
-/* --------------------------------------------------------------------------------------------------------- building
- * bricks */
+/* -------------------------------------------------------------------------------------------------- building bricks */
 
 static bool is_near(double number, double expected) {
   return fabs(number - expected) <= 1e-6 * fabs(expected);
@@ -100,8 +99,7 @@ static graph_value *take_erf(match *match, const node *reader, int index) {
   return scaled ? scaled->inputs[input] : NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * patterns */
+/* --------------------------------------------------------------------------------------------------------- patterns */
 
 static bool found(match *match, graph_value *x, const char *op_type, int64_t since) {
   match->x = x;

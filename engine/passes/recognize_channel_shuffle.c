@@ -7,7 +7,7 @@
  *
  * Legal for float where all dimensions but the first are known, y has the shape of x, and nobody else reads a and b.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
 /* Equal and known; the first dimension may be unknown on both sides: then the number of elements makes it equal. */
 static bool is_same_size(const shape *a, const shape *b) {

@@ -8,10 +8,9 @@
  * Concat, Sum, Max, Min and Mean of one input), and for those whose shapes show that they change nothing. That x + 0 is
  * x is not used: it is not where x is -0.
  */
-#include "engine/pass_helpers.h"
+#include "engine/passes/pass_helpers.h"
 
-/* ------------------------------------------------------------------------------------------- by definition, by shape
- */
+/* ------------------------------------------------------------------------------------------ by definition, by shape */
 
 static bool always(const node *node) {
   (void)node;

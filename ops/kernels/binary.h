@@ -37,7 +37,7 @@ BINARY_FUNCTIONS(max, vf_max_nan(v, w))
 /* x < 0 ? x * slope : x */
 static void prelu_f32(float *y, const float *x, const float *slope, size_t n) {
   BINARY_LOOP(vf_load(x + i), vf_load_n(x + i, left), vf_load(slope + i), vf_load_n(slope + i, left),
-              vf_select(vf_lt(v, vf_zero()), v *w, v))
+              vf_select(vf_lt(v, vf_zero()), v * w, v))
 }
 
 /* ---- scale and shift ---- */

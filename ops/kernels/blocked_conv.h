@@ -108,7 +108,8 @@ static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) 
   return work;
 }
 
-/* How long the slowest of `workers` takes: `units` in `calls` of neighbours, as engine/thread_pool.c hands them out. */
+/* How long the slowest of `workers` takes: `units` in `calls` of neighbours, as engine/base/thread_pool.c hands
+ * them out. */
 static double blocked_division_cost(const struct blocked_work *work, size_t samples, size_t workers, size_t row_parts,
                                     size_t panel_parts) {
   const size_t all = row_parts * panel_parts * samples, units = (all + workers - 1) / workers;

@@ -282,7 +282,8 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
 #undef FOUR
   };
   const size_t blocks = blocked_count(conv->outputs), vectors = blocked_panel_vectors(blocks, panel);
-  const size_t pixels = conv->output[0] * conv->output[1], depth = (blocked_depth_groups(2 * d->groups, d->lanes) + 1) / 2;
+  const size_t pixels = conv->output[0] * conv->output[1],
+               depth = (blocked_depth_groups(2 * d->groups, d->lanes) + 1) / 2;
   const size_t k = conv->channels * d->taps, whole = conv->channels / d->lanes * d->taps;
   const size_t lines = d->flat ? 1 : rows, length = d->flat ? rows * d->row_pixels : d->row_pixels;
   const size_t line_step = d->row_step * d->lanes;

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/cpu_features.h"
+#include "engine/base/cpu_features.h"
 
 /* ---- Unary functions --------------------------------------------------------------------------------------------
  * X(enum name, function name, formula). `a` and `b` are the two parameters; functions without them ignore them.
@@ -200,9 +200,9 @@ enum blocked_algorithm {
  *   where i_d = p_d * stride_d + k_d * dilation_d - pad_d, zero outside x.
  *
  * A group must begin at a block: with several groups, channels and outputs of a group are multiples of b. A NaN or Inf
- * of x reaches the outputs that it reaches by the definition, with every algorithm: Winograd's compute tiles anew that do
- * not come out finite. Their weights must be finite. The result depends on the algorithm and the table, never on units,
- * workers or the position in the batch. */
+ * of x reaches the outputs that it reaches by the definition, with every algorithm: Winograd's compute tiles anew that
+ * do not come out finite. Their weights must be finite. The result depends on the algorithm and the table, never on
+ * units, workers or the position in the batch. */
 struct blocked_conv_f32 {
   size_t channels, outputs; /* true ones, of one group */
   size_t input[2];
@@ -220,19 +220,20 @@ struct blocked_conv_f32 {
   struct activation activation;
 };
 
-/* 1x1 convolution of one sample with several groups, of any number of channels, stride 1 and no padding; x and y blocked.
- * No group sees what the channels of another hold, infinite or not. */
+/* 1x1 convolution of one sample with several groups, of any number of channels, stride 1 and no padding; x and y
+ * blocked. No group sees what the channels of another hold, infinite or not. */
 struct blocked_grouped_f32 {
   size_t channels, outputs, groups; /* true ones, of all groups together */
   size_t pixels;
-  const size_t *places; /* the convolution's channel c is channel places[c] of x; NULL: c itself */
+  const size_t *places;        /* the convolution's channel c is channel places[c] of x; NULL: c itself */
   const float *packed_weights; /* by blocked_grouped_pack */
   const float *bias;           /* outputs values, padded with zeros to a multiple of b; NULL: none */
   const float *residual;       /* laid out as y; NULL: none; may be y itself */
   struct activation activation;
 };
 
-/* Into how many parts pixels and panels of outputs should be cut; the work is every part of one with every of the other. */
+/* Into how many parts pixels and panels of outputs should be cut; the work is every part of one with every of the
+ * other. */
 struct blocked_parts {
   size_t pixels, panels;
   size_t part_pixels; /* of each part but the last */
@@ -313,16 +314,16 @@ struct kernel_table {
   /* The fastest algorithm for a shape, by a model checked against measurement; BLOCKED_DIRECT if `exact`. Reads neither
    * pointers nor `algorithm`. */
   enum blocked_algorithm (*blocked_conv_choose)(const struct blocked_conv_f32 *conv, bool exact);
-  /* Elements of the packed weights. Packing depends on channels, outputs, kernel, plain_input and `algorithm`, and on no
-   * other member: it serves inputs of all sizes. */
+  /* Elements of the packed weights. Packing depends on channels, outputs, kernel, plain_input and `algorithm`, and on
+   * no other member: it serves inputs of all sizes. */
   size_t (*blocked_conv_packed_size)(const struct blocked_conv_f32 *conv);
-  /* Packs the weights [count][channels][kernel0][kernel1] of outputs first .. first + count - 1; `first` is a multiple of
-   * b, and so is `count` unless these are the last. */
+  /* Packs the weights [count][channels][kernel0][kernel1] of outputs first .. first + count - 1; `first` is a multiple
+   * of b, and so is `count` unless these are the last. */
   void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
                             size_t count);
-  /* Sets row_parts and panel_parts: how to cut the work of `samples` samples for that many workers. Returns the number of
-   * units of each sample; each unit writes its own part of y, to which the cut makes no difference. Neighbouring units
-   * share work: give a worker a run of them rather than one here and one there. */
+  /* Sets row_parts and panel_parts: how to cut the work of `samples` samples for that many workers. Returns the number
+   * of units of each sample; each unit writes its own part of y, to which the cut makes no difference. Neighbouring
+   * units share work: give a worker a run of them rather than one here and one there. */
   size_t (*blocked_conv_divide)(struct blocked_conv_f32 *conv, size_t samples, int workers);
   size_t (*blocked_conv_scratch_size)(const struct blocked_conv_f32 *conv); /* bytes per concurrent call */
   /* Computes units [unit_begin, unit_end) of a sample. x and y: the group's first block of one sample (its first plane
@@ -400,8 +401,8 @@ struct kernel_table {
                                const float *weights, size_t taps, size_t count);
 
   /* ---- data movement and conversion ---- */
-  /* y[i] = x[i] * factor, computed in double; largest[0] and [1]: the largest magnitudes of x and y, NaN or Inf where there
-   * is one (0 if n is 0). y may be x. */
+  /* y[i] = x[i] * factor, computed in double; largest[0] and [1]: the largest magnitudes of x and y, NaN or Inf where
+   * there is one (0 if n is 0). y may be x. */
   void (*scale_f32)(float *y, const float *x, size_t n, double factor, float largest[2]);
   /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for i < rows, j < columns; 4-byte elements of any type. */
   void (*transpose_32)(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows, size_t columns);

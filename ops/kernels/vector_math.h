@@ -3,7 +3,7 @@
  * Each handles the whole range (zeros, denormals, infinities, NaN) without branches, so a lane's result depends on its
  * input only. Polynomials are minimax fits in relative error, made for these files by iteratively reweighted least
  * squares in double precision (Lawson's algorithm); the error of the fit stands next to each. Errors of the functions,
- * measured by tests/kernels/test_unary.c against double precision in units of the last place, stand in unary.h. */
+ * measured by tests/ops/kernels/test_unary.c against double precision in units of the last place, stand in unary.h. */
 #ifndef OPS_KERNELS_VECTOR_MATH_H
 #define OPS_KERNELS_VECTOR_MATH_H
 

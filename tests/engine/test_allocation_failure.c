@@ -1,4 +1,5 @@
-/* Every allocation of loading and running is made to fail, once and from there on: no crash, no leak, no silent success. */
+/* Every allocation of loading and running is made to fail, once and from there on: no crash, no leak, no silent
+ * success. */
 #include "tests/support/counting_allocator.h"
 #include "tests/support/model_run.h"
 

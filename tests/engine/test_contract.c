@@ -1,4 +1,5 @@
-/* The operator contract through whole models: shapes that depend on data, subgraphs, sequences, operators from outside. */
+/* The operator contract through whole models: shapes that depend on data, subgraphs, sequences, operators from
+ * outside. */
 #include "tests/support/counting_allocator.h"
 #include "tests/support/model_builder.h"
 
@@ -65,7 +66,7 @@ static const norma_tensor *run(engine *engine, size_t output) {
 
 static const norma_optimization levels[] = {NORMA_OPTIMIZE_NONE, NORMA_OPTIMIZE_FULL};
 
-/* ------------------------------------------------------------------------------------------ shapes that depend on data */
+/* --------------------------------------------------------------------------------------- shapes that depend on data */
 
 static void shape_from_data(void **state) {
   (void)state;
@@ -127,7 +128,7 @@ static void shape_arithmetic_is_planned(void **state) {
   engine_close(&engine);
 }
 
-/* --------------------------------------------------------------------------------------------------------- subgraphs */
+/* -------------------------------------------------------------------------------------------------------- subgraphs */
 
 /* if (c) y = x + x else y = -k, where x is an outer input and k an outer intermediate. */
 static void branches_read_outer_values(void **state) {
@@ -197,7 +198,7 @@ static void sequences_share_tensors(void **state) {
   }
 }
 
-/* --------------------------------------------------------------------------------------------- operators from outside */
+/* ------------------------------------------------------------------------------------------- operators from outside */
 
 static norma_status scale_infer(norma_infer_context *context, void *user) {
   (void)user;
@@ -292,7 +293,7 @@ static void operators_from_outside(void **state) {
   engine_close(&engine);
 }
 
-/* --------------------------------------------------------------------------------------------------- what is refused */
+/* -------------------------------------------------------------------------------------------------- what is refused */
 
 typedef struct reported {
   int count;
@@ -318,7 +319,8 @@ static void all_unsupported_nodes_are_named(void **state) {
   builder_named_node(b, "three", "", "Relu", "b", "c");
   builder_named_node(b, "four", "nowhere", "Mul", "x", "d");
   builder_named_node(b, "five", "", "Relu", "s", "e");
-  for (int i = 0; i < 5; i++) builder_output(b, (const char *[]){"a", "b", "c", "d", "e"}[i], NORMA_UNDEFINED, -1, NULL);
+  for (int i = 0; i < 5; i++)
+    builder_output(b, (const char *[]){"a", "b", "c", "d", "e"}[i], NORMA_UNDEFINED, -1, NULL);
   reported reported = {0};
   norma_load_options options = {.report = note_unsupported, .report_context = &reported};
   assert_int_equal(engine_load(&engine, b, options), NORMA_ERROR_UNSUPPORTED);
@@ -351,7 +353,7 @@ static void wrong_attributes_are_refused(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------ initializers */
+/* ----------------------------------------------------------------------------------------------------- initializers */
 
 static void initializers_may_be_overridden_by_name(void **state) {
   (void)state;

@@ -1,7 +1,7 @@
 /* What a caller or a model may do wrong without any harm: no place for errors, inputs that are absent, sizes beyond the
  * machine, containers nested without end, graphs of many thousand nodes. */
-#include "engine/graph.h"
-#include "engine/memory_plan.h"
+#include "engine/graph/graph.h"
+#include "engine/plan/arena_layout.h"
 #include "tests/support/model_builder.h"
 
 #include <setjmp.h>
@@ -70,8 +70,7 @@ static void statuses_without_an_error(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------- absent in and out
- */
+/* ------------------------------------------------------------------------------------------------ absent in and out */
 
 static void absent_inputs_are_refused(void **state) {
   (void)state;
@@ -242,8 +241,7 @@ static void unsupported_and_conflicting(void **state) {
   builder_destroy(b);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- memory
- */
+/* ----------------------------------------------------------------------------------------------------------- memory */
 
 /* Without a budget, a size beyond the machine's memory is refused and not promised. */
 static void more_than_the_machine_has(void **state) {
@@ -297,8 +295,7 @@ static void nested_containers_on_a_small_stack(void **state) {
   assert_int_equal(atomic_load(&memory.used), 0);
 }
 
-/* --------------------------------------------------------------------------------------------------------- many nodes
- */
+/* ------------------------------------------------------------------------------------------------------- many nodes */
 
 #define MANY 20000
 
@@ -383,7 +380,7 @@ static void many_captures(void **state) {
 }
 
 static int compare_offset(const void *left, const void *right) {
-  const memory_block *a = *(const memory_block *const *)left, *b = *(const memory_block *const *)right;
+  const arena_block *a = *(const arena_block *const *)left, *b = *(const arena_block *const *)right;
   return (a->offset > b->offset) - (a->offset < b->offset);
 }
 
@@ -394,16 +391,16 @@ static void many_blocks(void **state) {
   memory_init(&memory, NULL, 0);
   for (unsigned seed = 1; seed <= 4; seed++) {
     srand(seed);
-    memory_block *blocks = malloc(MANY * sizeof *blocks);
-    const memory_block **live = malloc(MANY * sizeof(void *));
+    arena_block *blocks = malloc(MANY * sizeof *blocks);
+    const arena_block **live = malloc(MANY * sizeof(void *));
     assert_true(blocks && live);
     int life = seed == 4 ? MANY : 4;
     for (int i = 0; i < MANY; i++) {
       int last = i + rand() % life;
-      blocks[i] = (memory_block){.bytes = 1 + (size_t)(rand() % 3000), .first = i, .last = rand() % 500 ? last : MANY};
+      blocks[i] = (arena_block){.bytes = 1 + (size_t)(rand() % 3000), .first = i, .last = rand() % 500 ? last : MANY};
     }
     size_t arena, live_most = 0;
-    assert_int_equal(memory_plan_place(&memory, blocks, MANY, &arena, NULL), NORMA_OK);
+    assert_int_equal(arena_layout_place(&memory, blocks, MANY, &arena, NULL), NORMA_OK);
     for (int t = 0; t < MANY; t += 97) {
       size_t count = 0, bytes = 0;
       for (int i = 0; i < MANY; i++) {
@@ -422,10 +419,10 @@ static void many_blocks(void **state) {
     free(live);
     free(blocks);
   }
-  memory_block huge[3];
+  arena_block huge[3];
   size_t arena;
-  for (int i = 0; i < 3; i++) huge[i] = (memory_block){.bytes = SIZE_MAX / 4, .first = 0, .last = 1};
-  assert_int_equal(memory_plan_place(&memory, huge, 3, &arena, NULL), NORMA_ERROR_BUDGET);
+  for (int i = 0; i < 3; i++) huge[i] = (arena_block){.bytes = SIZE_MAX / 4, .first = 0, .last = 1};
+  assert_int_equal(arena_layout_place(&memory, huge, 3, &arena, NULL), NORMA_ERROR_BUDGET);
   assert_int_equal(atomic_load(&memory.used), 0);
 }
 

@@ -12,8 +12,8 @@
  */
 #include "tests/fuzz/mutator.h"
 
-#include "engine/memory.h"
-#include "engine/status.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
 #include "proto/onnx.pb-c.h"
 #include "proto/value_reader.h"
 
@@ -62,8 +62,7 @@ static bool read_file(const char *path, bytes *into) {
   return read;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- one
- * mutant */
+/* ------------------------------------------------------------------------------------------------------- one mutant */
 
 typedef struct mutant {
   random_source random;
@@ -245,8 +244,7 @@ static int run_mutant(mutant *mutant) {
   return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------- all of them
- */
+/* ------------------------------------------------------------------------------------------------------ all of them */
 
 typedef struct outcome {
   bool ended;

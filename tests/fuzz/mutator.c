@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ------------------------------------------------------------------------------------------------------------ random
- */
+/* ----------------------------------------------------------------------------------------------------------- random */
 
 uint64_t random_next(random_source *random) { /* splitmix64 */
   uint64_t z = random->state += 0x9E3779B97F4A7C15u;
@@ -54,8 +53,7 @@ double random_hostile_double(random_source *random) {
   return odd[random_below(random, sizeof odd / sizeof *odd)];
 }
 
-/* ------------------------------------------------------------------------------------------------------------ memory
- */
+/* ----------------------------------------------------------------------------------------------------------- memory */
 
 /* Everything that belongs to one mutant; freed together. */
 typedef struct block {
@@ -106,8 +104,7 @@ static void unpack_free(void *context, void *pointer) { /* with all the rest */
   (void)pointer;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- sites
- */
+/* ------------------------------------------------------------------------------------------------------------ sites */
 
 /* A field of a message somewhere in the tree. */
 typedef struct site {
@@ -192,8 +189,7 @@ static void collect(mutation *mutation, ProtobufCMessage *message) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------- single values
- */
+/* ---------------------------------------------------------------------------------------------------- single values */
 
 static const operator* random_operator(random_source *random) {
   size_t count = 0;
@@ -297,8 +293,7 @@ static void mutate_value(mutation *mutation, const ProtobufCFieldDescriptor *fie
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- fields
- */
+/* ----------------------------------------------------------------------------------------------------------- fields */
 
 static void mutate_repeated(mutation *mutation, const site *site) {
   random_source *random = mutation->random;
@@ -358,8 +353,7 @@ static void mutate_site(mutation *mutation, const site *site) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 static Onnx__AttributeProto *hostile_attribute(mutation *mutation, const operator_attribute *declared) {
   random_source *random = mutation->random;
@@ -449,8 +443,7 @@ static void mutate_node(mutation *mutation) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ message
- */
+/* ---------------------------------------------------------------------------------------------------------- message */
 
 unsigned char *mutate_message(const ProtobufCMessageDescriptor *type, const unsigned char *bytes, size_t size,
                               random_source *random, size_t *mutant_size) {

@@ -10,11 +10,11 @@
  *
  * Ends with the line "N passed, N failed, N skipped".
  */
-#include "engine/cpu_features.h"
-#include "engine/model.h"
-#include "engine/status.h"
+#include "engine/base/cpu_features.h"
+#include "engine/load/model.h"
+#include "engine/base/status.h"
 #include "tools/inputs.h"
-#include "tools/tensor_file.h"
+#include "tools/formats/tensor_file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,8 +56,7 @@ static bool fail(check *check, const configuration *with, const char *what, cons
   return false;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ editing
- */
+/* ---------------------------------------------------------------------------------------------------------- editing */
 
 typedef struct batch_edit {
   const check *check;
@@ -121,8 +120,7 @@ static norma_status edit_batch(void *context, norma_model *model, norma_error *e
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ running
- */
+/* ---------------------------------------------------------------------------------------------------------- running */
 
 /* Backwards, with all worker numbers: order must not matter. */
 static void callers_loop(void *context, size_t count, norma_parallel_body body, void *argument) {
@@ -168,8 +166,7 @@ static norma_status engine_run(engine *engine, const check *check, const value *
   return norma_session_run(engine->session, error);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- comparing
- */
+/* -------------------------------------------------------------------------------------------------------- comparing */
 
 static bool same_bytes(const norma_tensor *a, const norma_tensor *b, int64_t first, int64_t count) {
   size_t bytes = a->size_bytes;
@@ -238,8 +235,7 @@ static double part_error(const norma_tensor *one, const norma_tensor *all, int64
   return largest > 0 ? error / largest : error;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ batches
- */
+/* ---------------------------------------------------------------------------------------------------------- batches */
 
 /* Samples 0 .. batch - 1 behind each other; inputs that have no batch as they are. */
 static norma_status join_samples(check *check, int64_t batch, value *joined, norma_error *error) {
@@ -405,8 +401,7 @@ static bool check_batches(check *check, const configuration *base) {
   return good;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- samples
- */
+/* ---------------------------------------------------------------------------------------------------------- samples */
 
 /* Sample k > 0: the elements of sample 0 moved on and scaled, where they are floats; else the same. */
 static void make_sample(int k, const norma_tensor *from, norma_tensor *to) {
@@ -459,8 +454,7 @@ static norma_status make_samples(check *check, const norma_model *model, norma_e
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- a model
- */
+/* ---------------------------------------------------------------------------------------------------------- a model */
 
 static void free_outputs(outputs *outputs) {
   for (size_t i = 0; i < outputs->count; i++) value_clear(&outputs->values[i]);

@@ -47,7 +47,7 @@ static value random_tensor(driver *driver, norma_element_type type, int rank, co
   return result;
 }
 
-/* ------------------------------------------------------------------------------------------------- of one argument */
+/* -------------------------------------------------------------------------------------------------- of one argument */
 
 typedef struct unary_case {
   const char *op;
@@ -300,7 +300,7 @@ static void predicates(void **state) {
   driver_finish(&driver);
 }
 
-/* ------------------------------------------------------------------------------------------------ of two arguments */
+/* ------------------------------------------------------------------------------------------------- of two arguments */
 
 /* Two random shapes that can be broadcast, and what comes out. */
 static void random_shapes(uint64_t *seed, shape *a, shape *b, shape *result) {

@@ -1,6 +1,6 @@
 /* Runs end soon after their deadline even where one piece of work, a plane or a line, would take minutes; and planes
  * that are cut into slices for that come out the same to the bit. */
-#include "engine/executor.h"
+#include "engine/execute/executor.h"
 #include "ops/window.h"
 #include "tests/support/model_builder.h"
 
@@ -103,8 +103,7 @@ static void deadlines_hold_within_a_line(void **state) {
   for (size_t i = 0; i < sizeof works / sizeof *works; i++) run_long_work(&works[i], NORMA_OPTIMIZE_FULL);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- slices
- */
+/* ----------------------------------------------------------------------------------------------------------- slices */
 
 static float *random_floats(size_t count) {
   float *floats = malloc((count + 1) * sizeof *floats);

@@ -215,7 +215,7 @@ static void ways_out_are_shut(void **state) {
   expect_refused("pipe", NULL, NULL, NORMA_ERROR_FILE, "not a regular file");
 }
 
-/* ----------------------------------------------------------------------------------------------------- from memory */
+/* ------------------------------------------------------------------------------------------------------ from memory */
 
 static bool give_data(void *context, const char *location, uint64_t offset, uint64_t length, void *destination) {
   int *calls = context;

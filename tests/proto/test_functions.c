@@ -171,8 +171,7 @@ static void make_call(test_node *call, const char *name, const char *function, c
   node_output(call, output);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tests
- */
+/* ------------------------------------------------------------------------------------------------------------ tests */
 
 static void attribute_of_the_call_is_bound(void **state) {
   (void)state;

@@ -1,8 +1,8 @@
 /* Patched models: what is changed, and that nothing else is, in every encoding that a tensor can have. */
 #include "proto/model_patch.h"
 
-#include "engine/runtime.h"
-#include "proto/whole_file.h"
+#include "engine/load/runtime.h"
+#include "engine/base/whole_file.h"
 #include "tests/support/model_reading.h"
 
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-/* ------------------------------------------------------------------------------------------------ models by hand */
+/* --------------------------------------------------------------------------------------------------- models by hand */
 
 /* Field numbers of the messages in use. */
 enum {
@@ -148,8 +148,7 @@ static byte_block *make_model(encoding encoding, uint64_t ir_version) {
   return model;
 }
 
-/* ------------------------------------------------------------------------------------------------------- scaffolding
- */
+/* ------------------------------------------------------------------------------------------------------ scaffolding */
 
 typedef struct fixture {
   char folder[64], path[96], output[96];

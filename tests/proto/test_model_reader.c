@@ -38,8 +38,7 @@ static model_builder *unary_model(const char *op_type) {
   return b;
 }
 
-/* -------------------------------------------------------------------------------------------------------- what is read
- */
+/* ----------------------------------------------------------------------------------------------------- what is read */
 
 static void model_and_graph_are_described(void **state) {
   (void)state;
@@ -323,8 +322,7 @@ static void initializers_of_subgraphs_are_no_inputs(void **state) {
   assert_int_equal(reading_release(&reading), 0);
 }
 
-/* ---------------------------------------------------------------------------------------------------- what is refused
- */
+/* -------------------------------------------------------------------------------------------------- what is refused */
 
 static void versions_are_bounded(void **state) {
   (void)state;

@@ -241,8 +241,7 @@ static void strings(void **state) {
   expect_bad_tensor(&proto, NORMA_ERROR_INVALID_MODEL, "strings cannot stand as raw");
 }
 
-/* ------------------------------------------------------------------------------------------------------------ refused
- */
+/* ---------------------------------------------------------------------------------------------------------- refused */
 
 static void wrong_descriptions(void **state) {
   (void)state;
@@ -308,8 +307,7 @@ static void size_is_checked_before_memory(void **state) {
   assert_true(atomic_load(&account.peak) < 1 << 20);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- sparse
- */
+/* ----------------------------------------------------------------------------------------------------------- sparse */
 
 /* A sparse tensor is read through a sequence that holds it. */
 static norma_status read_sparse(float *values, size_t count, int64_t *indices, size_t index_count, size_t index_rank,
@@ -382,8 +380,7 @@ static void wrong_indices_are_refused(void **state) {
   assert_true(atomic_load(&account.peak) < 1 << 20);
 }
 
-/* --------------------------------------------------------------------------------------------------------- containers
- */
+/* ------------------------------------------------------------------------------------------------------- containers */
 
 /* Writes a value and reads it again. */
 static void write_and_read(const value *from, value *into) {

@@ -46,8 +46,7 @@ static void expect_failure(const byte_block *block, norma_status status, const c
   finish(&result);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- schema
- */
+/* ----------------------------------------------------------------------------------------------------------- schema */
 
 static void compare_message(const ProtobufCMessageDescriptor *descriptor, int id, bool *seen) {
   if (seen[id]) return;
@@ -97,8 +96,7 @@ static void table_agrees_with_the_schema(void **state) {
   for (size_t i = 0; i < sizeof seen; i++) assert_true(seen[i]);
 }
 
-/* ------------------------------------------------------------------------------------------------------------
- * skeletons */
+/* -------------------------------------------------------------------------------------------------------- skeletons */
 
 static void small_message_passes_unchanged(void **state) {
   (void)state;
@@ -222,8 +220,7 @@ static void file_gives_the_same_as_memory(void **state) {
   unlink(path);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------
- * errors */
+/* ----------------------------------------------------------------------------------------------------------- errors */
 
 static byte_block model_with_node(const byte_block *node) {
   byte_block graph = {.size = 0}, block = {.size = 0}, empty = {.size = 0};

@@ -35,8 +35,7 @@ static const char *copy_text(region *region, const char *text) {
   return required(region_copy_string(region, text, strlen(text)));
 }
 
-/* -------------------------------------------------------------------------------------------------------------- model
- */
+/* ------------------------------------------------------------------------------------------------------------ model */
 
 model_builder *builder_create(int64_t opset) {
   model_builder *builder = required(calloc(1, sizeof *builder));
@@ -93,8 +92,7 @@ const void *builder_bytes(model_builder *builder, size_t *size) {
   return root->bytes;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- values
- */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 /* The value of that name that `graph` or, where `outer` is allowed, a graph around it has; else a new one. */
 static graph_value *value_named(graph *graph, const char *name, bool outer) {
@@ -145,8 +143,7 @@ graph_value *builder_output(model_builder *builder, const char *name, norma_elem
   return builder_output_info(builder, name, &info);
 }
 
-/* -------------------------------------------------------------------------------------------------------- initializers
- */
+/* ----------------------------------------------------------------------------------------------------- initializers */
 
 /* A tensor that owns a copy of the data. */
 static value tensor_copy(memory *memory, norma_element_type type, int rank, const int64_t *dims, const void *data) {
@@ -196,8 +193,7 @@ void builder_strings(model_builder *builder, const char *name, int rank, const i
   set_constant(builder, name, &contents);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- nodes
- */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 /* The next name of a list into `name`; false at the end. */
 static bool next_name(const char **list, char *name, size_t size) {
@@ -254,8 +250,7 @@ model_builder *builder_subgraph(model_builder *builder, node *node, const char *
   return inner;
 }
 
-/* --------------------------------------------------------------------------------------------------------- attributes
- */
+/* ------------------------------------------------------------------------------------------------------- attributes */
 
 void builder_int(node *node, const char *name, int64_t i) {
   required(node_set_attribute_int(node, name, i) ? node : NULL);

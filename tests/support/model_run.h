@@ -24,7 +24,8 @@ loaded_model load_model(const char *path, norma_optimization optimization, int t
                         const norma_allocator *allocator);
 void free_model(loaded_model *loaded);
 
-/* `count` pictures with values in 0 .. 1, the same for the same seed and index, whatever the count. Free with free(). */
+/* `count` pictures with values in 0 .. 1, the same for the same seed and index, whatever the count. Free with
+ * free(). */
 float *make_pictures(int64_t count, unsigned seed);
 
 /* Binds pictures to the first input. */

@@ -36,7 +36,7 @@ const struct kernel_table *driver_kernels(int index) {
   return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------- one run */
+/* ---------------------------------------------------------------------------------------------------------- one run */
 
 /* Everything that lives for one call. */
 typedef struct driver_run_state {
@@ -377,7 +377,7 @@ norma_status driver_run(driver *driver, const driver_call *call) {
   return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- values */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 static value make_tensor(driver *driver, norma_element_type type, int rank, const int64_t *dims) {
   value made;

@@ -17,7 +17,7 @@
 #ifndef TESTS_SUPPORT_OPERATOR_DRIVER_H
 #define TESTS_SUPPORT_OPERATOR_DRIVER_H
 
-#include "engine/executor.h"
+#include "engine/execute/executor.h"
 #include "ops/operator.h"
 
 #define DRIVER_MAX 16 /* inputs, outputs and attributes */
@@ -75,7 +75,7 @@ norma_status driver_run(driver *driver, const driver_call *call);
 /* Every kernel table that this machine can run, one after the other; NULL past the end. */
 const struct kernel_table *driver_kernels(int index);
 
-/* ---------------------------------------------------------------------------------------------------------- values */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 /* Tensors that own their memory, to be cleared by the caller before driver_finish. `elements` NULL: all zero. */
 value driver_tensor(driver *driver, norma_element_type type, int rank, const int64_t *dims, const double *elements);

@@ -1,6 +1,6 @@
 #include "tests/support/random_network.h"
 
-#include "tests/passes/pass_check.h"
+#include "tests/engine/passes/pass_check.h"
 #include "tests/support/random_tensor.h"
 
 #include <math.h>
@@ -57,8 +57,7 @@ static const char *constant(random_network *network, const char *role, int rank,
   return name;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ windows
- */
+/* ---------------------------------------------------------------------------------------------------------- windows */
 
 typedef struct window_choice {
   int64_t kernel[2], stride[2], dilation[2], pads[4], output[2];
@@ -196,8 +195,7 @@ static bool add_pool(random_network *network, const network_value *x) {
   return true;
 }
 
-/* -------------------------------------------------------------------------------------------------------- other nodes
- */
+/* ------------------------------------------------------------------------------------------------------ other nodes */
 
 static bool add_batch_normalization(random_network *network, const network_value *x) {
   char inputs[160], names[4][32];
@@ -415,8 +413,7 @@ static void add_head(random_network *network, const network_value *x) {
   say(network, "y = Softmax(MatMul(Relu(Gemm(%s)))) %d, %d, %d\n", x->name, (int)depth, (int)width, (int)last);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ network
- */
+/* ---------------------------------------------------------------------------------------------------------- network */
 
 static bool (*const makers[])(random_network *network,
                               const network_value *x) = {add_conv,        add_conv,

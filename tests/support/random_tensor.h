@@ -5,7 +5,7 @@
 #ifndef TESTS_SUPPORT_RANDOM_TENSOR_H
 #define TESTS_SUPPORT_RANDOM_TENSOR_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 
 /* Uniform in -1 .. 1; whole numbers -9 .. 9 for integer types. *seed is any number but 0. */
 value random_tensor(uint64_t *seed, norma_element_type type, int rank, const int64_t *dims);

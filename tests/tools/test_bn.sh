@@ -26,7 +26,7 @@ is() {
 
 count=600
 npy "$work/data.npy" '|u1' "$count, 1, 8, 8"
-head -c $((count * 64)) "$root/ops/conv.c" "$root/ops/pool.c" "$root/ops/resize.c" "$root/engine/session.c" -q |
+head -c $((count * 64)) "$root/ops/conv.c" "$root/ops/pool.c" "$root/ops/movement/resize.c" "$root/engine/run/session.c" -q |
   head -c $((count * 64)) >>"$work/data.npy"
 npy "$work/first.npy" '|u1' "320, 1, 8, 8"
 tail -c +129 "$work/data.npy" | head -c $((320 * 64)) >>"$work/first.npy"

@@ -1,0 +1,327 @@
+#include "engine/edit/bn_analysis.h"
+
+#include "engine/load/runtime.h"
+#include "engine/base/status.h"
+
+#include <string.h>
+
+static bool is_batch_normalization(const node *node) {
+  return node->domain[0] == '\0' && strcmp(node->op_type, "BatchNormalization") == 0;
+}
+
+bool batch_normalization_trains(const node *node) {
+  if (node->opset < 7) return attribute_int(node, "is_test", 0) == 0;
+  if (node->opset >= 14) return attribute_int(node, "training_mode", 0) != 0;
+  for (int i = 1; i < node->output_count; i++) {
+    if (node->outputs[i]) return true;
+  }
+  return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------- statistics */
+
+static bool is_identity(const node *node) {
+  return node && node->domain[0] == '\0' && strcmp(node->op_type, "Identity") == 0 && node->input_count > 0 &&
+         node->inputs[0];
+}
+
+static void find_statistic(const graph_value *read, statistic *found) {
+  const graph_value *holder = read;
+  *found = (statistic){.home = STATISTIC_VARIABLE, .value = read, .name = read->name};
+  found->is_shared = read->use_count + read->output_count > 1;
+  bool is_copied = false;
+  while (is_identity(holder->producer)) {
+    holder = holder->producer->inputs[0];
+    is_copied = true;
+  }
+  if (holder->graph->parent) return;
+  const node *producer = holder->producer;
+  if (!producer && holder->constant) {
+    found->home = STATISTIC_INITIALIZER;
+    found->contents = holder->constant;
+  } else if (producer && producer->domain[0] == '\0' && strcmp(producer->op_type, "Constant") == 0) {
+    found->home = STATISTIC_CONSTANT;
+    found->contents = attribute_tensor(producer, "value") ? attribute_tensor(producer, "value") : holder->constant;
+  }
+  found->name = holder->name;
+  if (!found->contents || !norma_value_tensor(found->contents)) {
+    found->home = STATISTIC_VARIABLE;
+    found->contents = NULL;
+  } else if (is_copied) {
+    found->home = STATISTIC_COPIED;
+    found->is_shared = true;
+  }
+}
+
+static const norma_tensor *constant_of(const graph_value *read) {
+  statistic found;
+  if (!read) return NULL;
+  find_statistic(read, &found);
+  return found.contents ? norma_value_tensor(found.contents) : NULL;
+}
+
+/* The name of a value of an inlined function holds a slash and is not in the file; neither is its node. */
+static const char *find_obstacle(const batch_normalization *found) {
+  const norma_tensor *mean = found->mean.contents ? norma_value_tensor(found->mean.contents) : NULL;
+  const norma_tensor *variance = found->variance.contents ? norma_value_tensor(found->variance.contents) : NULL;
+  type_mask floats = TYPES_FLOAT;
+  if (!mean || !variance) return "its mean or variance is not stored in the model but computed";
+  if (!(floats & TYPE_BIT(mean->type)) || !(floats & TYPE_BIT(variance->type))) {
+    return "its mean or variance has no float type";
+  }
+  if (norma_tensor_count(mean) != norma_tensor_count(variance) || norma_tensor_count(mean) < 1) {
+    return "its mean and variance differ in size";
+  }
+  return NULL;
+}
+
+static norma_status read_node(bn_analysis *study, const node *node, norma_error *error) {
+  batch_normalization *found = &study->nodes[study->count++];
+  if (node->input_count < 5 || node->output_count < 1 || !node->outputs[0]) {
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks inputs or its output");
+  }
+  for (int i = 0; i < 5; i++) {
+    if (!node->inputs[i]) return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks input %d", i);
+  }
+  found->node = node;
+  found->input = node->inputs[0]->name;
+  found->output = node->outputs[0]->name;
+  found->epsilon = (double)attribute_float(node, "epsilon", 1e-5f);
+  found->momentum = (double)attribute_float(node, "momentum", 0.9f);
+  found->training = batch_normalization_trains(node);
+  find_statistic(node->inputs[3], &found->mean);
+  find_statistic(node->inputs[4], &found->variance);
+  found->scale = constant_of(node->inputs[1]);
+  found->bias = constant_of(node->inputs[2]);
+  found->obstacle = find_obstacle(found);
+  found->chosen = !found->obstacle;
+  found->channels = found->mean.contents ? norma_tensor_count(norma_value_tensor(found->mean.contents)) : -1;
+  return NORMA_OK;
+}
+
+static bool count_inner(void *context, graph *subgraph) {
+  size_t *count = context;
+  for (const node *node = subgraph->first; node; node = node->next) {
+    *count += is_batch_normalization(node);
+    node_visit_subgraphs(node, count_inner, context);
+  }
+  return true;
+}
+
+static norma_status read_nodes(bn_analysis *study, norma_error *error) {
+  size_t count = 0;
+  graph *graph = study->model->graph;
+  for (const node *node = graph->first; node; node = node->next) {
+    count += is_batch_normalization(node);
+    node_visit_subgraphs(node, count_inner, &study->inner_count);
+  }
+  study->nodes = region_array(&study->model->region, count, sizeof *study->nodes);
+  if (!study->nodes) return region_error(&study->model->region, error);
+  for (const node *node = graph->first; node; node = node->next) {
+    if (is_batch_normalization(node)) TRY(read_node(study, node, error));
+  }
+  return NORMA_OK;
+}
+
+norma_status bn_analysis_open(const char *path, const norma_load_options *options, bn_analysis **result,
+                              norma_error *error) {
+  norma_model *model;
+  norma_load_options plain = *options;
+  plain.optimization = NORMA_OPTIMIZE_NONE;
+  *result = NULL;
+  TRY(norma_model_load(path, &plain, &model, error));
+  norma_status status = NORMA_OK;
+  bn_analysis *study = region_allocate(&model->region, sizeof *study);
+  if (study) study->path = region_copy_string(&model->region, path, strlen(path));
+  if (study && study->path) {
+    study->model = model;
+    status = read_nodes(study, error);
+  } else {
+    status = region_error(&model->region, error);
+  }
+  if (status != NORMA_OK) {
+    norma_model_destroy(model);
+    return status;
+  }
+  *result = study;
+  return NORMA_OK;
+}
+
+void bn_analysis_close(bn_analysis *study) {
+  if (study) norma_model_destroy(study->model); /* the study lies in its region */
+}
+
+/* ----------------------------------------------------------------------------------------------------------- levels */
+
+typedef struct capture_walk {
+  const int *levels;
+  int level;
+} capture_walk;
+
+static bool visit_captures(void *context, graph *subgraph) {
+  capture_walk *walk = context;
+  for (int i = 0; i < subgraph->capture_count; i++) {
+    const graph_value *captured = subgraph->captures[i];
+    if (!captured->graph->parent && walk->levels[captured->id] > walk->level) {
+      walk->level = walk->levels[captured->id];
+    }
+  }
+  return true;
+}
+
+/* The largest level among what a node reads, itself or in graphs below it. */
+static int level_of_inputs(const node *node, const int *levels) {
+  capture_walk walk = {levels, 0};
+  for (int i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] && levels[node->inputs[i]->id] > walk.level) walk.level = levels[node->inputs[i]->id];
+  }
+  node_visit_subgraphs(node, visit_captures, &walk);
+  return walk.level;
+}
+
+norma_status bn_analysis_plan(bn_analysis *study, int *deepest, norma_error *error) {
+  const graph *graph = study->model->graph;
+  memory *memory = study->model->memory;
+  int *levels = memory_allocate_zeroed(memory, (size_t)graph->value_count * sizeof *levels);
+  if (!levels) return memory_error(memory, (size_t)graph->value_count * sizeof *levels, error);
+  batch_normalization *next = study->nodes;
+  *deepest = 0;
+  for (const node *node = graph->first; node; node = node->next) {
+    int level = level_of_inputs(node, levels);
+    if (is_batch_normalization(node)) {
+      level += next->chosen;
+      next->level = next->chosen ? level : 0;
+      if (next->level > *deepest) *deepest = next->level;
+      next++;
+    }
+    for (int i = 0; i < node->output_count; i++) {
+      if (node->outputs[i]) levels[node->outputs[i]->id] = level;
+    }
+  }
+  memory_free(memory, levels);
+  return NORMA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- stages */
+
+static bool set_int(node *node, const char *name, int64_t i) {
+  for (int k = 0; k < node->attribute_count; k++) {
+    if (strcmp(node->attributes[k].name, name) != 0) continue;
+    node->attributes[k].i = i;
+    return true;
+  }
+  return i == 0 || node_set_attribute_int(node, name, i);
+}
+
+static void drop_outputs(node *node) {
+  for (int i = 1; i < node->output_count; i++) {
+    if (node->outputs[i]) node_set_output(node, i, NULL);
+  }
+  node->output_count = 1;
+}
+
+/* Running mean and variance, which nobody reads but which say that the node trains. */
+static bool add_outputs(node *node) {
+  graph_value **outputs = region_array(node->graph->region, 3, sizeof *outputs);
+  if (!outputs) return false;
+  graph_value *y = node->outputs[0];
+  drop_outputs(node);
+  outputs[0] = y;
+  node->outputs = outputs;
+  node->output_count = 3;
+  for (int i = 1; i < 3; i++) {
+    graph_value *created = graph_add_unique_value(node->graph, i == 1 ? "running_mean" : "running_variance");
+    if (!created) return false;
+    node_set_output(node, i, created);
+  }
+  return true;
+}
+
+static bool set_mode(node *node, bool training) {
+  if (node->opset < 7) {
+    drop_outputs(node);
+    return set_int(node, "is_test", !training);
+  }
+  if (node->opset >= 14 && !set_int(node, "training_mode", training)) return false;
+  if (training) return add_outputs(node);
+  drop_outputs(node);
+  return true;
+}
+
+/* The file is read once more for each stage. */
+static norma_status changed_file(norma_error *error) {
+  return error_set(error, NORMA_ERROR_FILE, "the model's file has changed in the meantime");
+}
+
+static norma_status set_statistic(norma_model *model, node *node, int index, const double *elements, int64_t count,
+                                  norma_error *error) {
+  statistic old;
+  value contents = {0};
+  find_statistic(node->inputs[index], &old);
+  const norma_tensor *tensor = old.contents ? norma_value_tensor(old.contents) : NULL;
+  if (!tensor || norma_tensor_count(tensor) != count) return changed_file(error);
+  shape shape = shape_of_tensor(tensor);
+  TRY(value_allocate_tensor(model->memory, &contents, tensor->type, &shape, error));
+  elements_from_double(tensor->type, contents.tensor.data, 0, norma_tensor_count(tensor), elements);
+  graph_value *created = graph_add_constant(node->graph, "statistic", &contents);
+  if (!created) return region_error(&model->region, error);
+  node_set_input(node, index, created);
+  return NORMA_OK;
+}
+
+typedef struct stage {
+  const bn_analysis *study;
+  batch_setting *settings;
+} stage;
+
+static norma_status apply_settings(const stage *stage, norma_model *model, norma_error *error) {
+  size_t index = 0;
+  for (node *node = model->graph->first; node; node = node->next) {
+    if (!is_batch_normalization(node)) continue;
+    if (index == stage->study->count || node->input_count < 5 || node->output_count < 1 || !node->inputs[0] ||
+        !node->inputs[3] || !node->inputs[4] || !node->outputs[0]) {
+      return changed_file(error);
+    }
+    const batch_setting *one = &stage->settings[index];
+    int64_t channels = stage->study->nodes[index++].channels;
+    if (one->mode == BATCH_AS_IT_IS) continue;
+    if (!set_mode(node, one->mode == BATCH_OWN)) return region_error(&model->region, error);
+    if (one->mode != BATCH_FIXED) continue;
+    TRY(set_statistic(model, node, 3, one->mean, channels, error));
+    TRY(set_statistic(model, node, 4, one->variance, channels, error));
+  }
+  return index == stage->study->count ? NORMA_OK : changed_file(error);
+}
+
+static norma_status set_outputs(norma_model *model, batch_setting *setting, norma_error *error) {
+  graph *graph = model->graph;
+  size_t *places = region_array(graph->region, (size_t)graph->value_count, sizeof *places); /* by value id */
+  if (!places) return region_error(&model->region, error);
+  for (int i = 0; i < graph->output_count; i++) graph->outputs[i]->output_count--;
+  graph->output_count = 0;
+  for (const node *node = graph->first; node; node = node->next) {
+    if (!is_batch_normalization(node)) continue;
+    batch_setting *one = setting++;
+    if (!one->wanted) continue;
+    graph_value *x = node->inputs[0];
+    if (x->output_count == 0) {
+      places[x->id] = (size_t)graph->output_count;
+      if (!graph_add_output(graph, x)) return region_error(&model->region, error);
+    }
+    one->output = places[x->id];
+  }
+  if (graph->output_count > 0) return NORMA_OK;
+  return error_set(error, NORMA_ERROR_ARGUMENT, "no node is wanted");
+}
+
+static norma_status edit_stage(void *context, norma_model *model, norma_error *error) {
+  const stage *stage = context;
+  TRY(apply_settings(stage, model, error));
+  return set_outputs(model, stage->settings, error);
+}
+
+norma_status bn_analysis_stage(const bn_analysis *study, const norma_load_options *options, batch_setting *settings,
+                               norma_model **result, norma_error *error) {
+  stage stage = {study, settings};
+  return model_load_edited(study->path, options, edit_stage, &stage, result, error);
+}

@@ -1,0 +1,168 @@
+/* Operators registered from outside: the public struct behind the contract of ops/operator.h. */
+#include "engine/load/runtime.h"
+
+struct norma_infer_context {
+  infer_context *inner;
+};
+
+struct norma_run_context {
+  run_context *inner;
+  bool failed;
+};
+
+/* Whether a caller's shape can be one; `least` is the smallest size that a dimension may have. */
+static bool dims_are_valid(int rank, const int64_t *dims, int64_t least) {
+  if (rank > NORMA_MAX_RANK || (rank > 0 && !dims)) return false;
+  for (int i = 0; i < rank; i++) {
+    if (dims[i] < least) return false;
+  }
+  return true;
+}
+
+static const custom_operator *custom_of(const node *node) {
+  return node->op->custom;
+}
+
+static norma_status custom_infer(infer_context *context) {
+  norma_infer_context outer = {context};
+  const norma_custom_operator *public = &custom_of(context->node)->public;
+  norma_status status = public->infer(&outer, public->user);
+  if (status == NORMA_OK) return NORMA_OK;
+  return error_at_node(context->error, context->failure, context->node, "its operator refuses these inputs (%s)",
+                       norma_status_text(status));
+}
+
+static norma_status custom_compute(run_context *context) {
+  norma_run_context outer = {context, false};
+  const norma_custom_operator *public = &custom_of(context->node)->public;
+  norma_status status = public->compute(&outer, public->user);
+  if (status == NORMA_OK || outer.failed) return status;
+  return run_fail(context, status, "its operator failed: %s", norma_status_text(status));
+}
+
+static norma_status check_custom(const norma_custom_operator *custom, norma_error *error) {
+  if (custom->struct_size != sizeof *custom || !custom->domain || !custom->name || !custom->infer || !custom->compute) {
+    return error_set(error, NORMA_ERROR_ARGUMENT,
+                     "a custom operator needs struct_size, domain, name, infer and compute");
+  }
+  if (!custom->domain[0] || !custom->name[0] || strcmp(custom->domain, "ai.onnx") == 0 ||
+      strcmp(custom->domain, "ai.onnx.ml") == 0) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "custom operator '%s' needs a domain of its own, not '%s'",
+                     custom->name, custom->domain);
+  }
+  if (custom->since_version < 1 || custom->min_inputs < 0 || custom->max_inputs < custom->min_inputs ||
+      custom->min_outputs < 0 || custom->max_outputs < custom->min_outputs) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "custom operator '%s' has a version or arity that cannot be",
+                     custom->name);
+  }
+  return NORMA_OK;
+}
+
+norma_status norma_runtime_register(norma_runtime *runtime, const norma_custom_operator *custom, norma_error *error) {
+  if (!runtime || !custom) return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_register needs both arguments");
+  TRY(check_custom(custom, error));
+  custom_operator *entry = region_allocate(&runtime->region, sizeof *entry);
+  char *domain = region_copy_string(&runtime->region, custom->domain, strlen(custom->domain));
+  char *name = region_copy_string(&runtime->region, custom->name, strlen(custom->name));
+  if (!entry || !domain || !name) return region_error(&runtime->region, error);
+  entry->public = *custom;
+  entry->op.domain = domain;
+  entry->op.name = name;
+  entry->op.versions[0] = custom->since_version;
+  entry->op.min_inputs = custom->min_inputs;
+  entry->op.max_inputs = custom->max_inputs;
+  entry->op.min_outputs = custom->min_outputs;
+  entry->op.max_outputs = custom->max_outputs;
+  entry->op.infer = custom_infer;
+  entry->op.compute = custom_compute;
+  entry->op.flags = OPERATOR_RANDOM; /* nothing is known of it: never folded */
+  entry->op.custom = entry;
+  entry->next = runtime->customs;
+  runtime->customs = entry;
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ infer */
+
+bool norma_infer_input(const norma_infer_context *context, int index, norma_element_type *type, int *rank,
+                       int64_t dims[NORMA_MAX_RANK]) {
+  if (index < 0 || !infer_has_input(context->inner, index)) return false;
+  const value_info *info = context->inner->inputs[index];
+  if (info->kind != NORMA_VALUE_TENSOR) return false;
+  *type = info->type;
+  *rank = info->shape.rank;
+  for (int i = 0; i < info->shape.rank; i++) dims[i] = info->shape.dims[i];
+  return true;
+}
+
+const norma_tensor *norma_infer_input_value(const norma_infer_context *context, int index) {
+  return index < 0 ? NULL : infer_value(context->inner, index);
+}
+
+norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type, int rank,
+                                    const int64_t *dims) {
+  if (index < 0 || index >= context->inner->output_count || !dims_are_valid(rank, dims, DIM_UNKNOWN) ||
+      !element_type_exists(type)) {
+    return NORMA_ERROR_ARGUMENT;
+  }
+  shape shape = rank < 0 ? shape_unknown() : shape_make(rank, dims);
+  infer_output(context->inner, index, type, &shape);
+  return NORMA_OK;
+}
+
+int64_t norma_infer_attribute_int(const norma_infer_context *context, const char *name, int64_t otherwise) {
+  return attribute_int(context->inner->node, name, otherwise);
+}
+
+float norma_infer_attribute_float(const norma_infer_context *context, const char *name, float otherwise) {
+  return attribute_float(context->inner->node, name, otherwise);
+}
+
+const char *norma_infer_attribute_string(const norma_infer_context *context, const char *name, const char *otherwise) {
+  return attribute_string(context->inner->node, name, otherwise);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- run */
+
+const norma_tensor *norma_run_input(const norma_run_context *context, int index) {
+  return index < 0 ? NULL : run_input(context->inner, index);
+}
+
+norma_tensor *norma_run_output(norma_run_context *context, int index) {
+  norma_tensor *tensor = index < 0 ? NULL : run_output(context->inner, index);
+  return tensor && tensor->type != NORMA_UNDEFINED ? tensor : NULL;
+}
+
+norma_tensor *norma_run_allocate_output(norma_run_context *context, int index, norma_element_type type, int rank,
+                                        const int64_t *dims) {
+  if (index < 0 || index >= context->inner->output_count || !context->inner->outputs[index] || rank < 0 ||
+      !dims_are_valid(rank, dims, 0)) {
+    return NULL;
+  }
+  shape shape = shape_make(rank, dims);
+  norma_tensor *tensor;
+  norma_status status = run_allocate_output(context->inner, index, type, &shape, &tensor);
+  if (status != NORMA_OK) context->failed = true;
+  return tensor;
+}
+
+int64_t norma_run_attribute_int(const norma_run_context *context, const char *name, int64_t otherwise) {
+  return attribute_int(context->inner->node, name, otherwise);
+}
+
+float norma_run_attribute_float(const norma_run_context *context, const char *name, float otherwise) {
+  return attribute_float(context->inner->node, name, otherwise);
+}
+
+const char *norma_run_attribute_string(const norma_run_context *context, const char *name, const char *otherwise) {
+  return attribute_string(context->inner->node, name, otherwise);
+}
+
+norma_status norma_run_fail(norma_run_context *context, const char *message) {
+  context->failed = true;
+  return run_fail(context->inner, NORMA_ERROR_RUN, "%s", message);
+}
+
+bool norma_run_cancelled(const norma_run_context *context) {
+  return run_cancelled(context->inner);
+}

@@ -1,0 +1,346 @@
+#include "engine/plan/plan.h"
+
+#include "engine/graph/lazy_weights.h"
+#include "engine/plan/value_lifetimes.h"
+
+typedef struct planner {
+  const plan_request *request;
+  plan *plan;
+  bool *needed; /* by value id */
+  int step_capacity;
+  norma_error *error;
+} planner;
+
+static norma_status out_of_memory(planner *planner) {
+  return region_error(&planner->plan->region, planner->error);
+}
+
+/* ----------------------------------------------------------------------------------------- which nodes become steps */
+
+static void mark_needed(planner *planner, const graph_value *value) {
+  if (value && value->graph == planner->plan->graph) planner->needed[value->id] = true;
+}
+
+static bool mark_captures_needed(void *context, graph *subgraph) {
+  for (int i = 0; i < subgraph->capture_count; i++) mark_needed(context, subgraph->captures[i]);
+  return true;
+}
+
+static bool node_is_known(const planner *planner, const node *node) {
+  if (planner->request->keep_all || node->output_count == 0) return false;
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && !planner->plan->inferrer.known[node->outputs[i]->id]) return false;
+  }
+  return true;
+}
+
+static bool node_is_needed(const planner *planner, const node *node) {
+  if (planner->request->keep_all) return true;
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && planner->needed[node->outputs[i]->id]) return true;
+  }
+  return false;
+}
+
+/* Backwards from outputs and watched values. Marks nodes by plan_index-free flags: a node is a step if it is needed and
+ * not known; `needed` of its inputs follows. */
+static int count_steps(planner *planner) {
+  const graph *graph = planner->plan->graph;
+  for (int i = 0; i < graph->output_count; i++) mark_needed(planner, graph->outputs[i]);
+  for (int i = 0; i < graph->value_count; i++) {
+    if (plan_request_watches(planner->request, graph->values[i])) planner->needed[i] = true;
+  }
+  int count = 0;
+  for (const node *node = graph->last; node; node = node->previous) {
+    if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
+    count++;
+    for (int i = 0; i < node->input_count; i++) mark_needed(planner, node->inputs[i]);
+    node_visit_subgraphs(node, mark_captures_needed, planner);
+  }
+  return count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ slots */
+
+static int add_slot(planner *planner, const graph_value *value, slot_kind kind, const value_info *info) {
+  plan *plan = planner->plan;
+  int index = plan->slot_count++;
+  plan->slots[index] = (slot){.value = value, .kind = kind, .info = *info, .root = index, .first = -1, .last = -1};
+  if (value->graph == plan->graph) plan->slot_of_value[value->id] = index;
+  return index;
+}
+
+int plan_find_slot(const plan *plan, const graph_value *value) {
+  if (value->graph == plan->graph) return plan->slot_of_value[value->id];
+  int capture = graph_find_capture(plan->graph, value);
+  return capture >= 0 ? plan->captures[capture] : -1;
+}
+
+/* Constants get a slot on first use, those of outer graphs on each. */
+static int slot_for_read(planner *planner, const graph_value *value) {
+  plan *plan = planner->plan;
+  int index = plan_find_slot(plan, value);
+  if (index >= 0) return index;
+  const struct norma_value *contents = value->graph == plan->graph ? plan->inferrer.known[value->id] : value->constant;
+  if (!contents) return -1;
+  value_info info = value_info_of(contents);
+  index = add_slot(planner, value, value->constant ? SLOT_CONSTANT : SLOT_KNOWN, &info);
+  plan->slots[index].contents = contents;
+  return index;
+}
+
+static int count_reads(const graph *graph) {
+  int count = graph->output_count;
+  for (const node *node = graph->first; node; node = node->next) count += node->input_count;
+  return count;
+}
+
+static norma_status make_arrays(planner *planner, int step_count) {
+  plan *plan = planner->plan;
+  const graph *graph = plan->graph;
+  /* Every own value, every capture, and constants of outer graphs, one per read at most. */
+  size_t slots = (size_t)graph->value_count + (size_t)graph->capture_count + (size_t)count_reads(graph);
+  plan->slots = region_array(&plan->region, slots, sizeof *plan->slots);
+  plan->slot_of_value = region_array(&plan->region, (size_t)graph->value_count, sizeof(int));
+  plan->inputs = region_array(&plan->region, (size_t)graph->input_count, sizeof(int));
+  plan->outputs = region_array(&plan->region, (size_t)graph->output_count, sizeof(int));
+  plan->captures = region_array(&plan->region, (size_t)graph->capture_count, sizeof(int));
+  plan->steps = region_array(&plan->region, (size_t)step_count, sizeof *plan->steps);
+  if (!plan->slots || !plan->slot_of_value || !plan->inputs || !plan->outputs || !plan->captures || !plan->steps) {
+    return out_of_memory(planner);
+  }
+  for (int i = 0; i < graph->value_count; i++) plan->slot_of_value[i] = -1;
+  for (int i = 0; i < graph->input_count; i++) {
+    const graph_value *value = graph->inputs[i];
+    plan->inputs[i] = -1;
+    if (!value->constant) plan->inputs[i] = add_slot(planner, value, SLOT_INPUT, &plan->inferrer.infos[value->id]);
+  }
+  for (int i = 0; i < graph->capture_count; i++) {
+    plan->captures[i] = -1; /* so that the search in add_slot's caller does not find it early */
+    plan->captures[i] = add_slot(planner, graph->captures[i], SLOT_CAPTURE, &plan->capture_infos[i]);
+  }
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ steps */
+
+static bool info_is_plannable(const value_info *info) {
+  return info->kind == NORMA_VALUE_TENSOR && info->type != NORMA_STRING && shape_is_known(&info->shape);
+}
+
+static bool node_is_late(const planner *planner, const node *node) {
+  if (node->op->flags & OPERATOR_SUBGRAPHS) return true;
+  for (int i = 0; i < node->input_count; i++) {
+    if (!node->inputs[i]) continue;
+    const value_info *info = inferrer_info(&planner->plan->inferrer, node->inputs[i]);
+    if (info->kind != NORMA_VALUE_TENSOR || !shape_is_known(&info->shape)) return true;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && !info_is_plannable(&planner->plan->inferrer.infos[node->outputs[i]->id])) return true;
+  }
+  return false;
+}
+
+static norma_status add_step(planner *planner, const node *node) {
+  plan *plan = planner->plan;
+  step *step = &plan->steps[plan->step_count];
+  step->node = node;
+  step->kernel_name = "";
+  step->late = node_is_late(planner, node);
+  if (step->late) plan->is_static = false;
+  step->inputs = region_array(&plan->region, (size_t)node->input_count, sizeof(int));
+  step->outputs = region_array(&plan->region, (size_t)node->output_count, sizeof(int));
+  if (!step->inputs || !step->outputs) return out_of_memory(planner);
+  for (int i = 0; i < node->input_count; i++) {
+    step->inputs[i] = node->inputs[i] ? slot_for_read(planner, node->inputs[i]) : -1;
+    if (node->inputs[i] && step->inputs[i] < 0) {
+      return error_at_node(planner->error, NORMA_ERROR_INTERNAL, node, "input '%s' has no place in the plan",
+                           node->inputs[i]->name);
+    }
+  }
+  bool runs_graphs = node->op->flags & OPERATOR_SUBGRAPHS;
+  for (int i = 0; i < node->output_count; i++) {
+    const graph_value *value = node->outputs[i];
+    step->outputs[i] = -1;
+    if (!value) continue;
+    const value_info *info = &plan->inferrer.infos[value->id];
+    slot_kind kind = info_is_plannable(info) && !runs_graphs ? SLOT_ARENA : SLOT_DYNAMIC;
+    step->outputs[i] = add_slot(planner, value, kind, info);
+    plan->slots[step->outputs[i]].first = plan->step_count;
+  }
+  plan->step_count++;
+  return NORMA_OK;
+}
+
+static norma_status add_steps(planner *planner) {
+  plan *plan = planner->plan;
+  plan->is_static = true;
+  for (const node *node = plan->graph->first; node; node = node->next) {
+    if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
+    TRY(add_step(planner, node));
+  }
+  for (int i = 0; i < plan->graph->output_count; i++) {
+    plan->outputs[i] = slot_for_read(planner, plan->graph->outputs[i]);
+    if (plan->outputs[i] < 0) {
+      return error_set(planner->error, NORMA_ERROR_INVALID_MODEL, "output '%s' is computed by no node",
+                       plan->graph->outputs[i]->name);
+    }
+  }
+  return NORMA_OK;
+}
+
+/* The value stays, with its type and shape, and without data. */
+static void release_packed_inputs(const node *node, uint32_t packed_inputs) {
+  for (int i = 0; i < node->input_count && i < 32; i++) {
+    graph_value *value = packed_inputs & INPUT(i) ? node->inputs[i] : NULL;
+    if (!value || !value->constant || !value_has_single_use(value)) continue;
+    struct norma_value *contents = (struct norma_value *)(uintptr_t)value->constant;
+    buffer_release(contents->owner);
+    contents->owner = NULL;
+    contents->tensor.data = NULL;
+  }
+}
+
+static norma_status prepare_step(planner *planner, step *step) {
+  plan *plan = planner->plan;
+  const node *node = step->node;
+  const executor *executor = planner->request->executor;
+  step->state = region_allocate(&plan->region, node->op->state_size);
+  const value_info **inputs = region_array(&plan->region, (size_t)node->input_count, sizeof *inputs);
+  const value_info **outputs = region_array(&plan->region, (size_t)node->output_count, sizeof *outputs);
+  const value **constants = region_array(&plan->region, (size_t)node->input_count, sizeof *constants);
+  if (!step->state || !inputs || !outputs || !constants) return out_of_memory(planner);
+  if (node->op->state_size) memcpy(step->state, node->state, node->op->state_size);
+  for (int i = 0; i < node->input_count; i++) {
+    if (step->inputs[i] < 0) continue;
+    inputs[i] = &plan->slots[step->inputs[i]].info;
+    constants[i] = node->inputs[i]->constant;
+    bool reads_pieces = (node->op->flags & OPERATOR_READS_PIECES) && i == 1;
+    if (constants[i] && !reads_pieces) TRY(lazy_fetch((value *)(uintptr_t)constants[i], planner->error));
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (step->outputs[i] >= 0) outputs[i] = &plan->slots[step->outputs[i]].info;
+  }
+  if (!node->op->prepare) return NORMA_OK;
+  prepare_context context = {.node = node,
+                             .state = step->state,
+                             .input_count = node->input_count,
+                             .output_count = node->output_count,
+                             .inputs = inputs,
+                             .constants = constants,
+                             .outputs = outputs,
+                             .kernels = executor->kernels,
+                             .workers = executor->workers,
+                             .exact = executor->exact,
+                             .kernel_name = "",
+                             .packed = executor->packed,
+                             .error = planner->error};
+  TRY(node->op->prepare(&context));
+  uint32_t released = planner->request->other_batches ? context.packed_for_good : UINT32_MAX;
+  if (planner->request->release_packed) release_packed_inputs(node, context.packed_inputs & released);
+  step->scratch_bytes = context.scratch_bytes;
+  step->worker_scratch_stride = context.worker_scratch_bytes;
+  size_t limit = SIZE_MAX / 4 / (size_t)executor->workers;
+  if (step->scratch_bytes > SIZE_MAX / 4 || step->worker_scratch_stride > limit) {
+    return error_at_node(planner->error, NORMA_ERROR_BUDGET, node, "needs more scratch memory than can be addressed");
+  }
+  step->worker_scratch_stride = size_align(step->worker_scratch_stride, MEMORY_ALIGNMENT);
+  step->kernel_name = context.kernel_name;
+  step->flops = context.flops;
+  return NORMA_OK;
+}
+
+static norma_status prepare_steps(planner *planner) {
+  plan *plan = planner->plan;
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    for (int i = 0; i < step->node->input_count; i++) {
+      if (step->inputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->inputs[i]].info);
+    }
+    for (int i = 0; i < step->node->output_count; i++) {
+      if (step->outputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->outputs[i]].info);
+    }
+    if (!step->late) TRY(prepare_step(planner, step));
+  }
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- plan */
+
+static norma_status infer_plan(planner *planner) {
+  const plan_request *request = planner->request;
+  plan *plan = planner->plan;
+  const graph *graph = plan->graph;
+  plan->input_infos = region_array(&plan->region, (size_t)graph->input_count, sizeof(value_info));
+  plan->capture_infos = region_array(&plan->region, (size_t)graph->capture_count, sizeof(value_info));
+  if (!plan->input_infos || !plan->capture_infos) return out_of_memory(planner);
+  TRY(inferrer_init(&plan->inferrer, request->executor, &plan->region, graph, NULL, NORMA_ERROR_INPUT, planner->error));
+  for (int i = 0; i < graph->input_count; i++) {
+    if (graph->inputs[i]->constant) continue;
+    plan->input_infos[i] = request->inputs[i];
+    value_info *info = &plan->inferrer.infos[graph->inputs[i]->id];
+    const value_info *item = info->item;
+    *info = request->inputs[i];
+    if (!info->item) info->item = item; /* the declaration knows what a sequence holds */
+  }
+  for (int i = 0; i < graph->capture_count; i++) plan->capture_infos[i] = request->captures[i];
+  plan->inferrer.capture_infos = plan->capture_infos;
+  return inferrer_run(&plan->inferrer, planner->error);
+}
+
+static norma_status plan_build(planner *planner) {
+  TRY(infer_plan(planner));
+  planner->needed = region_array(&planner->plan->region, (size_t)planner->plan->graph->value_count, sizeof(bool));
+  if (!planner->needed) return out_of_memory(planner);
+  TRY(make_arrays(planner, count_steps(planner)));
+  TRY(add_steps(planner));
+  TRY(prepare_steps(planner));
+  return plan_arrange(planner->plan, planner->request, planner->error);
+}
+
+norma_status plan_create(const plan_request *request, plan **result, norma_error *error) {
+  memory *memory = request->executor->memory;
+  *result = NULL;
+  plan *plan = memory_allocate_zeroed(memory, sizeof *plan);
+  if (!plan) return memory_error(memory, sizeof *plan, error);
+  plan->memory = memory;
+  plan->graph = request->graph;
+  region_init(&plan->region, memory);
+  /* What small known values are worth must not depend on when somebody cancels: plans are kept. */
+  executor undisturbed = *request->executor;
+  undisturbed.cancelled = NULL;
+  undisturbed.deadline_ns = 0;
+  plan_request own_request = *request;
+  own_request.executor = &undisturbed;
+  planner planner = {.request = &own_request, .plan = plan, .error = error};
+  norma_status status = plan_build(&planner);
+  plan->inferrer.executor = NULL; /* only its known contents are needed from here on */
+  if (status != NORMA_OK) {
+    plan_destroy(plan);
+    return status;
+  }
+  *result = plan;
+  return NORMA_OK;
+}
+
+void plan_destroy(plan *plan) {
+  if (!plan) return;
+  inferrer_release(&plan->inferrer);
+  region_free(&plan->region);
+  memory_free(plan->memory, plan);
+}
+
+static bool infos_match(const value_info *a, const value_info *b) {
+  if (a->kind != b->kind) return false;
+  return a->kind != NORMA_VALUE_TENSOR || (a->type == b->type && shape_equal(&a->shape, &b->shape));
+}
+
+bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures) {
+  for (int i = 0; i < plan->graph->input_count; i++) {
+    if (!plan->graph->inputs[i]->constant && !infos_match(&plan->input_infos[i], &inputs[i])) return false;
+  }
+  for (int i = 0; i < plan->graph->capture_count; i++) {
+    if (!infos_match(&plan->capture_infos[i], &captures[i])) return false;
+  }
+  return true;
+}

@@ -1,0 +1,89 @@
+/*
+ * The execution plan: the steps of one graph for given input shapes, and where every value lives.
+ *
+ * A plan is immutable; a frame (engine/run/frame.h) is the mutable state of one run of it. Values live in slots. Steps
+ * whose shapes are known are prepared here; "late" steps have shapes that depend on data and are prepared when they
+ * run.
+ */
+#ifndef ENGINE_PLAN_PLAN_H
+#define ENGINE_PLAN_PLAN_H
+
+#include "engine/plan/shape_inference.h"
+
+typedef enum slot_kind {
+  SLOT_CONSTANT, /* contents in the model */
+  SLOT_KNOWN,    /* contents found while planning, in the plan */
+  SLOT_INPUT,    /* given for each run */
+  SLOT_CAPTURE,  /* in an outer frame */
+  SLOT_ARENA,    /* a tensor at an offset of the arena */
+  SLOT_DYNAMIC   /* allocated while running */
+} slot_kind;
+
+typedef struct slot {
+  const graph_value *value;
+  slot_kind kind;
+  value_info info;
+  const struct norma_value *contents; /* CONSTANT, KNOWN */
+  int root;      /* ARENA: the slot whose memory this one shares, often itself. Views of inputs: the input's slot */
+  size_t offset; /* of ARENA roots without a host */
+  int host;      /* of ARENA roots: the root inside whose memory this one lies, as a part of its contents; -1: none */
+  size_t host_offset;
+  int first, last; /* steps: the one that writes, the last one that reads (INT_MAX: kept after the run) */
+} slot;
+
+typedef struct step {
+  const node *node;
+  void *state; /* prepared, unless late */
+  bool late;
+  bool skipped;          /* a view that shares its input's memory: nothing to do */
+  int *inputs, *outputs; /* slots, -1 where absent */
+  size_t scratch_bytes, scratch_offset;
+  size_t worker_scratch_stride, worker_scratch_offset;
+  const char *kernel_name;
+  double flops, bytes;
+  int release_count; /* dynamic slots that nobody reads after this step */
+  int *releases;
+} step;
+
+typedef struct plan {
+  memory *memory;
+  region region;
+  const graph *graph;
+  int slot_count;
+  slot *slots;
+  int *slot_of_value; /* by value id of this graph; -1 where it has none */
+  int *inputs;        /* slot of each graph input, -1 where nobody reads it */
+  int *outputs;       /* slot of each graph output */
+  int *captures;      /* slot of each of graph->captures */
+  int step_count;
+  step *steps;
+  size_t arena_bytes;
+  bool is_static;          /* no late step: a run allocates nothing */
+  value_info *input_infos; /* what the plan is for, by graph input */
+  value_info *capture_infos;
+  inferrer inferrer; /* keeps known contents */
+} plan;
+
+typedef struct plan_request {
+  executor *executor; /* for evaluation and prepare */
+  const graph *graph;
+  const value_info *inputs;   /* by graph input; constant ones are ignored */
+  const value_info *captures; /* by graph->captures */
+  bool keep_all;              /* -O 0: every node becomes a step */
+  bool release_packed; /* constants that one step alone reads and has packed give their data back: at load only */
+  bool other_batches;  /* ... but not where another first dimension of the inputs may need them in another form */
+  bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
+  void *watch_context;
+} plan_request;
+
+/* Errors: INPUT where shapes do not fit, OUT_OF_MEMORY, BUDGET, and what prepare functions return. */
+norma_status plan_create(const plan_request *request, plan **plan, norma_error *error);
+void plan_destroy(plan *plan); /* NULL is fine */
+
+/* Whether the plan serves inputs and captures of these shapes. */
+bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures);
+
+/* Slot of a value of this graph or of a capture, -1 if it has none. */
+int plan_find_slot(const plan *plan, const graph_value *value);
+
+#endif

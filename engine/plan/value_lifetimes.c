@@ -1,0 +1,285 @@
+#include "engine/plan/value_lifetimes.h"
+
+#include "engine/plan/arena_layout.h"
+
+#include <limits.h>
+
+double plan_info_bytes(const value_info *info) {
+  size_t bytes;
+  bool known = info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
+               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
+  return known ? (double)bytes : 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- lifetimes */
+
+typedef struct capture_use {
+  plan *plan;
+  int step;
+} capture_use;
+
+static bool extend_captures(void *context, graph *subgraph) {
+  capture_use *use = context;
+  plan *plan = use->plan;
+  for (int i = 0; i < subgraph->capture_count; i++) {
+    int index = plan_find_slot(plan, subgraph->captures[i]);
+    if (index >= 0 && plan->slots[index].last < use->step) plan->slots[index].last = use->step;
+  }
+  return true;
+}
+
+static void find_last_reads(plan *plan, const plan_request *request) {
+  for (int s = 0; s < plan->step_count; s++) {
+    const step *step = &plan->steps[s];
+    for (int i = 0; i < step->node->input_count; i++) {
+      if (step->inputs[i] >= 0) plan->slots[step->inputs[i]].last = s;
+    }
+    for (int i = 0; i < step->node->output_count; i++) {
+      if (step->outputs[i] >= 0 && plan->slots[step->outputs[i]].last < s) plan->slots[step->outputs[i]].last = s;
+    }
+    capture_use use = {plan, s};
+    node_visit_subgraphs(step->node, extend_captures, &use);
+  }
+  for (int i = 0; i < plan->graph->output_count; i++) plan->slots[plan->outputs[i]].last = INT_MAX;
+  for (int i = 0; i < plan->slot_count; i++) {
+    if (plan_request_watches(request, plan->slots[i].value)) plan->slots[i].last = INT_MAX;
+  }
+}
+
+/* ----------------------------------------------------------------------------------------------- views and in place */
+
+/* What is known of the memory of a root while slots come to share it. */
+typedef struct tenancy {
+  int writer;      /* of any slot: the slot whose step wrote what it holds; itself, or that of the input of a view */
+  int last_writer; /* of a root: the last slot that was written there */
+  int overwritten; /* of a root: the step at which something else is written over its first contents; INT_MAX: none */
+} tenancy;
+
+static bool same_size(const value_info *a, const value_info *b) {
+  return plan_info_bytes(a) == plan_info_bytes(b);
+}
+
+static void share_memory(plan *plan, int output, int root) {
+  plan->slots[output].root = root;
+  if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
+}
+
+/* A view shares the memory of its input, whatever that is; but results that outlive the run must not point into the
+ * caller's input or the model. */
+static bool try_view(plan *plan, step *step, tenancy *tenancies) {
+  if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
+  for (int i = 1; i < step->node->output_count; i++) {
+    if (step->outputs[i] >= 0) return false;
+  }
+  const slot *input = &plan->slots[step->inputs[0]], *output = &plan->slots[step->outputs[0]];
+  if (output->kind != SLOT_ARENA || !same_size(&input->info, &output->info)) return false;
+  if (input->kind == SLOT_DYNAMIC) return false; /* its memory goes when it is released */
+  if (input->kind != SLOT_ARENA && output->last == INT_MAX) return false;
+  share_memory(plan, step->outputs[0], input->root);
+  tenancies[step->outputs[0]].writer = tenancies[step->inputs[0]].writer;
+  step->skipped = true;
+  return true;
+}
+
+static void try_in_place(plan *plan, const step *step, int s, tenancy *tenancies) {
+  if (!step->node->op->in_place || step->node->output_count == 0 || step->outputs[0] < 0) return;
+  for (int i = 0; i < step->node->input_count; i++) {
+    bool allowed = i < 32 && (step->node->op->in_place & INPUT(i)) && step->inputs[i] >= 0;
+    if (!allowed) continue;
+    const slot *input = &plan->slots[step->inputs[i]];
+    const slot *root = &plan->slots[input->root];
+    if (input->kind != SLOT_ARENA || root->kind != SLOT_ARENA || root->last != s) continue;
+    if (!same_size(&input->info, &plan->slots[step->outputs[0]].info) || !same_size(&input->info, &root->info))
+      continue;
+    bool read_twice = false;
+    for (int j = 0; j < step->node->input_count; j++) {
+      if (j != i && step->inputs[j] >= 0 && plan->slots[step->inputs[j]].root == input->root) read_twice = true;
+    }
+    if (read_twice) continue;
+    share_memory(plan, step->outputs[0], input->root);
+    tenancies[input->root].last_writer = step->outputs[0];
+    if (s < tenancies[input->root].overwritten) tenancies[input->root].overwritten = s;
+    return;
+  }
+}
+
+static void share_slots(plan *plan, tenancy *tenancies) {
+  for (int i = 0; i < plan->slot_count; i++) tenancies[i] = (tenancy){i, i, INT_MAX};
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    if (step->late || step->node->output_count == 0 || step->node->input_count == 0) continue;
+    if (step->outputs[0] < 0 || plan->slots[step->outputs[0]].kind != SLOT_ARENA) continue;
+    if (!try_view(plan, step, tenancies)) try_in_place(plan, step, s, tenancies);
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- joining */
+
+/* An input that was written this many steps before its join would keep the whole output alive for too long. */
+#define MOST_STEPS_TO_JOIN 64
+/* Of the parts, in bytes: a vector of AVX2. */
+#define JOIN_ALIGNMENT 32
+
+/* Whether the inputs of the step lie one behind another in its output: all dimensions before the joined one are 1. */
+static bool joins_whole_inputs(const plan *plan, const step *step) {
+  const shape *output = &plan->slots[step->outputs[0]].info.shape;
+  double bytes = 0;
+  for (int i = 0; i < step->node->input_count; i++) {
+    if (step->inputs[i] < 0) return false;
+    const shape *input = &plan->slots[step->inputs[i]].info.shape;
+    if (input->rank != output->rank) return false;
+    int axis = 0;
+    while (axis < input->rank && input->dims[axis] == output->dims[axis]) {
+      if (output->dims[axis] != 1) return false;
+      axis++;
+    }
+    if (axis == input->rank) return false; /* the only one, or beside empty ones */
+    bytes += plan_info_bytes(&plan->slots[step->inputs[i]].info);
+  }
+  return bytes == plan_info_bytes(&plan->slots[step->outputs[0]].info); /* not where elements are parts of bytes */
+}
+
+/* Part of `offset` of the memory of root `host`, if nobody else writes there while it is read. */
+static void try_join(plan *plan, int input, int host, size_t offset, int s, tenancy *tenancies) {
+  const int root = plan->slots[input].root;
+  slot *own = &plan->slots[root];
+  const tenancy *host_tenancy = &tenancies[host];
+  if (plan->slots[input].kind != SLOT_ARENA || own->kind != SLOT_ARENA || own->host >= 0 || root == host) return;
+  if (!same_size(&plan->slots[input].info, &own->info)) return;
+  if (tenancies[root].last_writer != tenancies[input].writer) return; /* its contents go before the join */
+  if (own->last == INT_MAX || own->last >= host_tenancy->overwritten || s - own->first > MOST_STEPS_TO_JOIN) return;
+  const slot *top = &plan->slots[host];
+  own->host = top->host >= 0 ? top->host : host;
+  own->host_offset = (top->host >= 0 ? top->host_offset : 0) + offset;
+  if (host_tenancy->overwritten < tenancies[root].overwritten) tenancies[root].overwritten = host_tenancy->overwritten;
+}
+
+/* From the last step to the first, so that what joins an output finds where that one has gone. */
+static bool join_slots(plan *plan, tenancy *tenancies) {
+  bool joined = false;
+  for (int s = plan->step_count - 1; s >= 0; s--) {
+    const step *step = &plan->steps[s];
+    if (step->late || !(step->node->op->flags & OPERATOR_CONCATENATES) || step->outputs[0] < 0) continue;
+    const int host = step->outputs[0];
+    if (plan->slots[host].kind != SLOT_ARENA || plan->slots[host].root != host) continue;
+    if (!joins_whole_inputs(plan, step)) continue;
+    size_t offset = 0;
+    for (int i = 0; i < step->node->input_count; i++) {
+      const slot *input = &plan->slots[step->inputs[i]];
+      if (offset % JOIN_ALIGNMENT == 0) try_join(plan, step->inputs[i], host, offset, s, tenancies);
+      joined |= plan->slots[input->root].host >= 0;
+      offset += (size_t)plan_info_bytes(&input->info);
+    }
+  }
+  return joined;
+}
+
+static void separate_slots(plan *plan) {
+  for (int i = 0; i < plan->slot_count; i++) plan->slots[i].host = -1;
+}
+
+static norma_status list_releases(plan *plan, norma_error *error) {
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind == SLOT_DYNAMIC && slot->last != INT_MAX) plan->steps[slot->last].release_count++;
+  }
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    step->releases = region_array(&plan->region, (size_t)step->release_count, sizeof(int));
+    if (!step->releases) return region_error(&plan->region, error);
+    step->release_count = 0;
+  }
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_DYNAMIC || slot->last == INT_MAX) continue;
+    step *step = &plan->steps[slot->last];
+    step->releases[step->release_count++] = i;
+  }
+  return NORMA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- places */
+
+/* Blocks of memory to be placed, and where their offsets go. */
+typedef struct placement {
+  arena_block *blocks;
+  size_t **offsets;
+  int *block_of_slot;
+  size_t count;
+} placement;
+
+static void add_block(placement *placement, size_t bytes, int first, int last, size_t *offset) {
+  placement->offsets[placement->count] = offset;
+  placement->blocks[placement->count++] = (arena_block){.bytes = bytes, .first = first, .last = last};
+}
+
+static norma_status add_slots(placement *placement, plan *plan, norma_error *error) {
+  for (int i = 0; i < plan->slot_count; i++) {
+    slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_ARENA || slot->root != i || slot->host >= 0) continue;
+    size_t bytes = 0;
+    if (norma_tensor_size(slot->info.type, slot->info.shape.rank, slot->info.shape.dims, &bytes) != NORMA_OK) {
+      char text[200];
+      return error_set(error, NORMA_ERROR_BUDGET, "value '%s' of shape %s is too large", slot->value->name,
+                       shape_text(&slot->info.shape, text, sizeof text));
+    }
+    placement->block_of_slot[i] = (int)placement->count;
+    add_block(placement, bytes ? bytes : 1, slot->first, slot->last, &slot->offset);
+  }
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_ARENA || slot->root != i || slot->host < 0) continue;
+    arena_block *host = &placement->blocks[placement->block_of_slot[slot->host]];
+    if (slot->first < host->first) host->first = slot->first;
+    if (slot->last > host->last) host->last = slot->last;
+  }
+  return NORMA_OK;
+}
+
+static void add_scratch(placement *placement, plan *plan, size_t workers) {
+  for (int s = 0; s < plan->step_count; s++) {
+    step *step = &plan->steps[s];
+    if (step->scratch_bytes) add_block(placement, step->scratch_bytes, s, s, &step->scratch_offset);
+    if (!step->worker_scratch_stride) continue;
+    add_block(placement, step->worker_scratch_stride * workers, s, s, &step->worker_scratch_offset);
+  }
+}
+
+static norma_status place_slots(plan *plan, size_t workers, norma_error *error) {
+  const size_t capacity = (size_t)plan->slot_count + 2 * (size_t)plan->step_count;
+  const size_t bytes = capacity * (sizeof(arena_block) + sizeof(size_t *)) + (size_t)plan->slot_count * sizeof(int);
+  placement placement = {.blocks = memory_allocate(plan->memory, bytes)};
+  if (!placement.blocks) return memory_error(plan->memory, bytes, error);
+  placement.offsets = (void *)(placement.blocks + capacity);
+  placement.block_of_slot = (void *)(placement.offsets + capacity);
+  norma_status status = add_slots(&placement, plan, error);
+  if (status == NORMA_OK) {
+    add_scratch(&placement, plan, workers);
+    status = arena_layout_place(plan->memory, placement.blocks, placement.count, &plan->arena_bytes, error);
+  }
+  for (size_t i = 0; status == NORMA_OK && i < placement.count; i++) *placement.offsets[i] = placement.blocks[i].offset;
+  memory_free(plan->memory, placement.blocks);
+  return status;
+}
+
+/* Joined where that takes no more memory than to copy. */
+norma_status plan_arrange(plan *plan, const plan_request *request, norma_error *error) {
+  const size_t workers = (size_t)request->executor->workers, bytes = (size_t)plan->slot_count * sizeof(tenancy);
+  tenancy *tenancies = memory_allocate(plan->memory, bytes);
+  if (!tenancies) return memory_error(plan->memory, bytes, error);
+  separate_slots(plan);
+  find_last_reads(plan, request);
+  share_slots(plan, tenancies);
+  norma_status status = list_releases(plan, error);
+  if (status == NORMA_OK) status = place_slots(plan, workers, error);
+  if (status == NORMA_OK && join_slots(plan, tenancies)) {
+    const size_t separate = plan->arena_bytes;
+    status = place_slots(plan, workers, error);
+    if (status == NORMA_OK && plan->arena_bytes > separate) {
+      separate_slots(plan);
+      status = place_slots(plan, workers, error);
+    }
+  }
+  memory_free(plan->memory, tenancies);
+  return status;
+}

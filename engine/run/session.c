@@ -1,0 +1,579 @@
+#include "engine/run/frame.h"
+#include "engine/load/load.h"
+#include "engine/load/model.h"
+#include "engine/load/runtime.h"
+
+#include <inttypes.h>
+
+#define DEFAULT_MAX_PLANS 4
+
+typedef struct planned {
+  plan *plan;
+  frame *frame;
+  uint64_t last_used;
+} planned;
+
+typedef struct output_binding {
+  void *buffer;
+  size_t bytes;
+} output_binding;
+
+struct norma_session {
+  norma_model *model;
+  memory *memory;
+  executor executor;
+  subgraph_cache subgraphs;
+  atomic_bool cancelled;
+  double timeout;
+  bool profile;
+
+  value *inputs; /* by graph input; NONE where not bound */
+  value_info *input_infos;
+  output_binding *bindings; /* by graph output */
+  value *outputs;           /* by graph output: of the last run */
+  bool has_run;
+
+  int plan_capacity, plan_count;
+  planned *plans;
+  planned *current; /* NULL: none is made for the bound inputs */
+  uint64_t clock;   /* counts uses of plans */
+
+  char *arena;
+  size_t arena_bytes;
+  bool arena_is_borrowed;
+
+  size_t watch_count;
+  const char **watched; /* names in the model */
+  bool watch_all;
+};
+
+/* ----------------------------------------------------------------------------------------------------------- inputs */
+
+/* Whether a run may be asked for this input. */
+static bool is_runtime_input(const graph_value *value) {
+  return !value->constant;
+}
+
+static int find_input(const norma_session *session, const char *name) {
+  const graph *graph = session->model->graph;
+  const graph_value *named = name ? graph_find_value(graph, name) : NULL;
+  if (name && (!named || !named->is_input)) return -1;
+  for (int i = 0; i < graph->input_count; i++) {
+    if (!is_runtime_input(graph->inputs[i])) continue;
+    if (name ? graph->inputs[i] == named : session->inputs[i].kind == NORMA_VALUE_NONE) return i;
+  }
+  return -1;
+}
+
+static norma_status input_error(norma_error *error, norma_status status, const char *name, const char *message,
+                                const char *found, const char *expected) {
+  error_set(error, status, "input '%s' %s %s, expected %s", name, message, found, expected);
+  if (error) ERROR_COPY(error->value, name);
+  return status;
+}
+
+static const char *const kind_names[] = {"nothing", "a tensor", "a sequence", "an optional", "a map"};
+
+/* A value in a container against its declaration, as deep as that goes. */
+static bool value_fits(const value_info *info, const value *value) {
+  if (!info || info->kind == NORMA_VALUE_NONE || value->kind == NORMA_VALUE_NONE) return true;
+  if (value->kind != info->kind) return false;
+  if (value->kind == NORMA_VALUE_TENSOR) {
+    shape shape = shape_of_tensor(&value->tensor);
+    return (info->type == NORMA_UNDEFINED || value->tensor.type == info->type) && shape_merge(&shape, &info->shape);
+  }
+  bool fits = true;
+  for (int64_t i = 0; value->kind != NORMA_VALUE_MAP && fits && i < value->list->count; i++) {
+    fits = value_fits(info->item, &value->list->items[i]);
+  }
+  return fits;
+}
+
+static norma_status check_input(const graph_value *declared, const value *given, norma_error *error) {
+  const value_info *info = &declared->info;
+  if (info->kind != NORMA_VALUE_NONE && given->kind != info->kind &&
+      !(info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_MAP)) {
+    return input_error(error, NORMA_ERROR_INPUT, declared->name, "is", kind_names[given->kind], kind_names[info->kind]);
+  }
+  bool is_bare = info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_OPTIONAL; /* the element itself */
+  bool is_list = info->kind == NORMA_VALUE_OPTIONAL || info->kind == NORMA_VALUE_SEQUENCE;
+  if (is_list && !value_fits(is_bare ? info->item : info, given)) {
+    return input_error(error, NORMA_ERROR_INPUT, declared->name, "has", "elements of another type or shape",
+                       "those that the model declares");
+  }
+  if (given->kind != NORMA_VALUE_TENSOR || info->kind != NORMA_VALUE_TENSOR) return NORMA_OK;
+  if (info->type != NORMA_UNDEFINED && given->tensor.type != info->type) {
+    return input_error(error, NORMA_ERROR_INPUT, declared->name, "has element type",
+                       norma_element_type_name(given->tensor.type), norma_element_type_name(info->type));
+  }
+  shape shape = shape_of_tensor(&given->tensor), merged = shape;
+  char found[200], expected[200];
+  if (shape_merge(&merged, &info->shape)) return NORMA_OK;
+  return input_error(error, NORMA_ERROR_INPUT, declared->name, "has shape", shape_text(&shape, found, sizeof found),
+                     shape_text(&info->shape, expected, sizeof expected));
+}
+
+static norma_status bind_input(norma_session *session, const char *name, const value *given, norma_error *error) {
+  int index = find_input(session, name);
+  if (index < 0 && name) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "the model has no input '%s' that can be set", name);
+  }
+  if (index < 0) return error_set(error, NORMA_ERROR_ARGUMENT, "all inputs of the model are set already");
+  TRY(check_input(session->model->graph->inputs[index], given, error));
+  value_info info = value_info_of(given);
+  const value_info *old = &session->input_infos[index];
+  if (info.kind != old->kind || info.type != old->type || !shape_equal(&info.shape, &old->shape)) {
+    session->current = NULL;
+  }
+  session->inputs[index] = *given;
+  session->inputs[index].owner = NULL;
+  session->input_infos[index] = info;
+  return NORMA_OK;
+}
+
+norma_status norma_session_set_input(norma_session *session, const char *name, const norma_tensor *tensor,
+                                     norma_error *error) {
+  if (!session || !tensor) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a tensor are needed");
+  value given = {.kind = NORMA_VALUE_TENSOR};
+  norma_status status = norma_tensor_init(&given.tensor, tensor->type, tensor->rank, tensor->dims, tensor->data);
+  if (status != NORMA_OK || tensor->size_bytes != given.tensor.size_bytes ||
+      (!tensor->data && given.tensor.size_bytes > 0)) {
+    return error_set(error, NORMA_ERROR_ARGUMENT,
+                     "the tensor for input '%s' is malformed: type, shape, size_bytes and data do not agree",
+                     name ? name : "");
+  }
+  return bind_input(session, name, &given, error);
+}
+
+norma_status norma_session_set_input_value(norma_session *session, const char *name, const norma_value *value,
+                                           norma_error *error) {
+  if (!session || !value) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a value are needed");
+  return bind_input(session, name, value, error);
+}
+
+void norma_session_clear_inputs(norma_session *session) {
+  if (!session) return;
+  const graph *graph = session->model->graph;
+  for (int i = 0; i < graph->input_count; i++) {
+    session->inputs[i] = (value){.kind = NORMA_VALUE_NONE};
+    session->input_infos[i] = (value_info){.shape = {.rank = RANK_UNKNOWN}};
+  }
+  session->current = NULL;
+}
+
+/* Inputs that were left out take their overridable initializer. */
+static norma_status complete_inputs(norma_session *session, norma_error *error) {
+  const graph *graph = session->model->graph;
+  for (int i = 0; i < graph->input_count; i++) {
+    const graph_value *declared = graph->inputs[i];
+    if (!is_runtime_input(declared) || session->inputs[i].kind != NORMA_VALUE_NONE) continue;
+    if (declared->initial) {
+      TRY(bind_input(session, declared->name, declared->initial, error));
+    } else if (declared->info.kind != NORMA_VALUE_OPTIONAL) {
+      char expected[200];
+      error_set(error, NORMA_ERROR_INPUT, "input '%s' is not set: expected %s of shape %s", declared->name,
+                norma_element_type_name(declared->info.type),
+                shape_text(&declared->info.shape, expected, sizeof expected));
+      if (error) ERROR_COPY(error->value, declared->name);
+      return NORMA_ERROR_INPUT;
+    }
+  }
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ plans */
+
+static bool is_watched(void *context, const char *name) {
+  const norma_session *session = context;
+  for (size_t i = 0; i < session->watch_count; i++) {
+    if (strcmp(session->watched[i], name) == 0) return true;
+  }
+  return session->watch_all;
+}
+
+static void planned_free(planned *planned) {
+  frame_destroy(planned->frame);
+  plan_destroy(planned->plan);
+  *planned = (struct planned){0};
+}
+
+static void forget_plans(norma_session *session) {
+  for (int i = 0; i < session->plan_count; i++) planned_free(&session->plans[i]);
+  session->plan_count = 0;
+  session->current = NULL;
+  session->has_run = false;
+}
+
+static planned *find_planned(norma_session *session) {
+  for (int i = 0; i < session->plan_count; i++) {
+    if (plan_matches(session->plans[i].plan, session->input_infos, NULL)) return &session->plans[i];
+  }
+  return NULL;
+}
+
+/* A place for one more plan; the one that was used longest ago goes. */
+static planned *make_room(norma_session *session) {
+  if (session->plan_count < session->plan_capacity) return &session->plans[session->plan_count++];
+  planned *oldest = &session->plans[0];
+  for (int i = 1; i < session->plan_count; i++) {
+    if (session->plans[i].last_used < oldest->last_used) oldest = &session->plans[i];
+  }
+  planned_free(oldest);
+  session->has_run = false;
+  return oldest;
+}
+
+static norma_status make_plan(norma_session *session, norma_error *error) {
+  plan_request request = {.executor = &session->executor,
+                          .graph = session->model->graph,
+                          .inputs = session->input_infos,
+                          .keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE,
+                          .is_watched = is_watched,
+                          .watch_context = session};
+  plan *plan;
+  frame *frame;
+  TRY(plan_create(&request, &plan, error));
+  norma_status status = frame_create(session->memory, plan, &session->executor, session->profile, &frame, error);
+  if (status != NORMA_OK) {
+    plan_destroy(plan);
+    return status;
+  }
+  session->current = make_room(session);
+  *session->current = (planned){.plan = plan, .frame = frame};
+  return NORMA_OK;
+}
+
+static norma_status reserve_arena(norma_session *session, size_t bytes, norma_error *error) {
+  if (bytes <= session->arena_bytes) return NORMA_OK;
+  if (session->arena_is_borrowed) {
+    return error_set(error, NORMA_ERROR_BUDGET, "the arena has %zu bytes, these inputs need %zu", session->arena_bytes,
+                     bytes);
+  }
+  char *arena = memory_allocate(session->memory, bytes);
+  if (!arena) return memory_error(session->memory, bytes, error);
+  memory_free(session->memory, session->arena);
+  session->arena = arena;
+  session->arena_bytes = bytes;
+  session->has_run = false;
+  return NORMA_OK;
+}
+
+/* Outputs that the plan computes into memory of their own go straight into the caller's buffers. */
+static bool apply_bindings(norma_session *session) {
+  const plan *plan = session->current->plan;
+  frame *frame = session->current->frame;
+  bool changed = false;
+  for (int i = 0; i < plan->graph->output_count; i++) {
+    const slot *slot = &plan->slots[plan->outputs[i]];
+    const output_binding *binding = &session->bindings[i];
+    if (slot->kind != SLOT_ARENA || slot->root != plan->outputs[i]) continue;
+    bool fits = binding->buffer && binding->bytes >= frame->values[plan->outputs[i]].tensor.size_bytes;
+    void *override = fits ? binding->buffer : NULL;
+    if (frame->overrides[slot->root] == override) continue;
+    frame->overrides[slot->root] = override;
+    changed = true;
+  }
+  return changed;
+}
+
+static norma_status prepare_plan(norma_session *session, norma_error *error) {
+  TRY(complete_inputs(session, error));
+  if (!session->current) session->current = find_planned(session);
+  if (!session->current) TRY(make_plan(session, error));
+  session->current->last_used = ++session->clock;
+  TRY(reserve_arena(session, session->current->plan->arena_bytes, error));
+  frame *frame = session->current->frame;
+  if (apply_bindings(session) || frame->arena != session->arena) frame_bind(frame, session->arena);
+  return NORMA_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- create */
+
+static norma_status plan_when_static(norma_session *session, norma_error *error) {
+  const graph *graph = session->model->graph;
+  for (int i = 0; i < graph->input_count; i++) {
+    const graph_value *input = graph->inputs[i];
+    if (!is_runtime_input(input)) continue;
+    if (input->info.kind != NORMA_VALUE_TENSOR || !shape_is_known(&input->info.shape)) return NORMA_OK;
+  }
+  for (int i = 0; i < graph->input_count; i++) {
+    if (is_runtime_input(graph->inputs[i])) session->input_infos[i] = graph->inputs[i]->info;
+  }
+  TRY(make_plan(session, error));
+  session->current->last_used = ++session->clock;
+  norma_status status = reserve_arena(session, session->current->plan->arena_bytes, error);
+  return status;
+}
+
+static norma_status session_allocate(norma_session *session, int max_plans, norma_error *error) {
+  const graph *graph = session->model->graph;
+  memory *memory = session->memory;
+  size_t inputs = (size_t)graph->input_count, outputs = (size_t)graph->output_count;
+  session->plan_capacity = max_plans;
+  session->inputs = memory_allocate_zeroed(memory, inputs * sizeof *session->inputs);
+  session->input_infos = memory_allocate_zeroed(memory, inputs * sizeof *session->input_infos);
+  session->bindings = memory_allocate_zeroed(memory, outputs * sizeof *session->bindings);
+  session->outputs = memory_allocate_zeroed(memory, outputs * sizeof *session->outputs);
+  session->plans = memory_allocate_zeroed(memory, (size_t)max_plans * sizeof *session->plans);
+  if (!session->inputs || !session->input_infos || !session->bindings || !session->outputs || !session->plans) {
+    return memory_error(memory, inputs * sizeof *session->inputs, error);
+  }
+  norma_session_clear_inputs(session);
+  return NORMA_OK;
+}
+
+static void session_init_executor(norma_session *session) {
+  const norma_runtime *runtime = session->model->runtime;
+  executor_init_serial(&session->executor, session->memory, runtime->kernels, &session->model->packed,
+                       session->model->exact);
+  session->executor.workers = runtime->workers;
+  session->executor.parallel = runtime->parallel;
+  session->executor.parallel_context = runtime->parallel_context;
+  session->executor.cancelled = &session->cancelled;
+  session->subgraphs.memory = session->memory;
+  session->subgraphs.keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE;
+  session->executor.subgraphs = &session->subgraphs;
+}
+
+norma_status norma_session_create(norma_model *model, const norma_session_options *given, norma_session **result,
+                                  norma_error *error) {
+  if (!model || !result)
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a model and a place for the session are needed");
+  *result = NULL;
+  norma_error local; /* the functions below complete what stands in the error */
+  if (!error) error = &local;
+  norma_session_options options = {0};
+  if (given) {
+    if (given->struct_size == 0 || given->struct_size > sizeof options) {
+      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_session_options.struct_size is %zu, expected %zu",
+                       given->struct_size, sizeof options);
+    }
+    memcpy(&options, given, given->struct_size);
+  }
+  if (options.max_plans < 0 || (options.arena && (uintptr_t)options.arena % MEMORY_ALIGNMENT != 0)) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "max_plans must not be negative, the arena must be aligned to %d",
+                     MEMORY_ALIGNMENT);
+  }
+  norma_session *session = memory_allocate_zeroed(model->memory, sizeof *session);
+  if (!session) return memory_error(model->memory, sizeof *session, error);
+  session->model = model;
+  session->memory = model->memory;
+  session->profile = options.profile;
+  session->arena = options.arena;
+  session->arena_bytes = options.arena ? options.arena_bytes : 0;
+  session->arena_is_borrowed = options.arena != NULL;
+  session_init_executor(session);
+  session->executor.progress = options.progress;
+  session->executor.progress_context = options.progress_context;
+  norma_status status = session_allocate(session, options.max_plans ? options.max_plans : DEFAULT_MAX_PLANS, error);
+  if (status == NORMA_OK) status = plan_when_static(session, error);
+  if (status != NORMA_OK) {
+    norma_session_destroy(session);
+    return status;
+  }
+  *result = session;
+  return NORMA_OK;
+}
+
+void norma_session_destroy(norma_session *session) {
+  if (!session) return;
+  memory *memory = session->memory;
+  if (session->plans) forget_plans(session);
+  subgraph_cache_free(&session->subgraphs);
+  memory_free(memory, session->plans);
+  memory_free(memory, session->inputs);
+  memory_free(memory, session->input_infos);
+  memory_free(memory, session->bindings);
+  memory_free(memory, session->outputs);
+  memory_free(memory, (void *)session->watched);
+  if (!session->arena_is_borrowed) memory_free(memory, session->arena);
+  memory_free(memory, session);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- run */
+
+norma_status norma_session_bind_output(norma_session *session, size_t index, void *buffer, size_t bytes,
+                                       norma_error *error) {
+  if (!session || index >= (size_t)session->model->graph->output_count || (uintptr_t)buffer % MEMORY_ALIGNMENT != 0) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "output %zu cannot be bound: no such output, or not aligned to %d",
+                     index, MEMORY_ALIGNMENT);
+  }
+  session->bindings[index] = (output_binding){buffer, buffer ? bytes : 0};
+  return NORMA_OK;
+}
+
+norma_status norma_session_prepare(norma_session *session, norma_error *error) {
+  if (!session) return error_set(error, NORMA_ERROR_ARGUMENT, "a session is needed");
+  session->has_run = false;
+  norma_error local;
+  return prepare_plan(session, error ? error : &local);
+}
+
+size_t norma_session_arena_bytes(const norma_session *session) {
+  return session && session->current ? session->current->plan->arena_bytes : 0;
+}
+
+bool norma_session_is_static(const norma_session *session) {
+  return session && session->current && session->current->plan->is_static;
+}
+
+static norma_status collect_outputs(norma_session *session, norma_error *error) {
+  const plan *plan = session->current->plan;
+  for (int i = 0; i < plan->graph->output_count; i++) {
+    value *output = &session->outputs[i];
+    *output = session->current->frame->values[plan->outputs[i]];
+    output->owner = NULL;
+    const output_binding *binding = &session->bindings[i];
+    if (!binding->buffer) continue;
+    const char *name = plan->graph->outputs[i]->name;
+    bool fits = output->kind == NORMA_VALUE_TENSOR && output->tensor.type != NORMA_STRING &&
+                output->tensor.size_bytes <= binding->bytes;
+    if (!fits) {
+      return error_set(error, NORMA_ERROR_BUDGET, "output '%s' does not fit into its buffer of %zu bytes", name,
+                       binding->bytes);
+    }
+    if (output->tensor.data != binding->buffer && output->tensor.size_bytes) {
+      memcpy(binding->buffer, output->tensor.data, output->tensor.size_bytes);
+    }
+    output->tensor.data = binding->buffer;
+  }
+  return NORMA_OK;
+}
+
+static norma_status run_frame(norma_session *session, norma_error *error) {
+  const norma_runtime *runtime = session->model->runtime;
+  executor *executor = &session->executor;
+  const plan *plan = session->current->plan;
+  frame *frame = session->current->frame;
+  for (int i = 0; i < plan->graph->input_count; i++) frame_set(frame, plan->inputs[i], &session->inputs[i]);
+  executor->deadline_ns = session->timeout > 0 ? clock_now_ns() + (uint64_t)(session->timeout * 1e9) : 0;
+  bool has_pool = runtime->pool && thread_pool_enter(runtime->pool);
+  executor->pool = has_pool ? runtime->pool : NULL;
+  norma_status status = frame_run(frame, executor, error);
+  if (has_pool) thread_pool_leave(runtime->pool);
+  executor->pool = NULL;
+  return status;
+}
+
+norma_status norma_session_run(norma_session *session, norma_error *error) {
+  if (!session) return error_set(error, NORMA_ERROR_ARGUMENT, "a session is needed");
+  session->has_run = false;
+  norma_error local;
+  if (!error) error = &local;
+  norma_status status = prepare_plan(session, error);
+  if (status == NORMA_OK) status = run_frame(session, error);
+  if (status == NORMA_OK) status = collect_outputs(session, error);
+  atomic_store(&session->cancelled, false);
+  session->has_run = status == NORMA_OK;
+  return status;
+}
+
+void norma_session_cancel(norma_session *session) {
+  if (session) atomic_store(&session->cancelled, true);
+}
+
+void norma_session_set_timeout(norma_session *session, double seconds) {
+  if (session) session->timeout = seconds > 0 && seconds < 1e9 ? seconds : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- results */
+
+const norma_value *norma_session_output(const norma_session *session, size_t index) {
+  if (!session || !session->has_run || index >= (size_t)session->model->graph->output_count) return NULL;
+  return &session->outputs[index];
+}
+
+static const graph_value *find_named(const graph *graph, const char *name) {
+  for (int i = 0; i < graph->value_count; i++) {
+    const graph_value *value = graph->values[i];
+    bool is_there = value->producer || value->is_input || value->constant;
+    if (is_there && strcmp(value->name, name) == 0) return value;
+  }
+  return NULL;
+}
+
+norma_status norma_session_watch(norma_session *session, const char *name, norma_error *error) {
+  if (!session || !name) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a name are needed");
+  if (strcmp(name, "*") == 0) {
+    session->watch_all = true;
+    forget_plans(session);
+    return NORMA_OK;
+  }
+  const graph_value *value = find_named(session->model->graph, name);
+  if (!value) {
+    return error_set(error, NORMA_ERROR_ARGUMENT,
+                     "the model computes no value '%s' at this optimisation level (level 0 computes all)", name);
+  }
+  size_t bytes = session->watch_count * sizeof *session->watched;
+  const char **grown = memory_resize(session->memory, (void *)session->watched, bytes, bytes + sizeof *grown);
+  if (!grown) return memory_error(session->memory, bytes + sizeof *grown, error);
+  session->watched = grown;
+  session->watched[session->watch_count++] = value->name;
+  forget_plans(session);
+  return NORMA_OK;
+}
+
+/* A value of the last run that may be shown: kept, or there anyway. */
+static const value *kept_value(const norma_session *session, const graph_value *value) {
+  const plan *plan = session->current->plan;
+  int index = plan->slot_of_value[value->id];
+  if (index < 0) return plan->inferrer.known[value->id];
+  const slot *slot = &plan->slots[index];
+  if (slot->contents && slot->contents->kind == NORMA_VALUE_TENSOR && !slot->contents->tensor.data &&
+      slot->contents->tensor.size_bytes > 0) {
+    return NULL; /* packed, and given back: see norma_load_options.keep_constants */
+  }
+  bool computed = slot->kind == SLOT_ARENA || slot->kind == SLOT_DYNAMIC;
+  return !computed || slot->last == INT32_MAX ? &session->current->frame->values[index] : NULL;
+}
+
+const norma_value *norma_session_value(const norma_session *session, const char *name) {
+  if (!session || !session->has_run || !name) return NULL;
+  const graph *graph = session->model->graph;
+  for (int i = 0; i < graph->output_count; i++) {
+    if (strcmp(graph->outputs[i]->name, name) == 0) return &session->outputs[i];
+  }
+  const graph_value *value = find_named(graph, name);
+  return value ? kept_value(session, value) : NULL;
+}
+
+void norma_session_visit_values(const norma_session *session, norma_visit_value visit, void *context) {
+  if (!session || !session->has_run) return;
+  const graph *graph = session->model->graph;
+  for (const node *node = graph->first; node; node = node->next) {
+    for (int i = 0; i < node->output_count; i++) {
+      if (!node->outputs[i]) continue;
+      bool wanted =
+          node->outputs[i]->output_count > 0 || is_watched((void *)(uintptr_t)session, node->outputs[i]->name);
+      const value *value = wanted ? kept_value(session, node->outputs[i]) : NULL;
+      if (value) visit(context, node->outputs[i]->name, value);
+    }
+  }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- profile */
+
+size_t norma_session_profile_count(const norma_session *session) {
+  return session && session->current && session->profile ? (size_t)session->current->plan->step_count : 0;
+}
+
+norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry) {
+  if (!entry || index >= norma_session_profile_count(session)) return NORMA_ERROR_ARGUMENT;
+  const step *step = &session->current->plan->steps[index];
+  const step_profile *profile = &session->current->frame->profile[index];
+  *entry = (norma_profile_entry){.node = step->node->name,
+                                 .op_type = step->node->op_type,
+                                 .kernel = step->kernel_name ? step->kernel_name : "",
+                                 .runs = profile->runs,
+                                 .total_ns = profile->total_ns,
+                                 .start_ns = profile->start_ns,
+                                 .last_ns = profile->last_ns,
+                                 .flops = step->flops,
+                                 .bytes = step->skipped ? 0 : step->bytes};
+  return NORMA_OK;
+}
+
+void norma_session_profile_reset(norma_session *session) {
+  size_t count = norma_session_profile_count(session);
+  if (count > 0) memset(session->current->frame->profile, 0, count * sizeof(step_profile));
+}

@@ -1,0 +1,535 @@
+/*
+ * Conv 1, 11, 22 (ai.onnx)
+ *
+ *   Y[n][m][p] = B[m] + sum over c, k of W[m][c][k] * X[n][g(m) * C/group + c][p * stride + k * dilation - pad]
+ *
+ * X [N, C, D1 .. Dn], W [M, C/group, k1 .. kn], B [M] (optional), Y [N, M, o1 .. on]; g(m) is the group that output
+ * channel m belongs to. Version 11 only states defaults of attributes that 1 has as well; 22 adds bfloat16.
+ *
+ * Ways to compute, chosen by the shape of one sample alone:
+ *   direct     conv_f32 on packed weights, one to three axes
+ *   depthwise  a kernel per plane where each group has one input channel, one or two axes
+ *   patches    an explicit patch matrix: double precision, and more than three axes
+ * float16 and bfloat16 are computed in float, a sample at a time.
+ */
+#include "ops/half.h"
+#include "ops/convolution/patches.h"
+#include "ops/window.h"
+#include "ops/work.h"
+
+#include <inttypes.h>
+
+enum conv_algorithm { CONV_DIRECT, CONV_DEPTHWISE, CONV_PATCHES };
+
+/* Keys of what prepare_packed keeps. */
+enum conv_packed { CONV_CONVERTED_WEIGHTS, CONV_PACKED_WEIGHTS };
+
+typedef struct conv_state {
+  window_attributes attributes;
+  int64_t group;
+
+  /* The plan's. Channels and outputs are those of one group, pixels those of one plane. */
+  window window;
+  norma_element_type type;
+  enum conv_algorithm algorithm;
+  bool converts; /* half precision, computed in float */
+  int64_t samples, channels, outputs, depth, inputs, pixels;
+  struct conv_f32 direct;
+  struct window_2d plane;
+  const void *weights; /* as the algorithm wants them; NULL: made in each run */
+  size_t packed_size;  /* elements of one group */
+
+  /* How a group of a sample is cut. */
+  int64_t pixel_chunk, pixel_chunks, panel_chunk, panel_chunks, grain;
+  int64_t slices, slice_rows; /* of a plane, DEPTHWISE */
+
+  /* Offsets in scratch, of what the plan needs. */
+  size_t weights_at, packed_at, bias_at, x_at, y_at;
+} conv_state;
+
+/* ----------------------------------------------------------------------------------------------- attributes, shapes */
+
+static norma_status conv_read(const node *node, void *state, norma_error *error) {
+  conv_state *conv = state;
+  conv->group = attribute_int(node, "group", 1);
+  if (conv->group < 1)
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "group is %" PRId64 " but must be at least 1",
+                         conv->group);
+  return window_read(node, &conv->attributes, error);
+}
+
+static norma_status conv_check_channels(infer_context *context, int64_t group, int64_t channels, const shape *w,
+                                        const shape *b) {
+  int64_t outputs = w->rank > 0 ? w->dims[0] : DIM_UNKNOWN, of_group = w->rank > 1 ? w->dims[1] : DIM_UNKNOWN;
+  if (channels == 0 || outputs == 0 || of_group == 0)
+    return infer_fail(context, "X has %" PRId64 " channels and W %" PRId64 " x %" PRId64 ": none may be 0", channels,
+                      outputs, of_group);
+  if (channels != DIM_UNKNOWN && channels % group != 0)
+    return infer_fail(context, "%" PRId64 " channels cannot be split in %" PRId64 " groups", channels, group);
+  if (outputs != DIM_UNKNOWN && outputs % group != 0)
+    return infer_fail(context, "%" PRId64 " output channels cannot be split in %" PRId64 " groups", outputs, group);
+  if (channels != DIM_UNKNOWN && of_group != DIM_UNKNOWN && channels / group != of_group)
+    return infer_fail(context,
+                      "W is for %" PRId64 " channels in each of %" PRId64 " groups, but X has %" PRId64 " channels",
+                      of_group, group, channels);
+  if (b->rank != RANK_UNKNOWN &&
+      (b->rank != 1 || (b->dims[0] != DIM_UNKNOWN && outputs != DIM_UNKNOWN && b->dims[0] != outputs)))
+    return infer_fail(context, "B must be a vector with one element for each output channel");
+  return NORMA_OK;
+}
+
+static norma_status conv_infer(infer_context *context) {
+  const conv_state *conv = context->state;
+  const shape *x = infer_shape(context, 0), *w = infer_shape(context, 1);
+  int rank = x->rank != RANK_UNKNOWN ? x->rank : w->rank;
+  shape y = shape_unknown();
+  TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
+  if (rank == RANK_UNKNOWN) {
+    infer_output(context, 0, infer_type(context, 0), &y);
+    return NORMA_OK;
+  }
+  if (rank < 3 || (w->rank != RANK_UNKNOWN && w->rank != rank))
+    return infer_fail(context, "X has rank %d and W rank %d: both need the same rank of at least 3", x->rank, w->rank);
+
+  shape input = x->rank != RANK_UNKNOWN ? *x : shape_of_rank(rank);
+  TRY(conv_check_channels(context, conv->group, input.dims[1], w, infer_shape(context, 2)));
+  window window;
+  char message[WINDOW_MESSAGE_SIZE];
+  const int64_t *kernel = w->rank != RANK_UNKNOWN ? w->dims + 2 : NULL;
+  if (!window_resolve(&conv->attributes, rank - 2, input.dims + 2, kernel, &window, message))
+    return infer_fail(context, "%s", message);
+
+  y = shape_of_rank(rank);
+  y.dims[0] = input.dims[0];
+  y.dims[1] = w->rank != RANK_UNKNOWN ? w->dims[0] : DIM_UNKNOWN;
+  memcpy(y.dims + 2, window.output, (size_t)window.axes * sizeof *y.dims);
+  return window_infer_output(context, 0, infer_type(context, 0), &y);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- prepare */
+
+/* Weights on their way to the form that kernels read. */
+struct conv_packing {
+  const conv_state *conv;
+  const struct kernel_table *kernels;
+  const void *source;
+};
+
+static int64_t conv_weight_count(const conv_state *conv) {
+  return conv->group * conv->outputs * conv->depth;
+}
+
+static void conv_convert_weights(void *destination, const void *argument) {
+  const struct conv_packing *packing = argument;
+  half_to_float(packing->kernels, packing->conv->type, destination, packing->source, conv_weight_count(packing->conv));
+}
+
+static void conv_pack_group(const struct conv_packing *packing, void *destination, int64_t group) {
+  const conv_state *conv = packing->conv;
+  const struct kernel_table *kernels = packing->kernels;
+  size_t m = (size_t)conv->outputs, k = (size_t)conv->depth, from = (size_t)group * m * k;
+  size_t to = (size_t)group * conv->packed_size;
+  if (conv->type == NORMA_DOUBLE)
+    kernels->gemm_f64_pack_a((double *)destination + to, (const double *)packing->source + from, m, k, k, 1);
+  else
+    kernels->gemm_f32_pack_a((float *)destination + to, (const float *)packing->source + from, m, k, k, 1);
+}
+
+static void conv_pack_weights(void *destination, const void *argument) {
+  const struct conv_packing *packing = argument;
+  for (int64_t g = 0; g < packing->conv->group; g++) conv_pack_group(packing, destination, g);
+}
+
+/* Depthwise weights are read as they are. */
+static bool conv_packs(const conv_state *conv) {
+  return conv->algorithm != CONV_DEPTHWISE;
+}
+
+static size_t conv_element_bytes(const conv_state *conv) {
+  return conv->type == NORMA_DOUBLE ? sizeof(double) : sizeof(float);
+}
+
+static norma_status conv_prepare_weights(prepare_context *context, conv_state *conv) {
+  const norma_tensor *constant = prepare_constant(context, 1);
+  size_t element = conv_element_bytes(conv), count = (size_t)conv_weight_count(conv);
+  size_t packed = conv->packed_size * (size_t)conv->group;
+  if (!constant) {
+    if ((conv->converts && !scratch_append(&context->scratch_bytes, count, element, &conv->weights_at)) ||
+        (conv_packs(conv) && !scratch_append(&context->scratch_bytes, packed, element, &conv->packed_at)))
+      return prepare_fail(context, NORMA_ERROR_BUDGET, "the weights are too large");
+    return NORMA_OK;
+  }
+  struct conv_packing packing = {conv, context->kernels, constant->data};
+  if (conv->converts)
+    TRY(prepare_packed(context, CONV_CONVERTED_WEIGHTS, count * element, conv_convert_weights, &packing,
+                       &packing.source));
+  if (conv_packs(conv))
+    TRY(prepare_packed(context, CONV_PACKED_WEIGHTS, packed * element, conv_pack_weights, &packing, &packing.source));
+  if (conv->converts || conv_packs(conv)) {
+    context->packed_inputs |= INPUT(1);
+    if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
+  }
+  conv->weights = packing.source;
+  return NORMA_OK;
+}
+
+static enum conv_algorithm conv_choose(const conv_state *conv) {
+  if (conv->type == NORMA_DOUBLE || conv->window.axes > 3) return CONV_PATCHES;
+  /* With many outputs for one channel, reading the channel once for all of them wins. */
+  if (conv->channels == 1 && conv->outputs < 4 && window_suits_planes(&conv->window)) return CONV_DEPTHWISE;
+  /* Each block of a direct convolution walks over all taps. */
+  return window_taps(&conv->window) > 4096 ? CONV_PATCHES : CONV_DIRECT;
+}
+
+/* Fills the kernel's description, all but its pointers. */
+static void conv_describe_direct(conv_state *conv) {
+  const window *w = &conv->window;
+  struct conv_f32 *direct = &conv->direct;
+  direct->channels = (size_t)conv->channels;
+  direct->outputs = (size_t)conv->outputs;
+  for (int d = 0; d < 3; d++) {
+    direct->input[d] = direct->output[d] = direct->kernel[d] = direct->stride[d] = direct->dilation[d] = 1;
+    int i = d - (3 - w->axes);
+    if (i < 0) continue;
+    direct->input[d] = (size_t)w->input[i];
+    direct->output[d] = (size_t)w->output[i];
+    direct->kernel[d] = (size_t)w->kernel[i];
+    direct->stride[d] = (size_t)w->stride[i];
+    direct->dilation[d] = (size_t)w->dilation[i];
+    direct->pad[d] = (size_t)w->pad_begin[i];
+  }
+}
+
+static struct gemm_f32 conv_patches_gemm(const conv_state *conv, int64_t count) {
+  return (struct gemm_f32){.m = (size_t)conv->outputs,
+                           .n = (size_t)count,
+                           .k = (size_t)conv->depth,
+                           .b_row_stride = (size_t)count,
+                           .b_column_stride = 1,
+                           .c_row_stride = (size_t)conv->pixels};
+}
+
+static struct gemm_f64 conv_patches_gemm_f64(const conv_state *conv, int64_t count) {
+  return (struct gemm_f64){.m = (size_t)conv->outputs,
+                           .n = (size_t)count,
+                           .k = (size_t)conv->depth,
+                           .b_row_stride = (size_t)count,
+                           .b_column_stride = 1,
+                           .c_row_stride = (size_t)conv->pixels};
+}
+
+/* Worker scratch of CONV_PATCHES: offsets, patches, then what the matrix product wants. */
+static size_t conv_patches_at(const conv_state *conv) {
+  return size_align((size_t)conv->pixel_chunk * sizeof(int64_t), MEMORY_ALIGNMENT);
+}
+
+static size_t conv_product_at(const conv_state *conv) {
+  size_t patches = (size_t)conv->pixel_chunk * (size_t)conv->depth * conv_element_bytes(conv);
+  return conv_patches_at(conv) + size_align(patches, MEMORY_ALIGNMENT);
+}
+
+/* Cuts the planes of a group in pieces that keep the workers busy and a cancelled run short. Pixels are cut first: each
+ * piece of pixels gathers its patches once for all outputs it has. */
+static void conv_split_direct(const prepare_context *context, conv_state *conv) {
+  const struct kernel_table *kernels = context->kernels;
+  int64_t block = (int64_t)kernels->conv_f32_pixel_block(&conv->direct);
+  int64_t columns = (int64_t)kernels->gemm_f32_tile_columns;
+  int64_t panels = (int64_t)kernels->gemm_f32_row_panels(conv->direct.outputs);
+  double cost = 2.0 * (double)conv->outputs * (double)conv->depth * (double)conv->pixels;
+  int64_t parts = conv->group * (conv->converts ? 1 : conv->samples), wanted = 4 * (int64_t)context->workers;
+  int64_t pieces = context->workers > 1 && parts < wanted ? divide_up(wanted, parts) : 1;
+  if ((double)pieces > cost / WORK_LEAST) pieces = (int64_t)(cost / WORK_LEAST) + 1;
+  if ((double)pieces < cost / WORK_MOST) pieces = (int64_t)(cost / WORK_MOST) + 1;
+
+  int64_t chunk = divide_up(conv->pixels, pieces), unit = chunk >= block ? block : columns;
+  if (chunk < 4 * columns) chunk = 4 * columns;
+  chunk = divide_up(chunk, unit) * unit;
+  conv->pixel_chunk = chunk < conv->pixels ? chunk : conv->pixels;
+  conv->pixel_chunks = divide_up(conv->pixels, conv->pixel_chunk);
+  int64_t rows = divide_up(pieces, conv->pixel_chunks);
+  conv->panel_chunk = divide_up(panels, rows < panels ? rows : panels);
+  conv->panel_chunks = divide_up(panels, conv->panel_chunk);
+  conv->grain = work_grain(cost / (double)conv->pixel_chunks / (double)conv->panel_chunks);
+}
+
+static norma_status conv_prepare_algorithm(prepare_context *context, conv_state *conv) {
+  const struct kernel_table *kernels = context->kernels;
+  double cost = 2.0 * (double)conv->depth * (double)conv->pixels; /* of one output plane */
+  conv->pixel_chunk = conv->pixels;
+  conv->pixel_chunks = conv->panel_chunks = 1;
+  switch (conv->algorithm) {
+  case CONV_DIRECT:
+    conv_describe_direct(conv);
+    conv->packed_size = kernels->gemm_f32_packed_a_size((size_t)conv->outputs, (size_t)conv->depth);
+    conv_split_direct(context, conv);
+    context->worker_scratch_bytes = kernels->conv_f32_scratch_size(&conv->direct);
+    context->kernel_name = "direct";
+    break;
+  case CONV_DEPTHWISE:
+    conv->plane = window_plane(&conv->window);
+    conv->slices = window_slices(&conv->window, &conv->slice_rows);
+    conv->grain = work_grain(cost * 4 / (double)conv->slices); /* a plane's taps are cheaper to count than to do */
+    context->worker_scratch_bytes = window_slices_scratch(kernels, &conv->plane, conv->slice_rows);
+    context->kernel_name = "depthwise";
+    break;
+  case CONV_PATCHES: {
+    conv->pixel_chunk = patches_block(conv->depth, conv_element_bytes(conv));
+    conv->pixel_chunks = divide_up(conv->pixels, conv->pixel_chunk);
+    conv->grain = work_grain(2.0 * (double)conv->outputs * (double)conv->depth * (double)conv->pixel_chunk);
+    struct gemm_f32 f32 = conv_patches_gemm(conv, conv->pixel_chunk);
+    struct gemm_f64 f64 = conv_patches_gemm_f64(conv, conv->pixel_chunk);
+    bool is_double = conv->type == NORMA_DOUBLE;
+    conv->packed_size =
+        is_double ? kernels->gemm_f64_packed_a_size(f64.m, f64.k) : kernels->gemm_f32_packed_a_size(f32.m, f32.k);
+    /* The scratch that a product needs must not count the packing of its left side. */
+    f32.packed_a = (const float *)conv;
+    f64.packed_a = (const double *)conv;
+    context->worker_scratch_bytes = conv_product_at(conv) + (is_double ? kernels->gemm_f64_scratch_size(&f64)
+                                                                       : kernels->gemm_f32_scratch_size(&f32));
+    context->kernel_name = "patches";
+    break;
+  }
+  }
+  return NORMA_OK;
+}
+
+static norma_status conv_prepare(prepare_context *context) {
+  conv_state *conv = context->state;
+  const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
+  const epilogue *epilogue = &context->node->epilogue;
+  char message[WINDOW_MESSAGE_SIZE];
+  if (!window_resolve(&conv->attributes, x->rank - 2, x->dims + 2, w->dims + 2, &conv->window, message))
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
+  conv->type = prepare_type(context, 0);
+  conv->converts = is_half(conv->type);
+  if (conv->type != NORMA_FLOAT && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that only float has");
+  conv->samples = x->dims[0];
+  conv->channels = w->dims[1];
+  conv->outputs = w->dims[0] / conv->group;
+  conv->depth = conv->channels * window_taps(&conv->window);
+  conv->inputs = window_inputs(&conv->window);
+  conv->pixels = window_outputs(&conv->window);
+  context->flops = 2.0 * (double)conv->samples * (double)w->dims[0] * (double)conv->depth * (double)conv->pixels;
+  context->kernel_name = "empty";
+  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+
+  conv->algorithm = conv_choose(conv);
+  TRY(conv_prepare_algorithm(context, conv));
+  TRY(conv_prepare_weights(context, conv));
+  if (!conv->converts) return NORMA_OK;
+  size_t *total = &context->scratch_bytes, channels = (size_t)x->dims[1], outputs = (size_t)w->dims[0];
+  if (!scratch_append(total, outputs, sizeof(float), &conv->bias_at) ||
+      !scratch_append(total, channels * (size_t)conv->inputs, sizeof(float), &conv->x_at) ||
+      !scratch_append(total, outputs * (size_t)conv->pixels, sizeof(float), &conv->y_at))
+    return prepare_fail(context, NORMA_ERROR_BUDGET, "one sample is too large");
+  return NORMA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- compute */
+
+/* Pieces of a run; pointers lead to the first sample that the pieces cover, float or (for DOUBLE) double. */
+struct conv_job {
+  const conv_state *conv;
+  run_context *context;
+  const void *x, *weights, *bias;
+  const float *residual;
+  void *y;
+};
+
+static const float *conv_offset(const float *pointer, int64_t elements) {
+  return pointer ? pointer + elements : NULL;
+}
+
+static void conv_run_direct(void *argument, int64_t begin, int64_t end, int worker) {
+  const struct conv_job *job = argument;
+  const conv_state *conv = job->conv;
+  int64_t panels = (int64_t)job->context->kernels->gemm_f32_row_panels(conv->direct.outputs);
+  struct conv_f32 problem = conv->direct;
+  problem.epilogue.activation = job->context->node->epilogue.activation;
+  problem.epilogue.residual_stride = (size_t)conv->pixels;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t panel = i % conv->panel_chunks * conv->panel_chunk, rest = i / conv->panel_chunks;
+    int64_t pixel = rest % conv->pixel_chunks * conv->pixel_chunk, part = rest / conv->pixel_chunks;
+    int64_t group = part % conv->group, y_at = part * conv->outputs * conv->pixels;
+    int64_t panel_end = panel + conv->panel_chunk < panels ? panel + conv->panel_chunk : panels;
+    int64_t pixel_end = pixel + conv->pixel_chunk < conv->pixels ? pixel + conv->pixel_chunk : conv->pixels;
+    problem.packed_weights = (const float *)job->weights + (size_t)group * conv->packed_size;
+    problem.epilogue.row_bias = conv_offset(job->bias, group * conv->outputs);
+    problem.epilogue.residual = conv_offset(job->residual, y_at);
+    job->context->kernels->conv_f32_run(&problem, (const float *)job->x + part * conv->channels * conv->inputs,
+                                        (float *)job->y + y_at, (size_t)panel, (size_t)panel_end, (size_t)pixel,
+                                        (size_t)pixel_end, run_worker_scratch(job->context, worker));
+  }
+}
+
+static void conv_run_depthwise(void *argument, int64_t begin, int64_t end, int worker) {
+  const struct conv_job *job = argument;
+  const conv_state *conv = job->conv;
+  const float *bias = job->bias;
+  for (int64_t i = begin; i < end; i++) { /* a slice of a plane of Y */
+    int64_t plane = i / conv->slices, output = plane % (conv->group * conv->outputs);
+    size_t row = (size_t)(i % conv->slices * conv->slice_rows);
+    struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slice_rows);
+    int64_t x_at = plane / conv->outputs * conv->inputs + (int64_t)slice.x_offset;
+    int64_t y_at = plane * conv->pixels + (int64_t)slice.y_offset;
+    job->context->kernels->depthwise_f32(&slice.plane, (const float *)job->x + x_at,
+                                         (const float *)job->weights + output * conv->depth, bias ? bias[output] : 0,
+                                         conv_offset(job->residual, y_at), job->context->node->epilogue.activation,
+                                         (float *)job->y + y_at, run_worker_scratch(job->context, worker));
+  }
+}
+
+static void conv_multiply_patches(const struct conv_job *job, int64_t part, int64_t pixel, int64_t count,
+                                  const void *patches, void *scratch) {
+  const conv_state *conv = job->conv;
+  const struct kernel_table *kernels = job->context->kernels;
+  int64_t group = part % conv->group, y_at = part * conv->outputs * conv->pixels + pixel;
+  size_t packed_at = (size_t)group * conv->packed_size;
+  if (conv->type == NORMA_DOUBLE) {
+    struct gemm_f64 product = conv_patches_gemm_f64(conv, count);
+    product.packed_a = (const double *)job->weights + packed_at;
+    product.b = patches;
+    product.c = (double *)job->y + y_at;
+    product.row_bias = job->bias ? (const double *)job->bias + group * conv->outputs : NULL;
+    kernels->gemm_f64_run(&product, 0, kernels->gemm_f64_row_panels(product.m), 0,
+                          kernels->gemm_f64_column_panels(product.n), scratch);
+    return;
+  }
+  struct gemm_f32 product = conv_patches_gemm(conv, count);
+  product.packed_a = (const float *)job->weights + packed_at;
+  product.b = patches;
+  product.c = (float *)job->y + y_at;
+  product.epilogue.row_bias = conv_offset(job->bias, group * conv->outputs);
+  product.epilogue.residual = conv_offset(job->residual, y_at);
+  product.epilogue.residual_stride = (size_t)conv->pixels;
+  product.epilogue.activation = job->context->node->epilogue.activation;
+  kernels->gemm_f32_run(&product, 0, kernels->gemm_f32_row_panels(product.m), 0,
+                        kernels->gemm_f32_column_panels(product.n), scratch);
+}
+
+static void conv_run_patches(void *argument, int64_t begin, int64_t end, int worker) {
+  const struct conv_job *job = argument;
+  const conv_state *conv = job->conv;
+  char *scratch = run_worker_scratch(job->context, worker);
+  void *patches = scratch + conv_patches_at(conv);
+  size_t element = conv_element_bytes(conv);
+  for (int64_t i = begin; i < end; i++) {
+    int64_t pixel = i % conv->pixel_chunks * conv->pixel_chunk, part = i / conv->pixel_chunks;
+    int64_t left = conv->pixels - pixel, count = left < conv->pixel_chunk ? left : conv->pixel_chunk;
+    const char *x = (const char *)job->x + (size_t)(part * conv->channels * conv->inputs) * element;
+    patches_gather(&conv->window, conv->channels, x, element, pixel, count, (int64_t *)scratch, patches);
+    conv_multiply_patches(job, part, pixel, count, patches, scratch + conv_product_at(conv));
+  }
+}
+
+static norma_status conv_run_samples(struct conv_job *job, int64_t samples) {
+  const conv_state *conv = job->conv;
+  int64_t parts = samples * conv->group * conv->pixel_chunks * conv->panel_chunks;
+  switch (conv->algorithm) {
+  case CONV_DIRECT:
+    return run_parallel(job->context, parts, conv->grain, conv_run_direct, job);
+  case CONV_DEPTHWISE:
+    return run_parallel(job->context, parts * conv->outputs * conv->slices, conv->grain, conv_run_depthwise, job);
+  case CONV_PATCHES:
+    break;
+  }
+  return run_parallel(job->context, parts, conv->grain, conv_run_patches, job);
+}
+
+static void conv_pack_groups(void *argument, int64_t begin, int64_t end, int worker) {
+  const struct conv_job *job = argument;
+  struct conv_packing packing = {job->conv, job->context->kernels, job->weights};
+  (void)worker;
+  for (int64_t g = begin; g < end; g++)
+    conv_pack_group(&packing, (char *)job->context->scratch + job->conv->packed_at, g);
+}
+
+/* Weights that are no constant take their form in scratch. */
+static norma_status conv_make_weights(struct conv_job *job) {
+  const conv_state *conv = job->conv;
+  char *scratch = job->context->scratch;
+  job->weights = conv->weights;
+  if (job->weights) return NORMA_OK;
+  job->weights = run_input(job->context, 1)->data;
+  if (conv->converts) {
+    struct conv_packing packing = {conv, job->context->kernels, job->weights};
+    conv_convert_weights(scratch + conv->weights_at, &packing);
+    job->weights = scratch + conv->weights_at;
+  }
+  if (!conv_packs(conv)) return NORMA_OK;
+  TRY(run_parallel(job->context, conv->group, work_grain(4.0 * (double)(conv->outputs * conv->depth)), conv_pack_groups,
+                   job));
+  job->weights = scratch + conv->packed_at;
+  return NORMA_OK;
+}
+
+/* Half precision: each sample goes through float. */
+static norma_status conv_compute_converted(struct conv_job *job) {
+  const conv_state *conv = job->conv;
+  const struct kernel_table *kernels = job->context->kernels;
+  const norma_tensor *x = run_input(job->context, 0), *b = run_input(job->context, 2);
+  norma_tensor *y = run_output(job->context, 0);
+  char *scratch = job->context->scratch;
+  int64_t x_count = conv->group * conv->channels * conv->inputs, y_count = conv->group * conv->outputs * conv->pixels;
+  float *bias = (float *)(scratch + conv->bias_at), *x_sample = (float *)(scratch + conv->x_at);
+  float *y_sample = (float *)(scratch + conv->y_at);
+  if (b) half_to_float(kernels, conv->type, bias, b->data, conv->group * conv->outputs);
+  job->bias = b ? bias : NULL;
+  job->x = x_sample;
+  job->y = y_sample;
+  for (int64_t n = 0; n < conv->samples; n++) {
+    half_to_float(kernels, conv->type, x_sample, (const uint16_t *)x->data + n * x_count, x_count);
+    TRY(conv_run_samples(job, 1));
+    half_from_float(kernels, conv->type, (uint16_t *)y->data + n * y_count, y_sample, y_count);
+  }
+  return NORMA_OK;
+}
+
+static norma_status conv_compute(run_context *context) {
+  const conv_state *conv = context->state;
+  const norma_tensor *b = run_input(context, 2);
+  int residual = context->node->epilogue.residual_input;
+  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+  struct conv_job job = {.conv = conv, .context = context};
+  TRY(conv_make_weights(&job));
+  if (conv->converts) return conv_compute_converted(&job);
+  job.x = run_input(context, 0)->data;
+  job.y = run_output(context, 0)->data;
+  job.bias = b ? b->data : NULL;
+  job.residual = residual ? run_input(context, residual)->data : NULL;
+  return conv_run_samples(&job, conv->samples);
+}
+
+/* ------------------------------------------------------------------------------------------------------- descriptor */
+
+static const operator_attribute conv_attributes[] = {
+    {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"group", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+const operator operators_conv[] = {
+    {
+        .domain = "",
+        .name = "Conv",
+        .versions = {1, 11, 22},
+        .min_inputs = 2,
+        .max_inputs = 3,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
+        .attributes = conv_attributes,
+        .flags = OPERATOR_EPILOGUE,
+        .state_size = sizeof(conv_state),
+        .read = conv_read,
+        .infer = conv_infer,
+        .prepare = conv_prepare,
+        .compute = conv_compute,
+    },
+    {0},
+};

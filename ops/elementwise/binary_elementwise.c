@@ -1,0 +1,215 @@
+/*
+ * Arithmetic of two or more inputs, element by element.
+ *
+ * Add, Sub, Mul, Div   1, 6: limited broadcasting (see binary.h); 7: NumPy's; 13, 14: more types
+ * Min, Max, Sum, Mean  of one or more inputs. 1, 6: of one shape; 8: broadcasting; 12, 13: more types
+ *
+ * float runs through the kernel table; float16 and bfloat16 are computed in float and rounded after each operation.
+ * Integers wrap around; integer division truncates, its division by zero is an error, and the smallest number divided
+ * by -1 is itself. Min and Max give NaN where an element is NaN.
+ */
+#include "ops/elementwise/binary.h"
+#include "ops/half.h"
+
+#include <math.h>
+
+typedef struct arithmetic_state {
+  binary_broadcast broadcast;
+  enum binary_kind kind;
+  bool mean;
+} arithmetic_state;
+
+typedef struct arithmetic_job {
+  const struct kernel_table *kernels;
+  enum binary_kind kind;
+  norma_element_type type;
+  atomic_bool division_by_zero;
+} arithmetic_job;
+
+/* ------------------------------------------------------------------------------------------------------------- rows */
+
+static void arithmetic_f32(const arithmetic_job *job, float *y, const float *x, bool x_steps, const float *z,
+                           bool z_steps, int64_t count) {
+  if (x_steps && z_steps) {
+    job->kernels->binary_f32[job->kind](y, x, z, (size_t)count);
+  } else if (x_steps) {
+    job->kernels->binary_right_scalar_f32[job->kind](y, x, *z, (size_t)count);
+  } else if (z_steps) {
+    job->kernels->binary_left_scalar_f32[job->kind](y, z, *x, (size_t)count);
+  } else { /* a single element, as walks without repetition have it */
+    job->kernels->binary_f32[job->kind](y, x, z, 1);
+  }
+}
+
+static void arithmetic_row_float(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
+  arithmetic_f32(argument, (float *)(void *)pointers[0], (const float *)(const void *)pointers[1], steps[1] != 0,
+                 (const float *)(const void *)pointers[2], steps[2] != 0, count);
+}
+
+static void arithmetic_row_half(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
+  const arithmetic_job *job = argument;
+  float x[HALF_PIECE], z[HALF_PIECE];
+  for (int64_t i = 0; i < count; i += HALF_PIECE) {
+    const int64_t length = count - i < HALF_PIECE ? count - i : HALF_PIECE;
+    half_to_float(job->kernels, job->type, x, pointers[1] + i * steps[1], steps[1] ? length : 1);
+    half_to_float(job->kernels, job->type, z, pointers[2] + i * steps[2], steps[2] ? length : 1);
+    float *y = steps[1] ? x : z;
+    arithmetic_f32(job, y, x, steps[1] != 0, z, steps[2] != 0, length);
+    half_from_float(job->kernels, job->type, pointers[0] + i * steps[0], y, length);
+  }
+}
+
+#define DIVIDE_BY_ZERO                                                                                                 \
+  (atomic_store_explicit(&((arithmetic_job *)argument)->division_by_zero, true, memory_order_relaxed), 0)
+#define DIVIDE_SIGNED(x, z)   (z == 0 ? DIVIDE_BY_ZERO : z == -1 ? 0 - (uint64_t)x : (uint64_t)(x / z))
+#define DIVIDE_UNSIGNED(x, z) (z == 0 ? DIVIDE_BY_ZERO : x / z)
+
+/* Sums and products of 64-bit unsigned numbers have the low bits of those of any type. */
+#define ARITHMETIC_INTEGER_ROWS(constant, type)                                                                        \
+  BINARY_ROW(row_add_##type, type, type, type, (uint64_t)x + (uint64_t)z)                                              \
+  BINARY_ROW(row_sub_##type, type, type, type, (uint64_t)x - (uint64_t)z)                                              \
+  BINARY_ROW(row_mul_##type, type, type, type, ((uint64_t)x) * ((uint64_t)z))                                          \
+  BINARY_ROW(row_min_##type, type, type, type, x < z ? x : z)                                                          \
+  BINARY_ROW(row_max_##type, type, type, type, x > z ? x : z)
+#define ARITHMETIC_SIGNED_ROWS(constant, type)   BINARY_ROW(row_div_##type, type, type, type, DIVIDE_SIGNED(x, z))
+#define ARITHMETIC_UNSIGNED_ROWS(constant, type) BINARY_ROW(row_div_##type, type, type, type, DIVIDE_UNSIGNED(x, z))
+NATIVE_SIGNED(ARITHMETIC_INTEGER_ROWS)
+NATIVE_SIGNED(ARITHMETIC_SIGNED_ROWS)
+NATIVE_UNSIGNED(ARITHMETIC_INTEGER_ROWS)
+NATIVE_UNSIGNED(ARITHMETIC_UNSIGNED_ROWS)
+BINARY_ROW(row_add_double, double, double, double, x + z)
+BINARY_ROW(row_sub_double, double, double, double, x - z)
+BINARY_ROW(row_mul_double, double, double, double, (x) * (z))
+BINARY_ROW(row_div_double, double, double, double, x / z)
+BINARY_ROW(row_min_double, double, double, double, isnan(x) || x < z ? x : z)
+BINARY_ROW(row_max_double, double, double, double, isnan(x) || x > z ? x : z)
+
+static strided_row *arithmetic_row(norma_element_type type, enum binary_kind kind) {
+#define ARITHMETIC_CASE(constant, type)                                                                                \
+  case constant: {                                                                                                     \
+    static strided_row *const rows[BINARY_KIND_COUNT] = {                                                              \
+        [BINARY_ADD] = row_add_##type, [BINARY_SUB] = row_sub_##type, [BINARY_MUL] = row_mul_##type,                   \
+        [BINARY_DIV] = row_div_##type, [BINARY_MIN] = row_min_##type, [BINARY_MAX] = row_max_##type};                  \
+    return rows[kind];                                                                                                 \
+  }
+  switch (type) {
+    NATIVE_SIGNED(ARITHMETIC_CASE)
+    NATIVE_UNSIGNED(ARITHMETIC_CASE)
+    ARITHMETIC_CASE(NORMA_DOUBLE, double)
+  case NORMA_FLOAT:
+    return arithmetic_row_float;
+  default:
+    return arithmetic_row_half;
+  }
+#undef ARITHMETIC_CASE
+}
+
+/* ------------------------------------------------------------------------------------------------------ read, infer */
+
+static norma_status arithmetic_read(const node *node, void *state, norma_error *error) {
+  static const struct {
+    const char *name;
+    enum binary_kind kind;
+  } kinds[] = {{"Add", BINARY_ADD}, {"Sub", BINARY_SUB}, {"Mul", BINARY_MUL}, {"Div", BINARY_DIV},
+               {"Min", BINARY_MIN}, {"Max", BINARY_MAX}, {"Sum", BINARY_ADD}, {"Mean", BINARY_ADD}};
+  arithmetic_state *arithmetic = state;
+  (void)error;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (strcmp(kinds[i].name, node->op->name) == 0) arithmetic->kind = kinds[i].kind;
+  }
+  arithmetic->mean = strcmp(node->op->name, "Mean") == 0;
+  binary_broadcast_read(node, &arithmetic->broadcast);
+  return NORMA_OK;
+}
+
+static norma_status arithmetic_infer(infer_context *context) {
+  const arithmetic_state *state = context->state;
+  return binary_infer_shape(context, &state->broadcast, infer_type(context, 0));
+}
+
+/* ---------------------------------------------------------------------------------------------------------- compute */
+
+static norma_status arithmetic_apply(run_context *context, arithmetic_job *job, const binary_broadcast *broadcast,
+                                     const norma_tensor *a, const norma_tensor *b) {
+  const int64_t grain = job->type == NORMA_FLOAT ? 16384 : 8192;
+  job->type = a->type;
+  TRY(binary_run(context, broadcast, a, b, grain, arithmetic_row(job->type, job->kind), job));
+  if (atomic_load_explicit(&job->division_by_zero, memory_order_relaxed)) {
+    return run_fail(context, NORMA_ERROR_RUN, "an integer is divided by zero");
+  }
+  return NORMA_OK;
+}
+
+static norma_status arithmetic_compute(run_context *context) {
+  const arithmetic_state *state = context->state;
+  arithmetic_job job = {.kernels = context->kernels, .kind = state->kind};
+  return arithmetic_apply(context, &job, &state->broadcast, run_input(context, 0), run_input(context, 1));
+}
+
+static void copy_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
+  const size_t bytes = *(const size_t *)argument;
+  if (steps[1]) {
+    if (pointers[0] != pointers[1]) memmove(pointers[0], pointers[1], (size_t)count * bytes);
+  } else {
+    strided_fill(pointers[0], pointers[1], bytes, count);
+  }
+}
+
+/* Output 0 becomes input 0, repeated where others are larger. */
+static norma_status copy_first(run_context *context) {
+  const norma_tensor *input = run_input(context, 0);
+  size_t bytes = element_type_bytes(input->type);
+  return binary_run(context, NULL, input, input, 0, copy_row, &bytes);
+}
+
+static norma_status variadic_compute(run_context *context) {
+  const arithmetic_state *state = context->state;
+  arithmetic_job job = {.kernels = context->kernels, .kind = state->kind};
+  norma_tensor *output = run_output(context, 0);
+  if (!output) return NORMA_OK;
+  if (context->input_count < 2) TRY(copy_first(context));
+  for (int i = 1; i < context->input_count; i++) {
+    TRY(arithmetic_apply(context, &job, NULL, i == 1 ? run_input(context, 0) : output, run_input(context, i)));
+  }
+  if (!state->mean) return NORMA_OK;
+  double count = context->input_count;
+  uint64_t item;
+  norma_tensor divisor;
+  TRY(norma_tensor_init(&divisor, output->type, 0, NULL, &item));
+  element_set_double(divisor.type, &item, 0, count);
+  job.kind = BINARY_DIV;
+  return arithmetic_apply(context, &job, NULL, output, &divisor);
+}
+
+static const operator_attribute arithmetic_attributes[] = {BINARY_ATTRIBUTES, {0}};
+static const operator_attribute variadic_attributes[] = {
+    {"consumed_inputs", ATTRIBUTE_INTS, 1, 5, false},
+    {0},
+};
+
+#define ARITHMETIC(op)                                                                                                 \
+  {                                                                                                                    \
+    .name = op, .domain = "", .versions = {1, 6, 7, 13, 14}, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1,       \
+    .max_outputs = 1, .types = {{TYPES_NUMERIC, INPUT(0) | INPUT(1), OUTPUT(0)}}, .attributes = arithmetic_attributes, \
+    .in_place = INPUT(0) | INPUT(1), .state_size = sizeof(arithmetic_state), .read = arithmetic_read,                  \
+    .infer = arithmetic_infer, .compute = arithmetic_compute,                                                          \
+  }
+#define VARIADIC(op, mask, ...)                                                                                        \
+  {                                                                                                                    \
+    .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = OPERATOR_VARIADIC,             \
+    .min_outputs = 1, .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}}, .attributes = variadic_attributes,     \
+    .in_place = INPUT(0), .state_size = sizeof(arithmetic_state), .read = arithmetic_read, .infer = infer_broadcast,   \
+    .compute = variadic_compute,                                                                                       \
+  }
+
+const operator operators_binary_elementwise[] = {
+    ARITHMETIC("Add"),
+    ARITHMETIC("Sub"),
+    ARITHMETIC("Mul"),
+    ARITHMETIC("Div"),
+    VARIADIC("Min", TYPES_NUMERIC, 1, 6, 8, 12, 13),
+    VARIADIC("Max", TYPES_NUMERIC, 1, 6, 8, 12, 13),
+    VARIADIC("Sum", TYPES_FLOAT, 1, 6, 8, 13),
+    VARIADIC("Mean", TYPES_FLOAT, 1, 6, 8, 13),
+    {0},
+};

@@ -1,0 +1,135 @@
+/*
+ * Dropout: sets elements to zero at random in training; otherwise the input itself.
+ *
+ * 1: is_test, consumed_inputs; 6: no consumed_inputs; 7: no is_test, inference only; 10: the mask is bool; 12: ratio
+ * and training_mode are inputs, attribute seed; 13, 22: more types. The mask is true where an element stays.
+ *
+ * Versions 1 and 6 train where is_test is not set; models of that time were run for inference all the same, so is
+ * this operator up to version 11. Training draws from NumPy's legacy generator (MT19937), seeded with the attribute (0
+ * when there is none), so that results repeat.
+ */
+#include "ops/movement/movement.h"
+
+typedef struct dropout_state {
+  uint32_t seed;
+} dropout_state;
+
+static norma_status dropout_read(const node *node, void *state, norma_error *error) {
+  dropout_state *dropout = state;
+  (void)error;
+  dropout->seed = (uint32_t)attribute_int(node, "seed", 0);
+  return NORMA_OK;
+}
+
+static norma_status dropout_infer(infer_context *context) {
+  TRY(infer_same(context));
+  infer_output(context, 1, context->node->version < 10 ? infer_type(context, 0) : NORMA_BOOL, infer_shape(context, 0));
+  return NORMA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- MT19937 */
+
+#define MT_SIZE 624
+
+typedef struct mersenne_twister {
+  uint32_t words[MT_SIZE];
+  int next;
+} mersenne_twister;
+
+static void twister_seed(mersenne_twister *twister, uint32_t seed) {
+  twister->words[0] = seed;
+  for (uint32_t i = 1; i < MT_SIZE; i++) {
+    const uint32_t previous = twister->words[i - 1];
+    twister->words[i] = 1812433253u * (previous ^ previous >> 30) + i;
+  }
+  twister->next = MT_SIZE;
+}
+
+static uint32_t twister_next(mersenne_twister *twister) {
+  uint32_t *words = twister->words;
+  if (twister->next == MT_SIZE) {
+    for (int i = 0; i < MT_SIZE; i++) {
+      const uint32_t mixed = (words[i] & 0x80000000u) | (words[(i + 1) % MT_SIZE] & 0x7FFFFFFFu);
+      words[i] = words[(i + 397) % MT_SIZE] ^ mixed >> 1 ^ (mixed & 1 ? 0x9908B0DFu : 0);
+    }
+    twister->next = 0;
+  }
+  uint32_t y = words[twister->next++];
+  y ^= y >> 11;
+  y ^= y << 7 & 0x9D2C5680u;
+  y ^= y << 15 & 0xEFC60000u;
+  return y ^ y >> 18;
+}
+
+/* Uniform in [0, 1) with 53 bits, as numpy.random.uniform draws. */
+static double twister_uniform(mersenne_twister *twister) {
+  const uint32_t high = twister_next(twister) >> 5, low = twister_next(twister) >> 6;
+  return (high * 67108864.0 + low) / 9007199254740992.0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- compute */
+
+static norma_status dropout_train(run_context *context, double ratio) {
+  const dropout_state *state = context->state;
+  const norma_tensor *input = run_input(context, 0), *output = run_output(context, 0), *mask = run_output(context, 1);
+  const double scale = 1 / (1 - ratio);
+  mersenne_twister twister;
+  twister_seed(&twister, state->seed);
+  const int64_t count = norma_tensor_count(input);
+  for (int64_t i = 0; i < count; i++) {
+    if (i % 65536 == 0 && run_cancelled(context)) return run_fail(context, NORMA_ERROR_CANCELLED, "cancelled");
+    const bool stays = twister_uniform(&twister) >= ratio;
+    const double x = element_get_double(input->type, input->data, i);
+    if (output) element_set_double(output->type, output->data, i, stays ? x * scale : 0 * x);
+    if (mask) element_set_int64(mask->type, mask->data, i, stays);
+  }
+  return NORMA_OK;
+}
+
+static norma_status dropout_compute(run_context *context) {
+  const norma_tensor *ratio_tensor = run_input(context, 1), *training = run_input(context, 2);
+  const norma_tensor *mask = run_output(context, 1);
+  double ratio = 0.5;
+  if (context->node->version >= 12 && training && norma_tensor_count(training) == 1 &&
+      element_get_int64(training->type, training->data, 0)) {
+    if (ratio_tensor && norma_tensor_count(ratio_tensor) == 1) {
+      ratio = element_get_double(ratio_tensor->type, ratio_tensor->data, 0);
+    }
+    if (!(ratio >= 0 && ratio < 1)) return run_fail(context, NORMA_ERROR_RUN, "ratio is %g, not in [0, 1)", ratio);
+    if (ratio > 0) return dropout_train(context, ratio);
+  }
+  TRY(movement_same(context));
+  if (mask) {
+    const int64_t count = norma_tensor_count(mask);
+    for (int64_t i = 0; i < count; i++) element_set_int64(mask->type, mask->data, i, 1);
+  }
+  return NORMA_OK;
+}
+
+static const operator_attribute dropout_attributes[] = {
+    {"consumed_inputs", ATTRIBUTE_INTS, 1, 5, false},
+    {"is_test", ATTRIBUTE_INT, 1, 6, false},
+    {"ratio", ATTRIBUTE_FLOAT, 1, 11, false},
+    {"seed", ATTRIBUTE_INT, 12, OPERATOR_LATEST, false},
+    {0},
+};
+
+#define DROPOUT_TYPES (TYPES_FLOAT | (TYPES_FLOAT8 & ~TYPE_BIT(NORMA_FLOAT8E8M0)))
+
+const operator operators_dropout[] = {
+    {.name = "Dropout",
+     .domain = "",
+     .versions = {1, 6, 7, 10, 12, 13, 22},
+     .min_inputs = 1,
+     .max_inputs = 3,
+     .min_outputs = 1,
+     .max_outputs = 2,
+     .types = {{DROPOUT_TYPES, INPUT(0), OUTPUT(0)}, {DROPOUT_TYPES, INPUT(1), 0}, {TYPE_BIT(NORMA_BOOL), INPUT(2), 0}},
+     .attributes = dropout_attributes,
+     .in_place = INPUT(0),
+     .state_size = sizeof(dropout_state),
+     .read = dropout_read,
+     .infer = dropout_infer,
+     .compute = dropout_compute},
+    {0},
+};

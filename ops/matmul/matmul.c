@@ -1,0 +1,140 @@
+/*
+ * MatMul 1, 9, 13 (ai.onnx): numpy.matmul
+ *
+ * A [..., m, k] * B [..., k, n] -> Y [..., m, n]; leading axes are broadcast. A vector A stands for 1 x k, a vector B
+ * for k x 1, and the axis of size 1 is left out of Y. 9 adds integers of 32 and 64 bits, whose sums wrap; 13 adds
+ * bfloat16.
+ *
+ * Leading axes that only A has are rows of one larger product.
+ *
+ * The pass fuse_matmul_bias may give a float node an input 2 that no model has: a vector of n elements, added to each
+ * row.
+ */
+#include "ops/matmul/matrix_product.h"
+#include "ops/work.h"
+
+#define MATMUL_BIAS 2 /* the input that the pass adds */
+
+typedef struct matmul_state {
+  matrix_product product;
+} matmul_state;
+
+/* The operand as a matrix, in front of it its leading axes. */
+struct matmul_side {
+  shape batch;
+  int64_t rows, columns;
+};
+
+static struct matmul_side matmul_side_of(const shape *operand, bool is_b) {
+  struct matmul_side side = {.batch = shape_of_rank(0)};
+  if (operand->rank == 1) {
+    side.rows = is_b ? operand->dims[0] : 1;
+    side.columns = is_b ? 1 : operand->dims[0];
+    return side;
+  }
+  side.batch = shape_make(operand->rank - 2, operand->dims);
+  side.rows = operand->dims[operand->rank - 2];
+  side.columns = operand->dims[operand->rank - 1];
+  return side;
+}
+
+static norma_status matmul_infer(infer_context *context) {
+  const shape *a = infer_shape(context, 0), *b = infer_shape(context, 1);
+  char a_text[200], b_text[200];
+  shape y = shape_unknown();
+  TRY(infer_types_since(context, TYPES_INTEGER, 9));
+  TRY(infer_types_since(context, TYPES_BFLOAT16, 13));
+  if (a->rank == 0 || b->rank == 0) return infer_fail(context, "neither A nor B may be a scalar");
+  if (a->rank != RANK_UNKNOWN && b->rank != RANK_UNKNOWN) {
+    struct matmul_side left = matmul_side_of(a, false), right = matmul_side_of(b, true);
+    bool fits = left.columns == right.rows || left.columns == DIM_UNKNOWN || right.rows == DIM_UNKNOWN;
+    if (!fits || !shape_broadcast(&left.batch, &right.batch, &y))
+      return infer_fail(context, "matrices of shape %s and %s cannot be multiplied",
+                        shape_text(a, a_text, sizeof a_text), shape_text(b, b_text, sizeof b_text));
+    if (a->rank > 1) y.dims[y.rank++] = left.rows;
+    if (b->rank > 1) y.dims[y.rank++] = right.columns;
+  }
+  infer_output(context, 0, infer_type(context, 0), &y);
+  return NORMA_OK;
+}
+
+/* Strides over the leading axes of Y, counted in matrices of an operand. */
+static void matmul_set_batch(product_operand *operand, const shape *of_operand, const matrix_product *product) {
+  int64_t stride = 1;
+  operand->count = dims_product(of_operand->dims, 0, of_operand->rank);
+  for (int i = 0; i < product->batch_rank; i++) {
+    int axis = of_operand->rank - 1 - i, of_y = product->batch_rank - 1 - i;
+    bool moves = axis >= 0 && of_operand->dims[axis] != 1;
+    operand->batch_stride[of_y] = moves ? stride : 0;
+    if (axis >= 0) stride *= of_operand->dims[axis];
+  }
+}
+
+static norma_status matmul_prepare(prepare_context *context) {
+  matmul_state *state = context->state;
+  matrix_product *product = &state->product;
+  const epilogue *epilogue = &context->node->epilogue;
+  struct matmul_side left = matmul_side_of(prepare_shape(context, 0), false);
+  struct matmul_side right = matmul_side_of(prepare_shape(context, 1), true);
+  shape batch;
+  if (!shape_broadcast(&left.batch, &right.batch, &batch))
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "leading axes do not fit");
+  product->type = prepare_type(context, 0);
+  if (product->type != NORMA_FLOAT && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that only float has");
+  product->m = left.rows;
+  product->n = right.columns;
+  product->k = left.columns;
+  if (dims_product(right.batch.dims, 0, right.batch.rank) == 1) {
+    product->m *= dims_product(batch.dims, 0, batch.rank);
+    left.batch = batch = shape_of_rank(0);
+  }
+  product->batch_rank = batch.rank;
+  memcpy(product->batch_dims, batch.dims, (size_t)batch.rank * sizeof *batch.dims);
+  product->a.input = 0;
+  product->a.row_stride = product->k;
+  product->a.column_stride = 1;
+  matmul_set_batch(&product->a, &left.batch, product);
+  product->b.input = 1;
+  product->b.row_stride = product->n;
+  product->b.column_stride = 1;
+  if (batch.rank == 0) right.batch = batch;
+  matmul_set_batch(&product->b, &right.batch, product);
+  return product_prepare(context, product);
+}
+
+static const float *matmul_bias(const run_context *context) {
+  bool has_bias = context->node->epilogue.residual_input != MATMUL_BIAS;
+  const norma_tensor *bias = has_bias ? run_input(context, MATMUL_BIAS) : NULL;
+  return bias ? bias->data : NULL;
+}
+
+static norma_status matmul_compute(run_context *context) {
+  const matmul_state *state = context->state;
+  const epilogue *fused = &context->node->epilogue;
+  product_epilogue epilogue = {.column_bias = matmul_bias(context), .activation = fused->activation};
+  if (fused->residual_input) epilogue.residual = run_input(context, fused->residual_input)->data;
+  TRY(product_run(context, &state->product, state->product.type == NORMA_FLOAT ? &epilogue : NULL));
+  return product_finish(context, &state->product);
+}
+
+const operator operators_matmul[] = {
+    {
+        .domain = "",
+        .name = "MatMul",
+        .versions = {1, 9, 13},
+        .min_inputs = 2,
+        .max_inputs = 2,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) |
+                       TYPE_BIT(NORMA_UINT64),
+                   INPUT(0) | INPUT(1), OUTPUT(0)}},
+        .flags = OPERATOR_EPILOGUE | OPERATOR_READS_PIECES,
+        .state_size = sizeof(matmul_state),
+        .infer = matmul_infer,
+        .prepare = matmul_prepare,
+        .compute = matmul_compute,
+    },
+    {0},
+};

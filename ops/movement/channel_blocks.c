@@ -1,0 +1,135 @@
+/*
+ * BlockChannels, UnblockChannels (norma)
+ *
+ * Between X [N, C, H, W] and channel blocks (ops/blocked.h), float. Padding lanes become zeros.
+ */
+#include "ops/blocked.h"
+#include "ops/work.h"
+
+typedef struct channel_blocks_state {
+  int64_t block, channels;
+
+  /* The plan's. */
+  int64_t blocks, pixels;
+} channel_blocks_state;
+
+static norma_status channel_blocks_read(const node *node, void *state, norma_error *error) {
+  channel_blocks_state *blocks = state;
+  (void)error;
+  blocks->block = attribute_int(node, "block", 0);
+  blocks->channels = attribute_int(node, "channels", 0);
+  return NORMA_OK;
+}
+
+static norma_status block_channels_infer(infer_context *context) {
+  const channel_blocks_state *state = context->state;
+  shape x = *infer_shape(context, 0);
+  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(4);
+  if (x.rank != 4) return infer_fail(context, "its input has rank %d, expected 4", x.rank);
+  x.dims[1] = state->channels;
+  shape y = blocked_shape(&x, state->block);
+  infer_output(context, 0, NORMA_FLOAT, &y);
+  return NORMA_OK;
+}
+
+static norma_status unblock_channels_infer(infer_context *context) {
+  const channel_blocks_state *state = context->state;
+  shape x;
+  TRY(infer_blocked_input(context, &x));
+  shape y = plain_shape(&x, state->channels);
+  infer_output(context, 0, NORMA_FLOAT, &y);
+  return NORMA_OK;
+}
+
+static norma_status channel_blocks_prepare(prepare_context *context) {
+  channel_blocks_state *state = context->state;
+  const shape *x = prepare_shape(context, 0);
+  state->blocks = divide_up(state->channels, state->block);
+  state->pixels = x->dims[2] * x->dims[3];
+  context->kernel_name = "reorder";
+  return NORMA_OK;
+}
+
+typedef struct channel_blocks_work {
+  const channel_blocks_state *state;
+  const struct kernel_table *kernels;
+  const float *x;
+  float *y;
+  bool to_blocks;
+} channel_blocks_work;
+
+static void channel_blocks_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const channel_blocks_work *work = argument;
+  const channel_blocks_state *state = work->state;
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t sample = i / state->blocks, first = i % state->blocks * state->block;
+    int64_t channels = state->channels - first < state->block ? state->channels - first : state->block;
+    int64_t plain = (sample * state->channels + first) * state->pixels, blocked = i * state->block * state->pixels;
+    if (work->to_blocks) {
+      work->kernels->block_channels_f32(work->y + blocked, work->x + plain, (size_t)channels, (size_t)state->pixels);
+    } else {
+      work->kernels->unblock_channels_f32(work->y + plain, work->x + blocked, (size_t)channels, (size_t)state->pixels);
+    }
+  }
+}
+
+static norma_status channel_blocks_run(run_context *context, bool to_blocks) {
+  const channel_blocks_state *state = context->state;
+  const norma_tensor *x = run_input(context, 0);
+  norma_tensor *y = run_output(context, 0);
+  channel_blocks_work work = {state, context->kernels, x->data, y->data, to_blocks};
+  if (norma_tensor_count(x) == 0) return NORMA_OK;
+  return run_parallel(context, x->dims[0] * state->blocks,
+                      work_grain(WORK_ELEMENT * (double)(state->pixels * state->block)), channel_blocks_body, &work);
+}
+
+static norma_status block_channels_compute(run_context *context) {
+  return channel_blocks_run(context, true);
+}
+
+static norma_status unblock_channels_compute(run_context *context) {
+  return channel_blocks_run(context, false);
+}
+
+static const operator_attribute channel_blocks_attributes[] = {
+    {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {0},
+};
+
+const operator operators_channel_blocks[] = {
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "BlockChannels",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .attributes = channel_blocks_attributes,
+        .state_size = sizeof(channel_blocks_state),
+        .read = channel_blocks_read,
+        .infer = block_channels_infer,
+        .prepare = channel_blocks_prepare,
+        .compute = block_channels_compute,
+    },
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "UnblockChannels",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .attributes = channel_blocks_attributes,
+        .state_size = sizeof(channel_blocks_state),
+        .read = channel_blocks_read,
+        .infer = unblock_channels_infer,
+        .prepare = channel_blocks_prepare,
+        .compute = unblock_channels_compute,
+    },
+    {0},
+};

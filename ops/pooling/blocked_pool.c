@@ -1,0 +1,204 @@
+/*
+ * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), float, two
+ * spatial axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions.
+ */
+#include "ops/blocked.h"
+#include "ops/window.h"
+#include "ops/work.h"
+
+enum blocked_pool_kind { BLOCKED_POOL_MAX, BLOCKED_POOL_AVERAGE, BLOCKED_POOL_GLOBAL };
+
+typedef struct blocked_pool_state {
+  enum blocked_pool_kind kind;
+  window_attributes attributes;
+  bool count_pad;
+
+  /* The plan's. */
+  struct window_2d plane;
+  size_t pad_end[2];
+  struct blocked_slices slices;
+  int64_t grain;
+  int64_t planes, block, inputs, outputs; /* planes of pixels of b lanes */
+} blocked_pool_state;
+
+static norma_status max_pool_read(const node *node, void *state, norma_error *error) {
+  return window_read(node, &((blocked_pool_state *)state)->attributes, error);
+}
+
+static norma_status average_pool_read(const node *node, void *state, norma_error *error) {
+  blocked_pool_state *pool = state;
+  pool->kind = BLOCKED_POOL_AVERAGE;
+  pool->count_pad = attribute_int(node, "count_include_pad", 0) != 0;
+  return window_read(node, &pool->attributes, error);
+}
+
+static norma_status global_pool_read(const node *node, void *state, norma_error *error) {
+  (void)node;
+  (void)error;
+  ((blocked_pool_state *)state)->kind = BLOCKED_POOL_GLOBAL;
+  return NORMA_OK;
+}
+
+static norma_status blocked_pool_infer(infer_context *context) {
+  const blocked_pool_state *pool = context->state;
+  shape x;
+  TRY(infer_blocked_input(context, &x));
+  shape y = x;
+  if (pool->kind == BLOCKED_POOL_GLOBAL) {
+    y.dims[2] = y.dims[3] = 1;
+  } else {
+    window window;
+    char message[WINDOW_MESSAGE_SIZE];
+    if (!window_resolve(&pool->attributes, 2, x.dims + 2, NULL, &window, message)) {
+      return infer_fail(context, "%s", message);
+    }
+    memcpy(y.dims + 2, window.output, 2 * sizeof *y.dims);
+  }
+  return window_infer_output(context, 0, NORMA_FLOAT, &y);
+}
+
+static norma_status blocked_pool_prepare(prepare_context *context) {
+  blocked_pool_state *pool = context->state;
+  const shape *x = prepare_shape(context, 0);
+  pool->planes = x->dims[0] * x->dims[1];
+  pool->block = x->dims[4];
+  pool->inputs = x->dims[2] * x->dims[3];
+  pool->outputs = 1;
+  pool->slices = (struct blocked_slices){.blocks = x->dims[1], .count = 1, .rows = 1};
+  context->kernel_name = "blocks";
+  double taps = (double)pool->inputs;
+  if (pool->kind != BLOCKED_POOL_GLOBAL) {
+    window window;
+    char message[WINDOW_MESSAGE_SIZE];
+    if (!window_resolve(&pool->attributes, 2, x->dims + 2, NULL, &window, message)) {
+      return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
+    }
+    pool->plane = window_plane(&window);
+    for (int d = 0; d < 2; d++) pool->pad_end[d] = (size_t)window.pad_end[d];
+    pool->outputs = window_outputs(&window);
+    taps = (double)window_taps(&window);
+    pool->slices = blocked_slices_of(&window, x->dims[0], x->dims[1], context->workers);
+  }
+  context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
+  pool->grain = work_grain(4 * (double)pool->block * taps * (double)pool->outputs / (double)pool->slices.count);
+  return NORMA_OK;
+}
+
+typedef struct blocked_pool_work {
+  const blocked_pool_state *state;
+  const struct kernel_table *kernels;
+  const float *x;
+  float *y;
+} blocked_pool_work;
+
+/* The mean over no pixel is 0, as in ops/pooling/global_pool.c. */
+static void global_plane(const blocked_pool_work *work, const float *x, float *y) {
+  const blocked_pool_state *pool = work->state;
+  work->kernels->blocked_sum_f32(y, x, (size_t)pool->inputs);
+  for (int64_t lane = 0; lane < pool->block && pool->inputs > 0; lane++) y[lane] /= (float)pool->inputs;
+}
+
+static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const blocked_pool_work *work = argument;
+  const blocked_pool_state *pool = work->state;
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) {
+    size_t row;
+    int64_t plane = blocked_slice_plane(&pool->slices, i, &row);
+    const float *x = work->x + plane * pool->inputs * pool->block;
+    float *y = work->y + plane * pool->outputs * pool->block;
+    if (pool->kind == BLOCKED_POOL_GLOBAL) {
+      global_plane(work, x, y);
+      continue;
+    }
+    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
+    size_t pad_end[2] = {slice.pad_end, pool->pad_end[1]};
+    x += slice.x_offset * (size_t)pool->block;
+    y += slice.y_offset * (size_t)pool->block;
+    if (pool->kind == BLOCKED_POOL_MAX)
+      work->kernels->blocked_max_pool_f32(&slice.plane, x, y);
+    else
+      work->kernels->blocked_average_pool_f32(&slice.plane, pool->count_pad, pad_end, x, y);
+  }
+}
+
+static norma_status blocked_pool_compute(run_context *context) {
+  const blocked_pool_state *pool = context->state;
+  norma_tensor *y = run_output(context, 0);
+  if (y->size_bytes == 0) return NORMA_OK;
+  blocked_pool_work work = {pool, context->kernels, run_input(context, 0)->data, y->data};
+  return run_parallel(context, pool->planes * pool->slices.count, pool->grain, blocked_pool_body, &work);
+}
+
+static const operator_attribute max_pool_attributes[] = {
+    {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"ceil_mode", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"storage_order", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false}, /* of indices, which blocks do not have */
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+static const operator_attribute average_pool_attributes[] = {
+    {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"ceil_mode", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"count_include_pad", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+const operator operators_blocked_pool[] = {
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "MaxPool",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .attributes = max_pool_attributes,
+        .state_size = sizeof(blocked_pool_state),
+        .read = max_pool_read,
+        .infer = blocked_pool_infer,
+        .prepare = blocked_pool_prepare,
+        .compute = blocked_pool_compute,
+    },
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "AveragePool",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .attributes = average_pool_attributes,
+        .state_size = sizeof(blocked_pool_state),
+        .read = average_pool_read,
+        .infer = blocked_pool_infer,
+        .prepare = blocked_pool_prepare,
+        .compute = blocked_pool_compute,
+    },
+    {
+        .domain = OPERATOR_INNER_DOMAIN,
+        .name = "GlobalAveragePool",
+        .versions = {1},
+        .min_inputs = 1,
+        .max_inputs = 1,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .state_size = sizeof(blocked_pool_state),
+        .read = global_pool_read,
+        .infer = blocked_pool_infer,
+        .prepare = blocked_pool_prepare,
+        .compute = blocked_pool_compute,
+    },
+    {0},
+};

@@ -1,0 +1,411 @@
+/*
+ * Reductions along axes: ReduceSum, Mean, Prod, Max, Min, L1, L2, LogSum, LogSumExp, SumSquare.
+ *
+ * 1: attribute axes; 11: negative ones; 12: 8-bit types (Max, Min); 13: bfloat16, and axes of ReduceSum as an input;
+ * 18: axes of all as an input, noop_with_empty_axes; 20: bool (Max, Min); 28: only floats (LogSum, LogSumExp).
+ * Without axes everything is reduced, or nothing with noop_with_empty_axes.
+ *
+ * float is reduced by the kernels of the table, other floats in double, integers in 64 bits that wrap around; the mean
+ * of integers is truncated. An empty reduction gives 0, 1 for a product, the least number for a maximum and so on. The
+ * order in which an element is summed up depends on the shape of what is reduced only.
+ */
+#include "ops/axes.h"
+#include "ops/movement/movement.h"
+
+#include <math.h>
+
+enum reduction { SUM, MEAN, PRODUCT, MAXIMUM, MINIMUM, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE, REDUCTION_COUNT };
+
+typedef struct reduce_state {
+  enum reduction reduction;
+  bool keep_dims, nothing_without_axes;
+  bool axes_input;
+  integers axes;
+} reduce_state;
+
+static norma_status reduce_read(const node *node, void *opaque, norma_error *error) {
+  static const char *const names[REDUCTION_COUNT] = {"ReduceSum",       "ReduceMean",     "ReduceProd", "ReduceMax",
+                                                     "ReduceMin",       "ReduceL1",       "ReduceL2",   "ReduceLogSum",
+                                                     "ReduceLogSumExp", "ReduceSumSquare"};
+  reduce_state *state = opaque;
+  for (int i = 0; i < REDUCTION_COUNT; i++) {
+    if (strcmp(names[i], node->op->name) == 0) state->reduction = (enum reduction)i;
+  }
+  state->keep_dims = attribute_int(node, "keepdims", 1) != 0;
+  state->nothing_without_axes = attribute_int(node, "noop_with_empty_axes", 0) != 0;
+  state->axes_input = node->version >= (state->reduction == SUM ? 13 : 18);
+  if (!state->axes_input && !integers_from_attribute(node, "axes", &state->axes)) {
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
+  }
+  return NORMA_OK;
+}
+
+/* Marks the reduced dimensions; false when axes do not fit. */
+static bool mark_axes(const reduce_state *state, const integers *given, int rank, bool *reduced) {
+  integers axes = *given;
+  const bool all = axes.count == 0 && !state->nothing_without_axes;
+  for (int i = 0; i < rank; i++) reduced[i] = all;
+  if (!axes_normalize(&axes, rank)) return false;
+  for (int i = 0; i < axes.count; i++) reduced[axes.values[i]] = true;
+  return true;
+}
+
+static norma_status reduce_infer(infer_context *context) {
+  const reduce_state *state = context->state;
+  const shape *input = infer_shape(context, 0);
+  integers axes = state->axes;
+  norma_status status = NORMA_OK;
+  bool known = true;
+  if (state->axes_input && infer_has_input(context, 1)) {
+    known = infer_ints(context, 1, axes.values, NORMA_MAX_RANK, &axes.count, &status);
+    TRY(status);
+  }
+  shape result = shape_unknown();
+  if (input->rank != RANK_UNKNOWN && known) {
+    bool reduced[NORMA_MAX_RANK];
+    if (!mark_axes(state, &axes, input->rank, reduced)) {
+      return infer_fail(context, "axes do not fit rank %d", input->rank);
+    }
+    result.rank = 0;
+    for (int i = 0; i < input->rank; i++) {
+      if (!reduced[i])
+        result.dims[result.rank++] = input->dims[i];
+      else if (state->keep_dims)
+        result.dims[result.rank++] = 1;
+    }
+  } else if (input->rank != RANK_UNKNOWN && state->keep_dims) {
+    result = shape_of_rank(input->rank);
+  }
+  infer_output(context, 0, infer_type(context, 0), &result);
+  return NORMA_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- walk */
+
+typedef struct reduce_dims {
+  int rank;
+  int64_t dims[NORMA_MAX_RANK], strides[NORMA_MAX_RANK];
+} reduce_dims;
+
+/* The input with neighbouring dimensions of the same fate merged. */
+typedef struct reduce_walk {
+  reduce_dims kept, reduced;
+  bool last_is_reduced;   /* the last dimension of `reduced`, else that of `kept`, is contiguous */
+  int64_t outputs, count; /* elements of the output; elements reduced for each */
+} reduce_walk;
+
+static void walk_append(reduce_dims *list, int64_t size, int64_t stride, bool merge) {
+  if (merge) { /* goes in front of what is there */
+    list->dims[0] *= size;
+    return;
+  }
+  for (int i = list->rank; i > 0; i--) {
+    list->dims[i] = list->dims[i - 1];
+    list->strides[i] = list->strides[i - 1];
+  }
+  list->dims[0] = size;
+  list->strides[0] = stride;
+  list->rank++;
+}
+
+static void walk_make(reduce_walk *walk, const norma_tensor *input, const bool *reduced) {
+  int64_t stride = 1;
+  int previous = -1; /* 1: the dimension behind was reduced */
+  memset(walk, 0, sizeof *walk);
+  walk->outputs = walk->count = 1;
+  for (int i = input->rank - 1; i >= 0; i--) {
+    const int64_t size = input->dims[i];
+    *(reduced[i] ? &walk->count : &walk->outputs) *= size;
+    if (size != 1) {
+      if (previous < 0) walk->last_is_reduced = reduced[i];
+      walk_append(reduced[i] ? &walk->reduced : &walk->kept, size, stride, previous == (int)reduced[i]);
+      previous = reduced[i];
+    }
+    stride *= size;
+  }
+}
+
+static int64_t walk_offset(const reduce_dims *list, int rank, int64_t index) {
+  int64_t offset = 0;
+  for (int i = rank - 1; i >= 0; i--) {
+    offset += index % list->dims[i] * list->strides[i];
+    index /= list->dims[i];
+  }
+  return offset;
+}
+
+typedef struct reduce_job {
+  const reduce_state *state;
+  const reduce_walk *walk;
+  const struct kernel_table *kernels;
+  const norma_tensor *input;
+  norma_tensor *output;
+} reduce_job;
+
+/* --------------------------------------------------------------------------------------------------------- any type */
+
+static double reduce_floats(const reduce_job *job, int64_t base) {
+  const reduce_walk *walk = job->walk;
+  const enum reduction reduction = job->state->reduction;
+  const norma_element_type type = job->input->type;
+  double result = reduction == PRODUCT   ? 1
+                  : reduction == MAXIMUM ? -(double)INFINITY
+                  : reduction == MINIMUM ? (double)INFINITY
+                                         : 0;
+  double largest = -(double)INFINITY;
+  for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP; i++) {
+    const double x =
+        element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+    if (isnan(x)) return x;
+    largest = fmax(largest, x);
+  }
+  if (reduction == LOG_SUM_EXP && isinf(largest)) return largest;
+  for (int64_t i = 0; i < walk->count; i++) {
+    const double x =
+        element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+    switch (reduction) {
+    case PRODUCT:
+      result *= x;
+      break;
+    case MAXIMUM:
+      if (x > result || isnan(x)) result = x;
+      break;
+    case MINIMUM:
+      if (x < result || isnan(x)) result = x;
+      break;
+    case L1:
+      result += fabs(x);
+      break;
+    case L2:
+    case SUM_SQUARE:
+      result += x * x;
+      break;
+    case LOG_SUM_EXP:
+      result += exp(x - largest);
+      break;
+    default:
+      result += x;
+      break;
+    }
+    if ((reduction == MAXIMUM || reduction == MINIMUM) && isnan(result)) break;
+  }
+  switch (reduction) {
+  case MEAN:
+    return result / (double)walk->count;
+  case L2:
+    return sqrt(result);
+  case LOG_SUM:
+    return log(result);
+  case LOG_SUM_EXP:
+    return log(result) + largest;
+  default:
+    return result;
+  }
+}
+
+static bool is_less(int64_t a, int64_t b, bool is_unsigned) {
+  return is_unsigned ? (uint64_t)a < (uint64_t)b : a < b;
+}
+
+static void reduce_integers(const reduce_job *job, int64_t base, int64_t index) {
+  const reduce_walk *walk = job->walk;
+  const enum reduction reduction = job->state->reduction;
+  const norma_element_type type = job->input->type;
+  const bool is_unsigned = type == NORMA_UINT64;
+  const int bits = type == NORMA_BOOL ? 1 : element_type_bits(type);
+  const bool has_sign = (TYPE_BIT(type) & TYPES_SIGNED) != 0;
+  const uint64_t ones = UINT64_MAX >> (64 - bits);
+  const int64_t most = (int64_t)(has_sign ? ones >> 1 : ones), least = has_sign ? -most - 1 : 0;
+  int64_t result = reduction == MAXIMUM ? least : reduction == MINIMUM ? most : reduction == PRODUCT;
+  for (int64_t i = 0; i < walk->count; i++) {
+    const int64_t x =
+        element_get_int64(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+    if (reduction == MAXIMUM)
+      result = is_less(result, x, is_unsigned) ? x : result;
+    else if (reduction == MINIMUM)
+      result = is_less(x, result, is_unsigned) ? x : result;
+    else if (reduction == PRODUCT)
+      result = (int64_t)((uint64_t)result * (uint64_t)x);
+    else if (reduction == SUM_SQUARE)
+      result = (int64_t)((uint64_t)result + (uint64_t)x * (uint64_t)x);
+    else if (reduction == L1 && x < 0 && has_sign)
+      result = (int64_t)((uint64_t)result - (uint64_t)x);
+    else
+      result = (int64_t)((uint64_t)result + (uint64_t)x);
+  }
+  if (reduction == MEAN && is_unsigned)
+    result = walk->count ? (int64_t)((uint64_t)result / (uint64_t)walk->count) : 0;
+  else if (reduction == MEAN)
+    result = walk->count ? result / walk->count : 0;
+  element_set_int64(type, job->output->data, index, result);
+}
+
+static void reduce_any_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const reduce_job *job = argument;
+  const enum reduction reduction = job->state->reduction;
+  const bool in_double =
+      (TYPE_BIT(job->input->type) & TYPES_FLOAT) || reduction == L2 || reduction == LOG_SUM || reduction == LOG_SUM_EXP;
+  (void)worker;
+  for (int64_t index = begin; index < end; index++) {
+    const int64_t base = walk_offset(&job->walk->kept, job->walk->kept.rank, index);
+    if (in_double)
+      element_set_double(job->output->type, job->output->data, index, reduce_floats(job, base));
+    else
+      reduce_integers(job, base, index);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ float */
+
+/* Kernel, and what joins its results; -1 where the table has none. */
+static int float_kernel(enum reduction reduction, enum binary_kind *join) {
+  *join = BINARY_ADD;
+  switch (reduction) {
+  case SUM:
+  case MEAN:
+  case LOG_SUM:
+    return REDUCE_SUM;
+  case L1:
+    return REDUCE_SUM_ABS;
+  case L2:
+  case SUM_SQUARE:
+    return REDUCE_SUM_SQUARES;
+  case MAXIMUM:
+    *join = BINARY_MAX;
+    return REDUCE_MAX;
+  case MINIMUM:
+    *join = BINARY_MIN;
+    return REDUCE_MIN;
+  default:
+    return -1;
+  }
+}
+
+static void float_finish(const reduce_job *job, float *y, int64_t count) {
+  const struct kernel_table *kernels = job->kernels;
+  const enum reduction reduction = job->state->reduction;
+  if (reduction == MEAN) kernels->binary_right_scalar_f32[BINARY_DIV](y, y, (float)job->walk->count, (size_t)count);
+  if (reduction == L2) kernels->unary_f32[UNARY_SQRT](y, y, (size_t)count, 0, 0);
+  if (reduction == LOG_SUM) kernels->unary_f32[UNARY_LOG](y, y, (size_t)count, 0, 0);
+}
+
+/* The last dimension is reduced: one output element after the other. */
+static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const reduce_job *job = argument;
+  const reduce_walk *walk = job->walk;
+  const int outer_rank = walk->reduced.rank - 1;
+  const int64_t length = walk->reduced.dims[outer_rank], runs = walk->count / length;
+  enum binary_kind join;
+  const int kernel = float_kernel(job->state->reduction, &join);
+  float *y = job->output->data;
+  (void)worker;
+  for (int64_t index = begin; index < end; index++) {
+    const float *x = (const float *)job->input->data + walk_offset(&walk->kept, walk->kept.rank, index);
+    float result = job->kernels->reduce_f32[kernel](x, (size_t)length);
+    for (int64_t i = 1; i < runs; i++) {
+      const float part =
+          job->kernels->reduce_f32[kernel](x + walk_offset(&walk->reduced, outer_rank, i), (size_t)length);
+      job->kernels->binary_f32[join](&result, &result, &part, 1);
+    }
+    y[index] = result;
+  }
+  float_finish(job, y + begin, end - begin);
+}
+
+#define COLUMNS 256 /* of the output that are reduced together */
+
+/* The last dimension is kept: rows are joined, some columns at a time. */
+static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const reduce_job *job = argument;
+  const reduce_walk *walk = job->walk;
+  const int last = walk->kept.rank - 1, outer_rank = walk->reduced.rank - 1;
+  const int64_t width = walk->kept.dims[last], pieces = (width + COLUMNS - 1) / COLUMNS;
+  const int64_t rows = walk->reduced.dims[outer_rank], blocks = walk->count / rows;
+  const size_t step = (size_t)walk->reduced.strides[outer_rank];
+  enum binary_kind join;
+  const int kernel = float_kernel(job->state->reduction, &join);
+  (void)worker;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t outer = unit / pieces, first = unit % pieces * COLUMNS;
+    const int64_t columns = width - first < COLUMNS ? width - first : COLUMNS;
+    const float *x = (const float *)job->input->data + walk_offset(&walk->kept, last, outer) + first;
+    float *y = (float *)job->output->data + outer * width + first, part[COLUMNS];
+    job->kernels->reduce_rows_f32[kernel](y, x, (size_t)rows, (size_t)columns, step);
+    for (int64_t i = 1; i < blocks; i++) {
+      job->kernels->reduce_rows_f32[kernel](part, x + walk_offset(&walk->reduced, outer_rank, i), (size_t)rows,
+                                            (size_t)columns, step);
+      job->kernels->binary_f32[join](y, y, part, (size_t)columns);
+    }
+    float_finish(job, y, columns);
+  }
+}
+
+static norma_status reduce_compute(run_context *context) {
+  const reduce_state *state = context->state;
+  const norma_tensor *input = run_input(context, 0), *list = state->axes_input ? run_input(context, 1) : NULL;
+  norma_tensor *output = run_output(context, 0);
+  integers axes = state->axes;
+  bool reduced[NORMA_MAX_RANK];
+  reduce_walk walk;
+  if (!output) return NORMA_OK;
+  if ((list && !integers_from_tensor(list, &axes)) || !mark_axes(state, &axes, input->rank, reduced)) {
+    return run_fail(context, NORMA_ERROR_RUN, "axes do not fit rank %d", input->rank);
+  }
+  walk_make(&walk, input, reduced);
+  if (walk.outputs != norma_tensor_count(output))
+    return run_fail(context, NORMA_ERROR_RUN, "axes do not fit the output");
+  reduce_job job = {state, &walk, context->kernels, input, output};
+  enum binary_kind join;
+  const bool fast = input->type == NORMA_FLOAT && float_kernel(state->reduction, &join) >= 0 && walk.count > 0 &&
+                    walk.outputs > 0 && walk.reduced.rank > 0;
+  if (!fast || (!walk.last_is_reduced && walk.kept.rank == 0)) {
+    const int64_t grain = walk.count >= 2048 ? 1 : 2048 / (walk.count + 1) + 1;
+    return run_parallel(context, walk.outputs, grain, reduce_any_body, &job);
+  }
+  if (walk.last_is_reduced) {
+    return run_parallel(context, walk.outputs, walk.count >= 16384 ? 1 : 16384 / walk.count, reduce_runs_body, &job);
+  }
+  const int64_t width = walk.kept.dims[walk.kept.rank - 1], pieces = (width + COLUMNS - 1) / COLUMNS;
+  const int64_t cost = walk.count * (width < COLUMNS ? width : COLUMNS);
+  return run_parallel(context, walk.outputs / width * pieces, cost >= 16384 ? 1 : 16384 / cost, reduce_columns_body,
+                      &job);
+}
+
+static const operator_attribute sum_attributes[] = {
+    {"axes", ATTRIBUTE_INTS, 1, 12, false},
+    {"keepdims", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"noop_with_empty_axes", ATTRIBUTE_INT, 13, OPERATOR_LATEST, false},
+    {0},
+};
+static const operator_attribute reduce_attributes[] = {
+    {"axes", ATTRIBUTE_INTS, 1, 17, false},
+    {"keepdims", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"noop_with_empty_axes", ATTRIBUTE_INT, 18, OPERATOR_LATEST, false},
+    {0},
+};
+
+#define REDUCE_TYPES                                                                                                   \
+  (TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) | TYPE_BIT(NORMA_UINT64))
+#define EXTREME_TYPES (REDUCE_TYPES | TYPE_BIT(NORMA_INT8) | TYPE_BIT(NORMA_UINT8) | TYPE_BIT(NORMA_BOOL))
+
+#define REDUCE(op, mask, list, ...)                                                                                    \
+  {                                                                                                                    \
+    .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1,           \
+    .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}, {TYPE_BIT(NORMA_INT64), INPUT(1), 0}},                    \
+    .attributes = list, .state_size = sizeof(reduce_state), .read = reduce_read, .infer = reduce_infer,                \
+    .compute = reduce_compute,                                                                                         \
+  }
+
+const operator operators_reduce[] = {
+    REDUCE("ReduceSum", REDUCE_TYPES, sum_attributes, 1, 11, 13),
+    REDUCE("ReduceMean", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
+    REDUCE("ReduceProd", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
+    REDUCE("ReduceMax", EXTREME_TYPES, reduce_attributes, 1, 11, 12, 13, 18, 20),
+    REDUCE("ReduceMin", EXTREME_TYPES, reduce_attributes, 1, 11, 12, 13, 18, 20),
+    REDUCE("ReduceL1", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
+    REDUCE("ReduceL2", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
+    REDUCE("ReduceLogSum", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18, 28),
+    REDUCE("ReduceLogSumExp", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18, 28),
+    REDUCE("ReduceSumSquare", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
+    {0},
+};

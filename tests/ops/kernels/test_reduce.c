@@ -1,0 +1,144 @@
+/* Reductions of runs and across rows against plain loops in double precision. */
+#include "tests/ops/kernels/kernel_test.h"
+
+static double plain(enum reduce_kind kind, const float *x, size_t n, size_t stride) {
+  double result = kind == REDUCE_MAX ? -INFINITY : kind == REDUCE_MIN ? INFINITY : 0;
+  for (size_t i = 0; i < n; i++) {
+    const double v = x[i * stride];
+    switch (kind) {
+    case REDUCE_SUM:
+      result += v;
+      break;
+    case REDUCE_SUM_SQUARES:
+      result += v * v;
+      break;
+    case REDUCE_SUM_ABS:
+      result += fabs(v);
+      break;
+    case REDUCE_MAX:
+      result = isnan(v) || v > result ? v : result;
+      break;
+    case REDUCE_MIN:
+      result = isnan(v) || v < result ? v : result;
+      break;
+    default:
+      fail();
+    }
+    if (isnan(result)) return result;
+  }
+  return result;
+}
+
+TABLE_TEST(runs) {
+  for (size_t n = 0; n < 2000; n += n < 150 ? 1 : 617)
+    for (int kind = 0; kind < REDUCE_KIND_COUNT; kind++) {
+      float *x = random_floats(n);
+      expect_close(table, "reduce", n, table->reduce_f32[kind](x, n), plain((enum reduce_kind)kind, x, n, 1),
+                   (double)n + 1, 3e-7);
+      free(x);
+    }
+}
+
+TABLE_TEST(not_a_number_anywhere_is_found) {
+  const int kinds[] = {REDUCE_MAX, REDUCE_MIN};
+  for (size_t n = 1; n < 80; n++)
+    for (size_t at = 0; at < n; at++)
+      for (int k = 0; k < 2; k++) {
+        float *x = random_floats(n);
+        x[at] = NAN;
+        if (at + 1 < n) x[at + 1] = INFINITY;
+        if (!isnan(table->reduce_f32[kinds[k]](x, n))) fail_msg("%s: NaN at %zu of %zu lost", table->name, at, n);
+        free(x);
+      }
+}
+
+TABLE_TEST(across_rows) {
+  for (int repeat = 0; repeat < 300; repeat++) {
+    const size_t rows = random_size(0, 9), columns = random_size(0, 150), stride = columns + random_size(0, 3);
+    float *x = random_floats(rows ? (rows - 1) * stride + columns : 0), *y = float_buffer(columns);
+    for (int kind = 0; kind < REDUCE_KIND_COUNT; kind++) {
+      table->reduce_rows_f32[kind](y, x, rows, columns, stride);
+      for (size_t j = 0; j < columns; j++)
+        expect_close(table, "reduce_rows", j, y[j], plain((enum reduce_kind)kind, x + (rows ? j : 0), rows, stride),
+                     (double)rows, 3e-7);
+    }
+    free(x), free(y);
+  }
+}
+
+TABLE_TEST(sum_of_exponentials) {
+  for (size_t n = 0; n < 150; n++) {
+    float *x = random_floats(n), *y = float_buffer(n);
+    double sum = 0;
+    const float total = table->exp_sum_f32(y, x, n, 0.5f);
+    for (size_t i = 0; i < n; i++) {
+      expect_close(table, "exp_sum", i, y[i], exp((double)x[i] - 0.5), 1, 1e-6);
+      sum += exp((double)x[i] - 0.5);
+    }
+    expect_close(table, "exp_sum", n, total, sum, sum, 1e-6);
+    const float without_store = table->exp_sum_f32(NULL, x, n, 0.5f), in_place = table->exp_sum_f32(x, x, n, 0.5f);
+    expect_same_bits(table, "exp_sum without store", &without_store, &total, sizeof total);
+    expect_same_bits(table, "exp_sum in place", &in_place, &total, sizeof total);
+    expect_same_bits(table, "exp_sum in place", x, y, n * sizeof(float));
+    free(x), free(y);
+  }
+}
+
+TABLE_TEST(softmax_of_lines) {
+  enum { LINES = 37 };
+  for (size_t n = 0; n < 150; n++) {
+    float *x = random_floats(LINES * n), *y = float_buffer(LINES * n), *single = float_buffer(n);
+    for (size_t i = 0; i < LINES * n; i++) x[i] *= 20;
+    if (n > 2) {
+      x[n + 1] = NAN;
+      x[3 * n] = INFINITY;
+      x[5 * n + 2] = -INFINITY;
+      for (size_t i = 0; i < n; i++) x[7 * n + i] = -INFINITY;
+    }
+    table->softmax_lines_f32(y, x, LINES, n);
+    for (size_t line = 0; line < LINES; line++) {
+      float largest = -INFINITY;
+      double sum = 0;
+      for (size_t i = 0; i < n; i++) largest = fmaxf(largest, x[line * n + i]);
+      for (size_t i = 0; i < n; i++) sum += exp((double)x[line * n + i] - largest);
+      for (size_t i = 0; i < n; i++) {
+        const double expected = exp((double)x[line * n + i] - largest) / sum;
+        expect_close(table, "softmax", line * n + i, y[line * n + i], expected, expected, 4e-6);
+      }
+      table->softmax_lines_f32(single, x + line * n, 1, n);
+      expect_same_bits(table, "softmax of one line", single, y + line * n, n * sizeof(float));
+    }
+    table->softmax_lines_f32(x, x, LINES, n);
+    expect_same_bits(table, "softmax in place", x, y, LINES * n * sizeof(float));
+    free(x), free(y), free(single);
+  }
+}
+
+TABLE_TEST(double_sums_and_dot) {
+  for (size_t n = 0; n < 150; n++) {
+    float *x = random_floats(n), *z = random_floats(n);
+    double sum = 0, squares = 0, dot = 0;
+    for (size_t i = 0; i < n; i++) {
+      sum += x[i];
+      squares += (x[i] - 0.25) * (x[i] - 0.25);
+      dot += (double)x[i] * z[i];
+    }
+    expect_close(table, "sum_f32_to_f64", n, table->sum_f32_to_f64(x, n), sum, (double)n, 1e-15);
+    expect_close(table, "squared deviations", n, table->sum_squared_deviations_f32(x, n, 0.25), squares, (double)n,
+                 1e-15);
+    expect_close(table, "dot", n, table->dot_f32(x, z, n), dot, (double)n, 1e-7);
+    free(x), free(z);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(runs),
+      cmocka_unit_test(not_a_number_anywhere_is_found),
+      cmocka_unit_test(across_rows),
+      cmocka_unit_test(sum_of_exponentials),
+      cmocka_unit_test(softmax_of_lines),
+      cmocka_unit_test(double_sums_and_dot),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,414 @@
+#include "tools/bn/bn_estimate.h"
+
+#include "engine/base/status.h"
+#include "proto/model_patch.h"
+#include "tools/report.h"
+
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------------------------- open */
+
+static norma_load_options load_options(const bn_estimate *estimate) {
+  /* What is measured is what the model says: nodes folded into weights would round differently, and far from the mean
+   * of a channel with little variance that shows. */
+  int level = estimate->settings->level >= 0 ? -1 : 1;
+  norma_load_options options = settings_load(estimate->settings, estimate->runtime, level);
+  options.exact = true;
+  return options;
+}
+
+static bool matches(const struct settings *settings, const char *name) {
+  for (size_t i = 0; i < settings->only_count; i++) {
+    if (fnmatch(settings->only[i], name, 0) == 0) return true;
+  }
+  return settings->only_count == 0;
+}
+
+static bool choose_nodes(bn_estimate *estimate, int *code) {
+  bn_analysis *study = estimate->study;
+  size_t chosen = 0, matching = 0;
+  if (study->count == 0 && study->inner_count == 0) {
+    *code = tool_error("%s: has no BatchNormalization node; its exporter has folded them into other layers, export it "
+                       "again with them kept",
+                       study->path);
+    return false;
+  }
+  for (size_t i = 0; i < study->count; i++) {
+    batch_normalization *node = &study->nodes[i];
+    bool wanted = matches(estimate->settings, node->node->name);
+    matching += wanted;
+    if (wanted && node->obstacle) tool_warning("node '%s' is left as it is: %s", node->node->name, node->obstacle);
+    node->chosen = wanted && !node->obstacle;
+    chosen += node->chosen;
+  }
+  if (study->inner_count > 0) {
+    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are",
+                 study->inner_count);
+  }
+  if (chosen > 0) return true;
+  *code = matching == 0 ? tool_error("--only %s: no BatchNormalization node has such a name",
+                                     estimate->settings->only_count ? estimate->settings->only[0] : "")
+                        : tool_error("%s: no BatchNormalization node can be given new statistics", study->path);
+  return false;
+}
+
+/* Room for the results of one node, with the model's own statistics in it. */
+static bool prepare_node(bn_estimate *estimate, size_t index) {
+  const batch_normalization *node = &estimate->study->nodes[index];
+  node_estimate *result = &estimate->nodes[index];
+  result->channels = node->channels;
+  moments_init(&result->moments, &estimate->runtime->memory, node->channels);
+  result->stored_mean = calloc((size_t)node->channels * 4, sizeof(double));
+  if (!result->stored_mean) {
+    tool_error("out of memory");
+    return false;
+  }
+  result->stored_variance = result->stored_mean + node->channels;
+  result->mean = result->stored_variance + node->channels;
+  result->variance = result->mean + node->channels;
+  const norma_tensor *mean = norma_value_tensor(node->mean.contents);
+  const norma_tensor *variance = norma_value_tensor(node->variance.contents);
+  elements_to_double(mean->type, mean->data, 0, node->channels, result->stored_mean);
+  elements_to_double(variance->type, variance->data, 0, node->channels, result->stored_variance);
+  memcpy(result->mean, result->stored_mean, (size_t)node->channels * 2 * sizeof(double)); /* where ema begins */
+  return true;
+}
+
+static bool fingerprint(bn_estimate *estimate, const char *path) {
+  model_patch *patch;
+  norma_error error;
+  wire_limits limits = {estimate->runtime->max_nodes, estimate->runtime->max_depth};
+  if (model_patch_open(&estimate->runtime->memory, path, &limits, &patch, &error) != NORMA_OK) {
+    tool_library_error(path, &error);
+    return false;
+  }
+  estimate->fingerprint = model_patch_fingerprint(patch);
+  model_patch_close(patch);
+  return true;
+}
+
+bool bn_estimate_open(bn_estimate *estimate, const struct settings *settings, const char *path, int *code) {
+  norma_error error;
+  *estimate = (bn_estimate){.settings = settings, .pass = 1};
+  *code = EXIT_REFUSED;
+  estimate->simultaneous = settings->method == METHOD_EMA || settings->order == ORDER_SIMULTANEOUS;
+  estimate->runtime = settings_create_runtime(settings);
+  if (!estimate->runtime) return false;
+  norma_load_options options = load_options(estimate);
+  if (bn_analysis_open(path, &options, &estimate->study, &error) != NORMA_OK) {
+    *code = tool_library_error(path, &error);
+    return false;
+  }
+  if (!choose_nodes(estimate, code) || !fingerprint(estimate, path)) return false;
+  if (bn_analysis_plan(estimate->study, &estimate->passes, &error) != NORMA_OK) {
+    *code = tool_library_error(path, &error);
+    return false;
+  }
+  if (estimate->simultaneous) estimate->passes = settings->method == METHOD_EMA ? settings->epochs : 1;
+  estimate->nodes = calloc(estimate->study->count, sizeof *estimate->nodes);
+  if (!estimate->nodes) return false;
+  for (size_t i = 0; i < estimate->study->count; i++) {
+    if (estimate->study->nodes[i].chosen && !prepare_node(estimate, i)) return false;
+  }
+  return true;
+}
+
+void bn_estimate_close(bn_estimate *estimate) {
+  for (size_t i = 0; estimate->nodes && i < estimate->study->count; i++) {
+    moments_free(&estimate->nodes[i].moments);
+    free(estimate->nodes[i].stored_mean);
+  }
+  free(estimate->nodes);
+  bn_analysis_close(estimate->study);
+  norma_runtime_destroy(estimate->runtime);
+  *estimate = (bn_estimate){0};
+}
+
+/* ------------------------------------------------------------------------------------------------------------ stage */
+
+/* A pass at work. */
+typedef struct pass_run {
+  bn_estimate *estimate;
+  bn_data *data;
+  batch_setting *settings; /* one per node */
+  norma_model *model;
+  norma_session *session;
+  value *inputs;
+  progress progress;
+  double started, saved;
+} pass_run;
+
+static bool is_measured(const bn_estimate *estimate, size_t index) {
+  const batch_normalization *node = &estimate->study->nodes[index];
+  return node->chosen && (estimate->simultaneous || node->level == estimate->pass);
+}
+
+static bool open_stage(pass_run *run) {
+  bn_estimate *estimate = run->estimate;
+  norma_error error;
+  size_t count = estimate->study->count;
+  run->settings = calloc(count, sizeof *run->settings);
+  run->inputs = calloc(run->data->input_count + 1, sizeof *run->inputs);
+  if (!run->settings || !run->inputs) {
+    tool_error("out of memory");
+    return false;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const batch_normalization *node = &estimate->study->nodes[i];
+    batch_setting *setting = &run->settings[i];
+    setting->wanted = is_measured(estimate, i);
+    if (!node->chosen) continue;
+    if (estimate->simultaneous) {
+      setting->mode = BATCH_OWN;
+    } else if (estimate->nodes[i].done) {
+      *setting = (batch_setting){BATCH_FIXED, estimate->nodes[i].mean, estimate->nodes[i].variance, false, 0};
+    }
+  }
+  norma_load_options options = load_options(estimate);
+  if (bn_analysis_stage(estimate->study, &options, run->settings, &run->model, &error) != NORMA_OK ||
+      norma_session_create(run->model, NULL, &run->session, &error) != NORMA_OK) {
+    tool_library_error(estimate->study->path, &error);
+    return false;
+  }
+  return true;
+}
+
+static void close_stage(pass_run *run) {
+  norma_session_destroy(run->session);
+  norma_model_destroy(run->model);
+  for (size_t i = 0; run->inputs && i < run->data->input_count; i++) value_clear(&run->inputs[i]);
+  free(run->inputs);
+  free(run->settings);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ batch */
+
+static bool fail_node(const bn_estimate *estimate, size_t index, const char *what) {
+  tool_error("node '%s': %s", estimate->study->nodes[index].node->name, what);
+  return false;
+}
+
+/* Rows of X that belong to the samples that count, where a fixed batch was filled up. */
+static int64_t valid_rows(const bn_data *data, const norma_tensor *x, int64_t valid) {
+  if (!data->batch_is_fixed || valid == data->batch) return x->rank > 0 ? x->dims[0] : 0;
+  return x->rank > 0 && x->dims[0] % data->batch == 0 ? x->dims[0] / data->batch * valid : -1;
+}
+
+/* running = running * momentum + batch * (1 - momentum) */
+static bool update_running(const bn_estimate *estimate, size_t index, double count) {
+  node_estimate *node = &estimate->nodes[index];
+  const struct settings *settings = estimate->settings;
+  double momentum = settings->momentum >= 0 ? settings->momentum : estimate->study->nodes[index].momentum;
+  double divisor = settings->sample_variance ? count - 1 : count;
+  double *mean = malloc((size_t)node->channels * 2 * sizeof(double));
+  if (!mean) return fail_node(estimate, index, "out of memory");
+  double *squares = mean + node->channels;
+  moments_total(&node->moments, mean, squares);
+  for (int64_t c = 0; c < node->channels; c++) {
+    node->mean[c] = node->mean[c] * momentum + mean[c] * (1 - momentum);
+    node->variance[c] = node->variance[c] * momentum + squares[c] / divisor * (1 - momentum);
+  }
+  node->count += count;
+  free(mean);
+  return true;
+}
+
+static bool add_node(pass_run *run, size_t index, int64_t valid, norma_error *error) {
+  bn_estimate *estimate = run->estimate;
+  node_estimate *node = &estimate->nodes[index];
+  const norma_tensor *x = norma_value_tensor(norma_session_output(run->session, run->settings[index].output));
+  if (!x) return fail_node(estimate, index, "its input is no tensor");
+  int64_t rows = valid_rows(run->data, x, valid);
+  if (rows < 0) return fail_node(estimate, index, "an incomplete batch cannot be told apart in its input");
+  double count = node->channels > 0 ? (double)norma_tensor_count(x) / (double)node->channels : 0;
+  if (estimate->simultaneous && count < 2) {
+    return fail_node(estimate, index, "a batch has fewer than 2 values per channel; choose another --batch");
+  }
+  if (moments_add(&node->moments, estimate->runtime, x, rows, error) != NORMA_OK) {
+    return fail_node(estimate, index, error->message);
+  }
+  if (estimate->settings->method == METHOD_EMA) {
+    bool good = update_running(estimate, index, count);
+    moments_reset(&node->moments);
+    return good;
+  }
+  return true;
+}
+
+static bool run_batch(pass_run *run, int64_t batch) {
+  bn_estimate *estimate = run->estimate;
+  bn_data *data = run->data;
+  norma_error error;
+  int64_t first = batch * data->batch, valid = 0;
+  int64_t count = data->samples - first < data->batch ? data->samples - first : data->batch;
+  for (size_t i = 0; i < data->input_count; i++) value_clear(&run->inputs[i]);
+  if (!bn_data_read(data, first, count, run->inputs, &valid)) return false;
+  if (valid == 0) return true;
+  if (estimate->simultaneous && data->batch_is_fixed && valid < data->batch) {
+    tool_error("samples %" PRId64 " to %" PRId64 " do not fill the model's fixed batch of %" PRId64
+               "; every node would take statistics of a batch that is not real",
+               first, first + count - 1, data->batch);
+    return false;
+  }
+  for (size_t i = 0; i < data->input_count; i++) {
+    if (run->inputs[i].kind == NORMA_VALUE_NONE) continue;
+    norma_value_info info;
+    bool wanted = false; /* a stage may need fewer inputs than the model */
+    for (size_t k = 0; norma_model_input(run->model, k, &info) == NORMA_OK && !wanted; k++) {
+      wanted = strcmp(info.name, data->inputs[i].name) == 0;
+    }
+    if (wanted &&
+        norma_session_set_input_value(run->session, data->inputs[i].name, &run->inputs[i], &error) != NORMA_OK) {
+      tool_library_error(NULL, &error);
+      return false;
+    }
+  }
+  if (norma_session_run(run->session, &error) != NORMA_OK) {
+    tool_error("samples %" PRId64 " to %" PRId64 ": %s", first, first + count - 1, error.message);
+    return false;
+  }
+  for (size_t i = 0; i < estimate->study->count; i++) {
+    if (run->settings[i].wanted && !add_node(run, i, valid, &error)) return false;
+  }
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- pass */
+
+static volatile sig_atomic_t stop_asked; /* what a signal handler may write is global by necessity */
+
+static void ask_stop(int signal_number) {
+  (void)signal_number;
+  stop_asked = 1;
+}
+
+void bn_catch_signals(void) {
+  struct sigaction action = {.sa_handler = ask_stop, .sa_flags = SA_RESTART | SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+
+static void show_progress(pass_run *run, int64_t done, int64_t begun, int64_t all) {
+  double spent = clock_seconds() - run->started;
+  double left = done > begun ? spent / (double)(done - begun) * (double)(all - done) : 0;
+  progress_show(&run->progress, "pass %d of %d: %" PRId64 " of %" PRId64 " batches, about %.0f s left in this pass",
+                run->estimate->pass, run->estimate->passes, done, all, left);
+}
+
+bool bn_estimate_run(bn_estimate *estimate, bn_data *data, const ranks *ranks, bn_save save, void *context,
+                     bool *interrupted) {
+  enum { SAVE_SECONDS = 10 };
+  pass_run run = {.estimate = estimate, .data = data, .started = clock_seconds(), .saved = clock_seconds()};
+  int64_t batches = (data->samples + data->batch - 1) / data->batch;
+  int64_t begin = batches * ranks->rank / ranks->size, end = batches * (ranks->rank + 1) / ranks->size;
+  int64_t begun = estimate->next;
+  *interrupted = false;
+  bool good = open_stage(&run);
+  progress_start(&run.progress, estimate->settings->quiet || ranks->rank > 0);
+  while (good && begin + estimate->next < end && !*interrupted) {
+    good = run_batch(&run, begin + estimate->next);
+    estimate->next += good;
+    show_progress(&run, estimate->next, begun, end - begin);
+    *interrupted = stop_asked && begin + estimate->next < end;
+    if (good && save && clock_seconds() - run.saved > SAVE_SECONDS) {
+      good = save(context);
+      run.saved = clock_seconds();
+    }
+  }
+  progress_clear(&run.progress);
+  estimate->whole = good && !*interrupted;
+  if (good && save) good = save(context);
+  close_stage(&run);
+  return good;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- results */
+
+/* Whether the results can be stored in the model's types. */
+static bool check_result(const bn_estimate *estimate, size_t index) {
+  const batch_normalization *node = &estimate->study->nodes[index];
+  const node_estimate *result = &estimate->nodes[index];
+  norma_element_type types[2] = {norma_value_tensor(node->mean.contents)->type,
+                                 norma_value_tensor(node->variance.contents)->type};
+  for (int64_t c = 0; c < result->channels; c++) {
+    for (int i = 0; i < 2; i++) {
+      double element = i == 0 ? result->mean[c] : result->variance[c], stored[1];
+      element_set_double(types[i], stored, 0, element);
+      if (isfinite(element_get_double(types[i], stored, 0))) continue;
+      tool_error("node '%s': the %s %g of channel %" PRId64 " does not fit %s", node->node->name,
+                 i == 0 ? "mean" : "variance", element, c, norma_element_type_name(types[i]));
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool take_result(bn_estimate *estimate, size_t index, const double *triples) {
+  node_estimate *node = &estimate->nodes[index];
+  double count = triples[0];
+  if (count < 2) return fail_node(estimate, index, "fewer than 2 values per channel were seen; give more samples");
+  double divisor = estimate->settings->sample_variance ? count - 1 : count;
+  for (int64_t c = 0; c < node->channels; c++) {
+    node->mean[c] = triples[3 * c + 1];
+    node->variance[c] = triples[3 * c + 2] / divisor;
+  }
+  node->count = count;
+  node->done = true;
+  moments_free(&node->moments);
+  moments_init(&node->moments, &estimate->runtime->memory, node->channels);
+  return check_result(estimate, index);
+}
+
+static void write_triples(const node_estimate *node, double *triples, double *vectors) {
+  double count = moments_total(&node->moments, vectors, vectors + node->channels);
+  for (int64_t c = 0; c < node->channels; c++) {
+    triples[3 * c] = count;
+    triples[3 * c + 1] = vectors[c];
+    triples[3 * c + 2] = vectors[node->channels + c];
+  }
+}
+
+static bool finish_population(bn_estimate *estimate, const ranks *ranks) {
+  size_t channels = 0, at = 0;
+  for (size_t i = 0; i < estimate->study->count; i++) {
+    if (is_measured(estimate, i)) channels += (size_t)estimate->nodes[i].channels;
+  }
+  double *triples = malloc((channels * 5 + 1) * sizeof *triples), *vectors = triples + 3 * channels;
+  if (!triples) {
+    tool_error("out of memory");
+    return false;
+  }
+  for (size_t i = 0; i < estimate->study->count; i++) {
+    if (!is_measured(estimate, i)) continue;
+    write_triples(&estimate->nodes[i], triples + 3 * at, vectors);
+    at += (size_t)estimate->nodes[i].channels;
+  }
+  bool good = ranks_join_moments(ranks, triples, channels);
+  at = 0;
+  for (size_t i = 0; good && i < estimate->study->count; i++) {
+    if (!is_measured(estimate, i)) continue;
+    good = take_result(estimate, i, triples + 3 * at);
+    at += (size_t)estimate->nodes[i].channels;
+  }
+  free(triples);
+  return good;
+}
+
+bool bn_estimate_finish_pass(bn_estimate *estimate, const ranks *ranks) {
+  bool good = true, is_ema = estimate->settings->method == METHOD_EMA;
+  if (!is_ema) good = finish_population(estimate, ranks);
+  for (size_t i = 0; good && is_ema && estimate->pass == estimate->passes && i < estimate->study->count; i++) {
+    if (!is_measured(estimate, i)) continue;
+    estimate->nodes[i].done = true;
+    good = estimate->nodes[i].count >= 2 ? check_result(estimate, i) : fail_node(estimate, i, "no samples were seen");
+  }
+  estimate->pass += good;
+  estimate->next = 0;
+  estimate->whole = false;
+  return good;
+}
