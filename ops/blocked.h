@@ -1,17 +1,24 @@
 /*
- * Operators on channel blocks, the inner layout: [N, C, H, W] as a tensor of shape [N, ceil(C / b), H, W, b], element
- * (n, c, y, x) at [n][c / b][y][x][c % b]. Lanes from C on hold anything and never reach real ones. Only the pass
- * block_layout makes these nodes; they belong to the domain OPERATOR_INNER_DOMAIN and carry what they need to know of
- * the layout as the attributes `block` (b) and `channels` (C of the input).
+ * Channel blocks, the inner layout: [N, C, H, W] as a tensor of shape [N, ceil(C / b), H, W, b], element (n, c, y, x) at
+ * [n][c / b][y][x][c % b]. Lanes from C on hold anything and never reach real ones. b depends on the element type
+ * (kernel_table.channel_block). Only the pass block_layout makes nodes that compute on blocks: those of the domain
+ * OPERATOR_INNER_DOMAIN carry what they need to know of the layout as the attributes `block` (b) and `channels` (C of the
+ * input); functions of single elements, Slice, Pad and the like run on the five dimensions as they are.
  */
 #ifndef OPS_BLOCKED_H
 #define OPS_BLOCKED_H
 
+#include "engine/graph/query.h"
 #include "ops/operator.h"
 #include "ops/window.h"
 #include "ops/work.h"
 
 #define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
+#define BLOCKED_MOST_TAPS                                                                                              \
+  4096 /* of a window: a cancelled run waits for a row of outputs, which is the least that
+                                    kernels on blocks compute */
+
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 /* The shape of `plain` (rank 4) in blocks of b channels. */
 static inline shape blocked_shape(const shape *plain, int64_t block) {
@@ -34,14 +41,44 @@ static inline shape plain_shape(const shape *blocked, int64_t channels) {
   return result;
 }
 
-/* Input 0 as a blocked shape of rank 5; fails (naming what came) otherwise. An unknown rank gives unknown dimensions.
- */
-static inline norma_status infer_blocked_input(infer_context *context, shape *x) {
-  *x = *infer_shape(context, 0);
-  if (x->rank == RANK_UNKNOWN) *x = shape_of_rank(5);
-  if (x->rank == 5) return NORMA_OK;
-  return infer_fail(context, "its input has rank %d, expected 5 (channel blocks)", x->rank);
-}
+/* Input 0 as a blocked shape of rank 5; fails (naming what came) otherwise. An unknown rank gives unknown dimensions. */
+norma_status infer_blocked_input(infer_context *context, shape *x);
+
+/* ---------------------------------------------------------------------------------- for `block` of an operator's facts */
+
+/* A tensor of four dimensions with a known number of channels, of a type that has blocks. */
+bool value_is_blockable(const graph_value *value);
+/* The same contents in channel blocks, in this graph; NULL where nobody has made them. */
+graph_value *value_blocked_copy(const graph *graph, const graph_value *value);
+/* Whether somebody who reads the value may read blocks. */
+bool value_is_wanted_in_blocks(const graph_value *value);
+/* Input 0 has a blocked copy, output 0 could be one, and there is no other output. */
+bool node_follows_block(const node *node);
+/* Whether nearly all lanes hold channels: else the larger tensor in blocks costs more than it saves. */
+bool block_fills_lanes(const block_form *form, int64_t channels);
+/* Windows that kernels on blocks compute. */
+bool block_takes_window(const int64_t *kernel, size_t axes);
+
+/* Add to the form. The list is an attribute or, where the node has none of that name, constant input `input` (0: none);
+ * false where it is neither. */
+void block_set_int(block_form *form, const char *name, int64_t number);
+/* `count` numbers to be filled in; NULL: out of memory. */
+int64_t *block_set_ints(block_form *form, const char *name, size_t count);
+bool node_read_list(const node *node, const char *attribute, int input, block_list *list);
+bool node_lacks_list(const node *node, const char *attribute, int input);
+block_list *block_add_list(block_form *form, int input, const char *stem);
+
+/* The inner operator `name` on input 0 in blocks, which it only needs to know b and C of, and further inputs as they are. */
+bool block_as_inner(const node *node, block_form *form, const char *name);
+
+/* Inserts a node between planes and blocks of `channels` channels; the caller gives it input, output and operator. NULL:
+ * out of memory. */
+node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
+                           int64_t channels);
+/* Whether the node takes blocks apart. */
+bool is_unblocking(const node *node);
+
+/* ---------------------------------------------------------------------------------------------------------- windows */
 
 /* Windows over the planes of samples, [block][row]: items are slices of rows, within a sample all blocks of one slice
  * after another. Where samples are fewer than workers, each worker gets rows of its own, as convolutions do it, and

@@ -1,24 +1,28 @@
 /*
  * The contract of an operator.
  *
- * An operator is one const descriptor and up to four functions. Adding one takes one file in ops/ and one test:
- * ops/NAME.c exports `const operator operators_NAME[]`, ended by an entry without a name; CMake collects the files.
+ * An operator is one const descriptor, up to four functions, and what it tells the optimiser about itself (ops/facts.h).
+ * Adding one takes one file below ops/ and one test: NAME.c exports `const operator_descriptor operators_NAME[]`, ended by an entry
+ * without a name; CMake collects the files.
  *
  *   read     once per node at load: attributes -> state. Refuses values that can never be right.
- * infer types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown), when
- * a plan is made (input shapes known), and, where shapes depend on data, during the run (all values known). It
- *            must be a pure function that tolerates unknown ranks, dimensions and values.
- *   prepare  once per plan, with all input shapes known: packs constants, chooses the kernel, asks for scratch.
+ *   infer    types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown),
+ *            when a plan is made (input shapes known), and, where shapes depend on data, during the run (all values
+ *            known). It must be a pure function that tolerates unknown ranks, dimensions and values.
+ *   prepare  with all input shapes known, once when weights are packed (operators that pack) and once per plan: packs
+ *            constants, chooses the kernel, asks for scratch.
  *   compute  fills the outputs. Reads no attributes, allocates nothing (but outputs whose shape only it knows).
  */
 #ifndef OPS_OPERATOR_H
 #define OPS_OPERATOR_H
 
-#include "engine/graph/graph.h"
 #include "engine/base/status.h"
 #include "engine/base/tensor.h"
+#include "engine/graph/graph.h"
+#include "ops/facts.h"
+#include "ops/kernels/kernel_table.h"
 
-typedef struct operator operator;
+typedef struct operator_descriptor operator_descriptor;
 typedef struct infer_context infer_context;
 typedef struct prepare_context prepare_context;
 typedef struct run_context run_context;
@@ -29,15 +33,11 @@ typedef struct run_context run_context;
 #define OPERATOR_LATEST       0
 
 enum operator_flags {
-  OPERATOR_VIEW = 1,          /* output 0 has the elements of input 0 in the same order (Reshape, Identity) */
-  OPERATOR_RANDOM = 2,        /* never folded: draws numbers */
-  OPERATOR_EPILOGUE = 4,      /* takes an activation and a residual from node->epilogue (float only) */
-  OPERATOR_ACTIVATION = 8,    /* takes an activation from node->epilogue (float only) */
-  OPERATOR_SUBGRAPHS = 16,    /* runs graphs; outer values that these use count as inputs */
-  OPERATOR_NOT_FOLDED = 32,   /* its result is large and cheap (ConstantOfShape): see passes/constant_folding.c */
-  OPERATOR_READS_PIECES = 64, /* prepare reads a constant input 1 through prepare_read or prepare_whole only */
-  OPERATOR_CONCATENATES =
-      128 /* output 0 is the inputs side by side along one axis; an input may lie where it belongs */
+  OPERATOR_VIEW = 1,         /* output 0 has the elements of input 0 in the same order (Reshape, Identity) */
+  OPERATOR_RANDOM = 2,       /* never folded: draws numbers */
+  OPERATOR_SUBGRAPHS = 4,    /* runs graphs; outer values that these use count as inputs */
+  OPERATOR_SHAPE_ONLY = 8,   /* of its inputs only types and shapes count (Shape, Size) */
+  OPERATOR_CONCATENATES = 16 /* output 0 is the inputs side by side along one axis; one may lie there already */
 };
 
 /* An attribute that versions `since` to `until` (OPERATOR_LATEST: all later ones) know. */
@@ -58,33 +58,31 @@ typedef struct type_rule {
 #define INPUT(i)  ((uint32_t)1 << (i))
 #define OUTPUT(i) ((uint32_t)1 << (i))
 
-struct operator{
+struct operator_descriptor {
   const char *domain; /* "" for ai.onnx */
   const char *name;
   int versions[OPERATOR_MAX_VERSIONS]; /* every since-version that is implemented, rising, ended by 0 */
   int min_inputs, max_inputs;          /* max: the most of any version, or OPERATOR_VARIADIC */
-  uint32_t
-      absent_inputs; /* may be absent though others must follow (Loop); by default only inputs from min_inputs on may
-                             be, and none of a variadic operator */
+  uint32_t absent_inputs; /* may be absent though others follow (Loop); else only inputs from min_inputs on may be, and
+                             none of a variadic operator */
   int min_outputs, max_outputs;
   type_rule types[8];
   const operator_attribute *attributes; /* ended by a NULL name; NULL: none */
   uint32_t flags;
+  operator_facts facts;
   uint32_t in_place; /* inputs whose memory output 0 may take over when nobody else needs it and sizes are equal */
   size_t state_size;
   norma_status (*read)(const node *node, void *state, norma_error *error); /* NULL: nothing to read; state is zeroed */
-  norma_status (*infer)(infer_context * context);
-  norma_status (*prepare)(prepare_context * context); /* NULL: nothing to prepare */
-  norma_status (*compute)(run_context * context);
+  norma_status (*infer)(infer_context *context);
+  norma_status (*prepare)(prepare_context *context); /* NULL: nothing to prepare */
+  norma_status (*compute)(run_context *context);
   const void *custom; /* of operators registered from outside */
 };
 
-/* All built-in operators of this name and domain are one descriptor. NULL if there is none. */
-const operator* operator_find(const char *domain, const char *name);
-/* Visits all built-in descriptors. */
-const operator* operator_at(size_t index); /* NULL past the end */
+/* Visits all built-in descriptors; NULL past the end. */
+const operator_descriptor *operator_at(size_t index);
 /* The since-version in force at `opset`; 0 if the operator is not implemented there. */
-int operator_version(const operator* op, int64_t opset);
+int operator_version(const operator_descriptor *op, int64_t opset);
 
 /* Whether inputs of these descriptions (NULL where absent) satisfy the operator's type rules. Descriptions of unknown
  * kind or element type do. An input that a rule names must be a tensor. */
@@ -93,7 +91,8 @@ typedef struct type_conflict {
   bool is_kind;                /* no tensor */
   norma_element_type expected; /* what an earlier input has; UNDEFINED: the type is not among the rule's */
 } type_conflict;
-bool operator_accepts(const operator* op, int input_count, const value_info *const *inputs, type_conflict *conflict);
+bool operator_accepts(const operator_descriptor *op, int input_count, const value_info *const *inputs,
+                      type_conflict *conflict);
 
 /* ------------------------------------------------------------------------------------------------------------ infer */
 
@@ -156,7 +155,8 @@ struct prepare_context {
   uint32_t packed_for_good; /* those of packed_inputs that no batch needs in another form */
   const char *kernel_name;  /* for profiles; a string literal */
   double flops;
-  struct packed_cache *packed; /* behind prepare_packed */
+  struct packed_constants *packed; /* behind prepare_packed */
+  struct lazy_source *lazy;        /* behind prepare_read, while a model is loaded */
   norma_error *error;
 };
 
@@ -168,22 +168,21 @@ norma_status prepare_fail(prepare_context *context, norma_status status, const c
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 
-/* Elements first .. first + count - 1 of float constant `index`, valid until the next call. While a model is loaded
- * they may come from its file, so they should be read once, in pieces, and of weights whole output channels. */
-norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const float **data);
-/* All of constant `index`: prepare_constant has its data from then on. */
-norma_status prepare_whole(prepare_context *context, int index);
+/* Elements first .. first + count - 1 of constant `index`, in its own element type (of at least 8 bits), valid until the
+ * next call. While a model is loaded the contents of inputs among facts.weights come from its file, so they should be read
+ * once, in pieces, and of weights whole output channels. */
+norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const void **data);
 
 /* Whether the model fixes all dimensions of input `index` but the first, so that other batches differ in that alone. */
 bool prepare_sample_is_fixed(const prepare_context *context, int index);
 
 /* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells
- * apart what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per
- * key, with a lock held. */
+ * apart what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key
+ * unless it fails. The node's descriptor names the constants concerned in facts.packs. */
 norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
                             void (*fill)(void *destination, const void *argument), const void *argument,
                             const void **packed);
-/* The same where filling can fail, which nothing is kept of. */
+/* The same where filling can fail; then nothing is kept. */
 typedef norma_status (*prepare_fill)(prepare_context *context, void *destination, const void *argument);
 norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
                                  const void *argument, const void **packed);
@@ -226,7 +225,6 @@ norma_status run_parallel(run_context *context, int64_t count, int64_t grain, pa
 
 /* The same with ranges of any length, for units of work that do less when neighbours are done in one call. */
 norma_status run_parallel_units(run_context *context, int64_t count, parallel_body body, void *argument);
-int run_workers(const run_context *context);
 bool run_cancelled(const run_context *context);
 /* The same as a status: CANCELLED or DEADLINE when the run has to end, else OK. */
 norma_status run_poll(const run_context *context);

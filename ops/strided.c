@@ -140,7 +140,7 @@ typedef struct {
   }
 STRIDED_SIZES(STRIDED_COPY_ROW)
 
-#define TILE           32
+#define STRIDED_TILE   32
 #define TRANSPOSE_UNIT 16384 /* elements of one unit of work, about */
 
 typedef struct transpose_job {
@@ -189,10 +189,11 @@ static void transpose_body(void *argument, int64_t begin, int64_t end, int worke
                                  (size_t)columns);
       continue;
     }
-    for (int64_t i = 0; i < rows; i += TILE) {
-      for (int64_t j = 0; j < columns; j += TILE) {
+    for (int64_t i = 0; i < rows; i += STRIDED_TILE) {
+      for (int64_t j = 0; j < columns; j += STRIDED_TILE) {
         transpose_tile(job, target + (i + j * target_step) * bytes, target_step, source + (i * source_step + j) * bytes,
-                       source_step, rows - i < TILE ? rows - i : TILE, columns - j < TILE ? columns - j : TILE);
+                       source_step, rows - i < STRIDED_TILE ? rows - i : STRIDED_TILE,
+                       columns - j < STRIDED_TILE ? columns - j : STRIDED_TILE);
       }
     }
   }
@@ -241,9 +242,9 @@ norma_status strided_copy(run_context *context, strided *walk) {
   const int last = walk->rank - 1, before = last - 1;
   transpose_job job = {.walk = walk, .kernels = context->kernels};
   const int64_t rows = walk->dims[last], columns = walk->dims[before];
-  job.band = rows < TRANSPOSE_UNIT / TILE ? TRANSPOSE_UNIT / rows / TILE * TILE : TILE;
+  job.band = rows < TRANSPOSE_UNIT / STRIDED_TILE ? TRANSPOSE_UNIT / rows / STRIDED_TILE * STRIDED_TILE : STRIDED_TILE;
   if (job.band > columns) job.band = columns;
-  job.part = job.band > TILE ? rows : TRANSPOSE_UNIT / TILE;
+  job.part = job.band > STRIDED_TILE ? rows : TRANSPOSE_UNIT / STRIDED_TILE;
   if (job.part > rows) job.part = rows;
   job.bands = (columns + job.band - 1) / job.band;
   job.parts = (rows + job.part - 1) / job.part;

@@ -194,6 +194,31 @@ norma_status window_infer_output(infer_context *context, int index, norma_elemen
   return NORMA_OK;
 }
 
+bool window_dimension(const node *node, int axis, const int64_t *kernel, bool keeps_channels,
+                      dimension_source *source) {
+  window_attributes a = {0};
+  norma_error ignored;
+  *source = (dimension_source){.axis = axis, .stride = 1};
+  if (axis < 2) return axis == 0 || keeps_channels;
+  const int i = axis - 2;
+  if (window_read(node, &a, &ignored) != NORMA_OK || a.ceil_mode || (a.axes && i >= a.axes)) return false;
+  const int64_t size = kernel ? kernel[i] : a.axes && a.has_kernel ? a.kernel[i] : DIM_UNKNOWN;
+  const int64_t dilation = a.axes ? a.dilation[i] : 1, most = (int64_t)1 << 31;
+  if (size < 1 || size > most || dilation > most) return false;
+  const int64_t spread = dilation * (size - 1);
+  int64_t pads = 0;
+  if (a.padding == WINDOW_SAME_UPPER || a.padding == WINDOW_SAME_LOWER) {
+    pads = spread;
+  } else if (a.padding == WINDOW_PADS_GIVEN && a.axes && (a.pad_begin[i] > most || a.pad_end[i] > most)) {
+    return false;
+  } else if (a.padding == WINDOW_PADS_GIVEN && a.axes) {
+    pads = a.pad_begin[i] + a.pad_end[i];
+  }
+  source->stride = a.axes ? a.stride[i] : 1;
+  source->offset = pads - spread - 1 + source->stride;
+  return true;
+}
+
 int64_t window_inputs(const window *window) {
   return dims_product(window->input, 0, window->axes);
 }

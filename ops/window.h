@@ -60,6 +60,10 @@ bool window_kernel_size(const window_attributes *attributes, int axis, const int
 /* Describes output `index`; fails where its size in bytes cannot be counted. */
 norma_status window_infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
 
+/* facts.dimension of a window over input 0: batch, spatial axes and, with `keeps_channels`, channels. `kernel` as in
+ * window_resolve. */
+bool window_dimension(const node *node, int axis, const int64_t *kernel, bool keeps_channels, dimension_source *source);
+
 /* Products over the axes. */
 int64_t window_inputs(const window *window);
 int64_t window_outputs(const window *window);

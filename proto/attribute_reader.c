@@ -6,7 +6,7 @@
 
 #define ATTRIBUTE_KIND_COUNT 15
 
-static const char *const kind_names[ATTRIBUTE_KIND_COUNT] = {
+static const char *const attribute_kind_names[ATTRIBUTE_KIND_COUNT] = {
     "none",    "float",   "int",    "string",        "tensor",         "graph",      "floats",     "ints",
     "strings", "tensors", "graphs", "sparse tensor", "sparse tensors", "type proto", "type protos"};
 
@@ -37,7 +37,7 @@ static unsigned filled_kinds(const Onnx__AttributeProto *proto) {
 
 /* IR version 1 had no type; writers of proto3 leave out zeros and empty strings, and every writer leaves out empty
  * lists. */
-static norma_status find_kind(reader *reader, const Onnx__AttributeProto *proto, attribute_kind *kind) {
+static norma_status find_attribute_kind(reader *reader, const Onnx__AttributeProto *proto, attribute_kind *kind) {
   unsigned filled = filled_kinds(proto);
   if (!proto->has_type || proto->type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED) {
     if (filled == 0 || filled & (filled - 1)) {
@@ -54,10 +54,11 @@ static norma_status find_kind(reader *reader, const Onnx__AttributeProto *proto,
   unsigned own = 1u << type;
   if (filled & ~own) {
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "its type is %s but it has a value of type %s",
-                     kind_names[type], kind_names[__builtin_ctz(filled & ~own)]);
+                     attribute_kind_names[type], attribute_kind_names[__builtin_ctz(filled & ~own)]);
   }
   if (!filled && !(own & (SCALAR_KINDS | LIST_KINDS))) {
-    return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "its type is %s but it has no value", kind_names[type]);
+    return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "its type is %s but it has no value",
+                     attribute_kind_names[type]);
   }
   *kind = (attribute_kind)type;
   return NORMA_OK;
@@ -65,7 +66,7 @@ static norma_status find_kind(reader *reader, const Onnx__AttributeProto *proto,
 
 /* ----------------------------------------------------------------------------------------------------------- values */
 
-static norma_status copy_text(reader *reader, const ProtobufCBinaryData *bytes, norma_string *text) {
+static norma_status copy_attribute_text(reader *reader, const ProtobufCBinaryData *bytes, norma_string *text) {
   char *copy = region_copy_string(reader->region, (const char *)bytes->data, bytes->len);
   if (!copy) return reader_no_memory(reader);
   *text = (norma_string){.data = copy, .size = bytes->len};
@@ -80,12 +81,12 @@ static norma_status copy_array(reader *reader, const void *items, size_t count, 
   return NORMA_OK;
 }
 
-static norma_status read_strings(reader *reader, const Onnx__AttributeProto *proto, attribute *target) {
+static norma_status read_attribute_strings(reader *reader, const Onnx__AttributeProto *proto, attribute *target) {
   norma_string *strings = region_array(reader->region, proto->n_strings, sizeof *strings);
   if (!strings) return reader_no_memory(reader);
   target->strings = strings;
   target->count = proto->n_strings;
-  for (size_t i = 0; i < proto->n_strings; i++) TRY(copy_text(reader, &proto->strings[i], &strings[i]));
+  for (size_t i = 0; i < proto->n_strings; i++) TRY(copy_attribute_text(reader, &proto->strings[i], &strings[i]));
   return NORMA_OK;
 }
 
@@ -123,8 +124,8 @@ static norma_status read_types(reader *reader, const Onnx__AttributeProto *proto
 }
 
 /* The graph hangs below the node before it is filled, so that what it holds is released when the rest fails. */
-static norma_status read_graph(reader *reader, const context *context, node *node, const Onnx__GraphProto *proto,
-                               graph **place) {
+static norma_status read_attribute_graph(reader *reader, const context *context, node *node,
+                                         const Onnx__GraphProto *proto, graph **place) {
   graph *created = graph_create(reader->region, reader->memory, text_or_empty(context->call ? NULL : proto->name),
                                 context->builder->graph, node);
   if (!created) return reader_no_memory(reader);
@@ -138,7 +139,7 @@ static norma_status read_graphs(reader *reader, const context *context, node *no
   if (!target->graphs) return reader_no_memory(reader);
   target->count = proto->n_graphs;
   for (size_t i = 0; i < proto->n_graphs; i++) {
-    TRY(read_graph(reader, context, node, proto->graphs[i], &target->graphs[i]));
+    TRY(read_attribute_graph(reader, context, node, proto->graphs[i], &target->graphs[i]));
   }
   return NORMA_OK;
 }
@@ -155,7 +156,7 @@ static norma_status read_value(reader *reader, const context *context, node *nod
     target->i = proto->has_i ? proto->i : 0;
     return NORMA_OK;
   case ATTRIBUTE_STRING:
-    return copy_text(reader, &proto->s, &target->s);
+    return copy_attribute_text(reader, &proto->s, &target->s);
   case ATTRIBUTE_FLOATS:
     TRY(copy_array(reader, proto->floats, proto->n_floats, sizeof(float), &array));
     target->floats = array;
@@ -167,14 +168,14 @@ static norma_status read_value(reader *reader, const context *context, node *nod
     target->count = proto->n_ints;
     return NORMA_OK;
   case ATTRIBUTE_STRINGS:
-    return read_strings(reader, proto, target);
+    return read_attribute_strings(reader, proto, target);
   case ATTRIBUTE_TENSOR:
   case ATTRIBUTE_TENSORS:
   case ATTRIBUTE_SPARSE_TENSOR:
   case ATTRIBUTE_SPARSE_TENSORS:
     return read_tensors(reader, proto, kind, target);
   case ATTRIBUTE_GRAPH:
-    return read_graph(reader, context, node, proto->g, &target->graph);
+    return read_attribute_graph(reader, context, node, proto->g, &target->graph);
   case ATTRIBUTE_GRAPHS:
     return read_graphs(reader, context, node, proto, target);
   default:
@@ -247,7 +248,7 @@ static norma_status read_attribute(reader *reader, const context *at, node *node
   }
   TRY(follow_reference(reader, at, proto, &bound));
   if (!bound.attribute) return NORMA_OK; /* neither given nor defaulted: the operator's own default */
-  TRY(find_kind(reader, bound.attribute, &kind));
+  TRY(find_attribute_kind(reader, bound.attribute, &kind));
   TRY(check_reference_type(reader, proto, kind));
   attribute *target = &node->attributes[node->attribute_count];
   char *name = region_copy_string(reader->region, proto->name, length);
@@ -258,7 +259,7 @@ static norma_status read_attribute(reader *reader, const context *at, node *node
   return read_or_share(reader, &inside, node, bound.attribute, kind, target);
 }
 
-static norma_status check_names(reader *reader, const Onnx__NodeProto *proto) {
+static norma_status check_attribute_names(reader *reader, const Onnx__NodeProto *proto) {
   name_table names;
   norma_status status = NORMA_OK;
   name_table_init(&names, reader->memory);
@@ -279,7 +280,7 @@ static norma_status check_names(reader *reader, const Onnx__NodeProto *proto) {
 
 /* The node was made with room for all attributes; it has as many as were read. */
 norma_status read_attributes(reader *reader, const context *context, node *node, const Onnx__NodeProto *proto) {
-  if (proto->n_attribute) TRY(check_names(reader, proto));
+  if (proto->n_attribute) TRY(check_attribute_names(reader, proto));
   node->attribute_count = 0;
   for (size_t i = 0; i < proto->n_attribute; i++) {
     norma_status status = read_attribute(reader, context, node, proto->attribute[i]);

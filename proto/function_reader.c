@@ -25,8 +25,8 @@ static char *function_key(reader *reader, const char *domain, const char *name, 
 
 /* -------------------------------------------------------------------------------------------------------- the table */
 
-static norma_status add_attribute(reader *reader, function *function, const char *name,
-                                  Onnx__AttributeProto *default_value) {
+static norma_status function_add_attribute(reader *reader, function *function, const char *name,
+                                           Onnx__AttributeProto *default_value) {
   bool added;
   if (!name || !name[0]) {
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "an attribute has no name");
@@ -43,9 +43,10 @@ static norma_status read_function(reader *reader, Onnx__FunctionProto *proto, fu
   function->domain = domain_normalize(proto->domain);
   TRY(read_opsets(reader, proto->n_opset_import, proto->opset_import, reader->temporary, &function->opsets,
                   &function->opset_count));
-  for (size_t i = 0; i < proto->n_attribute; i++) TRY(add_attribute(reader, function, proto->attribute[i], NULL));
+  for (size_t i = 0; i < proto->n_attribute; i++)
+    TRY(function_add_attribute(reader, function, proto->attribute[i], NULL));
   for (size_t i = 0; i < proto->n_attribute_proto; i++) {
-    TRY(add_attribute(reader, function, proto->attribute_proto[i]->name, proto->attribute_proto[i]));
+    TRY(function_add_attribute(reader, function, proto->attribute_proto[i]->name, proto->attribute_proto[i]));
   }
   bool added = false;
   const char *name = text_or_empty(proto->name);

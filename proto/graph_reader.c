@@ -163,7 +163,8 @@ static norma_status connect_node(reader *reader, const context *context, node *n
   return NORMA_OK;
 }
 
-static norma_status add_node(reader *reader, const context *context, const Onnx__NodeProto *proto, size_t index) {
+static norma_status reader_add_node(reader *reader, const context *context, const Onnx__NodeProto *proto,
+                                    size_t index) {
   const char *domain = domain_normalize(proto->domain), *overload = text_or_empty(proto->overload);
   int64_t opset = context_opset(reader, context->call, domain);
   if (!opset) {
@@ -203,7 +204,8 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
   TRY(count_items(reader, proto->n_input + proto->n_output + proto->n_attribute));
   const function *function = find_function(reader, proto, &status);
   if (status != NORMA_OK) return status;
-  return function ? inline_call(reader, context, function, proto, index) : add_node(reader, context, proto, index);
+  return function ? inline_call(reader, context, function, proto, index)
+                  : reader_add_node(reader, context, proto, index);
 }
 
 /* Names the node in an error that names none yet. */

@@ -51,26 +51,26 @@ static node *node_of_graph(const sorter *sorter, node *inner) {
 }
 
 /* Counts the captures, and notes them where there is room. */
-static bool visit_captures(void *context, graph *subgraph) {
+static bool sort_visit_captures(void *context, graph *subgraph) {
   sorter *sorter = context;
   for (int i = 0; i < subgraph->output_count; i++) {
     if (subgraph->outputs[i]->graph != sorter->graph) continue;
     size_t at = sorter->capture_count++;
     if (at < sorter->capture_capacity) sorter->captures[at] = (capture){subgraph->outputs[i], sorter->user};
   }
-  for (node *node = subgraph->first; node; node = node->next) node_visit_subgraphs(node, visit_captures, sorter);
+  for (node *node = subgraph->first; node; node = node->next) node_visit_subgraphs(node, sort_visit_captures, sorter);
   return true;
 }
 
 static void find_captures(sorter *sorter) {
   sorter->capture_count = 0;
   for (node *node = sorter->graph->first; node; node = node->next) {
-    sorter->user = node->plan_index;
-    node_visit_subgraphs(node, visit_captures, sorter);
+    sorter->user = node->index;
+    node_visit_subgraphs(node, sort_visit_captures, sorter);
   }
 }
 
-static int compare_captures(const void *a, const void *b) {
+static int sort_compare_captures(const void *a, const void *b) {
   uintptr_t left = (uintptr_t)((const capture *)a)->value, right = (uintptr_t)((const capture *)b)->value;
   return (left > right) - (left < right);
 }
@@ -93,8 +93,8 @@ static void change_readers(sorter *sorter, const graph_value *value, int change)
   for (const use *use = value->uses; use; use = use->next) {
     node *user = node_of_graph(sorter, use->node);
     if (!user) continue;
-    sorter->waiting[user->plan_index] += change;
-    if (change < 0 && sorter->waiting[user->plan_index] == 0) heap_add(sorter, (size_t)user->plan_index);
+    sorter->waiting[user->index] += change;
+    if (change < 0 && sorter->waiting[user->index] == 0) heap_add(sorter, (size_t)user->index);
   }
   for (size_t i = first_capture(sorter, value); i < sorter->capture_count && sorter->captures[i].value == value; i++) {
     int user = sorter->captures[i].user;
@@ -128,14 +128,14 @@ static norma_status sort(sorter *sorter, norma_error *error) {
                        "it needs a result that needs its own: the graph has a cycle");
 }
 
-static bool allocate(sorter *sorter, memory *memory) {
+static bool sort_allocate(sorter *sorter, memory *memory) {
   size_t count = (size_t)sorter->graph->node_count;
   sorter->nodes = memory_allocate_zeroed(memory, count * sizeof *sorter->nodes);
   sorter->waiting = memory_allocate_zeroed(memory, count * sizeof *sorter->waiting);
   sorter->heap = memory_allocate_zeroed(memory, count * sizeof *sorter->heap);
   if (!sorter->nodes || !sorter->waiting || !sorter->heap) return false;
   for (node *node = sorter->graph->first; node; node = node->next) {
-    node->plan_index = (int)sorter->count;
+    node->index = (int)sorter->count;
     sorter->nodes[sorter->count++] = node;
   }
   find_captures(sorter);
@@ -143,13 +143,13 @@ static bool allocate(sorter *sorter, memory *memory) {
   sorter->captures = memory_allocate(memory, sorter->capture_capacity * sizeof *sorter->captures);
   if (!sorter->captures) return false;
   find_captures(sorter);
-  qsort(sorter->captures, sorter->capture_count, sizeof *sorter->captures, compare_captures);
+  qsort(sorter->captures, sorter->capture_count, sizeof *sorter->captures, sort_compare_captures);
   return true;
 }
 
 norma_status graph_sort(memory *memory, graph *graph, norma_error *error) {
   sorter sorter = {.graph = graph};
-  norma_status status = allocate(&sorter, memory)
+  norma_status status = sort_allocate(&sorter, memory)
                             ? sort(&sorter, error)
                             : memory_error(memory, (size_t)graph->node_count * sizeof *sorter.nodes, error);
   memory_free(memory, sorter.nodes);

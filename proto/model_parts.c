@@ -6,7 +6,7 @@
 
 enum { MODEL_IR_VERSION = 1, MODEL_GRAPH = 7 };
 
-static const char *copy_text(region *region, wire_span text) {
+static const char *copy_part_text(region *region, wire_span text) {
   return region_copy_string(region, (const char *)(text.bytes ? text.bytes : (const unsigned char *)""), text.size);
 }
 
@@ -45,7 +45,7 @@ static norma_status read_graph_fields(model_parts *parts, norma_error *error) {
   while (wire_next(&rest, &field)) {
     graph_part *part = &parts->parts[parts->count++];
     *part = (graph_part){.field = field, .contents = field.contents};
-    part->name = copy_text(parts->region, name_of(&field));
+    part->name = copy_part_text(parts->region, name_of(&field));
     if (!part->name) return region_error(parts->region, error);
   }
   return NORMA_OK;
@@ -134,7 +134,7 @@ norma_status model_parts_write(const model_parts *parts, write_bytes write, void
 
 static bool add_name(region *region, name_table *names, wire_span text) {
   bool added;
-  const char *name = copy_text(region, text);
+  const char *name = copy_part_text(region, text);
   return name && name_table_add(names, name, &added);
 }
 
@@ -186,7 +186,7 @@ static norma_status visit_tensor(const external_walk *walk, wire_span tensor) {
   if (wire_find_int(tensor, TENSOR_DATA_LOCATION, 0) != 1) return NORMA_OK;
   while (wire_next(&rest, &part)) {
     if (part.number != TENSOR_EXTERNAL_DATA || !span_equals(wire_find(part.contents, 1), "location")) continue;
-    const char *location = copy_text(walk->parts->region, wire_find(part.contents, 2));
+    const char *location = copy_part_text(walk->parts->region, wire_find(part.contents, 2));
     if (!location) return region_error(walk->parts->region, walk->error);
     return walk->visit(walk->context, location, walk->error);
   }

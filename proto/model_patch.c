@@ -4,6 +4,7 @@
 #include "proto/model_parts.h"
 #include "proto/model_save.h"
 #include "proto/tensor_reader.h"
+#include "proto/region_allocator.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct model_patch {
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-static norma_status read_file(model_patch *patch, const wire_limits *limits, norma_error *error) {
+static norma_status patch_read_file(model_patch *patch, const wire_limits *limits, norma_error *error) {
   byte_source source;
   TRY(byte_source_open(&source, patch->memory, patch->path, false, error));
   norma_status status = NORMA_OK;
@@ -41,7 +42,7 @@ static norma_status read_file(model_patch *patch, const wire_limits *limits, nor
 }
 
 /* Of several parts of one name the first counts. */
-static norma_status index_parts(model_patch *patch, norma_error *error) {
+static norma_status patch_index_parts(model_patch *patch, norma_error *error) {
   for (size_t i = 0; i < patch->parts.count; i++) {
     graph_part *part = &patch->parts.parts[i];
     uint32_t number = part->field.number;
@@ -72,10 +73,10 @@ norma_status model_patch_open(memory *memory, const char *path, const wire_limit
   name_table_init(&patch->tensors, memory);
   name_table_init(&patch->nodes, memory);
   patch->path = region_copy_string(&patch->region, path, strlen(path));
-  norma_status status = patch->path ? read_file(patch, limits, error) : region_error(&patch->region, error);
+  norma_status status = patch->path ? patch_read_file(patch, limits, error) : region_error(&patch->region, error);
   wire_span bytes = {patch->bytes, patch->size};
   if (status == NORMA_OK) status = model_parts_read(&patch->parts, &patch->region, bytes, error);
-  if (status == NORMA_OK) status = index_parts(patch, error);
+  if (status == NORMA_OK) status = patch_index_parts(patch, error);
   if (status != NORMA_OK) {
     if (!strstr(error->message, path)) error_prefix(error, "%s", path);
     model_patch_close(patch);
@@ -145,19 +146,10 @@ static norma_status find_tensor(const model_patch *patch, const char *name, tens
   return error_set(error, NORMA_ERROR_ARGUMENT, "the model has no initializer and no Constant node '%s'", name);
 }
 
-static void *allocate_in_region(void *context, size_t size) {
-  return region_allocate(context, size);
-}
-
-static void free_in_region(void *context, void *block) {
-  (void)context;
-  (void)block;
-}
-
 /* The floats of a Constant's attribute value_floats. */
 static norma_status read_float_list(model_patch *patch, region *temporary, wire_span attribute, value *into,
                                     norma_error *error) {
-  ProtobufCAllocator allocator = {allocate_in_region, free_in_region, temporary};
+  ProtobufCAllocator allocator = region_allocator(temporary);
   Onnx__AttributeProto *proto = onnx__attribute_proto__unpack(&allocator, attribute.size, attribute.bytes);
   if (!proto) return region_error(temporary, error);
   int64_t count = (int64_t)proto->n_floats;
@@ -169,7 +161,7 @@ static norma_status read_float_list(model_patch *patch, region *temporary, wire_
 
 static norma_status read_tensor(model_patch *patch, region *temporary, wire_span tensor, value *into,
                                 norma_error *error) {
-  ProtobufCAllocator allocator = {allocate_in_region, free_in_region, temporary};
+  ProtobufCAllocator allocator = region_allocator(temporary);
   external_data external;
   external_data_init(&external, patch->memory, patch->path, false, NULL, NULL);
   byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
@@ -211,7 +203,7 @@ static wire_span encode_varints(region *region, const norma_tensor *contents) {
   return result;
 }
 
-static void add_payload(wire_build *build, uint32_t number, const norma_tensor *contents) {
+static void patch_add_payload(wire_build *build, uint32_t number, const norma_tensor *contents) {
   wire_span raw = {contents->data, contents->size_bytes};
   switch (number) {
   case TENSOR_INT32_DATA:
@@ -237,11 +229,11 @@ static wire_span rebuild_tensor(region *region, wire_span tensor, const norma_te
     if (!is_payload(part.number)) {
       build_add(&build, part.whole);
     } else if (!is_done) {
-      add_payload(&build, part.number, contents);
+      patch_add_payload(&build, part.number, contents);
       is_done = true;
     }
   }
-  if (!is_done) add_payload(&build, TENSOR_RAW_DATA, contents);
+  if (!is_done) patch_add_payload(&build, TENSOR_RAW_DATA, contents);
   wire_span result = build_flatten(&build);
   build_free(&build);
   return result;

@@ -3,26 +3,17 @@
 #include "engine/graph/lazy_weights.h"
 #include "proto/reader.h"
 #include "proto/wire_check.h"
+#include "proto/region_allocator.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-/* Takes protobuf-c's memory from a region: it is freed as a whole, without walking the message. */
-static void *allocate_in_region(void *context, size_t size) {
-  return region_allocate(context, size);
-}
-
-static void free_in_region(void *context, void *block) {
-  (void)context;
-  (void)block;
-}
 
 /* Wire check and unpacking into the temporary region. */
 static norma_status unpack_model(reader *reader, const byte_source *source, Onnx__ModelProto **proto) {
   wire_limits limits = {.max_nodes = reader->options->max_nodes, .max_depth = reader->options->max_depth};
   wire_skeleton skeleton;
   TRY(wire_check(source, WIRE_MODEL, &limits, reader->memory, &skeleton, reader->error));
-  ProtobufCAllocator allocator = {allocate_in_region, free_in_region, reader->temporary};
+  ProtobufCAllocator allocator = region_allocator(reader->temporary);
   *proto = onnx__model_proto__unpack(&allocator, skeleton.size, skeleton.bytes);
   memory_free(reader->memory, skeleton.bytes);
   if (*proto) return NORMA_OK;
@@ -48,7 +39,7 @@ static norma_status read_metadata(reader *reader, const Onnx__ModelProto *proto)
   return NORMA_OK;
 }
 
-static norma_status read_description(reader *reader, const Onnx__ModelProto *proto) {
+static norma_status read_model_description(reader *reader, const Onnx__ModelProto *proto) {
   norma_model *model = reader->model;
   model->ir_version = proto->ir_version;
   model->model_version = proto->model_version;
@@ -89,7 +80,7 @@ static norma_status read_model(reader *reader, const byte_source *source) {
   Onnx__ModelProto *proto;
   TRY(unpack_model(reader, source, &proto));
   TRY(check_ir_version(reader, proto));
-  TRY(read_description(reader, proto));
+  TRY(read_model_description(reader, proto));
   TRY(read_model_opsets(reader, proto));
   TRY(read_functions(reader, proto->n_functions, proto->functions));
   if (!proto->graph) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the model has no graph");

@@ -16,7 +16,7 @@
 #ifndef PROTO_MODEL_READER_H
 #define PROTO_MODEL_READER_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 typedef struct model_read_options {
   const char *const *overridable; /* initializers that are graph inputs; a name that is none is an ARGUMENT error */

@@ -1,6 +1,6 @@
 #include "proto/model_rewrite.h"
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "engine/base/status.h"
 #include "proto/model_parts.h"
 #include "proto/model_save.h"
@@ -22,11 +22,11 @@ typedef struct rewrite {
   norma_error *error;
 } rewrite;
 
-static norma_status no_memory(rewrite *work) {
+static norma_status rewrite_no_memory(rewrite *work) {
   return region_error(&work->region, work->error);
 }
 
-static norma_status read_file(rewrite *work, const norma_model *model, const char *source) {
+static norma_status rewrite_read_file(rewrite *work, const norma_model *model, const char *source) {
   byte_source bytes;
   wire_skeleton skeleton = {0};
   wire_limits limits = {model->runtime->max_nodes, model->runtime->max_depth};
@@ -51,7 +51,7 @@ static norma_status write_form(rewrite *work, const norma_model *model, void **b
 }
 
 /* Finds parts by name; of several of one name the first. */
-static norma_status index_parts(rewrite *work, const model_parts *parts, name_table names[2]) {
+static norma_status rewrite_index_parts(rewrite *work, const model_parts *parts, name_table names[2]) {
   static const uint32_t numbers[2] = {GRAPH_NODE, GRAPH_INITIALIZER};
   for (size_t i = 0; i < parts->count; i++) {
     graph_part *part = &parts->parts[i];
@@ -60,7 +60,7 @@ static norma_status index_parts(rewrite *work, const model_parts *parts, name_ta
       if (number != numbers[kind] || part->name[0] == '\0') continue;
       bool added;
       name_entry *entry = name_table_add(&names[kind], part->name, &added);
-      if (!entry) return no_memory(work);
+      if (!entry) return rewrite_no_memory(work);
       if (added) entry->item = part;
     }
   }
@@ -106,7 +106,7 @@ static bool is_used(const rewrite *work, const char *name) {
   return name_table_find(&work->used, name) != NULL;
 }
 
-static norma_tensor describe(const wire_span tensor) {
+static norma_tensor rewrite_describe(const wire_span tensor) {
   norma_tensor result = {.type = (norma_element_type)wire_find_int(tensor, TENSOR_DATA_TYPE, 0)};
   wire_span rest = tensor;
   wire_part part;
@@ -120,7 +120,7 @@ static norma_tensor describe(const wire_span tensor) {
 static norma_status add_initializer(rewrite *work, const graph_part *part) {
   TRY(model_parts_add(&work->file, GRAPH_INITIALIZER, part->contents, work->error));
   if (work->file.ir_version >= 4 || model_parts_find(&work->file, GRAPH_INPUT, part->name)) return NORMA_OK;
-  norma_tensor about = describe(part->contents);
+  norma_tensor about = rewrite_describe(part->contents);
   return model_parts_add(&work->file, GRAPH_INPUT, make_value_info_message(&work->region, part->name, &about),
                          work->error);
 }
@@ -136,7 +136,7 @@ static norma_status rewrite_initializers(rewrite *work) {
     if (!find_kept(work, part, 1)) {
       status = add_initializer(work, part);
     } else if (!name_table_add(&kept, part->name, &added)) {
-      status = no_memory(work);
+      status = rewrite_no_memory(work);
     }
   }
   for (size_t i = 0; i < work->file.count; i++) {
@@ -153,7 +153,8 @@ static norma_status rewrite_initializers(rewrite *work) {
 static norma_status drop_rest(rewrite *work) {
   name_table known;
   name_table_init(&known, work->memory);
-  norma_status status = collect_names(work->after.graph, &work->region, &known, true) ? NORMA_OK : no_memory(work);
+  norma_status status =
+      collect_names(work->after.graph, &work->region, &known, true) ? NORMA_OK : rewrite_no_memory(work);
   for (size_t i = 0; i < work->file.count && status == NORMA_OK; i++) {
     graph_part *part = &work->file.parts[i];
     uint32_t number = part->field.number;
@@ -167,12 +168,12 @@ static norma_status drop_rest(rewrite *work) {
 }
 
 static norma_status run(rewrite *work, const norma_model *before, const norma_model *after, const char *source) {
-  TRY(read_file(work, after, source));
+  TRY(rewrite_read_file(work, after, source));
   TRY(write_form(work, before, &work->before_bytes, &work->before));
   TRY(write_form(work, after, &work->after_bytes, &work->after));
-  TRY(index_parts(work, &work->file, work->file_names));
-  TRY(index_parts(work, &work->before, work->before_names));
-  if (!collect_names(work->after.graph, &work->region, &work->used, false)) return no_memory(work);
+  TRY(rewrite_index_parts(work, &work->file, work->file_names));
+  TRY(rewrite_index_parts(work, &work->before, work->before_names));
+  if (!collect_names(work->after.graph, &work->region, &work->used, false)) return rewrite_no_memory(work);
   TRY(rewrite_nodes(work));
   TRY(drop_rest(work));
   return rewrite_initializers(work);

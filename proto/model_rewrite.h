@@ -7,7 +7,7 @@
 #ifndef PROTO_MODEL_REWRITE_H
 #define PROTO_MODEL_REWRITE_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 typedef struct rewrite_counts {
   size_t kept, changed, removed; /* nodes */

@@ -40,15 +40,15 @@ static bool location_is_plain(const char *location) {
   return true;
 }
 
-#define PIECE 65536
+#define COPY_PIECE 65536
 
 /* Whether both hold the same bytes, or (file NULL) copies `from` into `file`. */
 static norma_status walk_bytes(const byte_source *from, const byte_source *to, whole_file *file, bool *same,
                                norma_error *error) {
-  unsigned char first[PIECE], second[PIECE];
+  unsigned char first[COPY_PIECE], second[COPY_PIECE];
   *same = !to || from->size == to->size;
   for (uint64_t done = 0; done < from->size && *same;) {
-    size_t count = from->size - done < PIECE ? (size_t)(from->size - done) : PIECE;
+    size_t count = from->size - done < COPY_PIECE ? (size_t)(from->size - done) : COPY_PIECE;
     TRY(byte_source_read(from, done, first, count, error));
     if (to) {
       TRY(byte_source_read(to, done, second, count, error));

@@ -302,7 +302,7 @@ static norma_status write_metadata(writer *writer, Onnx__ModelProto *proto) {
   return NORMA_OK;
 }
 
-static norma_status make_message(writer *writer, Onnx__ModelProto **target) {
+static norma_status model_make_message(writer *writer, Onnx__ModelProto **target) {
   const norma_model *model = writer->model;
   Onnx__ModelProto *proto;
   if (!NEW(writer, proto, onnx__model_proto__init)) return no_memory(writer);
@@ -325,7 +325,7 @@ norma_status model_write(const norma_model *model, write_bytes write, void *cont
   writer writer = {.model = model, .error = error ? error : &unwanted};
   Onnx__ModelProto *proto = NULL;
   region_init(&writer.region, model->memory);
-  norma_status status = make_message(&writer, &proto);
+  norma_status status = model_make_message(&writer, &proto);
   if (status == NORMA_OK) status = message_write(&proto->base, write, context, writer.error);
   region_free(&writer.region);
   return status;
@@ -336,7 +336,7 @@ norma_status model_write_memory(const norma_model *model, void **bytes, size_t *
   writer writer = {.model = model, .error = error ? error : &unwanted};
   Onnx__ModelProto *proto = NULL;
   region_init(&writer.region, model->memory);
-  norma_status status = make_message(&writer, &proto);
+  norma_status status = model_make_message(&writer, &proto);
   if (status == NORMA_OK) status = message_write_memory(model->memory, &proto->base, bytes, size, writer.error);
   region_free(&writer.region);
   return status;

@@ -9,7 +9,7 @@
 #ifndef PROTO_MODEL_WRITER_H
 #define PROTO_MODEL_WRITER_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 #include "proto/value_writer.h"
 
 /* Reads ir_version (0: the newest), texts, opsets, metadata, memory and graph of the model. Errors: UNSUPPORTED, FILE

@@ -2,7 +2,7 @@
 #ifndef PROTO_READER_H
 #define PROTO_READER_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 #include "engine/base/status.h"
 #include "proto/model_reader.h"
 #include "engine/base/name_table.h"

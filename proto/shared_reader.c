@@ -15,7 +15,7 @@ typedef struct address_text {
   char text[20];
 } address_text;
 
-static address_text key_of(const void *message) {
+static address_text shared_key_of(const void *message) {
   address_text key;
   snprintf(key.text, sizeof key.text, "%" PRIxPTR, (uintptr_t)message);
   return key;
@@ -28,7 +28,7 @@ static bool is_shared(const reader *reader) {
 
 static norma_status add_shared(reader *reader, const void *message, void *item) {
   bool added;
-  address_text key = key_of(message);
+  address_text key = shared_key_of(message);
   char *text = region_copy_string(reader->temporary, key.text, strlen(key.text));
   name_entry *entry = text ? name_table_add(&reader->shared, text, &added) : NULL;
   if (!entry) return reader_no_memory(reader);
@@ -37,7 +37,7 @@ static norma_status add_shared(reader *reader, const void *message, void *item) 
 }
 
 static void *find_shared(reader *reader, const void *message) {
-  const name_entry *entry = name_table_find(&reader->shared, key_of(message).text);
+  const name_entry *entry = name_table_find(&reader->shared, shared_key_of(message).text);
   return entry ? entry->item : NULL;
 }
 

@@ -333,8 +333,8 @@ static void normalize_bool(norma_tensor *tensor) {
 }
 
 static bool is_lazy(const tensor_source *source, const payload *payload, const norma_tensor *tensor) {
-  return source->lazy_source && payload->field != FIELD_EXTERNAL && !payload->items && tensor->type == NORMA_FLOAT &&
-         tensor->size_bytes >= LAZY_LEAST_BYTES;
+  return source->lazy_source && payload->field != FIELD_EXTERNAL && !payload->items &&
+         (TYPES_LAZY & TYPE_BIT(tensor->type)) && tensor->size_bytes >= LAZY_LEAST_BYTES;
 }
 
 static norma_status read_whole(const tensor_source *source, const Onnx__TensorProto *proto, const payload *payload,

@@ -12,10 +12,9 @@
 
 typedef struct tensor_source {
   memory *memory;
-  const byte_source *bytes; /* what arrays that the wire check cut out are read from */
-  external_data *external;  /* NULL: tensors with external data are refused */
-  struct lazy_source
-      *lazy_source; /* NULL: tensors are read at once; else large float tensors are left in `bytes`, which are its */
+  const byte_source *bytes;        /* what arrays that the wire check cut out are read from */
+  external_data *external;         /* NULL: tensors with external data are refused */
+  struct lazy_source *lazy_source; /* NULL: tensors are read at once; else large ones stay in `bytes`, which are its */
 } tensor_source;
 
 /* The tensor becomes owned by *into, which must hold nothing; where the source is mapped it may be a view that keeps

@@ -25,7 +25,7 @@ static norma_status read_shape(reader *reader, const Onnx__TensorShapeProto *pro
   return NORMA_OK;
 }
 
-static norma_status read_item(reader *reader, const Onnx__TypeProto *proto, value_info *info) {
+static norma_status read_item_type(reader *reader, const Onnx__TypeProto *proto, value_info *info) {
   if (!proto) return NORMA_OK; /* a sequence of anything */
   value_info *item = region_allocate(reader->region, sizeof *item);
   if (!item) return reader_no_memory(reader);
@@ -45,14 +45,14 @@ norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info 
     return read_element_type(reader, proto->tensor_type->elem_type, &info->type);
   case ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
     info->kind = NORMA_VALUE_SEQUENCE;
-    return read_item(reader, proto->sequence_type->elem_type, info);
+    return read_item_type(reader, proto->sequence_type->elem_type, info);
   case ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
     info->kind = NORMA_VALUE_OPTIONAL;
-    return read_item(reader, proto->optional_type->elem_type, info);
+    return read_item_type(reader, proto->optional_type->elem_type, info);
   case ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
     info->kind = NORMA_VALUE_MAP;
     TRY(read_element_type(reader, proto->map_type->key_type, &info->type));
-    return read_item(reader, proto->map_type->value_type, info);
+    return read_item_type(reader, proto->map_type->value_type, info);
   case ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
     return error_set(reader->error, NORMA_ERROR_UNSUPPORTED, "values that are sparse tensors are not supported");
   case ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE:

@@ -3,6 +3,7 @@
 #include "engine/base/status.h"
 #include "proto/tensor_reader.h"
 #include "proto/wire_check.h"
+#include "proto/region_allocator.h"
 
 #include <string.h>
 
@@ -157,15 +158,6 @@ static norma_status read_map(const tensor_source *source, const Onnx__MapProto *
 
 /* -------------------------------------------------------------------------------------------------------------- all */
 
-static void *allocate_in_region(void *context, size_t size) {
-  return region_allocate(context, size);
-}
-
-static void free_in_region(void *context, void *block) {
-  (void)context;
-  (void)block;
-}
-
 static norma_status read_root(const tensor_source *source, wire_root root, const ProtobufCMessage *message, value *into,
                               norma_error *error) {
   switch (root) {
@@ -192,7 +184,7 @@ static norma_status read_message(memory *memory, const byte_source *bytes, wire_
   TRY(wire_check(bytes, root, &limits, memory, &skeleton, error));
   region region;
   region_init(&region, memory);
-  ProtobufCAllocator allocator = {allocate_in_region, free_in_region, &region};
+  ProtobufCAllocator allocator = region_allocator(&region);
   const ProtobufCMessage *message =
       protobuf_c_message_unpack(descriptors[root], &allocator, skeleton.size, skeleton.bytes);
   memory_free(memory, skeleton.bytes);
@@ -201,8 +193,8 @@ static norma_status read_message(memory *memory, const byte_source *bytes, wire_
   return status;
 }
 
-static norma_status read_kind(memory *memory, const byte_source *bytes, norma_value_kind kind, value *into,
-                              norma_error *error) {
+static norma_status read_value_kind(memory *memory, const byte_source *bytes, norma_value_kind kind, value *into,
+                                    norma_error *error) {
   norma_error unwanted;
   if (!error) error = &unwanted;
   switch (kind) {
@@ -222,13 +214,5 @@ static norma_status read_kind(memory *memory, const byte_source *bytes, norma_va
 norma_status value_read_memory(memory *memory, const void *data, size_t size, norma_value_kind kind, value *into,
                                norma_error *error) {
   byte_source source = byte_source_from_memory(data, size);
-  return read_kind(memory, &source, kind, into, error);
-}
-
-norma_status value_read_file(memory *memory, const char *path, norma_value_kind kind, value *into, norma_error *error) {
-  byte_source source;
-  TRY(byte_source_open(&source, memory, path, false, error));
-  norma_status status = read_kind(memory, &source, kind, into, error);
-  byte_source_close(&source);
-  return status;
+  return read_value_kind(memory, &source, kind, into, error);
 }

@@ -209,8 +209,8 @@ norma_status message_write_memory(memory *memory, const ProtobufCMessage *messag
 }
 
 /* Makes the message; *message lives as long as the region. */
-static norma_status make_message(region *region, const value *from, const char *name, ProtobufCMessage **message,
-                                 norma_error *error) {
+static norma_status value_make_message(region *region, const value *from, const char *name, ProtobufCMessage **message,
+                                       norma_error *error) {
   if (from->kind == NORMA_VALUE_NONE) return error_set(error, NORMA_ERROR_ARGUMENT, "there is no value to write");
   *message = value_message(region, from, name);
   return *message ? NORMA_OK : region_error(region, error);
@@ -221,7 +221,7 @@ norma_status value_write(memory *memory, const value *from, const char *name, wr
   region region;
   ProtobufCMessage *message;
   region_init(&region, memory);
-  norma_status status = make_message(&region, from, name, &message, error);
+  norma_status status = value_make_message(&region, from, name, &message, error);
   if (status == NORMA_OK) status = message_write(message, write, context, error);
   region_free(&region);
   return status;
@@ -232,7 +232,7 @@ norma_status value_write_memory(memory *memory, const value *from, const char *n
   region region;
   ProtobufCMessage *message;
   region_init(&region, memory);
-  norma_status status = make_message(&region, from, name, &message, error);
+  norma_status status = value_make_message(&region, from, name, &message, error);
   if (status == NORMA_OK) status = message_write_memory(memory, message, bytes, size, error);
   region_free(&region);
   return status;

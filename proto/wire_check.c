@@ -13,7 +13,7 @@
 enum wire_type { WIRE_VARINT, WIRE_FIXED64, WIRE_LENGTH, WIRE_GROUP_START, WIRE_GROUP_END, WIRE_FIXED32 };
 
 /* A message that is open. */
-typedef struct frame {
+typedef struct wire_frame {
   uint64_t end;    /* where it ends in the source */
   uint32_t seen;   /* singular fields that stood already, by number; bit 31: one of a oneof */
   uint32_t cut;    /* arrays that were cut out already */
@@ -23,7 +23,7 @@ typedef struct frame {
   bool muted;                        /* nothing of it goes into the skeleton */
   size_t length_at;                  /* where its length stands in the skeleton */
   uint32_t counts[WIRE_FIELD_LIMIT]; /* of repeated fields, for messages of errors */
-} frame;
+} wire_frame;
 
 typedef struct checker {
   const byte_source *source;
@@ -39,7 +39,7 @@ typedef struct checker {
   unsigned char *skeleton;
   size_t size, capacity;
 
-  frame *frames;
+  wire_frame *frames;
   int depth, frame_capacity, frame_limit;
   int graph_depth, graph_limit;
   size_t nodes, attributes, fields, unknown;
@@ -76,7 +76,7 @@ static void path_text(const checker *check, const char *field, char *text, size_
     const char *name = field;
     char index[16] = "";
     if (i < check->depth) {
-      const frame *parent = &check->frames[i - 1];
+      const wire_frame *parent = &check->frames[i - 1];
       const wire_field *entry = &wire_schema[parent->message].fields[check->frames[i].field];
       name = entry->name;
       if (entry->flags & WIRE_REPEATED) {
@@ -228,7 +228,7 @@ static norma_status pass_contents(checker *check, const wire_field *field, uint6
 
 /* Puts the place of an array into the skeleton instead of the array. */
 static norma_status cut_payload(checker *check, uint32_t number, uint64_t length) {
-  frame *top = &check->frames[check->depth - 1];
+  wire_frame *top = &check->frames[check->depth - 1];
   unsigned char place[WIRE_PAYLOAD_BYTES];
   for (int i = 0; i < 8; i++) {
     place[i] = (unsigned char)(check->position >> (8 * i));
@@ -264,13 +264,13 @@ static norma_status push(checker *check, uint32_t number, const wire_field *fiel
   }
   TRY(count_message(check, field->message, field->name));
   if (check->depth == check->frame_capacity) {
-    size_t bytes = (size_t)check->frame_capacity * sizeof(frame);
-    frame *grown = memory_resize(check->memory, check->frames, bytes, 2 * bytes);
+    size_t bytes = (size_t)check->frame_capacity * sizeof(wire_frame);
+    wire_frame *grown = memory_resize(check->memory, check->frames, bytes, 2 * bytes);
     if (!grown) return memory_error(check->memory, 2 * bytes, check->error);
     check->frames = grown;
     check->frame_capacity *= 2;
   }
-  frame *opened = &check->frames[check->depth];
+  wire_frame *opened = &check->frames[check->depth];
   memset(opened, 0, sizeof *opened);
   opened->end = check->position + length;
   opened->message = field->message;
@@ -290,7 +290,7 @@ static norma_status push(checker *check, uint32_t number, const wire_field *fiel
 /* Closes the innermost message: its length is known now. It is written as wide as it was, padded where it has become
  * shorter, so that nothing moves. */
 static norma_status pop(checker *check) {
-  frame *closed = &check->frames[check->depth - 1];
+  wire_frame *closed = &check->frames[check->depth - 1];
   if (closed->message == WM_GRAPH) check->graph_depth--;
   if (!closed->muted && check->depth > 1) {
     size_t length = check->size - closed->length_at - closed->length_width;
@@ -340,7 +340,7 @@ static enum wire_type scalar_type(const wire_field *field) {
 }
 
 static norma_status pass_length_prefixed(checker *check, uint32_t number, const wire_field *field) {
-  frame *top = &check->frames[check->depth - 1];
+  wire_frame *top = &check->frames[check->depth - 1];
   bool muted = top->muted || (field->flags & WIRE_DROPPED);
   uint64_t length;
   size_t width;
@@ -366,7 +366,7 @@ static norma_status pass_length_prefixed(checker *check, uint32_t number, const 
 
 /* Refuses what may stand only once. */
 static norma_status note_field(checker *check, uint32_t number, const wire_field *field) {
-  frame *top = &check->frames[check->depth - 1];
+  wire_frame *top = &check->frames[check->depth - 1];
   uint32_t bit = (uint32_t)1 << (field->flags & WIRE_ONEOF ? 31 : number);
   if (++check->fields > check->field_limit) {
     return wire_fail(check, NORMA_ERROR_BUDGET, field->name, "more fields than the budget allows");
@@ -400,7 +400,7 @@ static norma_status pass_scalar(checker *check, uint32_t number, const wire_fiel
 }
 
 static norma_status pass_field(checker *check) {
-  const frame *top = &check->frames[check->depth - 1];
+  const wire_frame *top = &check->frames[check->depth - 1];
   uint64_t tag;
   TRY(read_varint(check, NULL, &tag, NULL));
   uint64_t number = tag >> 3;
@@ -430,8 +430,9 @@ static norma_status check_all(checker *check, wire_root root) {
                                      [WIRE_OPTIONAL] = WM_OPTIONAL,
                                      [WIRE_MAP] = WM_MAP};
   check->frame_capacity = 16;
-  check->frames = memory_allocate_zeroed(check->memory, (size_t)check->frame_capacity * sizeof(frame));
-  if (!check->frames) return memory_error(check->memory, (size_t)check->frame_capacity * sizeof(frame), check->error);
+  check->frames = memory_allocate_zeroed(check->memory, (size_t)check->frame_capacity * sizeof(wire_frame));
+  if (!check->frames)
+    return memory_error(check->memory, (size_t)check->frame_capacity * sizeof(wire_frame), check->error);
   if (check->source->data) {
     check->window = check->source->data;
     check->window_length = (size_t)check->source->size;

@@ -1,6 +1,6 @@
 /* norma bench: the time of loading, of the first run and of later ones, and of each node. */
-#include "engine/load/model.h"
-#include "engine/load/runtime.h"
+#include "engine/graph/model.h"
+#include "engine/execute/runtime.h"
 #include "tools/command.h"
 #include "tools/inputs.h"
 #include "tools/formats/json.h"

@@ -2,7 +2,8 @@
  * norma inspect: what is in a model. The graph is read as it stands in the file, so that a model with operators that
  * this build lacks can be looked at too; shapes are inferred as far as operators are known.
  */
-#include "engine/load/load.h"
+#include "engine/execute/runtime.h"
+#include "engine/plan/shape_inference.h"
 #include "proto/model_reader.h"
 #include "tools/command.h"
 #include "tools/dot.h"
@@ -52,7 +53,7 @@ static bool read_model(inspection *found) {
   model->memory = &runtime->memory;
   model->optimization = NORMA_OPTIMIZE_NONE;
   region_init(&model->region, model->memory);
-  packed_cache_init(&model->packed, model->memory);
+  model->packed = packed_constants_create(model->memory);
   found->model = model;
   model_read_options options = {.max_nodes = runtime->max_nodes, .max_depth = runtime->max_depth};
   if (model_read_file(model, found->path, &options, &error) == NORMA_OK) return true;
@@ -77,7 +78,7 @@ static void resolve_graph(norma_model *model, graph *graph) {
   norma_error error;
   for (node *one = graph->first; one; one = one->next) {
     const char *reason = NULL;
-    if (load_resolve_node(model, one, &reason, &error) != NORMA_OK || reason) one->op = NULL;
+    if (operator_resolve(model->runtime->operators, one, &reason, &error) != NORMA_OK || reason) one->op = NULL;
     node_visit_subgraphs(one, resolve_subgraph, &resolving);
   }
 }
@@ -86,8 +87,8 @@ static void resolve_graph(norma_model *model, graph *graph) {
 static void infer_shapes(inspection *found) {
   executor executor;
   norma_error error;
-  executor_init_serial(&executor, found->model->memory, found->runtime->kernels, &found->model->packed, true);
-  load_infer(found->model, &executor, &error);
+  executor_init_serial(&executor, found->model->memory, found->runtime->kernels, found->model->packed, true);
+  infer_graph(found->model->graph, &executor, &error);
 }
 
 /* Dynamic dimensions of inputs become 1, or what --shape says. */

@@ -8,13 +8,14 @@
 #include <string.h>
 
 static int compare_operators(const void *a, const void *b) {
-  const operator* left = *(const operator* const *) a, *right = *(const operator* const *)b;
+  const operator_descriptor *left = *(const operator_descriptor *const *)a,
+                            *right = *(const operator_descriptor *const *)b;
   int order = strcmp(left->domain, right->domain);
   return order != 0 ? order : strcmp(left->name, right->name);
 }
 
 /* The types of the rule that input 0 is in, or else the first rule: what people mean by an operator's types. */
-static type_mask main_types(const operator* op) {
+static type_mask main_types(const operator_descriptor *op) {
   const int rules = (int)(sizeof op->types / sizeof op->types[0]);
   for (int i = 0; i < rules && op->types[i].types != 0; i++) {
     if (op->types[i].inputs & INPUT(0)) return op->types[i].types;
@@ -35,10 +36,10 @@ static void print_types(type_mask types) {
   }
 }
 
-static void print_table(const operator* const * operators, size_t count) {
+static void print_table(const operator_descriptor *const *operators, size_t count) {
   const char *domain = NULL;
   for (size_t i = 0; i < count; i++) {
-    const operator* op = operators[i];
+    const operator_descriptor *op = operators[i];
     if (!domain || strcmp(domain, op->domain) != 0) {
       printf("%s%s\n", domain ? "\n" : "", domain_text(op->domain));
       domain = op->domain;
@@ -55,7 +56,7 @@ static void print_table(const operator* const * operators, size_t count) {
   printf("\n%zu operators\n", count);
 }
 
-static void print_rule(json_writer *json, const operator* op, const type_rule *rule) {
+static void print_rule(json_writer *json, const operator_descriptor *op, const type_rule *rule) {
   json_object(json, NULL);
   json_array(json, "types");
   for (int type = 1; type < NORMA_ELEMENT_TYPE_COUNT; type++) {
@@ -75,13 +76,13 @@ static void print_rule(json_writer *json, const operator* op, const type_rule *r
   json_end_object(json);
 }
 
-static void print_json(const operator* const * operators, size_t count) {
+static void print_json(const operator_descriptor *const *operators, size_t count) {
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
   json_array(&json, "operators");
   for (size_t i = 0; i < count; i++) {
-    const operator* op = operators[i];
+    const operator_descriptor *op = operators[i];
     json_object(&json, NULL);
     json_string(&json, "domain", domain_text(op->domain));
     json_string(&json, "name", op->name);
@@ -101,7 +102,7 @@ static void print_json(const operator* const * operators, size_t count) {
 int command_ops(const struct settings *settings) {
   size_t count = 0;
   while (operator_at(count)) count++;
-  const operator** operators = calloc(count + 1, sizeof *operators);
+  const operator_descriptor **operators = calloc(count + 1, sizeof *operators);
   if (!operators) return tool_error("out of memory");
   for (size_t i = 0; i < count; i++) operators[i] = operator_at(i);
   qsort(operators, count, sizeof *operators, compare_operators);

@@ -1,6 +1,6 @@
 #include "tools/profile_report.h"
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "ops/kernels/kernel_table.h"
 #include "tools/formats/json.h"
 #include "tools/bench/machine_limits.h"

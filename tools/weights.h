@@ -2,7 +2,7 @@
 #ifndef TOOLS_WEIGHTS_H
 #define TOOLS_WEIGHTS_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 typedef struct weight_count {
   uint64_t elements;

@@ -19,7 +19,7 @@ static uint64_t mix(uint64_t a, uint64_t b) {
 }
 
 /* Multiply and fold, eight bytes at a time. */
-static uint64_t hash_name(const name_table *table, const char *name) {
+static uint64_t name_table_hash(const name_table *table, const char *name) {
   uint64_t hash = (uint64_t)(uintptr_t)table ^ 0x9E3779B97F4A7C15u;
   size_t length = strlen(name);
   for (size_t at = 0; at < length; at += 8) {
@@ -30,7 +30,7 @@ static uint64_t hash_name(const name_table *table, const char *name) {
   return mix(hash ^ length, 0xA0761D6478BD642Fu);
 }
 
-static name_entry *slot(const name_table *table, const char *name, uint64_t hash) {
+static name_entry *name_table_slot(const name_table *table, const char *name, uint64_t hash) {
   size_t at = (size_t)hash & (table->capacity - 1);
   while (table->entries[at].name && (table->entries[at].hash != hash || strcmp(table->entries[at].name, name) != 0)) {
     at = (at + 1) & (table->capacity - 1);
@@ -40,11 +40,11 @@ static name_entry *slot(const name_table *table, const char *name, uint64_t hash
 
 name_entry *name_table_find(const name_table *table, const char *name) {
   if (table->count == 0) return NULL;
-  name_entry *entry = slot(table, name, hash_name(table, name));
+  name_entry *entry = name_table_slot(table, name, name_table_hash(table, name));
   return entry->name ? entry : NULL;
 }
 
-static bool grow(name_table *table) {
+static bool name_table_grow(name_table *table) {
   name_table grown = *table;
   size_t bytes;
   grown.capacity = table->capacity ? table->capacity * 2 : 16;
@@ -53,7 +53,7 @@ static bool grow(name_table *table) {
   if (!grown.entries) return false;
   for (size_t i = 0; i < table->capacity; i++) {
     const name_entry *entry = &table->entries[i];
-    if (entry->name) *slot(&grown, entry->name, entry->hash) = *entry;
+    if (entry->name) *name_table_slot(&grown, entry->name, entry->hash) = *entry;
   }
   memory_free(table->memory, table->entries);
   *table = grown;
@@ -61,9 +61,9 @@ static bool grow(name_table *table) {
 }
 
 name_entry *name_table_add(name_table *table, const char *name, bool *added) {
-  if (table->count >= table->capacity / 2 && !grow(table)) return NULL;
-  uint64_t hash = hash_name(table, name);
-  name_entry *entry = slot(table, name, hash);
+  if (table->count >= table->capacity / 2 && !name_table_grow(table)) return NULL;
+  uint64_t hash = name_table_hash(table, name);
+  name_entry *entry = name_table_slot(table, name, hash);
   *added = entry->name == NULL;
   if (*added) {
     *entry = (name_entry){.name = name, .hash = hash};

@@ -168,6 +168,13 @@ value_info value_info_tensor(norma_element_type type, const shape *shape) {
   return (value_info){.kind = NORMA_VALUE_TENSOR, .type = type, .shape = *shape};
 }
 
+double value_info_bytes(const value_info *info) {
+  size_t bytes;
+  bool known = info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
+               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
+  return known ? (double)bytes : 0;
+}
+
 /* ------------------------------------------------------------------------------------------------------------ value */
 
 /* Gives a reference back; puts the list on *dead when it was the last one. */

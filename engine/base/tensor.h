@@ -1,8 +1,8 @@
 /*
  * Shapes, value descriptions and run-time values.
  *
- * value_info what is known of a value before it exists: kind, element type, shape with unknown dimensions. value the
- * thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through a
+ * value_info  what is known of a value before it exists: kind, element type, shape with unknown dimensions.
+ * value       the thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through a
  *             reference on `owner`. Containers hold a reference on a list, which is immutable once shared.
  */
 #ifndef ENGINE_BASE_TENSOR_H
@@ -48,6 +48,8 @@ typedef struct value_info {
 } value_info;
 
 value_info value_info_tensor(norma_element_type type, const shape *shape);
+/* Bytes of a tensor, 0 where the shape is not known. */
+double value_info_bytes(const value_info *info);
 
 /* ------------------------------------------------------------------------------------------------------------ value */
 

@@ -9,7 +9,7 @@
 #define SPIN_ROUNDS 4000
 
 /* Iterations that one call of a body may cover: a run is cancelled between calls. */
-#define MOST_AT_ONCE 8
+#define MOST_TAKEN_AT_ONCE 8
 
 /* The state of the loop in progress is one word, so that joining and closing cannot miss each other. */
 #define STATE_PARTICIPANT  1u
@@ -64,11 +64,11 @@ static void relax(void) {
 }
 
 /* Takes half of what is left of a share, so that neighbours are done in one call and the last ones are small. */
-static bool take(share *share, size_t *begin, size_t *end) {
+static bool take_part(share *share, size_t *begin, size_t *end) {
   size_t next = atomic_load_explicit(&share->next, memory_order_relaxed);
   while (next < share->end) {
     size_t count = (share->end - next + 1) / 2;
-    if (count > MOST_AT_ONCE) count = MOST_AT_ONCE;
+    if (count > MOST_TAKEN_AT_ONCE) count = MOST_TAKEN_AT_ONCE;
     if (atomic_compare_exchange_weak_explicit(&share->next, &next, next + count, memory_order_relaxed,
                                               memory_order_relaxed)) {
       *begin = next;
@@ -83,7 +83,8 @@ static void work(thread_pool *pool, int worker) {
   const int shares = pool->worker_count + 1;
   for (int i = 0; i < shares; i++) {
     size_t begin, end;
-    while (take(&pool->shares[(worker + i) % shares], &begin, &end)) pool->body(pool->argument, begin, end, worker);
+    while (take_part(&pool->shares[(worker + i) % shares], &begin, &end))
+      pool->body(pool->argument, begin, end, worker);
   }
 }
 
@@ -98,7 +99,7 @@ static void divide(thread_pool *pool, size_t count) {
 }
 
 /* Joins the open loop if there is one that this worker has not seen. */
-static bool try_join(thread_pool *pool, unsigned *seen, int worker) {
+static bool pool_try_join(thread_pool *pool, unsigned *seen, int worker) {
   unsigned state = atomic_load_explicit(&pool->state, memory_order_acquire);
   while ((state & STATE_OPEN) && (state & ~(STATE_PARTICIPANTS | STATE_OPEN)) != *seen) {
     if (!atomic_compare_exchange_weak_explicit(&pool->state, &state, state + STATE_PARTICIPANT, memory_order_acq_rel,
@@ -132,7 +133,7 @@ static void *worker_main(void *argument) {
   memory_free(pool->memory, argument);
   unsigned seen = STATE_PARTICIPANT; /* no generation has this bit */
   while (!atomic_load_explicit(&pool->stop, memory_order_relaxed)) {
-    if (try_join(pool, &seen, start.worker)) continue;
+    if (pool_try_join(pool, &seen, start.worker)) continue;
     bool found = false;
     for (int i = 0; i < SPIN_ROUNDS && !found && !atomic_load_explicit(&pool->stop, memory_order_relaxed); i++) {
       relax();

@@ -1,6 +1,7 @@
 #include "engine/edit/bn_analysis.h"
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
+#include "engine/load/load.h"
 #include "engine/base/status.h"
 
 #include <string.h>
@@ -75,7 +76,7 @@ static const char *find_obstacle(const batch_normalization *found) {
   return NULL;
 }
 
-static norma_status read_node(bn_analysis *study, const node *node, norma_error *error) {
+static norma_status analysis_read_node(bn_analysis *study, const node *node, norma_error *error) {
   batch_normalization *found = &study->nodes[study->count++];
   if (node->input_count < 5 || node->output_count < 1 || !node->outputs[0]) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks inputs or its output");
@@ -108,7 +109,7 @@ static bool count_inner(void *context, graph *subgraph) {
   return true;
 }
 
-static norma_status read_nodes(bn_analysis *study, norma_error *error) {
+static norma_status analysis_read_nodes(bn_analysis *study, norma_error *error) {
   size_t count = 0;
   graph *graph = study->model->graph;
   for (const node *node = graph->first; node; node = node->next) {
@@ -118,7 +119,7 @@ static norma_status read_nodes(bn_analysis *study, norma_error *error) {
   study->nodes = region_array(&study->model->region, count, sizeof *study->nodes);
   if (!study->nodes) return region_error(&study->model->region, error);
   for (const node *node = graph->first; node; node = node->next) {
-    if (is_batch_normalization(node)) TRY(read_node(study, node, error));
+    if (is_batch_normalization(node)) TRY(analysis_read_node(study, node, error));
   }
   return NORMA_OK;
 }
@@ -135,7 +136,7 @@ norma_status bn_analysis_open(const char *path, const norma_load_options *option
   if (study) study->path = region_copy_string(&model->region, path, strlen(path));
   if (study && study->path) {
     study->model = model;
-    status = read_nodes(study, error);
+    status = analysis_read_nodes(study, error);
   } else {
     status = region_error(&model->region, error);
   }
@@ -158,7 +159,7 @@ typedef struct capture_walk {
   int level;
 } capture_walk;
 
-static bool visit_captures(void *context, graph *subgraph) {
+static bool analysis_visit_captures(void *context, graph *subgraph) {
   capture_walk *walk = context;
   for (int i = 0; i < subgraph->capture_count; i++) {
     const graph_value *captured = subgraph->captures[i];
@@ -175,7 +176,7 @@ static int level_of_inputs(const node *node, const int *levels) {
   for (int i = 0; i < node->input_count; i++) {
     if (node->inputs[i] && levels[node->inputs[i]->id] > walk.level) walk.level = levels[node->inputs[i]->id];
   }
-  node_visit_subgraphs(node, visit_captures, &walk);
+  node_visit_subgraphs(node, analysis_visit_captures, &walk);
   return walk.level;
 }
 
@@ -204,7 +205,7 @@ norma_status bn_analysis_plan(bn_analysis *study, int *deepest, norma_error *err
 
 /* ----------------------------------------------------------------------------------------------------------- stages */
 
-static bool set_int(node *node, const char *name, int64_t i) {
+static bool set_int_of_node(node *node, const char *name, int64_t i) {
   for (int k = 0; k < node->attribute_count; k++) {
     if (strcmp(node->attributes[k].name, name) != 0) continue;
     node->attributes[k].i = i;
@@ -240,9 +241,9 @@ static bool add_outputs(node *node) {
 static bool set_mode(node *node, bool training) {
   if (node->opset < 7) {
     drop_outputs(node);
-    return set_int(node, "is_test", !training);
+    return set_int_of_node(node, "is_test", !training);
   }
-  if (node->opset >= 14 && !set_int(node, "training_mode", training)) return false;
+  if (node->opset >= 14 && !set_int_of_node(node, "training_mode", training)) return false;
   if (training) return add_outputs(node);
   drop_outputs(node);
   return true;

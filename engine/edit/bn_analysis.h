@@ -9,7 +9,7 @@
 #ifndef ENGINE_EDIT_BN_ANALYSIS_H
 #define ENGINE_EDIT_BN_ANALYSIS_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 /* Where a mean or variance comes from. */
 typedef enum statistic_home {

@@ -1,6 +1,7 @@
 #include "engine/edit/moments.h"
 
 #include "engine/base/element_type.h"
+#include "ops/kernels/kernel_table.h"
 #include "engine/base/status.h"
 
 #include <inttypes.h>
@@ -45,21 +46,21 @@ static norma_status reserve(moments *moments, uint64_t more, norma_error *error)
 
 /* ------------------------------------------------------------------------------------------------------- one sample */
 
-#define BLOCK 512
+#define MOMENTS_BLOCK 512
 
 static void measure_doubles(norma_element_type type, const void *data, int64_t first, int64_t count, double *mean,
                             double *squares) {
-  double values[BLOCK], sum = 0, deviations = 0;
-  for (int64_t done = 0; done < count; done += BLOCK) {
-    int64_t length = count - done < BLOCK ? count - done : BLOCK;
+  double values[MOMENTS_BLOCK], sum = 0, deviations = 0;
+  for (int64_t done = 0; done < count; done += MOMENTS_BLOCK) {
+    int64_t length = count - done < MOMENTS_BLOCK ? count - done : MOMENTS_BLOCK;
     double part = 0; /* by blocks, so that rounding errors do not pile up */
     elements_to_double(type, data, first + done, length, values);
     for (int64_t i = 0; i < length; i++) part += values[i];
     sum += part;
   }
   *mean = sum / (double)count;
-  for (int64_t done = 0; done < count; done += BLOCK) {
-    int64_t length = count - done < BLOCK ? count - done : BLOCK;
+  for (int64_t done = 0; done < count; done += MOMENTS_BLOCK) {
+    int64_t length = count - done < MOMENTS_BLOCK ? count - done : MOMENTS_BLOCK;
     double part = 0;
     elements_to_double(type, data, first + done, length, values);
     for (int64_t i = 0; i < length; i++) part += (values[i] - *mean) * (values[i] - *mean);

@@ -11,7 +11,7 @@
 #ifndef ENGINE_EDIT_MOMENTS_H
 #define ENGINE_EDIT_MOMENTS_H
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 
 #define MOMENTS_LEVELS 48 /* 2^48 samples */
 

@@ -3,7 +3,7 @@
 #ifndef ENGINE_EDIT_ONNX_FORM_H
 #define ENGINE_EDIT_ONNX_FORM_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 typedef enum onnx_form {
   STANDARD_FOLDED,   /* BatchNormalization, and what stands between it and a layer, folded into weights */

@@ -2,7 +2,7 @@
  * proto/model_patch.h.
  */
 #include "engine/edit/moments.h"
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "engine/base/status.h"
 #include "proto/model_patch.h"
 

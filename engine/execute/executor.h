@@ -1,19 +1,19 @@
 /*
- * What a running node may use: threads, memory, kernels, cancellation, subgraphs; and the evaluation of single nodes,
- * which constant folding, inference of known values and steps with shapes that depend on data have in common.
+ * What a running node may use: threads, memory, kernels, cancellation, subgraphs. Behind it stand the functions that
+ * ops/operator.h offers to compute.
  */
 #ifndef ENGINE_EXECUTE_EXECUTOR_H
 #define ENGINE_EXECUTE_EXECUTOR_H
 
-#include "engine/load/model.h"
 #include "engine/base/thread_pool.h"
+#include "engine/execute/packed_constants.h"
 #include "ops/operator.h"
 
 /* One thread at a time. */
 typedef struct executor {
   memory *memory;
   const struct kernel_table *kernels;
-  packed_cache *packed;
+  packed_constants *packed;
   bool exact;
   int workers;                 /* at least 1 */
   thread_pool *pool;           /* NULL: loops run on the calling thread, or by `parallel` */
@@ -29,21 +29,21 @@ typedef struct executor {
 } executor;
 
 /* An executor without threads for work at load. `packed` must outlive it. */
-void executor_init_serial(executor *executor, memory *memory, const struct kernel_table *kernels, packed_cache *packed,
-                          bool exact);
-
-uint64_t clock_now_ns(void); /* monotonic */
+void executor_init_serial(executor *executor, memory *memory, const struct kernel_table *kernels,
+                          packed_constants *packed, bool exact);
 
 /* CANCELLED or DEADLINE when the run has to end, else OK. */
 norma_status executor_poll(const executor *executor, norma_error *error);
 
-/* Runs one node on values that exist. `constants` marks inputs that never change (entries NULL elsewhere). outputs[i]
- * is NULL when not wanted, a tensor with memory to be filled (its shape must come out the same), or a cleared value,
- * which then owns its result. On failure outputs that were cleared are cleared again. `failure` is the status for
- * shapes that do not fit. DEADLINE: it would cost more than executor->work_left. */
-norma_status evaluate_node(executor *executor, const node *node, const value *const *inputs,
-                           const value *const *constants, value *const *outputs, norma_status failure,
-                           norma_error *error);
+/* What `prepare` is called with; arrays as in prepare_context. */
+prepare_context executor_prepare_context(const executor *executor, const node *node, void *state,
+                                         const value_info *const *inputs, const value *const *constants,
+                                         const value_info *const *outputs, norma_error *error);
+/* After `prepare`: aligns the scratch that was asked for. Errors: BUDGET. */
+norma_status executor_check_scratch(const executor *executor, prepare_context *prepared);
+
+/* Whether an output's memory (a planned slot, or made from the inferred shape) is of this type and shape. */
+bool output_is_ready(const value *output, norma_element_type type, const shape *shape);
 
 /* Frees what run_allocate_temporary gave out. */
 void run_free_temporaries(run_context *context);

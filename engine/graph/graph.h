@@ -8,14 +8,14 @@
 #ifndef ENGINE_GRAPH_GRAPH_H
 #define ENGINE_GRAPH_GRAPH_H
 
+#include "engine/base/activation.h"
 #include "engine/base/memory.h"
 #include "engine/base/tensor.h"
-#include "ops/kernels/kernel_table.h"
 
 typedef struct graph graph;
 typedef struct node node;
 typedef struct graph_value graph_value;
-struct operator;
+struct operator_descriptor;
 
 /* -------------------------------------------------------------------------------------------------------- attribute */
 
@@ -77,18 +77,20 @@ struct graph_value {
   int producer_index;
   use *uses; /* by nodes of this graph and of subgraphs */
   int use_count;
-  int output_count;      /* how often it stands among the graph's outputs */
-  bool is_input;         /* among graph->inputs */
-  bool has_initializer;  /* an initializer that may be overridden keeps this and has no `constant` */
-  const value *constant; /* the value, where it can never change: initializer, Constant, folded */
-  const value *initial;  /* default of an overridable initializer */
-  graph_value *blocked;  /* the same contents in channel blocks, where the pass block_layout made them */
+  int output_count;     /* how often it stands among the graph's outputs */
+  bool is_input;        /* among graph->inputs */
+  bool has_initializer; /* an initializer that may be overridden keeps this and has no `constant` */
+  value *constant;      /* the value, where it can never change: initializer, Constant, folded */
+  value *initial;       /* default of an overridable initializer */
+  graph_value *blocked; /* the same contents in channel blocks, where the pass block_layout made them */
 };
 
-/* What a node does to each element it stores, after its own operator: filled in by fusion passes for operators that
- * have the flag OPERATOR_EPILOGUE. Applied as activation(result + residual). */
+/* What a node does to each element it stores, after its own operator: activation(result + bias + residual). Filled in by
+ * fusion passes for operators whose facts.store allows it. Inputs are given by index, 0 standing for none: input 0 is
+ * neither. They stand behind the inputs that the operator knows. */
 typedef struct epilogue {
-  int residual_input;           /* index of the input that is added, 0 for none (input 0 is never a residual) */
+  int bias_input;               /* one element for each element of the last axis */
+  int residual_input;           /* of the shape of output 0 */
   struct activation activation; /* kind UNARY_IDENTITY: none */
 } epilogue;
 
@@ -97,9 +99,9 @@ struct node {
   const char *op_type;
   const char *domain; /* "" for ai.onnx */
   const char *overload;
-  int64_t opset;             /* what the model imports for `domain` */
-  int version;               /* the since-version of the operator's definition in force */
-  const struct operator* op; /* NULL until resolved, and for unsupported operators */
+  int64_t opset;                        /* what the model imports for `domain` */
+  int version;                          /* the since-version of the operator's definition in force */
+  const struct operator_descriptor *op; /* NULL until resolved, and for unsupported operators */
   graph *graph;
   node *next, *previous;
   int input_count, output_count;
@@ -110,7 +112,8 @@ struct node {
   attribute *attributes;
   void *state; /* op->state_size bytes, decoded attributes; const once read */
   epilogue epilogue;
-  int plan_index; /* scratch for planning; meaning is private to plan.c */
+  int index;      /* scratch of whoever numbers the nodes of a graph, such as proto/graph_sort.c */
+  uint64_t label; /* rises along the graph's list of nodes: see node_stands_before */
 };
 
 struct graph {
@@ -186,9 +189,10 @@ int graph_find_capture(const graph *graph, const graph_value *value);
 /* Whether only this one read stands between value and death: one use, no graph output. */
 bool value_has_single_use(const graph_value *value);
 bool graph_contains(const graph *outer, const graph *inner); /* inner is outer or below it */
+/* Whether `first` stands before `second` in the list of nodes; both are of one graph. */
+bool node_stands_before(const node *first, const node *second);
 /* Calls visit for each graph directly below the node; stops when visit returns false. */
 bool node_visit_subgraphs(const node *node, bool (*visit)(void *context, graph *subgraph), void *context);
-bool node_has_subgraphs(const node *node);
 
 /* The attribute of that name, NULL if the node has none. */
 const attribute *node_attribute(const node *node, const char *name);
@@ -202,7 +206,7 @@ const int64_t *attribute_ints(const node *node, const char *name, size_t *count)
 const float *attribute_floats(const node *node, const char *name, size_t *count);
 const value *attribute_tensor(const node *node, const char *name); /* NULL when absent */
 graph *attribute_graph(const node *node, const char *name);
-/* Adds an attribute to a node made by a pass. false: out of memory. */
+/* Gives a node made by a pass an attribute, in place of one of that name. false: out of memory. */
 bool node_set_attribute_int(node *node, const char *name, int64_t i);
 bool node_set_attribute_float(node *node, const char *name, float f);
 bool node_set_attribute_ints(node *node, const char *name, const int64_t *ints, size_t count);

@@ -9,7 +9,7 @@
 
 /* What the owner of a lazy value wraps. */
 typedef struct lazy {
-  lazy_source *lazy_source;
+  memory *memory;
   uint64_t offset;
   double *factors; /* NULL: none */
   int64_t factor_count;
@@ -43,23 +43,23 @@ void lazy_source_close(lazy_source *lazy_source) {
 
 static void release_lazy(void *context) {
   lazy *lazy = context;
-  memory *memory = lazy->lazy_source->memory;
-  memory_free(memory, lazy->factors);
-  memory_free(memory, lazy);
+  memory_free(lazy->memory, lazy->factors);
+  memory_free(lazy->memory, lazy);
 }
 
 norma_status lazy_create(lazy_source *lazy_source, value *into, const norma_tensor *tensor, uint64_t offset,
                          norma_error *error) {
-  struct lazy *created = memory_allocate(lazy_source->memory, sizeof *created);
-  if (!created) return memory_error(lazy_source->memory, sizeof *created, error);
-  *created = (struct lazy){.lazy_source = lazy_source, .offset = offset};
+  memory *memory = lazy_source->memory;
+  struct lazy *created = memory_allocate(memory, sizeof *created);
+  if (!created) return memory_error(memory, sizeof *created, error);
+  *created = (struct lazy){.memory = memory, .offset = offset};
   *into = (value){.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
   into->tensor.data = NULL;
-  into->owner = buffer_wrap(lazy_source->memory, created, tensor->size_bytes, release_lazy, created);
+  into->owner = buffer_wrap(memory, created, tensor->size_bytes, release_lazy, created);
   if (into->owner) return NORMA_OK;
-  memory_free(lazy_source->memory, created);
+  memory_free(memory, created);
   *into = (value){.kind = NORMA_VALUE_NONE};
-  return memory_error(lazy_source->memory, sizeof(buffer), error);
+  return memory_error(memory, sizeof(buffer), error);
 }
 
 bool value_is_lazy(const value *value) {
@@ -70,24 +70,9 @@ static lazy *lazy_of(const value *value) {
   return value->owner->release_context;
 }
 
-bool lazy_takes_factors(const value *value) {
-  return !lazy_of(value)->factors;
-}
-
-norma_status lazy_set_factors(value *value, const double *factors, int64_t count, norma_error *error) {
-  lazy *lazy = lazy_of(value);
-  memory *memory = lazy->lazy_source->memory;
-  size_t bytes = (size_t)count * sizeof *factors;
-  lazy->factors = memory_allocate(memory, bytes);
-  if (!lazy->factors) return memory_error(memory, bytes, error);
-  memcpy(lazy->factors, factors, bytes);
-  lazy->factor_count = count;
-  return NORMA_OK;
-}
-
 /* ---------------------------------------------------------------------------------------------------------- reading */
 
-static norma_status make_room(lazy_source *lazy_source, size_t bytes, norma_error *error) {
+static norma_status lazy_make_room(lazy_source *lazy_source, size_t bytes, norma_error *error) {
   if (lazy_source->room_bytes >= bytes) return NORMA_OK;
   memory_free(lazy_source->memory, lazy_source->room);
   lazy_source->room_bytes = 0;
@@ -97,33 +82,55 @@ static norma_status make_room(lazy_source *lazy_source, size_t bytes, norma_erro
   return NORMA_OK;
 }
 
+static double largest_magnitude(const lazy_source *lazy_source, norma_element_type type, const void *data,
+                                int64_t count) {
+  if (type == NORMA_FLOAT) return (double)lazy_source->kernels->magnitude_f32(data, (size_t)count);
+  double largest = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const double magnitude = fabs(element_get_double(type, data, i));
+    if (!(magnitude <= largest)) largest = magnitude; /* NaN stays */
+  }
+  return largest;
+}
+
 /* Whether a channel is still what it was, but for the rounding of its elements. */
-static bool keeps_digits(double factor, const float largest[2]) {
-  if (!isfinite(largest[1])) return false;
-  return factor == 0 || largest[0] < FLT_MIN || largest[1] >= FLT_MIN;
+static bool channel_keeps_digits(norma_element_type type, double factor, double largest) {
+  const double least = type == NORMA_FLOAT16 ? 0x1p-14 : type == NORMA_DOUBLE ? DBL_MIN : (double)FLT_MIN;
+  double element; /* room for one of any float type */
+  element_set_double(type, &element, 0, largest * factor);
+  const double scaled = element_get_double(type, &element, 0);
+  if (!isfinite(scaled)) return false;
+  return factor == 0 || largest < least || fabs(scaled) >= least;
 }
 
 /* to = from times the factors; both may be the same. */
-static norma_status multiply(const value *value, int64_t first, int64_t count, const float *from, float *to,
-                             norma_error *error) {
+static norma_status lazy_multiply(lazy_source *lazy_source, const value *value, int64_t first, int64_t count,
+                                  const void *from, void *to, norma_error *error) {
   const lazy *lazy = lazy_of(value);
-  int64_t run = norma_tensor_count(&value->tensor) / lazy->factor_count;
+  const norma_element_type type = value->tensor.type;
+  const int64_t run = norma_tensor_count(&value->tensor) / lazy->factor_count;
   if (first % run != 0 || count % run != 0) {
     return error_set(error, NORMA_ERROR_INTERNAL, "a part of a channel is read that has to be scaled as a whole");
   }
   for (int64_t i = 0; i < count; i += run) {
-    double factor = lazy->factors[(first + i) / run];
-    float largest[2];
-    lazy->lazy_source->kernels->scale_f32(to + i, from + i, (size_t)run, factor, largest);
-    if (keeps_digits(factor, largest)) continue;
-    lazy->lazy_source->lost = true;
-    return error_set(error, NORMA_ERROR_INTERNAL, "a factor takes weights out of the range of their type");
+    const double factor = lazy->factors[(first + i) / run];
+    const size_t offset = (size_t)i * element_type_bytes(type);
+    const void *channel = (const char *)from + offset;
+    if (!channel_keeps_digits(type, factor, largest_magnitude(lazy_source, type, channel, run))) {
+      lazy_source->lost = value;
+      return error_set(error, NORMA_ERROR_INTERNAL, "a factor takes weights out of the range of their type");
+    }
+    if (type == NORMA_FLOAT) {
+      lazy_source->kernels->scale_f32((float *)to + i, (const float *)from + i, (size_t)run, factor);
+      continue;
+    }
+    for (int64_t k = i; k < i + run; k++) element_set_double(type, to, k, element_get_double(type, from, k) * factor);
   }
   return NORMA_OK;
 }
 
 /* The bytes where they are, or NULL where they must be copied first. */
-static const float *bytes_in_place(lazy_source *lazy_source, uint64_t offset, size_t length) {
+static const void *bytes_in_place(lazy_source *lazy_source, uint64_t offset, size_t length, size_t alignment) {
   if (!lazy_source->source.data) return NULL;
   if (lazy_source->source.mapping) { /* whether they are copied or not: what was read before is forgotten */
     forget_mapped(lazy_source);
@@ -131,36 +138,45 @@ static const float *bytes_in_place(lazy_source *lazy_source, uint64_t offset, si
     lazy_source->mapped_end = offset + length;
   }
   const void *bytes = lazy_source->source.data + offset;
-  return (uintptr_t)bytes % sizeof(float) == 0 ? bytes : NULL;
+  return (uintptr_t)bytes % alignment == 0 ? bytes : NULL;
 }
 
-norma_status lazy_read(const value *value, int64_t first, int64_t count, const float **data, norma_error *error) {
-  const lazy *lazy = lazy_of(value);
-  lazy_source *lazy_source = lazy->lazy_source;
-  uint64_t offset = lazy->offset + (uint64_t)first * sizeof(float);
-  size_t length = (size_t)count * sizeof(float);
-  *data = bytes_in_place(lazy_source, offset, length);
-  if (*data && !lazy->factors) return NORMA_OK;
-  TRY(make_room(lazy_source, length, error));
-  if (!*data) TRY(byte_source_read(&lazy_source->source, offset, lazy_source->room, length, error));
-  float *room = (float *)(void *)lazy_source->room;
-  if (lazy->factors) TRY(multiply(value, first, count, *data ? *data : room, room, error));
-  *data = room;
+/* Elements as they stand in the file. */
+static norma_status read_unscaled(lazy_source *lazy_source, const value *value, int64_t first, int64_t count,
+                                  const void **data, norma_error *error) {
+  const size_t element = element_type_bytes(value->tensor.type), length = (size_t)count * element;
+  const uint64_t offset = lazy_of(value)->offset + (uint64_t)first * element;
+  *data = bytes_in_place(lazy_source, offset, length, element);
+  if (*data) return NORMA_OK;
+  TRY(lazy_make_room(lazy_source, length, error));
+  TRY(byte_source_read(&lazy_source->source, offset, lazy_source->room, length, error));
+  *data = lazy_source->room;
   return NORMA_OK;
 }
 
-norma_status lazy_fetch(value *value, norma_error *error) {
+norma_status lazy_read(lazy_source *lazy_source, const value *value, int64_t first, int64_t count, const void **data,
+                       norma_error *error) {
+  TRY(read_unscaled(lazy_source, value, first, count, data, error));
+  if (!lazy_of(value)->factors) return NORMA_OK;
+  if (*data != lazy_source->room) {
+    TRY(lazy_make_room(lazy_source, (size_t)count * element_type_bytes(value->tensor.type), error));
+  }
+  TRY(lazy_multiply(lazy_source, value, first, count, *data, lazy_source->room, error));
+  *data = lazy_source->room;
+  return NORMA_OK;
+}
+
+norma_status lazy_fetch(lazy_source *lazy_source, value *value, norma_error *error) {
   if (!value_is_lazy(value)) return NORMA_OK;
   const lazy *lazy = lazy_of(value);
   shape shape = shape_of_tensor(&value->tensor);
   struct norma_value whole;
-  TRY(value_allocate_tensor(lazy->lazy_source->memory, &whole, value->tensor.type, &shape, error));
-  float *data = whole.tensor.data;
-  bytes_in_place(lazy->lazy_source, lazy->offset, whole.tensor.size_bytes);
-  norma_status status =
-      byte_source_read(&lazy->lazy_source->source, lazy->offset, data, whole.tensor.size_bytes, error);
+  TRY(value_allocate_tensor(lazy_source->memory, &whole, value->tensor.type, &shape, error));
+  void *data = whole.tensor.data;
+  bytes_in_place(lazy_source, lazy->offset, whole.tensor.size_bytes, 1);
+  norma_status status = byte_source_read(&lazy_source->source, lazy->offset, data, whole.tensor.size_bytes, error);
   if (status == NORMA_OK && lazy->factors) {
-    status = multiply(value, 0, norma_tensor_count(&value->tensor), data, data, error);
+    status = lazy_multiply(lazy_source, value, 0, norma_tensor_count(&value->tensor), data, data, error);
   }
   if (status != NORMA_OK) {
     value_clear(&whole);
@@ -169,4 +185,28 @@ norma_status lazy_fetch(value *value, norma_error *error) {
   value_clear(value);
   *value = whole;
   return NORMA_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- scaling */
+
+norma_status lazy_scale(value *value, const double *factors, int64_t count, bool *done, norma_error *error) {
+  lazy *lazy = lazy_of(value);
+  const size_t bytes = (size_t)count * sizeof *factors;
+  *done = false;
+  if (lazy->factors || count < 1 || norma_tensor_count(&value->tensor) == 0) return NORMA_OK;
+  lazy->factors = memory_allocate(lazy->memory, bytes);
+  if (!lazy->factors) return memory_error(lazy->memory, bytes, error);
+  memcpy(lazy->factors, factors, bytes);
+  lazy->factor_count = count;
+  *done = true;
+  return NORMA_OK;
+}
+
+double *lazy_take_factors(value *value, int64_t *count) {
+  lazy *lazy = lazy_of(value);
+  double *factors = lazy->factors;
+  *count = lazy->factor_count;
+  lazy->factors = NULL;
+  lazy->factor_count = 0;
+  return factors;
 }

@@ -1,15 +1,7 @@
-#include "engine/load/model.h"
-
 #include "engine/load/load.h"
-#include "engine/load/runtime.h"
-#include "proto/model_reader.h"
 
-int64_t model_opset(const norma_model *model, const char *domain) {
-  for (size_t i = 0; i < model->opset_count; i++) {
-    if (strcmp(model->opsets[i].domain, domain) == 0) return model->opsets[i].version;
-  }
-  return 0;
-}
+#include "engine/execute/runtime.h"
+#include "proto/model_reader.h"
 
 /* Where the bytes come from: a path, or memory. */
 typedef struct model_source {
@@ -41,8 +33,8 @@ static bool may_be_lazy(const model_source *source, const norma_load_options *op
   return options->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants && !source->edit;
 }
 
-static norma_status read_source(norma_model *model, const model_source *source, const norma_load_options *options,
-                                bool lazily, norma_error *error) {
+static norma_status model_read_source(norma_model *model, const model_source *source, const norma_load_options *options,
+                                      bool lazily, norma_error *error) {
   model_read_options read = {.overridable = options->overridable,
                              .overridable_count = options->overridable_count,
                              .max_nodes = model->runtime->max_nodes,
@@ -55,32 +47,17 @@ static norma_status read_source(norma_model *model, const model_source *source, 
                       : model_read_memory(model, source->data, source->size, &read, error);
 }
 
-static norma_status load_once(norma_model *model, const model_source *source, const norma_load_options *options,
-                              bool lazily, norma_error *error) {
+static norma_status run_load(norma_model *model, const model_source *source, const norma_load_options *options,
+                             norma_error *error) {
   region_init(&model->region, model->memory);
-  packed_cache_init(&model->packed, model->memory);
   lazy_source_init(&model->lazy_source, model->memory, model->runtime->kernels);
-  norma_status status = read_source(model, source, options, lazily, error);
+  model->packed = packed_constants_create(model->memory);
+  if (!model->packed) return memory_error(model->memory, sizeof *model, error);
+  norma_status status = model_read_source(model, source, options, may_be_lazy(source, options), error);
   if (status == NORMA_OK && source->edit) status = source->edit(source->edit_context, model, error);
   if (status == NORMA_OK) status = load_prepare(model, options, error);
   lazy_source_close(&model->lazy_source);
   return status;
-}
-
-/* What load_once made. */
-static void empty_model(norma_model *model) {
-  packed_cache_free(&model->packed);
-  graph_release(model->graph);
-  region_free(&model->region);
-}
-
-static void forget_contents(norma_model *model) {
-  empty_model(model);
-  *model = (norma_model){.runtime = model->runtime,
-                         .owns_runtime = model->owns_runtime,
-                         .memory = model->memory,
-                         .optimization = model->optimization,
-                         .exact = model->exact};
 }
 
 static norma_status load(const model_source *source, const norma_load_options *given, norma_model **result,
@@ -103,11 +80,7 @@ static norma_status load(const model_source *source, const norma_load_options *g
   model->memory = &runtime->memory;
   model->optimization = options.optimization;
   model->exact = options.exact;
-  norma_status status = load_once(model, source, &options, may_be_lazy(source, &options), error);
-  if (status != NORMA_OK && model->lazy_source.lost) { /* found when it was too late to leave the weights as they are */
-    forget_contents(model);
-    status = load_once(model, source, &options, false, error);
-  }
+  norma_status status = run_load(model, source, &options, error);
   if (status != NORMA_OK) {
     norma_model_destroy(model);
     return status;
@@ -140,14 +113,16 @@ void norma_model_destroy(norma_model *model) {
   if (!model) return;
   norma_runtime *owned = model->owns_runtime ? model->runtime : NULL;
   memory *memory = model->memory;
-  empty_model(model);
+  packed_constants_destroy(model->packed);
+  graph_release(model->graph);
+  region_free(&model->region);
   memory_free(memory, model);
   norma_runtime_destroy(owned);
 }
 
 /* ---------------------------------------------------------------------------------------------------- introspection */
 
-static void describe(const graph_value *value, norma_value_info *info) {
+static void describe_value(const graph_value *value, norma_value_info *info) {
   const value_info *known = &value->info;
   const value_info *tensor = known;
   while (tensor->kind != NORMA_VALUE_TENSOR && tensor->item) tensor = tensor->item;
@@ -173,12 +148,12 @@ size_t norma_model_output_count(const norma_model *model) {
 
 norma_status norma_model_input(const norma_model *model, size_t index, norma_value_info *info) {
   if (!info || index >= norma_model_input_count(model)) return NORMA_ERROR_ARGUMENT;
-  describe(model->runtime_inputs[index], info);
+  describe_value(model->runtime_inputs[index], info);
   return NORMA_OK;
 }
 
 norma_status norma_model_output(const norma_model *model, size_t index, norma_value_info *info) {
   if (!model || !info || index >= norma_model_output_count(model)) return NORMA_ERROR_ARGUMENT;
-  describe(model->graph->outputs[index], info);
+  describe_value(model->graph->outputs[index], info);
   return NORMA_OK;
 }

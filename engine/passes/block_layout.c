@@ -7,327 +7,351 @@
  *                                    yb = Relu(pb)
  *                                    c, p, y = UnblockChannels(cb, pb, yb)   only steps that somebody reads are planned
  *
- * A convolution starts a stretch; what follows joins it while its input is a block already: pooling, normalization,
- * functions of single elements, sums and products of blocks with each other or with constants per channel, Concat,
- * shuffles of channels. Each value remembers its twin in blocks (graph_value.blocked). Float only, four dimensions, a
- * known number of channels, constant weights.
+ * Each operator says what it becomes in blocks and when that is worth it (facts.block): a convolution starts a stretch,
+ * others join it while their input is a block already. Functions of single elements run on blocks as they are. Each value
+ * remembers its blocked copy (graph_value.blocked). Four dimensions, a known number of channels.
  */
-#include "engine/passes/channel_layout.h"
-#include "engine/passes/scale_shift.h"
+#include "engine/passes/pass_helpers.h"
+#include "ops/blocked.h"
 
-#include <stdio.h>
+#define OPSET_OF_EXPAND 13
 
-norma_status layout_out_of_memory(const layout *layout) {
-  return region_error(layout->node->graph->region, layout->context->error);
-}
+typedef struct conversion {
+  pass_context *context;
+  node *node;
+  block_form form;
+} conversion;
 
-bool layout_is_blockable(const graph_value *value) {
-  const value_info *info = &value->info;
-  return info->kind == NORMA_VALUE_TENSOR && info->type == NORMA_FLOAT && info->shape.rank == 4 &&
-         info->shape.dims[1] > 0;
-}
-
-graph_value *layout_twin(const layout *layout, const graph_value *value) {
-  return value && value->blocked && value->blocked->graph == layout->node->graph ? value->blocked : NULL;
+static norma_status conversion_out_of_memory(const conversion *conversion) {
+  return region_error(conversion->node->graph->region, conversion->context->error);
 }
 
 /* --------------------------------------------------------------------------------------------------------- reorders */
 
-static norma_status add_reorder(layout *layout, node *position, const char *op_type, graph_value *from, graph_value *to,
-                                int64_t channels) {
-  graph *graph = layout->node->graph;
-  node *reorder = graph_insert_node(graph, position, layout->node->name, op_type, OPERATOR_INNER_DOMAIN, 1, 1, 0);
-  if (!reorder || !node_set_attribute_int(reorder, "block", layout->block) ||
-      !node_set_attribute_int(reorder, "channels", channels)) {
-    return layout_out_of_memory(layout);
-  }
-  reorder->opset = 1;
+static norma_status add_reorder(conversion *conversion, node *position, bool to_blocks, graph_value *from,
+                                graph_value *to, int64_t channels) {
+  node *reorder = graph_insert_reorder(conversion->node->graph, position, conversion->node->name, to_blocks,
+                                       conversion->form.block, channels);
+  if (!reorder) return conversion_out_of_memory(conversion);
   node_set_input(reorder, 0, from);
   node_set_output(reorder, 0, to);
-  return pass_resolve(layout->context, reorder);
+  return pass_resolve(conversion->context, reorder);
 }
 
-/* The twin of `value`, made where it has none: right behind what computes it, since a later round may let nodes read it
- * that stand before this one. */
-norma_status layout_need_twin(layout *layout, graph_value *value, graph_value **twin) {
-  graph *graph = layout->node->graph;
+/* The blocked copy of `value`, made where it has none: right behind what computes it, since a later round may let nodes
+ * read it that stand before this one. */
+static norma_status need_blocks(conversion *conversion, graph_value *value, graph_value **blocks) {
+  graph *graph = conversion->node->graph;
   bool is_own = value->graph == graph;
-  node *position = !is_own ? layout->node : value->producer ? value->producer->next : graph->first;
-  *twin = layout_twin(layout, value);
-  if (*twin) return NORMA_OK;
-  *twin = graph_add_unique_value(graph, value->name);
-  if (!*twin) return layout_out_of_memory(layout);
-  TRY(add_reorder(layout, position, "BlockChannels", value, *twin, value->info.shape.dims[1]));
-  if (is_own) value->blocked = *twin;
+  node *position = !is_own ? conversion->node : value->producer ? value->producer->next : graph->first;
+  *blocks = value_blocked_copy(graph, value);
+  if (*blocks) return NORMA_OK;
+  *blocks = graph_add_unique_value(graph, value->name);
+  if (!*blocks) return conversion_out_of_memory(conversion);
+  TRY(add_reorder(conversion, position, true, value, *blocks, value->info.shape.dims[1]));
+  if (is_own) value->blocked = *blocks;
   return NORMA_OK;
 }
 
 /* The node computes blocks from now on; what it computed before is taken from there. */
-norma_status layout_give_output(layout *layout) {
-  node *node = layout->node;
+static norma_status give_outputs(conversion *conversion) {
+  node *node = conversion->node;
   for (int i = 0; i < node->output_count; i++) {
-    graph_value *plain = node->outputs[i], *twin;
+    graph_value *plain = node->outputs[i], *blocks;
     if (!plain) continue;
-    twin = graph_add_unique_value(node->graph, plain->name);
-    if (!twin) return layout_out_of_memory(layout);
-    node_set_output(node, i, twin);
-    plain->blocked = twin;
-    TRY(add_reorder(layout, node->next, "UnblockChannels", twin, plain, plain->info.shape.dims[1]));
+    blocks = graph_add_unique_value(node->graph, plain->name);
+    if (!blocks) return conversion_out_of_memory(conversion);
+    node_set_output(node, i, blocks);
+    plain->blocked = blocks;
+    TRY(add_reorder(conversion, node->next, false, blocks, plain, plain->info.shape.dims[1]));
   }
   return NORMA_OK;
 }
 
-/* The node becomes its inner namesake. */
-norma_status layout_make_inner(layout *layout) {
-  node *node = layout->node;
-  node->domain = OPERATOR_INNER_DOMAIN;
-  node->opset = 1;
-  return pass_resolve(layout->context, node);
+/* -------------------------------------------------------------------------------------------------------- constants */
+
+/* The dimensions of a constant as those of four: false where it has more, or channels that are neither one nor all. */
+static bool constant_dims(const norma_tensor *tensor, int64_t channels, int64_t dims[4]) {
+  if (!tensor || tensor->rank > 4) return false;
+  for (int i = 0; i < 4; i++) dims[i] = i < 4 - tensor->rank ? 1 : tensor->dims[i - (4 - tensor->rank)];
+  return dims[1] == 1 || dims[1] == channels;
 }
 
-/* ------------------------------------------------------------------------------------------------------ convolution */
-
-static bool groups_fit(const layout *layout, int64_t group, int64_t channels, int64_t outputs) {
-  if (group == 1) return true;
-  if (group == channels && group == outputs) return true;
-  return channels / group % layout->block == 0 && outputs / group % layout->block == 0;
-}
-
-/* Kernels on blocks compute no less than a row of outputs: with a window beyond this a cancelled run would wait too
- * long. */
-#define MOST_TAPS 4096
-
-static bool taps_fit(const int64_t *kernel, size_t axes) {
-  int64_t taps = 1;
-  for (size_t i = 0; i < axes; i++) {
-    if (kernel[i] < 0 || kernel[i] > MOST_TAPS) return false;
-    taps *= kernel[i];
-    if (taps > MOST_TAPS) return false;
+/* Whether each plane of pixels holds one number. */
+static bool has_uniform_planes(const char *data, size_t element, int64_t planes, int64_t pixels) {
+  for (int64_t i = 0; i < planes; i++) {
+    const char *plane = data + (size_t)(i * pixels) * element;
+    for (int64_t p = 1; p < pixels; p++) {
+      if (memcmp(plane, plane + (size_t)p * element, element) != 0) return false;
+    }
   }
   return true;
 }
 
-/* Products of a grouped 1x1 convolution whose groups share blocks of outputs, over those of the definition: each block
- * is computed once for each of its groups. */
-static double groups_waste(const layout *layout, int64_t group, int64_t outputs) {
-  int64_t blocks = 0, part = outputs / group;
-  for (int64_t first = 0; first < outputs; first += layout->block) {
-    int64_t last = first + layout->block < outputs ? first + layout->block : outputs;
-    blocks += (last - 1) / part - first / part + 1;
+/* Whether an operand that is no constant is known to have these sizes of pixels, so that the constant need not. */
+static bool has_pixels(const node *node, int64_t height, int64_t width) {
+  for (int i = 0; i < node->input_count; i++) {
+    if (!node->inputs[i] || node->inputs[i]->constant || node->inputs[i]->info.shape.rank < 4) continue;
+    const shape *x = &node->inputs[i]->info.shape;
+    if (x->dims[2] == height && x->dims[3] == width) return true;
   }
-  return (double)(blocks * layout->block) / (double)outputs;
+  return false;
 }
 
-#define MOST_GROUP_CHANNELS 1024 /* of a GroupedConv, which sums them in one run */
-#define MOST_GROUPS_WASTE   2.0
-
-/* Whether it can be a GroupedConv, which computes 1x1 kernels with any groups. */
-static bool is_grouped(const layout *layout) {
-  const node *node = layout->node;
-  const shape *x = &node->inputs[0]->info.shape, *y = &node->outputs[0]->info.shape;
-  const norma_tensor *w = node_constant_input(node, 1);
-  int64_t group = attribute_int(node, "group", 1);
-  size_t strides, pads;
-  const int64_t *stride = attribute_ints(node, "strides", &strides), *pad = attribute_ints(node, "pads", &pads);
-  if (group < 2 || w->dims[1] < 2 || w->dims[1] > MOST_GROUP_CHANNELS) return false;
-  if (w->dims[2] != 1 || w->dims[3] != 1) return false;
-  if (w->dims[1] * group != x->dims[1] || y->dims[1] % group != 0) return false;
-  for (size_t i = 0; stride && i < strides; i++) {
-    if (stride[i] != 1) return false;
+/* A constant of four dimensions or fewer in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding lanes being 1, which
+ * no operator turns into something slow. With `broadcasts` a single channel is not made a block ([N, 1, H, W, 1]), and
+ * pixels that are all alike become one where the node has another operand of that size. */
+static norma_status need_constant(conversion *conversion, graph_value *constant, bool broadcasts,
+                                  graph_value **result) {
+  const norma_tensor *tensor = norma_value_tensor(constant->constant);
+  const size_t element = element_type_bytes(tensor->type);
+  int64_t dims[4], block = conversion->form.block;
+  constant_dims(tensor, tensor->rank >= 3 ? tensor->dims[tensor->rank - 3] : 1, dims);
+  int64_t pixels = dims[2] * dims[3], step = pixels;
+  const char *plain = tensor->data;
+  *result = constant;
+  if (broadcasts && tensor->rank == 0) return NORMA_OK;
+  bool may_shrink = broadcasts && has_pixels(conversion->node, dims[2], dims[3]);
+  if (may_shrink && has_uniform_planes(plain, element, dims[0] * dims[1], pixels)) dims[2] = dims[3] = pixels = 1;
+  if (broadcasts && dims[1] == 1) block = 1;
+  shape plain_form = shape_make(4, dims), shape = blocked_shape(&plain_form, block);
+  graph *graph = conversion->node->graph;
+  value contents;
+  TRY(value_allocate_tensor(graph->memory, &contents, tensor->type, &shape, conversion->context->error));
+  char *blocked = contents.tensor.data;
+  for (int64_t i = 0; i < norma_tensor_count(&contents.tensor); i++) {
+    int64_t lane = i % block, pixel = i / block % pixels, plane = i / block / pixels;
+    int64_t sample = plane / shape.dims[1], channel = plane % shape.dims[1] * block + lane;
+    if (channel < dims[1]) {
+      const size_t from = (size_t)((sample * dims[1] + channel) * step + pixel) * element;
+      memcpy(blocked + (size_t)i * element, plain + from, element);
+    } else {
+      element_set_double(tensor->type, blocked, i, 1);
+    }
   }
-  for (size_t i = 0; pad && i < pads; i++) {
-    if (pad[i] != 0) return false;
+  return pass_add_constant(conversion->context, graph, constant->name, &contents, result);
+}
+
+/* ------------------------------------------------------------------------------- operands of functions of elements */
+
+/* A constant of any shape that can be broadcast to the output's. */
+static bool is_blockable_constant(const node *node, int input, int64_t channels, bool numpy) {
+  int64_t dims[4];
+  const norma_tensor *tensor = node_constant_input(node, input);
+  if (!constant_dims(tensor, channels, dims) || tensor->type != node->outputs[0]->info.type) return false;
+  return norma_tensor_count(tensor) == 1 || numpy;
+}
+
+/* One channel that is repeated over all of them, such as a factor for each pixel. */
+static bool is_one_channel(const node *node, const graph_value *value) {
+  return !value->constant && value_is_blockable(value) && value->info.shape.dims[1] == 1 &&
+         node->outputs[0]->info.shape.dims[1] > 1;
+}
+
+/* Every operand is a block of the output's channels or could be one, one channel or a constant; one at least is a block. */
+static bool operands_fit(const node *node, bool numpy) {
+  bool has_block = false;
+  const int64_t channels = node->outputs[0]->info.shape.dims[1];
+  for (int i = 0; i < node->input_count; i++) {
+    const graph_value *input = node->inputs[i];
+    if (!input) continue;
+    if (input->constant) {
+      if (!is_blockable_constant(node, i, channels, numpy)) return false;
+      continue;
+    }
+    if (!value_is_blockable(input)) return false;
+    if (numpy && is_one_channel(node, input)) continue;
+    if (input->info.shape.dims[1] != channels) return false;
+    if (value_blocked_copy(node->graph, input)) has_block = true;
   }
-  return groups_waste(layout, group, y->dims[1]) <= MOST_GROUPS_WASTE;
+  return has_block;
 }
 
-static bool conv_fits(const layout *layout) {
-  const node *node = layout->node;
-  const norma_tensor *w = node_constant_input(node, 1);
-  if (!layout_is_blockable(node->inputs[0]) || !layout_is_blockable(node->outputs[0]) || !w || w->rank != 4)
-    return false;
-  if (node->input_count > 2 && node->inputs[2] && !node_constant_input(node, 2)) return false;
-  if (!taps_fit(w->dims + 2, 2)) return false;
-  int residual = node->epilogue.residual_input;
-  if (residual && (residual != 3 || !layout_is_blockable(node->inputs[residual]))) return false;
-  return is_grouped(layout) ||
-         groups_fit(layout, attribute_int(node, "group", 1), node->inputs[0]->info.shape.dims[1], w->dims[0]);
-}
-
-static norma_status convert_conv(layout *layout) {
-  node *node = layout->node;
-  int64_t channels = node->inputs[0]->info.shape.dims[1];
-  if (is_grouped(layout)) node->op_type = "GroupedConv";
-  bool plain_input = attribute_int(node, "group", 1) == 1 && !layout_twin(layout, node->inputs[0]) &&
-                     (channels < layout->block / 2 || channels <= 4);
-  if (!plain_input) {
-    graph_value *twin;
-    TRY(layout_need_twin(layout, node->inputs[0], &twin));
-    node_set_input(node, 0, twin);
-  }
-  int residual = node->epilogue.residual_input;
-  if (residual) {
-    graph_value *twin;
-    TRY(layout_need_twin(layout, node->inputs[residual], &twin));
-    node_set_input(node, residual, twin);
-  }
-  if (!node_set_attribute_int(node, "block", layout->block) || !node_set_attribute_int(node, "channels", channels) ||
-      (plain_input && !node_set_attribute_int(node, "plain_input", true))) {
-    return layout_out_of_memory(layout);
-  }
-  TRY(layout_make_inner(layout));
-  return layout_give_output(layout);
-}
-
-/* --------------------------------------------------------------------------------------- what follows a convolution */
-
-static bool has_one_output(const node *node) {
-  for (int i = 1; i < node->output_count; i++) {
-    if (node->outputs[i]) return false;
-  }
-  return node->outputs[0] != NULL;
-}
-
-/* Pools, and BatchNormalization: inner operators with one block as input 0. */
-static norma_status convert_to_inner(layout *layout) {
-  node_set_input(layout->node, 0, layout_twin(layout, layout->node->inputs[0]));
-  TRY(layout_make_inner(layout));
-  return layout_give_output(layout);
-}
-
-bool layout_follows_block(const layout *layout) {
-  const node *node = layout->node;
-  return layout_twin(layout, node->inputs[0]) && layout_is_blockable(node->inputs[0]) &&
-         layout_is_blockable(node->outputs[0]);
-}
-
-static bool pool_fits(const layout *layout) {
-  const node *node = layout->node;
-  size_t axes;
-  const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
-  return taps_fit(kernel, axes) && layout_follows_block(layout);
-}
-
-/* LRN sums over channels, so it has to know how many are real. */
-static norma_status convert_lrn(layout *layout) {
-  int64_t channels = layout->node->inputs[0]->info.shape.dims[1];
-  if (!node_set_attribute_int(layout->node, "block", layout->block) ||
-      !node_set_attribute_int(layout->node, "channels", channels)) {
-    return layout_out_of_memory(layout);
-  }
-  return convert_to_inner(layout);
-}
-
-static bool normalization_fits(const layout *layout) {
-  const node *node = layout->node;
-  if (!pool_fits(layout) || !is_inference_batch_normalization(node)) return false;
-  int64_t channels = node->inputs[0]->info.shape.dims[1];
-  for (int i = 1; i < 5; i++) {
-    const norma_tensor *vector = node_constant_input(node, i);
-    if (!vector || vector->rank != 1 || vector->dims[0] != channels) return false;
+/* Further inputs are numbers for all elements. */
+static bool inputs_are_numbers(const node *node) {
+  for (int i = 1; i < node->input_count; i++) {
+    const norma_tensor *number = node_constant_input(node, i);
+    if (node->inputs[i] && (!number || norma_tensor_count(number) != 1)) return false;
   }
   return true;
 }
 
-/* Parts that nobody has as blocks are reordered, constants when the model is loaded, unless they are the larger part.
- */
-static bool concat_fits(const layout *layout) {
-  const node *node = layout->node;
-  int64_t axis = attribute_int(node, "axis", 1), blocks = 0, others = 0;
-  if (axis != 1 && axis != -3) return false;
-  if (!layout_is_blockable(node->outputs[0])) return false;
+static bool elementwise_form_in_blocks(const node *node, block_form *form) {
+  elementwise_form elementwise;
+  if (!node_elementwise(node, &elementwise) || !node_has_one_output(node)) return false;
+  if (elementwise.kind == ELEMENTWISE_UNARY && inputs_are_numbers(node)) {
+    form->uses[0] = BLOCK_FOLLOW;
+    return node_follows_block(node);
+  }
+  for (int i = 0; i < BLOCK_MOST_USES; i++) form->uses[i] = BLOCK_OPERAND;
+  return value_is_blockable(node->outputs[0]) && operands_fit(node, elementwise.numpy);
+}
+
+/* [N, 1, H, W] -> [N, b, H, W], in front of the node. */
+static norma_status repeat_channel(conversion *conversion, graph_value *channel, graph_value **result) {
+  graph *graph = conversion->node->graph;
+  const int64_t count[1] = {4}, dims[4] = {1, conversion->form.block, 1, 1};
+  const shape shape = shape_make(1, count);
+  value contents;
+  graph_value *list;
+  node *expand = graph_insert_node(graph, conversion->node, conversion->node->name, "Expand", "", 2, 1, 0);
+  *result = graph_add_unique_value(graph, channel->name);
+  if (!expand || !*result) return conversion_out_of_memory(conversion);
+  TRY(value_allocate_tensor(graph->memory, &contents, NORMA_INT64, &shape, conversion->context->error));
+  memcpy(contents.tensor.data, dims, sizeof dims);
+  TRY(pass_add_constant(conversion->context, graph, channel->name, &contents, &list));
+  (*result)->info = channel->info;
+  (*result)->info.shape.dims[1] = conversion->form.block;
+  expand->opset = OPSET_OF_EXPAND;
+  node_set_input(expand, 0, channel);
+  node_set_input(expand, 1, list);
+  node_set_output(expand, 0, *result);
+  return pass_resolve(conversion->context, expand);
+}
+
+static norma_status need_operand(conversion *conversion, graph_value *input, graph_value **result) {
+  if (input->constant) return need_constant(conversion, input, true, result);
+  if (!is_one_channel(conversion->node, input)) return need_blocks(conversion, input, result);
+  /* One block that holds the channel in all lanes: its rows are whole planes, unlike those of a single lane. */
+  graph_value *channels;
+  TRY(repeat_channel(conversion, input, &channels));
+  return need_blocks(conversion, channels, result);
+}
+
+/* ------------------------------------------------------------------------------------------------------- conversion */
+
+static norma_status convert_input(conversion *conversion, int index, block_use use) {
+  node *node = conversion->node;
+  graph_value *input = node->inputs[index], *result = input;
+  switch (use) {
+  case BLOCK_KEEP:
+    return NORMA_OK;
+  case BLOCK_FOLLOW:
+    result = value_blocked_copy(node->graph, input);
+    break;
+  case BLOCK_MAKE:
+    TRY(input->constant ? need_constant(conversion, input, false, &result) : need_blocks(conversion, input, &result));
+    break;
+  case BLOCK_OPERAND:
+    TRY(need_operand(conversion, input, &result));
+    break;
+  }
+  node_set_input(node, index, result);
+  if (input->constant) pass_release_constant(input);
+  return NORMA_OK;
+}
+
+static norma_status convert_inputs(conversion *conversion) {
+  node *node = conversion->node;
+  const block_form *form = &conversion->form;
   for (int i = 0; i < node->input_count; i++) {
-    if (!layout_is_blockable(node->inputs[i])) return false;
-    int64_t channels = node->inputs[i]->info.shape.dims[1];
-    if (layout_twin(layout, node->inputs[i]))
-      blocks += channels;
-    else if (!node->inputs[i]->constant)
-      others += channels;
+    if (!node->inputs[i]) continue;
+    block_use use = form->uses[i < BLOCK_MOST_USES ? i : BLOCK_MOST_USES - 1];
+    if (i > 0 && i == node->epilogue.residual_input) use = BLOCK_MAKE;
+    TRY(convert_input(conversion, i, use));
   }
-  return blocks > others;
+  for (int i = form->kept_inputs; form->kept_inputs && i < node->input_count; i++) {
+    graph_value *old = node->inputs[i];
+    node_set_input(node, i, NULL);
+    if (old) pass_release_constant(old);
+  }
+  return NORMA_OK;
 }
 
-/* Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves lanes. */
-static norma_status convert_concat(layout *layout) {
-  node *node = layout->node;
-  region *region = node->graph->region;
-  int64_t *channels = region_array(region, (size_t)node->input_count, sizeof *channels);
-  bool moves_lanes = false;
-  if (!channels) return layout_out_of_memory(layout);
-  for (int i = 0; i < node->input_count; i++) {
-    channels[i] = node->inputs[i]->info.shape.dims[1];
-    moves_lanes |= i + 1 < node->input_count && channels[i] % layout->block != 0;
-    graph_value *input = node->inputs[i], *twin;
-    TRY(input->constant ? layout_need_constant(layout, input, false, &twin) : layout_need_twin(layout, input, &twin));
-    node_set_input(node, i, twin);
-    if (input->constant) pass_release_constant(input);
-  }
-  for (int i = 0; i < node->attribute_count; i++) { /* axis -3 would be another one of five dimensions */
-    if (strcmp(node->attributes[i].name, "axis") == 0) node->attributes[i].i = 1;
-  }
-  if (moves_lanes) {
-    if (!node_set_attribute_int(node, "block", layout->block) ||
-        !node_set_attribute_ints(node, "channels", channels, (size_t)node->input_count)) {
-      return layout_out_of_memory(layout);
-    }
-    TRY(layout_make_inner(layout));
-  } else {
-    TRY(pass_resolve(layout->context, node));
-  }
-  return layout_give_output(layout);
-}
-
-/* An inner operator already, which takes plain tensors and blocks. */
-static bool shuffle_fits(const layout *layout) {
-  return layout_twin(layout, layout->node->inputs[0]) && layout_is_blockable(layout->node->outputs[0]);
-}
-
-static norma_status convert_shuffle(layout *layout) {
-  if (!node_set_attribute_int(layout->node, "block", layout->block)) return layout_out_of_memory(layout);
-  return convert_to_inner(layout);
-}
-
-/* ------------------------------------------------------------------------------------------------------- descriptor */
-
-static const layout_conversion conversions[] = {
-    {"Conv", conv_fits, convert_conv},
-    {"MaxPool", pool_fits, convert_to_inner},
-    {"AveragePool", pool_fits, convert_to_inner},
-    {"GlobalAveragePool", pool_fits, convert_to_inner},
-    {"LRN", pool_fits, convert_lrn},
-    {"BatchNormalization", normalization_fits, convert_to_inner},
-    {"Concat", concat_fits, convert_concat},
-    {"ChannelShuffle", shuffle_fits, convert_shuffle},
-    {NULL, NULL, NULL},
-};
-
-static const layout_conversion *find_conversion(const node *node) {
-  const layout_conversion *const lists[] = {conversions, layout_conv_transpose, layout_movements, layout_elementwise};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-    for (const layout_conversion *c = lists[i]; c->op_type; c++) {
-      if (strcmp(node->op_type, c->op_type) == 0) return c;
+static norma_status convert_attributes(conversion *conversion) {
+  node *node = conversion->node;
+  const block_form *form = &conversion->form;
+  int kept = 0;
+  for (int i = 0; form->drops_attributes && i < node->attribute_count; i++) {
+    const char *name = node->attributes[i].name;
+    if (form->kept_attribute && strcmp(name, form->kept_attribute) == 0) {
+      node->attributes[kept++] = node->attributes[i];
     }
   }
-  return layout_unary(node);
+  if (form->drops_attributes) node->attribute_count = kept;
+  for (int i = 0; i < form->attribute_count; i++) {
+    const block_attribute *added = &form->attributes[i];
+    bool done = added->kind == ATTRIBUTE_INT ? node_set_attribute_int(node, added->name, added->i)
+                                             : node_set_attribute_ints(node, added->name, added->ints, added->count);
+    if (!done) return conversion_out_of_memory(conversion);
+  }
+  return NORMA_OK;
 }
 
-static norma_status apply(pass_context *context, node *node, bool *changed) {
-  layout layout = {context, node, (int64_t)context->executor->kernels->channel_block};
-  bool is_inner = node->domain[0] && strcmp(node->op_type, "ChannelShuffle") != 0;
-  bool gives_parts = strcmp(node->op_type, "Split") == 0 && node->output_count > 0 && node->outputs[0];
-  if (is_inner || node->input_count == 0 || !node->inputs[0]) return NORMA_OK;
-  if (!gives_parts && !has_one_output(node)) return NORMA_OK;
-  const layout_conversion *conversion = find_conversion(node);
-  if (!conversion || node->outputs[0]->blocked || !conversion->fits(&layout)) return NORMA_OK;
+/* Input `index` becomes this constant. */
+static norma_status set_constant_input(conversion *conversion, int index, const char *stem, value *contents) {
+  node *node = conversion->node;
+  graph_value *constant, *old;
+  TRY(pass_add_constant(conversion->context, node->graph, stem, contents, &constant));
+  if (node->input_count <= index && !node_add_inputs(node, index + 1 - node->input_count)) {
+    return conversion_out_of_memory(conversion);
+  }
+  old = node->inputs[index];
+  node_set_input(node, index, constant);
+  if (old) pass_release_constant(old);
+  return NORMA_OK;
+}
+
+static norma_status convert_lists(conversion *conversion) {
+  const block_form *form = &conversion->form;
+  norma_error *error = conversion->context->error;
+  memory *memory = conversion->node->graph->memory;
+  value contents;
+  for (int i = 0; i < form->list_count; i++) {
+    const block_list *list = &form->lists[i];
+    const int64_t dims[1] = {list->count};
+    const shape shape = shape_make(1, dims);
+    TRY(value_allocate_tensor(memory, &contents, NORMA_INT64, &shape, error));
+    memcpy(contents.tensor.data, list->values, (size_t)list->count * sizeof(int64_t));
+    TRY(set_constant_input(conversion, list->input, list->stem, &contents));
+  }
+  if (!form->number_input) return NORMA_OK;
+  const shape scalar = shape_make(0, NULL);
+  TRY(value_allocate_tensor(memory, &contents, form->type, &scalar, error));
+  element_set_double(form->type, contents.tensor.data, 0, (double)form->number);
+  return set_constant_input(conversion, form->number_input, "value", &contents);
+}
+
+static norma_status convert(conversion *conversion) {
+  node *node = conversion->node;
+  const block_form *form = &conversion->form;
+  TRY(convert_inputs(conversion));
+  TRY(convert_attributes(conversion));
+  TRY(convert_lists(conversion));
+  if (form->inner) {
+    node->op_type = form->inner;
+    node->domain = OPERATOR_INNER_DOMAIN;
+    node->opset = 1;
+  } else if (node->opset < form->opset) {
+    node->opset = form->opset;
+  }
+  TRY(pass_resolve(conversion->context, node));
+  return form->plain_output ? NORMA_OK : give_outputs(conversion);
+}
+
+/* What the node becomes; false where it stays as it is. */
+static bool find_form(pass_context *context, const node *node, block_form *form) {
+  if (!node->op || !node_has_input(node, 0) || !node_has_output(node, 0) || node->outputs[0]->blocked) return false;
+  if (node->inputs[0]->info.kind != NORMA_VALUE_TENSOR || node->epilogue.bias_input) return false;
+  const norma_element_type type = node->inputs[0]->info.type;
+  const size_t block = context->executor->kernels->channel_block[type];
+  *form = (block_form){.block = (int64_t)block, .type = type, .region = node->graph->region};
+  if (block == 0) return false;
+  const operator_facts *facts = &node->op->facts;
+  if (facts->block) return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form);
+  return elementwise_form_in_blocks(node, form);
+}
+
+static norma_status block_layout_apply(pass_context *context, node *node, bool *changed) {
+  conversion conversion = {.context = context, .node = node};
+  if (!find_form(context, node, &conversion.form)) return NORMA_OK;
   *changed = true;
-  return conversion->convert(&layout);
+  return convert(&conversion);
 }
 
 const pass pass_block_layout = {
     .name = "block_layout",
-    .phase = PASS_LAYOUT,
     .level = 2,
     .changes_rounding = true,
-    .roots = NULL,
-    .apply = apply,
+    .apply = block_layout_apply,
 };

@@ -10,21 +10,14 @@
  * 1) is known. Where a convolution or matrix product stands in front, the nodes go one by one into its weights instead.
  * Left undone where a factor would leave the range of the element type.
  */
-#include "engine/passes/fold_into_weights.h"
+#include "engine/passes/scale_shift.h"
 
 #include <float.h>
 #include <math.h>
 
-/* The node in front, if it is one to be merged: read by this node alone. */
-static node *find_first(const node *last, int input) {
-  const graph_value *value = last->inputs[input];
-  node *first = value->producer;
-  return first && first->graph == last->graph && value->producer_index == 0 && value_has_single_use(value) ? first
-                                                                                                           : NULL;
-}
-
 static bool is_behind_layer(const graph_value *x) {
-  return x->producer && value_has_single_use(x) && is_linear_layer(x->producer);
+  linear_form form;
+  return x->producer && value_has_single_use(x) && node_has_plain_store(x->producer) && node_linear(x->producer, &form);
 }
 
 /* Whether BatchNormalization can do what `transform` does on x. */
@@ -107,7 +100,7 @@ static norma_status make_node(pass_context *context, node *last, graph_value *x,
 /* ------------------------------------------------------------------------------------------------------------ merge */
 
 /* `first` and `last` go; what they do together is `transform`. */
-static norma_status replace(pass_context *context, node *first, node *last, const scale_shift *transform) {
+static norma_status replace_pair(pass_context *context, node *first, node *last, const scale_shift *transform) {
   node *made = NULL;
   TRY(make_node(context, last, first->inputs[transform->input], transform, &made));
   made->name = first->name;
@@ -117,7 +110,7 @@ static norma_status replace(pass_context *context, node *first, node *last, cons
 }
 
 static norma_status merge(pass_context *context, node *last, const scale_shift *second, bool *changed) {
-  node *first = find_first(last, second->input);
+  node *first = node_sole_producer(last, second->input);
   if (!first) return NORMA_OK;
   scale_shift joined;
   bool found;
@@ -127,12 +120,12 @@ static norma_status merge(pass_context *context, node *last, const scale_shift *
   norma_status status = NORMA_OK;
   if (!is_behind_layer(x)) status = scale_shift_append(context, &joined, second, changed);
   if (*changed) *changed = is_expressible(&joined, x, last) && keeps_range(x->info.type, &joined);
-  if (status == NORMA_OK && *changed) status = replace(context, first, last, &joined);
+  if (status == NORMA_OK && *changed) status = replace_pair(context, first, last, &joined);
   scale_shift_free(&joined);
   return status;
 }
 
-static norma_status apply(pass_context *context, node *node, bool *changed) {
+static norma_status collapse_scale_shift_apply(pass_context *context, node *node, bool *changed) {
   scale_shift transform;
   bool found;
   TRY(scale_shift_read(context, node, &transform, &found));
@@ -142,12 +135,8 @@ static norma_status apply(pass_context *context, node *node, bool *changed) {
   return status;
 }
 
-static const char *const roots[] = {"BatchNormalization", "Mul", "Div", "Add", "Sub", NULL};
-
 const pass pass_collapse_scale_shift = {
     .name = "collapse_scale_shift",
-    .phase = PASS_FUSE,
     .level = 2,
-    .roots = roots,
-    .apply = apply,
+    .apply = collapse_scale_shift_apply,
 };

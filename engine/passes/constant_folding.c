@@ -14,7 +14,7 @@
  * kept only where a reader packs its constants once per model, which it could not do otherwise; and never if it, with a
  * packed copy, would take more than half of what the runtime's memory budget has left.
  */
-#include "engine/graph/lazy_weights.h"
+#include "engine/execute/evaluation.h"
 #include "engine/passes/pass_helpers.h"
 
 #define FREE_BYTES    ((size_t)1 << 20)
@@ -29,7 +29,7 @@ static bool reads_constants_only(const node *node) {
   return true;
 }
 
-static bool can_evaluate(const node *node) {
+static bool can_fold(const node *node) {
   if (!node->op || node->op->custom || (node->op->flags & (OPERATOR_RANDOM | OPERATOR_SUBGRAPHS))) return false;
   return node->output_count > 0 && reads_constants_only(node);
 }
@@ -38,12 +38,7 @@ static bool can_evaluate(const node *node) {
 
 /* Whether the operator prepares constant contents of this input once, for all runs. */
 static bool packs_input(const node *node, int index) {
-  static const char *const weighted[] = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv",   "LSTM", "GRU",
-                                         "RNN",  "Gemm",          "MatMul",      "MatMulInteger", NULL};
-  for (const char *const *name = weighted; *name; name++) {
-    if (node_is(node, *name)) return index > 0 || node_is(node, "MatMul") || node_is(node, "Gemm");
-  }
-  return false;
+  return node->op && index < 32 && (node->op->facts.packs & INPUT(index));
 }
 
 static bool reads_constants_beside(const node *node, int index) {
@@ -141,7 +136,7 @@ static norma_status evaluate(pass_context *context, node *node, bool *changed) {
   }
   for (size_t i = 0; i < in && status == NORMA_OK; i++) {
     inputs[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
-    if (inputs[i]) status = lazy_fetch((value *)(uintptr_t)inputs[i], context->error);
+    if (inputs[i]) status = lazy_fetch(&context->model->lazy_source, node->inputs[i]->constant, context->error);
   }
   if (status != NORMA_OK) goto done;
   for (size_t i = 0; i < out; i++) outputs[i] = node->outputs[i] ? &results[i] : NULL;
@@ -165,7 +160,7 @@ done:
 
 /* ----------------------------------------------------------------------------------------------------------- shapes */
 
-/* Shape and Size know their result from the input's description alone. */
+/* What such an operator tells of its input is known from the description alone. */
 static norma_status infer_contents(pass_context *context, node *node, region *region, norma_tensor *contents) {
   const value_info *inputs[1] = {&node->inputs[0]->info};
   const value *values[1] = {NULL};
@@ -202,18 +197,17 @@ static norma_status fold_shape(pass_context *context, node *node, bool *changed)
   return status;
 }
 
-static norma_status apply(pass_context *context, node *node, bool *changed) {
-  if (node_is(node, "Shape") || node_is(node, "Size")) {
+static norma_status constant_folding_apply(pass_context *context, node *node, bool *changed) {
+  if (node->op && (node->op->flags & OPERATOR_SHAPE_ONLY)) {
     TRY(fold_shape(context, node, changed));
     if (*changed) return NORMA_OK;
   }
-  if (!can_evaluate(node) || !is_worth_by_shape(context, node)) return NORMA_OK;
+  if (!can_fold(node) || !is_worth_by_shape(context, node)) return NORMA_OK;
   return evaluate(context, node, changed);
 }
 
 const pass pass_constant_folding = {
     .name = "constant_folding",
-    .phase = PASS_CLEAN,
     .level = 1,
-    .apply = apply,
+    .apply = constant_folding_apply,
 };

@@ -20,7 +20,7 @@ static bool is_dead(const node *node) {
   return true;
 }
 
-static norma_status apply(pass_context *context, node *last, bool *changed) {
+static norma_status dead_code_elimination_apply(pass_context *context, node *last, bool *changed) {
   graph *graph = last->graph;
   (void)context;
   if (last->next) return NORMA_OK;
@@ -36,7 +36,6 @@ static norma_status apply(pass_context *context, node *last, bool *changed) {
 
 const pass pass_dead_code_elimination = {
     .name = "dead_code_elimination",
-    .phase = PASS_CLEAN,
     .level = 1,
-    .apply = apply,
+    .apply = dead_code_elimination_apply,
 };

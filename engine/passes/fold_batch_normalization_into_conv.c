@@ -10,21 +10,18 @@
  */
 #include "engine/passes/fold_into_weights.h"
 
-static bool accepts(const node *layer) {
-  return node_is(layer, "Conv") || node_is(layer, "ConvTranspose");
+static bool fold_batch_normalization_into_conv_accepts(const linear_form *form) {
+  return form->is_window;
 }
 
-static norma_status apply(pass_context *context, node *node, bool *changed) {
-  return linear_layer_absorb(context, node, accepts, changed);
+static norma_status fold_batch_normalization_into_conv_apply(pass_context *context, node *node, bool *changed) {
+  if (!node->op || !node->op->facts.statistics) return NORMA_OK;
+  return fold_behind(context, node, fold_batch_normalization_into_conv_accepts, changed);
 }
-
-static const char *const roots[] = {"BatchNormalization", NULL};
 
 const pass pass_fold_batch_normalization_into_conv = {
     .name = "fold_batch_normalization_into_conv",
-    .phase = PASS_FUSE,
     .level = 2,
     .changes_rounding = true,
-    .roots = roots,
-    .apply = apply,
+    .apply = fold_batch_normalization_into_conv_apply,
 };

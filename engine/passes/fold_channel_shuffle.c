@@ -18,16 +18,12 @@ static node *producer_of(const node *reader, const char *op_type) {
   return is_inner(producer, op_type) && producer->graph == reader->graph ? producer : NULL;
 }
 
-static bool is_unread(const graph_value *value) {
-  return value->use_count == 0 && value->output_count == 0;
-}
-
 /* Whether `reader` alone reads the block; a plain form that nobody reads does not count. */
 static bool is_read_by_only(const graph_value *block, const node *reader) {
   if (block->output_count > 0) return false;
   for (const use *use = block->uses; use; use = use->next) {
     if (use->node == reader && use->index == 0) continue;
-    if (!is_inner(use->node, "UnblockChannels") || !is_unread(use->node->outputs[0])) return false;
+    if (!is_inner(use->node, "UnblockChannels") || !value_is_unread(use->node->outputs[0])) return false;
   }
   return true;
 }
@@ -82,16 +78,12 @@ static norma_status set_order(pass_context *context, const node *shuffle, node *
   int64_t *order = region_array(region, (size_t)channels, sizeof *order);
   if (!order) return region_error(region, context->error);
   for (int64_t c = 0; c < channels; c++) order[c] = source_of(shuffle, channels, before ? before[c] : c);
-  for (int i = 0; before && i < conv->attribute_count; i++) {
-    if (strcmp(conv->attributes[i].name, "order") == 0) conv->attributes[i].ints = order;
-  }
-  if (!before && !node_set_attribute_ints(conv, "order", order, (size_t)channels)) {
-    return region_error(region, context->error);
-  }
+  if (!node_set_attribute_ints(conv, "order", order, (size_t)channels)) return region_error(region, context->error);
   return pass_resolve(context, conv);
 }
 
-static norma_status apply(pass_context *context, node *conv, bool *changed) {
+static norma_status fold_channel_shuffle_apply(pass_context *context, node *conv, bool *changed) {
+  if (!is_inner(conv, "GroupedConv")) return NORMA_OK;
   int64_t channels = attribute_int(conv, "channels", 0);
   node *depthwise = producer_of(conv, "Conv"), *shuffle = producer_of(depthwise ? depthwise : conv, "ChannelShuffle");
   if (!shuffle) return NORMA_OK;
@@ -109,12 +101,8 @@ static norma_status apply(pass_context *context, node *conv, bool *changed) {
   return set_order(context, shuffle, conv, channels);
 }
 
-static const char *const roots[] = {"norma:GroupedConv", NULL};
-
 const pass pass_fold_channel_shuffle = {
     .name = "fold_channel_shuffle",
-    .phase = PASS_LAYOUT,
     .level = 2,
-    .roots = roots,
-    .apply = apply,
+    .apply = fold_channel_shuffle_apply,
 };

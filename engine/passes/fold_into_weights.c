@@ -1,95 +1,43 @@
 #include "engine/passes/fold_into_weights.h"
 
-#include "engine/graph/lazy_weights.h"
-
 #include <float.h>
 #include <math.h>
 
-/* The weights as groups x first x second x inner; of first and second, one counts output and one input channels. */
+/* A layer with what its form leaves open. Of all groups, inputs and outputs are counted. */
 typedef struct linear_layer {
   node *node;
+  linear_form form;
   norma_element_type type;
-  const norma_tensor *weights, *bias; /* weights NULL: not constant */
+  const norma_tensor *weights, *bias; /* NULL: not constant */
   bool has_bias;
-  int64_t groups, first, second, inner;
-  bool output_first;
-  int64_t outputs, inputs; /* of all groups */
-  int input_axis, output_axis;
-  double alpha, beta; /* of Gemm */
-  bool takes_bias;    /* a MatMul does where it can become a Gemm */
+  int64_t outputs, inputs;
 } linear_layer;
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
 
-bool is_linear_layer(const node *node) {
-  bool known =
-      node_is(node, "Conv") || node_is(node, "ConvTranspose") || node_is(node, "Gemm") || node_is(node, "MatMul");
-  return known && node->epilogue.residual_input == 0 && node->epilogue.activation.kind == UNARY_IDENTITY;
-}
-
-/* The producer of input `index` of `reader`, if it is such a layer that reader alone reads; else NULL. */
-static node *single_linear_producer(const node *reader, int index) {
-  const graph_value *value = index < reader->input_count ? reader->inputs[index] : NULL;
-  node *producer = value ? value->producer : NULL;
-  if (!producer || producer->graph != reader->graph || !value_has_single_use(value)) return NULL;
-  return is_linear_layer(producer) ? producer : NULL;
-}
-
-static bool read_convolution(linear_layer *layer, const shape *w) {
-  int64_t groups = attribute_int(layer->node, "group", 1);
-  if (w->rank < 3 || groups < 1 || w->dims[0] % groups != 0) return false;
-  layer->output_first = node_is(layer->node, "Conv");
-  layer->groups = groups;
-  layer->first = w->dims[0] / groups;
-  layer->second = w->dims[1];
-  layer->inner = dims_product(w->dims, 2, w->rank);
-  layer->input_axis = layer->output_axis = 1;
-  layer->takes_bias = true;
-  return true;
-}
-
-static bool read_product(linear_layer *layer, const shape *w) {
-  const shape *a = &layer->node->inputs[0]->info.shape;
-  bool is_gemm = node_is(layer->node, "Gemm");
-  if (w->rank != 2 || a->rank < 2 || (is_gemm && attribute_int(layer->node, "transA", 0) != 0)) return false;
-  layer->output_first = is_gemm && attribute_int(layer->node, "transB", 0) != 0;
-  layer->groups = layer->inner = 1;
-  layer->first = w->dims[0];
-  layer->second = w->dims[1];
-  layer->input_axis = layer->output_axis = a->rank - 1;
-  layer->takes_bias = a->rank == 2;
-  if (is_gemm) {
-    layer->alpha = (double)attribute_float(layer->node, "alpha", 1);
-    layer->beta = (double)attribute_float(layer->node, "beta", 1);
-  }
-  return true;
-}
-
 /* Whether the bias is one that the layer can be given anew: constant, and the same in each row. */
 static bool read_bias(linear_layer *layer) {
   const node *node = layer->node;
-  bool is_gemm = node_is(node, "Gemm");
-  layer->has_bias = node->input_count > 2 && node->inputs[2];
+  layer->has_bias = node_has_input(node, layer->form.bias);
   if (!layer->has_bias) return true;
-  layer->bias = node_constant_input(node, 2);
+  layer->bias = node_constant_input(node, layer->form.bias);
   if (!layer->bias) return true;
   int rank = layer->bias->rank;
   int64_t count = norma_tensor_count(layer->bias), columns = rank > 0 ? layer->bias->dims[rank - 1] : 1;
-  return count == columns && (count == layer->outputs || (is_gemm && count == 1));
+  return count == columns && (count == layer->outputs || (layer->form.repeats_bias && count == 1));
 }
 
 static bool read_layer(node *node, linear_layer *layer) {
-  *layer = (linear_layer){.node = node, .alpha = 1, .beta = 1};
-  if (!node->inputs[0] || !node->inputs[1] || !node->outputs[0]) return false;
-  const value_info *info = &node->inputs[1]->info;
+  *layer = (linear_layer){.node = node};
+  if (!node_has_plain_store(node) || !node_has_one_output(node) || !node_linear(node, &layer->form)) return false;
+  const linear_form *form = &layer->form;
+  const value_info *info = &node->inputs[form->weights]->info;
   layer->type = node->outputs[0]->info.type;
-  if (node->outputs[0]->info.kind != NORMA_VALUE_TENSOR || !(TYPES_FLOAT & TYPE_BIT(layer->type))) return false;
+  if (!value_is_of(node->outputs[0], TYPES_FLOAT)) return false;
   if (info->kind != NORMA_VALUE_TENSOR || info->type != layer->type || !shape_is_known(&info->shape)) return false;
-  bool is_product = node_is(node, "Gemm") || node_is(node, "MatMul");
-  if (!(is_product ? read_product(layer, &info->shape) : read_convolution(layer, &info->shape))) return false;
-  layer->weights = node_constant_input(node, 1);
-  layer->outputs = layer->groups * (layer->output_first ? layer->first : layer->second);
-  layer->inputs = layer->groups * (layer->output_first ? layer->second : layer->first);
+  layer->weights = node_constant_input(node, form->weights);
+  layer->outputs = form->groups * (form->output_first ? form->first : form->second);
+  layer->inputs = form->groups * (form->output_first ? form->second : form->first);
   return shape_count(&info->shape) > 0 && read_bias(layer);
 }
 
@@ -110,8 +58,8 @@ typedef struct channels {
 } channels;
 
 static channels channels_at(const linear_layer *layer, int64_t group, int64_t i, int64_t j) {
-  int64_t from_i = group * layer->first + i, from_j = group * layer->second + j;
-  return layer->output_first ? (channels){from_i, from_j} : (channels){from_j, from_i};
+  int64_t from_i = group * layer->form.first + i, from_j = group * layer->form.second + j;
+  return layer->form.output_first ? (channels){from_i, from_j} : (channels){from_j, from_i};
 }
 
 static double smallest_normal(norma_element_type type) {
@@ -186,11 +134,11 @@ static bool change_weights(linear_change *change, int64_t first, int64_t count, 
     largest[0] = fmax(largest[0], run.old);
     largest[1] = fmax(largest[1], run.new);
   }
-  if (shift != 0) change->bias[at.output] += layer->alpha * shift * run.sum;
+  if (shift != 0) change->bias[at.output] += layer->form.alpha * shift * run.sum;
   return true;
 }
 
-static bool keeps_digits(const linear_change *change) {
+static bool change_keeps_digits(const linear_change *change) {
   double least = smallest_normal(change->layer->type);
   for (int64_t c = 0; c < change->layer->outputs; c++) {
     if (change->largest[2 * c] >= least && change->largest[2 * c + 1] < least) return false;
@@ -200,19 +148,20 @@ static bool keeps_digits(const linear_change *change) {
 
 static bool change_all_weights(linear_change *change) {
   const linear_layer *layer = change->layer;
-  int64_t at = 0, second = layer->second, run = layer->inner;
-  if (layer->output_first && !change->before) { /* all weights of an output channel share their factor */
+  const linear_form *form = &layer->form;
+  int64_t at = 0, second = form->second, run = form->inner;
+  if (form->output_first && !change->before) { /* all weights of an output channel share their factor */
     run *= second;
     second = 1;
   }
-  for (int64_t g = 0; g < layer->groups; g++) {
-    for (int64_t i = 0; i < layer->first; i++) {
+  for (int64_t g = 0; g < form->groups; g++) {
+    for (int64_t i = 0; i < form->first; i++) {
       for (int64_t j = 0; j < second; j++, at += run) {
         if (!change_weights(change, at, run, channels_at(layer, g, i, j))) return false;
       }
     }
   }
-  return keeps_digits(change);
+  return change_keeps_digits(change);
 }
 
 /* The bias that stands, then what a shift before the layer adds, then what happens behind the layer. */
@@ -221,7 +170,8 @@ static void read_old_bias(linear_change *change) {
   bool is_scalar = layer->bias && norma_tensor_count(layer->bias) == 1;
   for (int64_t c = 0; c < layer->outputs; c++) {
     change->bias[c] =
-        layer->bias ? layer->beta * element_get_double(layer->bias->type, layer->bias->data, is_scalar ? 0 : c) : 0;
+        layer->bias ? layer->form.beta * element_get_double(layer->bias->type, layer->bias->data, is_scalar ? 0 : c)
+                    : 0;
   }
 }
 
@@ -247,49 +197,42 @@ static norma_status make_bias(linear_change *change, value *result, bool *is_fin
 
 /* -------------------------------------------------------------------------------------------------------- rewriting */
 
-static bool set_float(node *node, const char *name, float f) {
-  for (int i = 0; i < node->attribute_count; i++) {
-    if (strcmp(node->attributes[i].name, name) != 0) continue;
-    node->attributes[i].f = f;
-    return true;
-  }
-  return f == 1 || node_set_attribute_float(node, name, f); /* 1 is the default of alpha and beta */
-}
-
-static bool set_int(node *node, const char *name, int64_t number) {
-  for (int i = 0; i < node->attribute_count; i++) {
-    if (strcmp(node->attributes[i].name, name) != 0) continue;
-    node->attributes[i].i = number;
-    return true;
-  }
-  return node_set_attribute_int(node, name, number);
-}
-
-static norma_status out_of_memory(linear_change *change) {
+static norma_status change_out_of_memory(linear_change *change) {
   return region_error(change->layer->node->graph->region, change->context->error);
 }
 
-/* The MatMul node's place is taken by a Gemm with the same inputs. */
-static norma_status become_gemm(linear_change *change) {
-  node *matmul = change->layer->node;
-  node *gemm = graph_insert_node(matmul->graph, matmul, matmul->name, "Gemm", "", 3, 1, 0);
-  if (!gemm) return out_of_memory(change);
-  gemm->opset = matmul->opset;
-  graph_value *output = matmul->outputs[0];
-  node_set_input(gemm, 0, matmul->inputs[0]);
-  node_set_input(gemm, 1, matmul->inputs[1]);
-  graph_remove_node(matmul);
-  node_set_output(gemm, 0, output);
-  gemm->version = operator_version(operator_find("", "Gemm"), gemm->opset);
-  change->layer->node = gemm;
+/* The node's place is taken by the operator that takes a bias as well. */
+static norma_status become_biased(linear_change *change) {
+  linear_layer *layer = change->layer;
+  node *old = layer->node;
+  node *made = graph_insert_node(old->graph, old, old->name, layer->form.biased, "", layer->form.bias + 1, 1, 0);
+  if (!made) return change_out_of_memory(change);
+  made->opset = old->opset;
+  graph_value *output = old->outputs[0];
+  for (int i = 0; i < old->input_count; i++) node_set_input(made, i, old->inputs[i]);
+  graph_remove_node(old);
+  node_set_output(made, 0, output);
+  layer->node = made;
   return NORMA_OK;
+}
+
+/* What makes the operator add the bias as it is. */
+static bool apply_bias_settings(node *node, const bias_setting *settings) {
+  for (; settings && settings->name; settings++) {
+    if (settings->until && node->opset > settings->until) continue;
+    bool done = settings->kind == ATTRIBUTE_FLOAT
+                    ? node_set_attribute_float(node, settings->name, (float)settings->value)
+                    : node_set_attribute_int(node, settings->name, (int64_t)settings->value);
+    if (!done) return false;
+  }
+  return true;
 }
 
 static norma_status replace_constant(linear_change *change, int index, const char *suffix, value *contents) {
   node *node = change->layer->node;
   if (index >= node->input_count && !node_add_inputs(node, index + 1 - node->input_count)) {
     value_clear(contents);
-    return out_of_memory(change);
+    return change_out_of_memory(change);
   }
   graph_value *old = node->inputs[index], *made;
   TRY(pass_add_constant(change->context, node->graph, old ? old->name : suffix, contents, &made));
@@ -299,18 +242,15 @@ static norma_status replace_constant(linear_change *change, int index, const cha
 }
 
 static norma_status set_bias(linear_change *change, value *bias) {
-  norma_status status = NORMA_OK;
-  if (node_is(change->layer->node, "MatMul")) status = become_gemm(change);
+  const linear_form *form = &change->layer->form;
+  norma_status status = form->biased ? become_biased(change) : NORMA_OK;
   if (status != NORMA_OK) {
     value_clear(bias);
     return status;
   }
   node *node = change->layer->node;
-  TRY(replace_constant(change, 2, "bias", bias));
-  if (strcmp(node->op_type, "Gemm") == 0) {
-    if (!set_float(node, "beta", 1)) return out_of_memory(change);
-    if (node->version < 7 && !set_int(node, "broadcast", 1)) return out_of_memory(change);
-  }
+  TRY(replace_constant(change, form->bias, "bias", bias));
+  if (!apply_bias_settings(node, form->settings)) return change_out_of_memory(change);
   return pass_resolve(change->context, node);
 }
 
@@ -328,64 +268,73 @@ static bool weights_change(const linear_change *change) {
 static bool is_possible(const linear_change *change, bool new_weights, bool new_bias) {
   const linear_layer *layer = change->layer;
   if (new_weights && !layer->weights) return false;
-  return !new_bias || (layer->takes_bias && (!layer->has_bias || layer->bias));
+  return !new_bias || (layer->form.takes_bias && (!layer->has_bias || layer->bias));
 }
 
-static value *lazy_weights(const linear_layer *layer) {
-  const graph_value *constant = layer->node->inputs[1];
-  bool is_lazy = layer->weights && value_is_lazy(constant->constant);
-  return is_lazy ? (value *)(uintptr_t)constant->constant : NULL;
+/* The weights, if they are still unread. */
+static value *unread_weights(const linear_layer *layer) {
+  value *constant = layer->weights ? layer->node->inputs[layer->form.weights]->constant : NULL;
+  return constant && value_is_lazy(constant) ? constant : NULL;
 }
 
-/* Factors of whole output channels can wait until the weights are read. */
-static bool may_wait(const linear_change *change) {
-  const value *weights = lazy_weights(change->layer);
-  return weights && !change->before && change->layer->output_first && lazy_takes_factors(weights) &&
-         value_has_single_use(change->layer->node->inputs[1]);
-}
-
-static norma_status scale_later(linear_change *change) {
-  int64_t outputs = change->layer->outputs;
+/* Factors of whole output channels wait until the weights are read. *done: false where they cannot. Should they then turn
+ * out to leave the range of the type, the fold is undone (engine/load/unfold.h). */
+static norma_status scale_unread(linear_change *change, bool *done) {
+  const linear_layer *layer = change->layer;
   double *factors = change->largest; /* which is not needed then */
-  for (int64_t c = 0; c < outputs; c++) factors[c] = scale_shift_scale(change->behind, c);
-  return lazy_set_factors(lazy_weights(change->layer), factors, outputs, change->context->error);
+  value *weights = unread_weights(layer);
+  *done = false;
+  if (!weights || change->before || !layer->form.output_first || layer->type != NORMA_FLOAT) return NORMA_OK;
+  if (!value_has_single_use(layer->node->inputs[layer->form.weights])) return NORMA_OK;
+  for (int64_t c = 0; c < layer->outputs; c++) factors[c] = scale_shift_scale(change->behind, c);
+  return lazy_scale(weights, factors, layer->outputs, done, change->context->error);
 }
 
 static norma_status make_weights(linear_change *change, bool *possible) {
   const linear_layer *layer = change->layer;
   norma_error *error = change->context->error;
-  value *lazy = lazy_weights(layer);
-  if (lazy) TRY(lazy_fetch(lazy, error));
+  value *unread = unread_weights(layer);
+  if (unread) TRY(lazy_fetch(&change->context->model->lazy_source, unread, error));
+  for (int64_t i = 0; i < 2 * layer->outputs; i++) change->largest[i] = 0;
   shape shape = shape_of_tensor(layer->weights);
   TRY(value_allocate_tensor(change->context->model->memory, &change->weights, layer->type, &shape, error));
   *possible = change_all_weights(change);
   return NORMA_OK;
 }
 
+/* The new bias is made first, since nothing has changed yet where it cannot be. A shift in front of the layer is weighted,
+ * so then the weights come before it. */
 static norma_status apply_change(linear_change *change, bool *done) {
-  bool new_weights = weights_change(change), new_bias = bias_changes(change), finite = true;
+  const bool new_weights = weights_change(change), new_bias = bias_changes(change);
+  bool waits = false, possible = true, finite = true;
   if (!is_possible(change, new_weights, new_bias)) return NORMA_OK;
-  bool later = new_weights && may_wait(change), possible = true;
   read_old_bias(change);
-  if (new_weights && !later) TRY(make_weights(change, &possible));
-  if (!possible) return NORMA_OK;
-  change_bias(change);
   value bias = {0};
-  if (new_bias) TRY(make_bias(change, &bias, &finite));
-  if (!finite) return NORMA_OK;
+  if (!change->before) {
+    change_bias(change);
+    if (new_bias) TRY(make_bias(change, &bias, &finite));
+    if (!finite) return NORMA_OK;
+  }
   norma_status status = NORMA_OK;
-  if (later) status = scale_later(change);
-  if (new_weights && !later) status = replace_constant(change, 1, "weights", &change->weights);
-  if (status == NORMA_OK && new_bias)
-    status = set_bias(change, &bias);
-  else
+  if (new_weights) status = scale_unread(change, &waits);
+  if (status == NORMA_OK && new_weights && !waits) status = make_weights(change, &possible);
+  if (status == NORMA_OK && possible && change->before && new_bias) status = make_bias(change, &bias, &finite);
+  if (status != NORMA_OK || !possible || !finite) {
     value_clear(&bias);
+    return status;
+  }
+  if (new_weights && !waits)
+    status = replace_constant(change, change->layer->form.weights, "weights", &change->weights);
+  if (status == NORMA_OK && new_bias) {
+    status = set_bias(change, &bias);
+  } else {
+    value_clear(&bias);
+  }
   *done = status == NORMA_OK;
   return status;
 }
 
-/* Without the room for all its numbers a change is left undone, and so it is where the layer is not of the right kind.
- */
+/* Without the room for all its numbers a change is left undone, and so it is where the layer is not of the right kind. */
 static norma_status change_layer(pass_context *context, node **node, linear_layer *layer, const scale_shift *behind,
                                  const scale_shift *before, bool *done) {
   linear_change change = {.context = context, .layer = layer, .behind = behind, .before = before};
@@ -401,48 +350,38 @@ static norma_status change_layer(pass_context *context, node **node, linear_laye
   return status;
 }
 
-norma_status linear_layer_append(pass_context *context, node **node, const scale_shift *transform, bool *done) {
+/* Lets *node compute what `transform` makes of its output. The layer's infos stay those of the old output. */
+static norma_status fold_append(pass_context *context, node **node, const scale_shift *transform, bool *done) {
   linear_layer layer;
   *done = false;
   if (!read_layer(*node, &layer)) return NORMA_OK;
-  bool fits = transform->count == 1 || (transform->axis == layer.output_axis && transform->count == layer.outputs);
+  const bool fits =
+      transform->count == 1 || (transform->axis == layer.form.output_axis && transform->count == layer.outputs);
   return fits ? change_layer(context, node, &layer, transform, NULL, done) : NORMA_OK;
 }
 
-norma_status linear_layer_absorb(pass_context *context, node *last, bool (*accepts)(const node *layer), bool *changed) {
+norma_status fold_behind(pass_context *context, node *last, bool (*accepts)(const linear_form *form), bool *changed) {
   scale_shift transform;
   bool found;
   TRY(scale_shift_read(context, last, &transform, &found));
   if (!found) return NORMA_OK;
   norma_status status = NORMA_OK;
-  node *layer = single_linear_producer(last, transform.input);
-  if (layer && accepts(layer)) {
-    status = linear_layer_append(context, &layer, &transform, changed);
+  linear_form form;
+  node *layer = node_sole_producer(last, transform.input);
+  if (layer && node_linear(layer, &form) && (!accepts || accepts(&form))) {
+    status = fold_append(context, &layer, &transform, changed);
     if (status == NORMA_OK && *changed) status = pass_take_over(context, layer, last);
   }
   scale_shift_free(&transform);
   return status;
 }
 
-/* Whether some outputs see zeros of the padding, which no transform has seen, or do not see all weights. */
-static bool has_borders(const node *node) {
-  if (!node_is(node, "Conv")) return node_is(node, "ConvTranspose");
-  const char *automatic = attribute_string(node, "auto_pad", "NOTSET");
-  if (strcmp(automatic, "VALID") == 0) return false;
-  if (strcmp(automatic, "NOTSET") != 0) return true;
-  size_t count;
-  const int64_t *pads = attribute_ints(node, "pads", &count);
-  for (size_t i = 0; i < count; i++) {
-    if (pads[i] != 0) return true;
-  }
-  return false;
-}
-
-norma_status linear_layer_prepend(pass_context *context, node **node, const scale_shift *transform, bool *done) {
+norma_status fold_before(pass_context *context, node **node, const scale_shift *transform, bool *done) {
   linear_layer layer;
   *done = false;
   if (!read_layer(*node, &layer)) return NORMA_OK;
-  bool fits = transform->count == 1 || (transform->axis == layer.input_axis && transform->count == layer.inputs);
-  if (!fits || (has_borders(*node) && !scale_shift_is_product(transform))) return NORMA_OK;
+  const bool fits =
+      transform->count == 1 || (transform->axis == layer.form.input_axis && transform->count == layer.inputs);
+  if (!fits || (layer.form.has_borders && !scale_shift_is_product(transform))) return NORMA_OK;
   return change_layer(context, node, &layer, NULL, transform, done);
 }

@@ -9,21 +9,16 @@
  */
 #include "engine/passes/fold_into_weights.h"
 
-static bool accepts(const node *layer) {
-  return is_linear_layer(layer);
+static norma_status fold_scale_apply(pass_context *context, node *node, bool *changed) {
+  elementwise_form form;
+  if (!node_elementwise(node, &form) || form.kind != ELEMENTWISE_BINARY) return NORMA_OK;
+  if (form.binary != BINARY_MUL && form.binary != BINARY_DIV) return NORMA_OK;
+  return fold_behind(context, node, NULL, changed);
 }
-
-static norma_status apply(pass_context *context, node *node, bool *changed) {
-  return linear_layer_absorb(context, node, accepts, changed);
-}
-
-static const char *const roots[] = {"Mul", "Div", NULL};
 
 const pass pass_fold_scale = {
     .name = "fold_scale",
-    .phase = PASS_FUSE,
     .level = 2,
     .changes_rounding = true,
-    .roots = roots,
-    .apply = apply,
+    .apply = fold_scale_apply,
 };

@@ -16,8 +16,8 @@
  * Reorders of block_layout that nobody reads are removed, since they would count as readers.
  */
 #include "engine/passes/pass_helpers.h"
+#include "ops/blocked.h"
 #include "ops/elementwise/elementwise_chain.h"
-#include "ops/elementwise/unary_elementwise.h"
 
 typedef struct group {
   node *nodes[CHAIN_MOST_STEPS]; /* each after all that read its result */
@@ -30,53 +30,20 @@ typedef struct group {
 
 /* ----------------------------------------------------------------------------------------------------- single nodes */
 
-static bool is_chain(const node *node) {
-  return strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 && strcmp(node->op_type, CHAIN_OPERATOR) == 0;
-}
-
-static const struct {
-  const char *op_type;
-  enum binary_kind kind;
-  int since; /* the first version that broadcasts as NumPy does */
-} binaries[] = {
-    {"Add", BINARY_ADD, 7}, {"Sub", BINARY_SUB, 7}, {"Mul", BINARY_MUL, 7}, {"Div", BINARY_DIV, 7},
-    {"Sum", BINARY_ADD, 8}, {"Min", BINARY_MIN, 8}, {"Max", BINARY_MAX, 8},
-};
-
-static bool binary_of(const node *node, enum binary_kind *kind) {
-  for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++) {
-    if (!node_is(node, binaries[i].op_type)) continue;
-    *kind = binaries[i].kind;
-    return node->version >= binaries[i].since && node->input_count >= 2;
-  }
-  return false;
-}
-
-/* Functions of input 0 alone, their parameters being constant. */
-static bool unary_of(const node *node, struct activation *activation) {
-  double exponent;
-  if (unary_activation(node, activation) || node_clip(node, activation)) return true;
-  if (!node_is(node, "Pow") || !node_constant_number(node, 1, &exponent) || exponent != 2) return false;
-  *activation = (struct activation){UNARY_SQUARE, 0, 0};
-  return value_is(node->inputs[1], NORMA_FLOAT) && node->inputs[1]->info.shape.rank <= node->inputs[0]->info.shape.rank;
-}
-
-static bool is_prelu(const node *node) {
-  return node_is(node, "PRelu") && node->version >= 7;
-}
-
 static bool has_known_rank(const graph_value *value) {
   return value_is(value, NORMA_FLOAT) && value->info.shape.rank != RANK_UNKNOWN;
 }
 
-/* Whether the node can be a part of a chain. */
-static bool is_elementwise(const node *node) {
-  enum binary_kind kind;
-  struct activation activation;
-  if (!node->op || node->input_count == 0 || node->output_count != 1 || !has_known_rank(node->outputs[0])) return false;
-  if (!has_known_rank(node->inputs[0])) return false;
-  if (!is_chain(node) && unary_of(node, &activation)) return true;
-  if (!is_chain(node) && !binary_of(node, &kind) && !is_prelu(node)) return false;
+/* Whether the node can be a part of a chain: as which function. */
+static bool is_elementwise(const node *node, elementwise_form *form) {
+  if (!node->op || node->output_count != 1 || !has_known_rank(node->outputs[0]) || !node_has_plain_store(node)) {
+    return false;
+  }
+  if (!node_has_input(node, 0) || !has_known_rank(node->inputs[0])) return false;
+  const bool is_chain = is_elementwise_chain(node);
+  if (!is_chain && (!node_elementwise(node, form) || form->kind == ELEMENTWISE_OTHER)) return false;
+  if (!is_chain && form->kind == ELEMENTWISE_UNARY) return true;
+  if (!is_chain && (!form->numpy || node->input_count < 2)) return false;
   for (int i = 1; i < node->input_count; i++) {
     if (!has_known_rank(node->inputs[i])) return false;
   }
@@ -113,7 +80,7 @@ static bool operand_of(group *group, graph_value *value, int *operand) {
   return true;
 }
 
-static bool add_step(group *group, chain_step step) {
+static bool group_add_step(group *group, chain_step step) {
   if (group->program.count == CHAIN_MOST_STEPS) return false;
   group->program.steps[group->program.count++] = step;
   return true;
@@ -130,20 +97,21 @@ static bool add_chain(group *group, const node *node) {
     chain_step step = program.steps[i];
     step.x = step.x >= 0 ? inputs[step.x] : step.x - base;
     if (chain_operand_count(&step) == 2) step.z = step.z >= 0 ? inputs[step.z] : step.z - base;
-    if (!add_step(group, step)) return false;
+    if (!group_add_step(group, step)) return false;
   }
   return true;
 }
 
-static bool add_node(group *group, const node *node) {
-  chain_step step = {.kind = CHAIN_UNARY};
-  if (is_chain(node)) return add_chain(group, node);
+static bool group_add_node(group *group, const node *node) {
+  elementwise_form form;
+  if (is_elementwise_chain(node)) return add_chain(group, node);
+  if (!is_elementwise(node, &form)) return false;
+  chain_step step = {.kind = CHAIN_UNARY, .unary = form.unary, .binary = form.binary};
   if (!operand_of(group, node->inputs[0], &step.x)) return false;
-  if (unary_of(node, &step.unary)) return add_step(group, step);
-  step.kind = is_prelu(node) ? CHAIN_PRELU : CHAIN_BINARY;
-  if (step.kind == CHAIN_BINARY) binary_of(node, &step.binary);
+  if (form.kind == ELEMENTWISE_UNARY) return group_add_step(group, step);
+  step.kind = form.kind == ELEMENTWISE_PRELU ? CHAIN_PRELU : CHAIN_BINARY;
   for (int i = 1; i < node->input_count; i++) {
-    if (!operand_of(group, node->inputs[i], &step.z) || !add_step(group, step)) return false;
+    if (!operand_of(group, node->inputs[i], &step.z) || !group_add_step(group, step)) return false;
     step.x = chain_result(group->program.count - 1);
   }
   return true;
@@ -154,7 +122,7 @@ static bool build_program(group *group) {
   int registers[CHAIN_MOST_STEPS];
   group->program.count = group->input_count = 0;
   for (int i = group->count - 1; i >= 0; i--) {
-    if (!add_node(group, group->nodes[i])) return false;
+    if (!group_add_node(group, group->nodes[i])) return false;
     group->results[i] = chain_result(group->program.count - 1);
   }
   return chain_assign_registers(&group->program, registers) >= 0;
@@ -174,7 +142,8 @@ static node *find_candidate(const group *group, const graph_value *value) {
   const node *root = group->nodes[0];
   node *producer = value->producer;
   if (!producer || producer->graph != root->graph || value->output_count > 0 || contains(group, producer)) return NULL;
-  if (!is_elementwise(producer) || !covers(value, root->outputs[0])) return NULL;
+  elementwise_form form;
+  if (!is_elementwise(producer, &form) || !covers(value, root->outputs[0])) return NULL;
   for (const use *use = value->uses; use; use = use->next) {
     if (!contains(group, use->node)) return NULL;
   }
@@ -182,7 +151,7 @@ static node *find_candidate(const group *group, const graph_value *value) {
 }
 
 /* Lets one more node join. */
-static bool grow(group *group) {
+static bool group_grow(group *group) {
   for (int i = 0; i < group->count && group->count < CHAIN_MOST_STEPS; i++) {
     const node *reader = group->nodes[i];
     for (int k = 0; k < reader->input_count; k++) {
@@ -201,7 +170,8 @@ static bool is_inside(const node *node) {
   const graph_value *value = node->outputs[0];
   if (!value_has_single_use(value)) return false;
   const struct node *reader = value->uses->node;
-  return reader->graph == node->graph && !is_chain(reader) && is_elementwise(reader) &&
+  elementwise_form form;
+  return reader->graph == node->graph && !is_elementwise_chain(reader) && is_elementwise(reader, &form) &&
          covers(value, reader->outputs[0]);
 }
 
@@ -235,19 +205,18 @@ static norma_status make_chain(pass_context *context, const group *group) {
   return pass_resolve(context, made);
 }
 
-static bool is_dead_reorder(const node *node) {
-  const graph_value *value = node->outputs[0];
-  return strcmp(node->op_type, "UnblockChannels") == 0 && strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 && value &&
-         value->use_count == 0 && value->output_count == 0;
-}
-
-static norma_status apply(pass_context *context, node *node, bool *changed) {
+static norma_status fuse_elementwise_apply(pass_context *context, node *node, bool *changed) {
   group group = {.nodes = {node}, .count = 1};
-  if (node->output_count == 1 && is_dead_reorder(node)) return pass_remove(context, node);
-  if (!is_elementwise(node) || is_inside(node) || !build_program(&group)) return NORMA_OK;
-  while (grow(&group)) {
+  elementwise_form form;
+  if (is_unblocking(node) && value_is_unread(node->outputs[0])) {
+    *changed = true;
+    return pass_remove(context, node);
   }
-  bool is_better_alone = !is_chain(node) && !unary_of(node, &(struct activation){0}) && repeats_short_rows(node);
+  if (!is_elementwise(node, &form) || is_inside(node) || !build_program(&group)) return NORMA_OK;
+  while (group_grow(&group)) {
+  }
+  const bool is_chain = is_elementwise_chain(node);
+  const bool is_better_alone = !is_chain && form.kind != ELEMENTWISE_UNARY && repeats_short_rows(node);
   if (group.count == 1 && !is_better_alone) return NORMA_OK;
   *changed = true;
   build_program(&group); /* the last attempt to grow failed */
@@ -256,8 +225,6 @@ static norma_status apply(pass_context *context, node *node, bool *changed) {
 
 const pass pass_fuse_elementwise = {
     .name = "fuse_elementwise",
-    .phase = PASS_CHAINS,
     .level = 2,
-    .roots = NULL,
-    .apply = apply,
+    .apply = fuse_elementwise_apply,
 };

@@ -4,7 +4,7 @@
  *   a = Flatten(x)
  *   y = Reshape(a, shape)   ->   y = Reshape(x, shape)
  *
- * In front stand Reshape, Flatten, Squeeze or Unsqueeze. Legal where the target is a constant that copies no dimension
+ * In front stands any view of the same elements (OPERATOR_VIEW). Legal where the target is a constant that copies no dimension
  * (has no 0), also where a has other readers.
  */
 #include "engine/passes/pass_helpers.h"
@@ -17,14 +17,14 @@ static bool copies_no_dimension(const node *node) {
   return target != NULL;
 }
 
-static norma_status apply(pass_context *context, node *last, bool *changed) {
-  static const char *const views[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", NULL};
+static norma_status merge_reshapes_apply(pass_context *context, node *last, bool *changed) {
+  if (!node_is(last, "Reshape") || last->version < 5 || !last->inputs[0]) return NORMA_OK;
   const graph_value *between = last->inputs[0];
-  node *first = between ? between->producer : NULL;
-  bool is_view = false;
-  if (!first || first->graph != last->graph || !first->inputs[0]) return NORMA_OK;
-  for (const char *const *name = views; *name; name++) is_view |= node_is(first, *name);
-  if (!is_view || last->version < 5 || !copies_no_dimension(last)) return NORMA_OK;
+  node *first = between->producer;
+  if (!first || !first->op || first->graph != last->graph || between->producer_index != 0) return NORMA_OK;
+  if (!(first->op->flags & OPERATOR_VIEW) || !node_has_input(first, 0)) return NORMA_OK;
+  if (!value_is_of(first->inputs[0], TYPES_ALL) || !value_is(between, first->inputs[0]->info.type)) return NORMA_OK;
+  if (!copies_no_dimension(last)) return NORMA_OK;
   node_set_input(last, 0, first->inputs[0]);
   if (between->use_count == 0 && between->output_count == 0) {
     TRY(pass_join_names(context, last, first));
@@ -34,12 +34,8 @@ static norma_status apply(pass_context *context, node *last, bool *changed) {
   return NORMA_OK;
 }
 
-static const char *const roots[] = {"Reshape", NULL};
-
 const pass pass_merge_reshapes = {
     .name = "merge_reshapes",
-    .phase = PASS_CLEAN,
     .level = 1,
-    .roots = roots,
-    .apply = apply,
+    .apply = merge_reshapes_apply,
 };

@@ -20,8 +20,8 @@ static bool read_permutation(const node *node, int rank, int64_t *permutation) {
   return true;
 }
 
-static norma_status apply(pass_context *context, node *last, bool *changed) {
-  const graph_value *between = last->inputs[0];
+static norma_status merge_transposes_apply(pass_context *context, node *last, bool *changed) {
+  const graph_value *between = node_is(last, "Transpose") ? last->inputs[0] : NULL;
   node *first = between ? between->producer : NULL;
   if (!first || first->graph != last->graph || !node_is(first, "Transpose") || !first->inputs[0]) return NORMA_OK;
   int rank = first->inputs[0]->info.shape.rank;
@@ -42,12 +42,8 @@ static norma_status apply(pass_context *context, node *last, bool *changed) {
   return pass_resolve(context, made);
 }
 
-static const char *const roots[] = {"Transpose", NULL};
-
 const pass pass_merge_transposes = {
     .name = "merge_transposes",
-    .phase = PASS_CLEAN,
     .level = 1,
-    .roots = roots,
-    .apply = apply,
+    .apply = merge_transposes_apply,
 };

@@ -34,7 +34,7 @@ static bool is_near(double number, double expected) {
 }
 
 /* The producer of input `index`, which joins the match. */
-static node *take(match *match, const node *reader, int index, const char *op_type) {
+static node *match_take(match *match, const node *reader, int index, const char *op_type) {
   node *producer = node_single_producer(reader, index, op_type);
   if (producer && match->count < MOST_NODES) match->nodes[match->count++] = producer;
   return producer;
@@ -67,23 +67,20 @@ static int input_scaled_by(const node *node, double expected) {
 static node *take_scaled(match *match, const node *reader, int index, double expected, int *input) {
   node *producer = reader->inputs[index] ? reader->inputs[index]->producer : NULL;
   *input = producer ? input_scaled_by(producer, expected) : -1;
-  return *input >= 0 ? take(match, reader, index, producer->op_type) : NULL;
+  return *input >= 0 ? match_take(match, reader, index, producer->op_type) : NULL;
 }
 
-/* The bounds of Clip, as attributes or constants. */
-static bool is_clip(const node *node, double low, double high) {
-  double numbers[2] = {(double)attribute_float(node, "min", -INFINITY), (double)attribute_float(node, "max", INFINITY)};
-  if (node->version >= 11 &&
-      (!node_constant_number(node, 1, &numbers[0]) || !node_constant_number(node, 2, &numbers[1]))) {
-    return false;
-  }
-  return numbers[0] == low && numbers[1] == high;
+/* A Clip to these bounds. */
+static bool is_clip(const node *node, float low, float high) {
+  elementwise_form form;
+  if (!node_elementwise(node, &form) || form.kind != ELEMENTWISE_UNARY || form.unary.kind != UNARY_CLIP) return false;
+  return form.unary.a == low && form.unary.b == high;
 }
 
 /* Clip(x + 3, 0, 6) behind input `index`. */
 static graph_value *take_clipped(match *match, const node *reader, int index) {
-  node *clip = take(match, reader, index, "Clip");
-  node *add = clip && is_clip(clip, 0, 6) ? take(match, clip, 0, "Add") : NULL;
+  node *clip = match_take(match, reader, index, "Clip");
+  node *add = clip && is_clip(clip, 0, 6) ? match_take(match, clip, 0, "Add") : NULL;
   double summand;
   int input = add ? beside_number(add, &summand) : -1;
   return input >= 0 && summand == 3 ? add->inputs[input] : NULL;
@@ -91,10 +88,10 @@ static graph_value *take_clipped(match *match, const node *reader, int index) {
 
 /* Erf(x / sqrt(2)) + 1 behind input `index`. */
 static graph_value *take_erf(match *match, const node *reader, int index) {
-  node *add = take(match, reader, index, "Add");
+  node *add = match_take(match, reader, index, "Add");
   double summand;
   int input = add ? beside_number(add, &summand) : -1;
-  node *erf = input >= 0 && summand == 1 ? take(match, add, input, "Erf") : NULL;
+  node *erf = input >= 0 && summand == 1 ? match_take(match, add, input, "Erf") : NULL;
   node *scaled = erf ? take_scaled(match, erf, 0, M_SQRT1_2, &input) : NULL;
   return scaled ? scaled->inputs[input] : NULL;
 }
@@ -120,7 +117,7 @@ static bool match_sixth(match *match, const node *last) {
     return found(match, x, "HardSigmoid", 6);
   }
   match->count = 0;
-  node *product = take(match, last, input, "Mul");
+  node *product = match_take(match, last, input, "Mul");
   for (int i = 0; product && i < 2; i++) {
     match->count = 1;
     if (product->inputs[!i] && take_clipped(match, product, i) == product->inputs[!i]) {
@@ -133,23 +130,23 @@ static bool match_sixth(match *match, const node *last) {
 /* x * gate(x), the gate being input `index`. */
 static bool match_gate(match *match, const node *last, int index) {
   graph_value *x = last->inputs[!index];
-  node *gate = take(match, last, index, "HardSigmoid");
+  node *gate = match_take(match, last, index, "HardSigmoid");
   if (gate) {
     double alpha = (double)attribute_float(gate, "alpha", 0.2f), beta = (double)attribute_float(gate, "beta", 0.5f);
     return is_near(alpha, 1.0 / 6) && beta == 0.5 && gate->inputs[0] == x && found(match, x, "HardSwish", 14);
   }
-  gate = take(match, last, index, "Tanh");
+  gate = match_take(match, last, index, "Tanh");
   if (gate) {
-    node *softplus = take(match, gate, 0, "Softplus");
+    node *softplus = match_take(match, gate, 0, "Softplus");
     return softplus && softplus->inputs[0] == x && found(match, x, "Mish", 18);
   }
-  gate = take(match, last, index, "Sigmoid");
+  gate = match_take(match, last, index, "Sigmoid");
   if (!gate) return false;
   match->has_alpha = true;
   match->alpha = 1;
   if (gate->inputs[0] == x) return found(match, x, "Swish", 24);
   double factor;
-  node *scale = take(match, gate, 0, "Mul");
+  node *scale = match_take(match, gate, 0, "Mul");
   int input = scale ? beside_number(scale, &factor) : -1;
   if (input < 0 || scale->inputs[input] != x) return false;
   match->alpha = (float)factor;
@@ -159,7 +156,7 @@ static bool match_gate(match *match, const node *last, int index) {
 /* x * A / 2 for A = Erf(x / sqrt(2)) + 1: the half may stand behind x, behind A, or behind their product. */
 static bool match_gelu(match *match, const node *last) {
   int half = input_scaled_by(last, 0.5), inner;
-  node *product = half >= 0 ? take(match, last, half, "Mul") : NULL;
+  node *product = half >= 0 ? match_take(match, last, half, "Mul") : NULL;
   for (int i = 0; product && i < 2; i++) {
     match->count = 1;
     if (product->inputs[!i] && take_erf(match, product, i) == product->inputs[!i]) {
@@ -200,7 +197,7 @@ static bool keeps_rank(const match *match, const node *last) {
          x->shape.rank == y->shape.rank;
 }
 
-static norma_status replace(pass_context *context, const match *match, node *last) {
+static norma_status replace_match(pass_context *context, const match *match, node *last) {
   graph *graph = last->graph;
   node *first = match->nodes[match->count - 1];
   node *made = graph_insert_node(graph, last, first->name, match->op_type, "", 1, 1, 0);
@@ -216,20 +213,17 @@ static norma_status replace(pass_context *context, const match *match, node *las
   return pass_resolve(context, made);
 }
 
-static norma_status apply(pass_context *context, node *node, bool *changed) {
+static norma_status recognize_activation_apply(pass_context *context, node *node, bool *changed) {
   match match;
+  if (!node_is(node, "Mul") && !node_is(node, "Div")) return NORMA_OK;
   if (node->input_count != 2 || !node->inputs[0] || !node->inputs[1] || !node->outputs[0]) return NORMA_OK;
   if (node->version < 7 || !find_match(&match, node) || !keeps_rank(&match, node)) return NORMA_OK;
   *changed = true;
-  return replace(context, &match, node);
+  return replace_match(context, &match, node);
 }
-
-static const char *const roots[] = {"Mul", "Div", NULL};
 
 const pass pass_recognize_activation = {
     .name = "recognize_activation",
-    .phase = PASS_CLEAN,
     .level = 2,
-    .roots = roots,
-    .apply = apply,
+    .apply = recognize_activation_apply,
 };

@@ -33,8 +33,8 @@ static bool exchanges_groups(const node *transpose, int rank) {
   return true;
 }
 
-static norma_status apply(pass_context *context, node *last, bool *changed) {
-  node *transpose = node_single_producer(last, 0, "Transpose");
+static norma_status recognize_channel_shuffle_apply(pass_context *context, node *last, bool *changed) {
+  node *transpose = node_is(last, "Reshape") ? node_single_producer(last, 0, "Transpose") : NULL;
   node *first = transpose ? node_single_producer(transpose, 0, "Reshape") : NULL;
   if (!first || !value_is(first->inputs[0], NORMA_FLOAT)) return NORMA_OK;
   const shape *x = &first->inputs[0]->info.shape, *split = &first->outputs[0]->info.shape;
@@ -62,12 +62,8 @@ static norma_status apply(pass_context *context, node *last, bool *changed) {
   return pass_resolve(context, shuffle);
 }
 
-static const char *const roots[] = {"Reshape", NULL};
-
 const pass pass_recognize_channel_shuffle = {
     .name = "recognize_channel_shuffle",
-    .phase = PASS_FINISH,
     .level = 2,
-    .roots = roots,
-    .apply = apply,
+    .apply = recognize_channel_shuffle_apply,
 };

@@ -37,7 +37,4 @@ static inline double scale_shift_shift(const scale_shift *transform, int64_t c) 
 bool scale_shift_is_sum(const scale_shift *transform);
 bool scale_shift_is_product(const scale_shift *transform);
 
-/* Whether a BatchNormalization node normalises by the statistics among its inputs, whatever version it is of. */
-bool is_inference_batch_normalization(const node *node);
-
 #endif

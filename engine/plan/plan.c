@@ -1,17 +1,15 @@
 #include "engine/plan/plan.h"
 
-#include "engine/graph/lazy_weights.h"
 #include "engine/plan/value_lifetimes.h"
 
 typedef struct planner {
   const plan_request *request;
   plan *plan;
   bool *needed; /* by value id */
-  int step_capacity;
   norma_error *error;
 } planner;
 
-static norma_status out_of_memory(planner *planner) {
+static norma_status planner_out_of_memory(planner *planner) {
   return region_error(&planner->plan->region, planner->error);
 }
 
@@ -42,8 +40,7 @@ static bool node_is_needed(const planner *planner, const node *node) {
   return false;
 }
 
-/* Backwards from outputs and watched values. Marks nodes by plan_index-free flags: a node is a step if it is needed and
- * not known; `needed` of its inputs follows. */
+/* Backwards from outputs and watched values: a node is a step if it is needed and not known; then its inputs are needed. */
 static int count_steps(planner *planner) {
   const graph *graph = planner->plan->graph;
   for (int i = 0; i < graph->output_count; i++) mark_needed(planner, graph->outputs[i]);
@@ -107,7 +104,7 @@ static norma_status make_arrays(planner *planner, int step_count) {
   plan->captures = region_array(&plan->region, (size_t)graph->capture_count, sizeof(int));
   plan->steps = region_array(&plan->region, (size_t)step_count, sizeof *plan->steps);
   if (!plan->slots || !plan->slot_of_value || !plan->inputs || !plan->outputs || !plan->captures || !plan->steps) {
-    return out_of_memory(planner);
+    return planner_out_of_memory(planner);
   }
   for (int i = 0; i < graph->value_count; i++) plan->slot_of_value[i] = -1;
   for (int i = 0; i < graph->input_count; i++) {
@@ -141,7 +138,7 @@ static bool node_is_late(const planner *planner, const node *node) {
   return false;
 }
 
-static norma_status add_step(planner *planner, const node *node) {
+static norma_status planner_add_step(planner *planner, const node *node) {
   plan *plan = planner->plan;
   step *step = &plan->steps[plan->step_count];
   step->node = node;
@@ -150,7 +147,7 @@ static norma_status add_step(planner *planner, const node *node) {
   if (step->late) plan->is_static = false;
   step->inputs = region_array(&plan->region, (size_t)node->input_count, sizeof(int));
   step->outputs = region_array(&plan->region, (size_t)node->output_count, sizeof(int));
-  if (!step->inputs || !step->outputs) return out_of_memory(planner);
+  if (!step->inputs || !step->outputs) return planner_out_of_memory(planner);
   for (int i = 0; i < node->input_count; i++) {
     step->inputs[i] = node->inputs[i] ? slot_for_read(planner, node->inputs[i]) : -1;
     if (node->inputs[i] && step->inputs[i] < 0) {
@@ -177,7 +174,7 @@ static norma_status add_steps(planner *planner) {
   plan->is_static = true;
   for (const node *node = plan->graph->first; node; node = node->next) {
     if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
-    TRY(add_step(planner, node));
+    TRY(planner_add_step(planner, node));
   }
   for (int i = 0; i < plan->graph->output_count; i++) {
     plan->outputs[i] = slot_for_read(planner, plan->graph->outputs[i]);
@@ -189,18 +186,6 @@ static norma_status add_steps(planner *planner) {
   return NORMA_OK;
 }
 
-/* The value stays, with its type and shape, and without data. */
-static void release_packed_inputs(const node *node, uint32_t packed_inputs) {
-  for (int i = 0; i < node->input_count && i < 32; i++) {
-    graph_value *value = packed_inputs & INPUT(i) ? node->inputs[i] : NULL;
-    if (!value || !value->constant || !value_has_single_use(value)) continue;
-    struct norma_value *contents = (struct norma_value *)(uintptr_t)value->constant;
-    buffer_release(contents->owner);
-    contents->owner = NULL;
-    contents->tensor.data = NULL;
-  }
-}
-
 static norma_status prepare_step(planner *planner, step *step) {
   plan *plan = planner->plan;
   const node *node = step->node;
@@ -209,42 +194,23 @@ static norma_status prepare_step(planner *planner, step *step) {
   const value_info **inputs = region_array(&plan->region, (size_t)node->input_count, sizeof *inputs);
   const value_info **outputs = region_array(&plan->region, (size_t)node->output_count, sizeof *outputs);
   const value **constants = region_array(&plan->region, (size_t)node->input_count, sizeof *constants);
-  if (!step->state || !inputs || !outputs || !constants) return out_of_memory(planner);
+  if (!step->state || !inputs || !outputs || !constants) return planner_out_of_memory(planner);
   if (node->op->state_size) memcpy(step->state, node->state, node->op->state_size);
   for (int i = 0; i < node->input_count; i++) {
     if (step->inputs[i] < 0) continue;
     inputs[i] = &plan->slots[step->inputs[i]].info;
     constants[i] = node->inputs[i]->constant;
-    bool reads_pieces = (node->op->flags & OPERATOR_READS_PIECES) && i == 1;
-    if (constants[i] && !reads_pieces) TRY(lazy_fetch((value *)(uintptr_t)constants[i], planner->error));
   }
   for (int i = 0; i < node->output_count; i++) {
     if (step->outputs[i] >= 0) outputs[i] = &plan->slots[step->outputs[i]].info;
   }
   if (!node->op->prepare) return NORMA_OK;
-  prepare_context context = {.node = node,
-                             .state = step->state,
-                             .input_count = node->input_count,
-                             .output_count = node->output_count,
-                             .inputs = inputs,
-                             .constants = constants,
-                             .outputs = outputs,
-                             .kernels = executor->kernels,
-                             .workers = executor->workers,
-                             .exact = executor->exact,
-                             .kernel_name = "",
-                             .packed = executor->packed,
-                             .error = planner->error};
+  prepare_context context =
+      executor_prepare_context(executor, node, step->state, inputs, constants, outputs, planner->error);
   TRY(node->op->prepare(&context));
-  uint32_t released = planner->request->other_batches ? context.packed_for_good : UINT32_MAX;
-  if (planner->request->release_packed) release_packed_inputs(node, context.packed_inputs & released);
+  TRY(executor_check_scratch(executor, &context));
   step->scratch_bytes = context.scratch_bytes;
   step->worker_scratch_stride = context.worker_scratch_bytes;
-  size_t limit = SIZE_MAX / 4 / (size_t)executor->workers;
-  if (step->scratch_bytes > SIZE_MAX / 4 || step->worker_scratch_stride > limit) {
-    return error_at_node(planner->error, NORMA_ERROR_BUDGET, node, "needs more scratch memory than can be addressed");
-  }
-  step->worker_scratch_stride = size_align(step->worker_scratch_stride, MEMORY_ALIGNMENT);
   step->kernel_name = context.kernel_name;
   step->flops = context.flops;
   return NORMA_OK;
@@ -255,10 +221,10 @@ static norma_status prepare_steps(planner *planner) {
   for (int s = 0; s < plan->step_count; s++) {
     step *step = &plan->steps[s];
     for (int i = 0; i < step->node->input_count; i++) {
-      if (step->inputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->inputs[i]].info);
+      if (step->inputs[i] >= 0) step->bytes += value_info_bytes(&plan->slots[step->inputs[i]].info);
     }
     for (int i = 0; i < step->node->output_count; i++) {
-      if (step->outputs[i] >= 0) step->bytes += plan_info_bytes(&plan->slots[step->outputs[i]].info);
+      if (step->outputs[i] >= 0) step->bytes += value_info_bytes(&plan->slots[step->outputs[i]].info);
     }
     if (!step->late) TRY(prepare_step(planner, step));
   }
@@ -273,7 +239,7 @@ static norma_status infer_plan(planner *planner) {
   const graph *graph = plan->graph;
   plan->input_infos = region_array(&plan->region, (size_t)graph->input_count, sizeof(value_info));
   plan->capture_infos = region_array(&plan->region, (size_t)graph->capture_count, sizeof(value_info));
-  if (!plan->input_infos || !plan->capture_infos) return out_of_memory(planner);
+  if (!plan->input_infos || !plan->capture_infos) return planner_out_of_memory(planner);
   TRY(inferrer_init(&plan->inferrer, request->executor, &plan->region, graph, NULL, NORMA_ERROR_INPUT, planner->error));
   for (int i = 0; i < graph->input_count; i++) {
     if (graph->inputs[i]->constant) continue;
@@ -291,7 +257,7 @@ static norma_status infer_plan(planner *planner) {
 static norma_status plan_build(planner *planner) {
   TRY(infer_plan(planner));
   planner->needed = region_array(&planner->plan->region, (size_t)planner->plan->graph->value_count, sizeof(bool));
-  if (!planner->needed) return out_of_memory(planner);
+  if (!planner->needed) return planner_out_of_memory(planner);
   TRY(make_arrays(planner, count_steps(planner)));
   TRY(add_steps(planner));
   TRY(prepare_steps(planner));

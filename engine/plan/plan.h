@@ -67,11 +67,9 @@ typedef struct plan {
 typedef struct plan_request {
   executor *executor; /* for evaluation and prepare */
   const graph *graph;
-  const value_info *inputs;   /* by graph input; constant ones are ignored */
-  const value_info *captures; /* by graph->captures */
-  bool keep_all;              /* -O 0: every node becomes a step */
-  bool release_packed; /* constants that one step alone reads and has packed give their data back: at load only */
-  bool other_batches;  /* ... but not where another first dimension of the inputs may need them in another form */
+  const value_info *inputs;                            /* by graph input; constant ones are ignored */
+  const value_info *captures;                          /* by graph->captures */
+  bool keep_all;                                       /* -O 0: every node becomes a step */
   bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
   void *watch_context;
 } plan_request;

@@ -91,7 +91,7 @@ static bool is_small(const value_info *info) {
   return count != DIM_UNKNOWN && count <= INFERENCE_KNOWN_ELEMENTS;
 }
 
-static bool can_evaluate(const node_inference *work) {
+static bool can_infer_contents(const node_inference *work) {
   const node *node = work->node;
   if (node->op->flags & (OPERATOR_RANDOM | OPERATOR_SUBGRAPHS)) return false;
   for (int i = 0; i < node->input_count; i++) {
@@ -189,7 +189,7 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
   TRY(node->op->infer(&context));
   TRY(keep_known_outputs(inferrer, &work, error));
   bool known_by_shape = node->output_count > 0 && work.known[0].type != NORMA_UNDEFINED;
-  if (!known_by_shape && can_evaluate(&work)) TRY(evaluate_known(inferrer, &work, error));
+  if (!known_by_shape && can_infer_contents(&work)) TRY(evaluate_known(inferrer, &work, error));
   for (int i = 0; i < node->output_count; i++) {
     if (!node->outputs[i]) continue;
     inferrer->infos[node->outputs[i]->id] = work.outputs[i];
@@ -203,6 +203,18 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
 norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
   for (const node *node = inferrer->graph->first; node; node = node->next) TRY(infer_node(inferrer, node, error));
   return NORMA_OK;
+}
+
+norma_status infer_graph(graph *graph, executor *executor, norma_error *error) {
+  region region;
+  region_init(&region, executor->memory);
+  inferrer inferrer;
+  norma_status status = inferrer_init(&inferrer, executor, &region, graph, NULL, NORMA_ERROR_INVALID_MODEL, error);
+  inferrer.write_back = true;
+  if (status == NORMA_OK) status = inferrer_run(&inferrer, error);
+  inferrer_release(&inferrer);
+  region_free(&region);
+  return status;
 }
 
 norma_status infer_subgraph(infer_context *context, const graph *subgraph, const value_info *inputs, int input_count,

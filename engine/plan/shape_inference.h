@@ -8,7 +8,7 @@
 #ifndef ENGINE_PLAN_SHAPE_INFERENCE_H
 #define ENGINE_PLAN_SHAPE_INFERENCE_H
 
-#include "engine/execute/executor.h"
+#include "engine/execute/evaluation.h"
 
 /* Values of at most this many elements are evaluated while inferring. */
 #define INFERENCE_KNOWN_ELEMENTS 1024
@@ -32,6 +32,10 @@ norma_status inferrer_init(inferrer *inferrer, executor *executor, region *regio
 /* Walks the graph's nodes. Nodes without an operator leave their outputs unknown. */
 norma_status inferrer_run(inferrer *inferrer, norma_error *error);
 void inferrer_release(inferrer *inferrer);
+
+/* Infers the whole graph, subgraphs included, into graph_value.info, as far as the model tells. Errors: INVALID_MODEL,
+ * OUT_OF_MEMORY, BUDGET. */
+norma_status infer_graph(graph *graph, executor *executor, norma_error *error);
 
 /* What is known of a value of this graph or an outer one. */
 const value_info *inferrer_info(const inferrer *inferrer, const graph_value *value);

@@ -4,13 +4,6 @@
 
 #include <limits.h>
 
-double plan_info_bytes(const value_info *info) {
-  size_t bytes;
-  bool known = info->kind == NORMA_VALUE_TENSOR && shape_is_known(&info->shape) &&
-               norma_tensor_size(info->type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK;
-  return known ? (double)bytes : 0;
-}
-
 /* -------------------------------------------------------------------------------------------------------- lifetimes */
 
 typedef struct capture_use {
@@ -56,7 +49,7 @@ typedef struct tenancy {
 } tenancy;
 
 static bool same_size(const value_info *a, const value_info *b) {
-  return plan_info_bytes(a) == plan_info_bytes(b);
+  return value_info_bytes(a) == value_info_bytes(b);
 }
 
 static void share_memory(plan *plan, int output, int root) {
@@ -134,9 +127,9 @@ static bool joins_whole_inputs(const plan *plan, const step *step) {
       axis++;
     }
     if (axis == input->rank) return false; /* the only one, or beside empty ones */
-    bytes += plan_info_bytes(&plan->slots[step->inputs[i]].info);
+    bytes += value_info_bytes(&plan->slots[step->inputs[i]].info);
   }
-  return bytes == plan_info_bytes(&plan->slots[step->outputs[0]].info); /* not where elements are parts of bytes */
+  return bytes == value_info_bytes(&plan->slots[step->outputs[0]].info); /* not where elements are parts of bytes */
 }
 
 /* Part of `offset` of the memory of root `host`, if nobody else writes there while it is read. */
@@ -168,7 +161,7 @@ static bool join_slots(plan *plan, tenancy *tenancies) {
       const slot *input = &plan->slots[step->inputs[i]];
       if (offset % JOIN_ALIGNMENT == 0) try_join(plan, step->inputs[i], host, offset, s, tenancies);
       joined |= plan->slots[input->root].host >= 0;
-      offset += (size_t)plan_info_bytes(&input->info);
+      offset += (size_t)value_info_bytes(&input->info);
     }
   }
   return joined;

@@ -14,9 +14,6 @@
 /* For a plan whose steps and slots are complete. Errors: OUT_OF_MEMORY, BUDGET. */
 norma_status plan_arrange(plan *plan, const plan_request *request, norma_error *error);
 
-/* Bytes of a tensor, 0 where the shape is not known. */
-double plan_info_bytes(const value_info *info);
-
 static inline bool plan_request_watches(const plan_request *request, const graph_value *value) {
   return request->is_watched && request->is_watched(request->watch_context, value->name);
 }

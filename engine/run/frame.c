@@ -1,5 +1,7 @@
 #include "engine/run/frame.h"
 
+#include "engine/base/platform.h"
+
 /* ------------------------------------------------------------------------------------------------------------ frame */
 
 /* Sizes of the arrays behind a frame, which lie in one block. */
@@ -7,7 +9,7 @@ typedef struct frame_layout {
   size_t values, contexts, overrides, inputs, outputs, profile, total;
 } frame_layout;
 
-static size_t take(size_t *total, size_t count, size_t size) {
+static size_t take_space(size_t *total, size_t count, size_t size) {
   size_t offset = *total;
   *total = size_align(offset + count * size, MEMORY_ALIGNMENT);
   return offset;
@@ -20,13 +22,13 @@ static frame_layout frame_lay_out(const plan *plan, bool profile) {
     outputs += (size_t)plan->steps[s].node->output_count;
   }
   frame_layout layout = {0};
-  take(&layout.total, 1, sizeof(frame));
-  layout.values = take(&layout.total, (size_t)plan->slot_count, sizeof(value));
-  layout.contexts = take(&layout.total, (size_t)plan->step_count, sizeof(run_context));
-  layout.overrides = take(&layout.total, (size_t)plan->slot_count, sizeof(void *));
-  layout.inputs = take(&layout.total, inputs, sizeof(value *));
-  layout.outputs = take(&layout.total, outputs, sizeof(value *));
-  layout.profile = take(&layout.total, profile ? (size_t)plan->step_count : 0, sizeof(step_profile));
+  take_space(&layout.total, 1, sizeof(frame));
+  layout.values = take_space(&layout.total, (size_t)plan->slot_count, sizeof(value));
+  layout.contexts = take_space(&layout.total, (size_t)plan->step_count, sizeof(run_context));
+  layout.overrides = take_space(&layout.total, (size_t)plan->slot_count, sizeof(void *));
+  layout.inputs = take_space(&layout.total, inputs, sizeof(value *));
+  layout.outputs = take_space(&layout.total, outputs, sizeof(value *));
+  layout.profile = take_space(&layout.total, profile ? (size_t)plan->step_count : 0, sizeof(step_profile));
   return layout;
 }
 
@@ -183,7 +185,7 @@ static norma_status run_late_step(frame *frame, const step *step, executor *exec
   return status == NORMA_OK ? check_late_outputs(frame, step, error) : status;
 }
 
-static norma_status run_step(frame *frame, int s, executor *executor, norma_error *error) {
+static norma_status frame_run_step(frame *frame, int s, executor *executor, norma_error *error) {
   const step *step = &frame->plan->steps[s];
   if (step->late) return run_late_step(frame, step, executor, error);
   run_context *context = &frame->contexts[s];
@@ -196,7 +198,7 @@ static norma_status run_step(frame *frame, int s, executor *executor, norma_erro
 
 static norma_status run_profiled_step(frame *frame, int s, executor *executor, uint64_t run_start, norma_error *error) {
   uint64_t start = clock_now_ns();
-  norma_status status = run_step(frame, s, executor, error);
+  norma_status status = frame_run_step(frame, s, executor, error);
   step_profile *profile = &frame->profile[s];
   profile->runs++;
   profile->start_ns = start - run_start;
@@ -219,7 +221,7 @@ norma_status frame_run(frame *frame, executor *executor, norma_error *error) {
     if (status != NORMA_OK) break;
     if (!step->skipped) {
       status = frame->profile ? run_profiled_step(frame, s, executor, run_start, error)
-                              : run_step(frame, s, executor, error);
+                              : frame_run_step(frame, s, executor, error);
     }
     for (int i = 0; i < step->release_count; i++) value_clear(&frame->values[step->releases[i]]);
     if (executor->progress && !frame->outer && status == NORMA_OK) {
@@ -229,128 +231,5 @@ norma_status frame_run(frame *frame, executor *executor, norma_error *error) {
   executor->frame = frame->outer;
   frame->outer = NULL;
   frame->running = false;
-  return status;
-}
-
-/* -------------------------------------------------------------------------------------------------------- subgraphs */
-
-#define SUBGRAPH_PLANS 4 /* kept per subgraph, for different shapes */
-
-typedef struct subgraph_entry {
-  struct subgraph_entry *next;
-  const graph *graph;
-  plan *plan;
-  frame *frame;
-  void *arena;
-} subgraph_entry;
-
-static void subgraph_entry_free(memory *memory, subgraph_entry *entry) {
-  frame_destroy(entry->frame);
-  plan_destroy(entry->plan);
-  memory_free(memory, entry->arena);
-  memory_free(memory, entry);
-}
-
-void subgraph_cache_free(subgraph_cache *cache) {
-  while (cache->first) {
-    subgraph_entry *next = cache->first->next;
-    subgraph_entry_free(cache->memory, cache->first);
-    cache->first = next;
-  }
-}
-
-/* Newest first, so the last one that is not running goes. */
-static void evict_entries(subgraph_cache *cache, const graph *graph) {
-  int count = 0;
-  for (subgraph_entry **link = &cache->first; *link;) {
-    subgraph_entry *entry = *link;
-    if (entry->graph == graph && ++count >= SUBGRAPH_PLANS && !entry->frame->running) {
-      *link = entry->next;
-      subgraph_entry_free(cache->memory, entry);
-    } else {
-      link = &entry->next;
-    }
-  }
-}
-
-static norma_status make_entry(executor *executor, const graph *graph, const value_info *inputs,
-                               const value_info *captures, subgraph_entry **result, norma_error *error) {
-  subgraph_cache *cache = executor->subgraphs;
-  evict_entries(cache, graph);
-  subgraph_entry *entry = memory_allocate_zeroed(cache->memory, sizeof *entry);
-  if (!entry) return memory_error(cache->memory, sizeof *entry, error);
-  entry->graph = graph;
-  plan_request request = {
-      .executor = executor, .graph = graph, .inputs = inputs, .captures = captures, .keep_all = cache->keep_all};
-  norma_status status = plan_create(&request, &entry->plan, error);
-  if (status == NORMA_OK) status = frame_create(cache->memory, entry->plan, executor, false, &entry->frame, error);
-  if (status == NORMA_OK) {
-    entry->arena = memory_allocate(cache->memory, entry->plan->arena_bytes);
-    if (!entry->arena) status = memory_error(cache->memory, entry->plan->arena_bytes, error);
-  }
-  if (status != NORMA_OK) {
-    subgraph_entry_free(cache->memory, entry);
-    return status;
-  }
-  frame_bind(entry->frame, entry->arena);
-  entry->next = cache->first;
-  cache->first = entry;
-  *result = entry;
-  return NORMA_OK;
-}
-
-static norma_status find_entry(executor *executor, const graph *graph, const value *const *inputs, int input_count,
-                               subgraph_entry **result, norma_error *error) {
-  region region;
-  region_init(&region, executor->memory);
-  norma_status status = NORMA_OK;
-  *result = NULL;
-  value_info *input_infos = region_array(&region, (size_t)graph->input_count, sizeof *input_infos);
-  value_info *capture_infos = region_array(&region, (size_t)graph->capture_count, sizeof *capture_infos);
-  if (!input_infos || !capture_infos) {
-    status = region_error(&region, error);
-    goto done;
-  }
-  for (int i = 0; i < graph->input_count && i < input_count; i++) input_infos[i] = value_info_of(inputs[i]);
-  for (int i = 0; i < graph->capture_count; i++) {
-    const value *captured = frame_find(executor->frame, graph->captures[i]);
-    if (!captured) {
-      status = error_set(error, NORMA_ERROR_INTERNAL, "captured value '%s' is not there", graph->captures[i]->name);
-      goto done;
-    }
-    capture_infos[i] = value_info_of(captured);
-    capture_infos[i].item = graph->captures[i]->info.item;
-  }
-  for (subgraph_entry *entry = executor->subgraphs->first; entry && !*result; entry = entry->next) {
-    bool usable = entry->graph == graph && !entry->frame->running;
-    if (usable && plan_matches(entry->plan, input_infos, capture_infos)) *result = entry;
-  }
-  if (!*result) status = make_entry(executor, graph, input_infos, capture_infos, result, error);
-done:
-  region_free(&region);
-  return status;
-}
-
-norma_status run_subgraph(run_context *context, const graph *subgraph, const value *const *inputs, int input_count,
-                          value *outputs, int output_count) {
-  executor *executor = context->executor;
-  for (int i = 0; i < output_count; i++) memset(&outputs[i], 0, sizeof outputs[i]);
-  if (!executor->subgraphs || input_count != subgraph->input_count || output_count > subgraph->output_count) {
-    return run_fail(context, NORMA_ERROR_INVALID_MODEL, "its graph has %d inputs and %d outputs, not %d and %d",
-                    subgraph->input_count, subgraph->output_count, input_count, output_count);
-  }
-  subgraph_entry *entry;
-  TRY(find_entry(executor, subgraph, inputs, input_count, &entry, context->error));
-  frame *frame = entry->frame;
-  for (int i = 0; i < input_count; i++) frame_set(frame, entry->plan->inputs[i], inputs[i]);
-  for (int i = 0; i < subgraph->capture_count; i++) {
-    frame_set(frame, entry->plan->captures[i], frame_find(executor->frame, subgraph->captures[i]));
-  }
-  norma_status status = frame_run(frame, executor, context->error);
-  for (int i = 0; i < output_count && status == NORMA_OK; i++) {
-    status = value_copy(executor->memory, &outputs[i], &frame->values[entry->plan->outputs[i]], context->error);
-  }
-  for (int i = 0; i < output_count && status != NORMA_OK; i++) value_clear(&outputs[i]);
-  frame_clear(frame);
   return status;
 }

@@ -41,13 +41,4 @@ void frame_clear(frame *frame);
 /* The value of a graph value of this frame's graph or an outer one; NULL if it is not there. */
 const value *frame_find(const frame *frame, const graph_value *value);
 
-/* Plans and frames of subgraphs, a few per subgraph, kept by a session. */
-typedef struct subgraph_cache {
-  memory *memory;
-  bool keep_all;
-  struct subgraph_entry *first;
-} subgraph_cache;
-
-void subgraph_cache_free(subgraph_cache *cache);
-
 #endif

@@ -1,7 +1,8 @@
+#include "engine/base/platform.h"
+#include "engine/execute/runtime.h"
+#include "engine/graph/model.h"
 #include "engine/run/frame.h"
-#include "engine/load/load.h"
-#include "engine/load/model.h"
-#include "engine/load/runtime.h"
+#include "engine/run/subgraph.h"
 
 #include <inttypes.h>
 
@@ -72,7 +73,7 @@ static norma_status input_error(norma_error *error, norma_status status, const c
   return status;
 }
 
-static const char *const kind_names[] = {"nothing", "a tensor", "a sequence", "an optional", "a map"};
+static const char *const value_kind_names[] = {"nothing", "a tensor", "a sequence", "an optional", "a map"};
 
 /* A value in a container against its declaration, as deep as that goes. */
 static bool value_fits(const value_info *info, const value *value) {
@@ -89,11 +90,12 @@ static bool value_fits(const value_info *info, const value *value) {
   return fits;
 }
 
-static norma_status check_input(const graph_value *declared, const value *given, norma_error *error) {
+static norma_status session_check_input(const graph_value *declared, const value *given, norma_error *error) {
   const value_info *info = &declared->info;
   if (info->kind != NORMA_VALUE_NONE && given->kind != info->kind &&
       !(info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_MAP)) {
-    return input_error(error, NORMA_ERROR_INPUT, declared->name, "is", kind_names[given->kind], kind_names[info->kind]);
+    return input_error(error, NORMA_ERROR_INPUT, declared->name, "is", value_kind_names[given->kind],
+                       value_kind_names[info->kind]);
   }
   bool is_bare = info->kind == NORMA_VALUE_OPTIONAL && given->kind != NORMA_VALUE_OPTIONAL; /* the element itself */
   bool is_list = info->kind == NORMA_VALUE_OPTIONAL || info->kind == NORMA_VALUE_SEQUENCE;
@@ -119,7 +121,7 @@ static norma_status bind_input(norma_session *session, const char *name, const v
     return error_set(error, NORMA_ERROR_ARGUMENT, "the model has no input '%s' that can be set", name);
   }
   if (index < 0) return error_set(error, NORMA_ERROR_ARGUMENT, "all inputs of the model are set already");
-  TRY(check_input(session->model->graph->inputs[index], given, error));
+  TRY(session_check_input(session->model->graph->inputs[index], given, error));
   value_info info = value_info_of(given);
   const value_info *old = &session->input_infos[index];
   if (info.kind != old->kind || info.type != old->type || !shape_equal(&info.shape, &old->shape)) {
@@ -212,7 +214,7 @@ static planned *find_planned(norma_session *session) {
 }
 
 /* A place for one more plan; the one that was used longest ago goes. */
-static planned *make_room(norma_session *session) {
+static planned *make_room_for_plan(norma_session *session) {
   if (session->plan_count < session->plan_capacity) return &session->plans[session->plan_count++];
   planned *oldest = &session->plans[0];
   for (int i = 1; i < session->plan_count; i++) {
@@ -238,7 +240,7 @@ static norma_status make_plan(norma_session *session, norma_error *error) {
     plan_destroy(plan);
     return status;
   }
-  session->current = make_room(session);
+  session->current = make_room_for_plan(session);
   *session->current = (planned){.plan = plan, .frame = frame};
   return NORMA_OK;
 }
@@ -324,7 +326,7 @@ static norma_status session_allocate(norma_session *session, int max_plans, norm
 
 static void session_init_executor(norma_session *session) {
   const norma_runtime *runtime = session->model->runtime;
-  executor_init_serial(&session->executor, session->memory, runtime->kernels, &session->model->packed,
+  executor_init_serial(&session->executor, session->memory, runtime->kernels, session->model->packed,
                        session->model->exact);
   session->executor.workers = runtime->workers;
   session->executor.parallel = runtime->parallel;

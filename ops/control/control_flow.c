@@ -88,7 +88,7 @@ static const operator_attribute if_attributes[] = {
     {0},
 };
 
-const operator operators_control_flow[] = {
+const operator_descriptor operators_control_flow[] = {
     {
         .domain = "",
         .name = "If",

@@ -53,7 +53,7 @@ static norma_status optional_compute(run_context *context) {
 /* ----------------------------------------------------------------------------------------------- OptionalHasElement */
 
 /* Before version 18 the input is there, and an optional. */
-static norma_status check_input(infer_context *context) {
+static norma_status optional_check_input(infer_context *context) {
   const value_info *input = infer_has_input(context, 0) ? context->inputs[0] : NULL;
   if (context->node->version >= 18) return NORMA_OK;
   if (!input) return infer_fail(context, "the optional is missing");
@@ -65,7 +65,7 @@ static norma_status check_input(infer_context *context) {
 
 static norma_status optional_has_element_infer(infer_context *context) {
   shape scalar = shape_of_rank(0);
-  TRY(check_input(context));
+  TRY(optional_check_input(context));
   infer_output(context, 0, NORMA_BOOL, &scalar);
   return NORMA_OK;
 }
@@ -79,7 +79,7 @@ static norma_status optional_has_element_compute(run_context *context) {
 
 static norma_status optional_get_element_infer(infer_context *context) {
   value_info element = {.shape = {.rank = RANK_UNKNOWN}};
-  TRY(check_input(context));
+  TRY(optional_check_input(context));
   const value_info *input = infer_has_input(context, 0) ? context->inputs[0] : NULL;
   if (!input) return infer_fail(context, "the optional is missing");
   if (input->kind != NORMA_VALUE_OPTIONAL)
@@ -103,7 +103,7 @@ static const operator_attribute optional_attributes[] = {
     {0},
 };
 
-const operator operators_optional[] = {
+const operator_descriptor operators_optional[] = {
     {
         .domain = "",
         .name = "Optional",

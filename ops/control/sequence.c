@@ -216,7 +216,7 @@ static const operator_attribute sequence_empty_attributes[] = {
     {0},
 };
 
-const operator operators_sequence[] = {
+const operator_descriptor operators_sequence[] = {
     {
         .domain = "",
         .name = "SequenceConstruct",

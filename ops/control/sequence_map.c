@@ -103,7 +103,7 @@ static const operator_attribute sequence_map_attributes[] = {
     {0},
 };
 
-const operator operators_sequence_map[] = {
+const operator_descriptor operators_sequence_map[] = {
     {
         .domain = "",
         .name = "SequenceMap",

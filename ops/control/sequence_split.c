@@ -106,7 +106,7 @@ static norma_status split_count(run_context *context, const norma_tensor *split,
                   (long long)size);
 }
 
-static int64_t split_length(const norma_tensor *split, int64_t index, int64_t left) {
+static int64_t sequence_split_length(const norma_tensor *split, int64_t index, int64_t left) {
   int64_t length = split ? tensor_get_int64(split, split->rank == 0 ? 0 : index) : 1;
   return length < left ? length : left;
 }
@@ -130,7 +130,7 @@ static norma_status split_to_sequence_compute(run_context *context) {
   TRY(run_allocate_temporary(context, input->size_bytes, &block));
   TRY(run_allocate_list(context, 0, NORMA_VALUE_SEQUENCE, count));
   for (int64_t i = 0; i < count; i++) {
-    int64_t length = split_length(split, i, layout.size - begin);
+    int64_t length = sequence_split_length(split, i, layout.size - begin);
     bool drops = !split && !state->keep_axis;
     shape dims = shape_of_tensor(input);
     dims.dims[axis] = length;
@@ -269,7 +269,7 @@ static const operator_attribute concat_from_sequence_attributes[] = {
     {0},
 };
 
-const operator operators_sequence_split[] = {
+const operator_descriptor operators_sequence_split[] = {
     {
         .domain = "",
         .name = "SplitToSequence",

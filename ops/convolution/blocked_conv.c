@@ -70,7 +70,7 @@ static int64_t piece_outputs(const blocked_conv_state *conv, int64_t each) {
   return fitting > conv->block ? fitting : conv->block;
 }
 
-static void pack_bias(void *destination, const void *argument) {
+static void blocked_conv_pack_bias(void *destination, const void *argument) {
   const blocked_conv_packing *packing = argument;
   const blocked_conv_state *conv = packing->conv;
   float *bias = destination;
@@ -83,8 +83,9 @@ static norma_status pack_depthwise(prepare_context *context, void *destination, 
   const blocked_conv_state *conv = argument;
   int64_t taps = window_taps(&conv->window), b = conv->block;
   float *packed = destination;
-  const float *source;
-  TRY(prepare_read(context, 1, 0, conv->outputs * taps, &source));
+  const void *weights;
+  TRY(prepare_read(context, 1, 0, conv->outputs * taps, &weights));
+  const float *source = weights;
   for (int64_t block = 0; block < divide_up(conv->outputs, b); block++) {
     for (int64_t tap = 0; tap < taps; tap++) {
       for (int64_t lane = 0; lane < b; lane++) {
@@ -108,7 +109,7 @@ static void expect_piece(const blocked_conv_state *conv, float *packed, int64_t 
   }
 }
 
-static norma_status pack_weights(prepare_context *context, void *destination, const void *argument) {
+static norma_status blocked_conv_pack_weights(prepare_context *context, void *destination, const void *argument) {
   const blocked_conv_state *conv = argument;
   const struct blocked_conv_f32 *problem = &conv->problem;
   int64_t each = (int64_t)(problem->channels * problem->kernel[0] * problem->kernel[1]);
@@ -117,7 +118,7 @@ static norma_status pack_weights(prepare_context *context, void *destination, co
     float *packed = (float *)destination + (size_t)g * conv->packed_size;
     for (int64_t first = 0; first < outputs; first += piece) {
       int64_t count = outputs - first < piece ? outputs - first : piece;
-      const float *weights;
+      const void *weights;
       TRY(prepare_read(context, 1, (g * outputs + first) * each, count * each, &weights));
       expect_piece(conv, packed, first, count);
       context->kernels->blocked_conv_pack(problem, packed, weights, (size_t)first, (size_t)count);
@@ -131,7 +132,7 @@ static uint64_t packing_key(const blocked_conv_state *conv) {
   return BLOCKED_CONV_WEIGHTS + (uint64_t)conv->problem.algorithm;
 }
 
-static norma_status prepare_weights(prepare_context *context, blocked_conv_state *conv) {
+static norma_status blocked_conv_prepare_weights(prepare_context *context, blocked_conv_state *conv) {
   const norma_tensor *w = prepare_constant(context, 1), *b = prepare_constant(context, 2);
   if (!w || (context->input_count > 2 && context->inputs[2] && !b)) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "its weights and bias must be constants");
@@ -143,14 +144,15 @@ static norma_status prepare_weights(prepare_context *context, blocked_conv_state
     TRY(prepare_packed_from(context, BLOCKED_CONV_DEPTHWISE, elements * sizeof(float), pack_depthwise, conv, &packed));
   } else {
     size_t elements = conv->packed_size * (size_t)conv->group;
-    TRY(prepare_packed_from(context, packing_key(conv), elements * sizeof(float), pack_weights, conv, &packed));
+    TRY(prepare_packed_from(context, packing_key(conv), elements * sizeof(float), blocked_conv_pack_weights, conv,
+                            &packed));
   }
   conv->weights = packed;
   context->packed_inputs |= INPUT(1);
   if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
   if (!b) return NORMA_OK;
   blocked_conv_packing packing = {conv, b->data};
-  TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));
+  TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), blocked_conv_pack_bias, &packing, &packed));
   conv->bias = packed;
   return NORMA_OK;
 }
@@ -185,7 +187,7 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
   if (!window_resolve(&conv->attributes, 2, x->dims + 2, w->dims + 2, &conv->window, message)) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
   }
-  if ((size_t)conv->block != context->kernels->channel_block) {
+  if ((size_t)conv->block != context->kernels->channel_block[NORMA_FLOAT]) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
                         (int)conv->block);
   }
@@ -206,7 +208,7 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
     conv->slices = blocked_slices_of(&conv->window, conv->samples, blocks, context->workers);
     conv->grain = work_grain(4 * cost * (double)conv->block / (double)conv->slices.count);
     context->kernel_name = "depthwise, blocks";
-    return prepare_weights(context, conv);
+    return blocked_conv_prepare_weights(context, conv);
   }
   describe_problem(context, conv);
   conv->packed_size = context->kernels->blocked_conv_packed_size(&conv->problem);
@@ -214,7 +216,7 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
                                                                context->workers);
   context->worker_scratch_bytes = context->kernels->blocked_conv_scratch_size(&conv->problem);
   context->kernel_name = algorithm_names[conv->problem.algorithm];
-  return prepare_weights(context, conv);
+  return blocked_conv_prepare_weights(context, conv);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- compute */
@@ -248,7 +250,7 @@ static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker
   }
 }
 
-static void run_units(void *argument, int64_t begin, int64_t end, int worker) {
+static void blocked_conv_run_units(void *argument, int64_t begin, int64_t end, int worker) {
   const blocked_conv_work *work = argument;
   const blocked_conv_state *conv = work->conv;
   const run_context *context = work->context;
@@ -278,7 +280,7 @@ static norma_status blocked_conv_compute(run_context *context) {
   if (conv->depthwise) {
     return run_parallel(context, conv->samples * conv->units * conv->slices.count, conv->grain, run_depthwise, &work);
   }
-  return run_parallel_units(context, conv->samples * conv->group * conv->units, run_units, &work);
+  return run_parallel_units(context, conv->samples * conv->group * conv->units, blocked_conv_run_units, &work);
 }
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */
@@ -296,7 +298,7 @@ static const operator_attribute blocked_conv_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_conv[] = {
+const operator_descriptor operators_blocked_conv[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "Conv",
@@ -307,11 +309,11 @@ const operator operators_blocked_conv[] = {
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
         .attributes = blocked_conv_attributes,
-        .flags = OPERATOR_READS_PIECES,
         .state_size = sizeof(blocked_conv_state),
         .read = blocked_conv_read,
         .infer = blocked_conv_infer,
         .prepare = blocked_conv_prepare,
+        .facts = {.packs = INPUT(1) | INPUT(2), .bias = 2, .weights = INPUT(1)},
         .compute = blocked_conv_compute,
     },
     {0},

@@ -15,7 +15,7 @@
 #include "ops/window.h"
 #include "ops/work.h"
 
-enum conv_transpose_packed { TRANSPOSE_BIAS, TRANSPOSE_WEIGHTS };
+enum blocked_conv_transpose_packed { TRANSPOSE_BIAS, TRANSPOSE_WEIGHTS };
 
 /* Of one axis of a phase: output i * stride + first reads the inputs i + j - pad under the taps last - j * stride. */
 typedef struct phase_axis {
@@ -29,7 +29,7 @@ typedef struct phase {
   struct blocked_conv_f32 problem;
 } phase;
 
-typedef struct conv_transpose_state {
+typedef struct blocked_conv_transpose_state {
   window_attributes attributes;
   int64_t extra[2], block, channels;
   bool plain_output;
@@ -41,10 +41,10 @@ typedef struct conv_transpose_state {
   phase phases[BLOCKED_MOST_PHASES];
   int64_t packed_count; /* floats of all weights */
   const float *weights, *bias;
-} conv_transpose_state;
+} blocked_conv_transpose_state;
 
-static norma_status conv_transpose_read(const node *node, void *opaque, norma_error *error) {
-  conv_transpose_state *state = opaque;
+static norma_status blocked_conv_transpose_read(const node *node, void *opaque, norma_error *error) {
+  blocked_conv_transpose_state *state = opaque;
   size_t count;
   const int64_t *extra = attribute_ints(node, "output_padding", &count);
   state->block = attribute_int(node, "block", 0);
@@ -58,7 +58,7 @@ static norma_status conv_transpose_read(const node *node, void *opaque, norma_er
   return NORMA_OK;
 }
 
-static int64_t output_size(const conv_transpose_state *state, int axis, int64_t x, int64_t kernel) {
+static int64_t output_size(const blocked_conv_transpose_state *state, int axis, int64_t x, int64_t kernel) {
   const window_attributes *a = &state->attributes;
   if (x == DIM_UNKNOWN || kernel == DIM_UNKNOWN) return DIM_UNKNOWN;
   int64_t y, kept = kernel + state->extra[axis] - (a->pad_begin[axis] + a->pad_end[axis]);
@@ -67,8 +67,8 @@ static int64_t output_size(const conv_transpose_state *state, int axis, int64_t 
   return y;
 }
 
-static norma_status conv_transpose_infer(infer_context *context) {
-  const conv_transpose_state *state = context->state;
+static norma_status blocked_conv_transpose_infer(infer_context *context) {
+  const blocked_conv_transpose_state *state = context->state;
   const shape *w = infer_shape(context, 1);
   shape x;
   TRY(infer_blocked_input(context, &x));
@@ -85,24 +85,24 @@ static norma_status conv_transpose_infer(infer_context *context) {
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
 
-typedef struct conv_transpose_packing {
-  const conv_transpose_state *state;
+typedef struct blocked_conv_transpose_packing {
+  const blocked_conv_transpose_state *state;
   const struct kernel_table *kernels;
   const float *source;
-} conv_transpose_packing;
+} blocked_conv_transpose_packing;
 
-static void pack_bias(void *destination, const void *argument) {
-  const conv_transpose_packing *packing = argument;
-  const conv_transpose_state *state = packing->state;
+static void blocked_conv_transpose_pack_bias(void *destination, const void *argument) {
+  const blocked_conv_transpose_packing *packing = argument;
+  const blocked_conv_transpose_state *state = packing->state;
   float *bias = destination;
   for (int64_t i = 0; i < state->blocks * state->block; i++)
     bias[i] = i < state->columns ? packing->source[i % state->outputs] : 0;
 }
 
 /* A phase's weights of `count` outputs from `first` on, as those of a convolution: [count][C][taps0][taps1]. */
-static void gather_weights(const conv_transpose_packing *packing, const phase *phase, int64_t first, int64_t count,
-                           float *weights) {
-  const conv_transpose_state *state = packing->state;
+static void gather_weights(const blocked_conv_transpose_packing *packing, const phase *phase, int64_t first,
+                           int64_t count, float *weights) {
+  const blocked_conv_transpose_state *state = packing->state;
   const int64_t *stride = state->attributes.stride, *kernel = state->kernel;
   for (int64_t o = first; o < first + count; o++) {
     for (int64_t c = 0; c < state->channels; c++) {
@@ -116,8 +116,9 @@ static void gather_weights(const conv_transpose_packing *packing, const phase *p
 }
 
 /* Those of `count` columns, which are sorted by tap: [count][C]. */
-static void gather_columns(const conv_transpose_packing *packing, int64_t first, int64_t count, float *weights) {
-  const conv_transpose_state *state = packing->state;
+static void gather_columns(const blocked_conv_transpose_packing *packing, int64_t first, int64_t count,
+                           float *weights) {
+  const blocked_conv_transpose_state *state = packing->state;
   int64_t taps = state->kernel[0] * state->kernel[1];
   for (int64_t i = first; i < first + count; i++) {
     const float *from = packing->source + i % state->outputs * taps + i / state->outputs;
@@ -126,9 +127,9 @@ static void gather_columns(const conv_transpose_packing *packing, int64_t first,
 }
 
 /* Behind what it fills is room for the gathered weights of a block. */
-static void pack_weights(void *destination, const void *argument) {
-  const conv_transpose_packing *packing = argument;
-  const conv_transpose_state *state = packing->state;
+static void blocked_conv_transpose_pack_weights(void *destination, const void *argument) {
+  const blocked_conv_transpose_packing *packing = argument;
+  const blocked_conv_transpose_state *state = packing->state;
   float *packed = destination, *gathered = packed + state->packed_count;
   for (int i = 0; i < state->phase_count; i++) {
     const phase *phase = &state->phases[i];
@@ -144,27 +145,29 @@ static void pack_weights(void *destination, const void *argument) {
   }
 }
 
-static norma_status prepare_weights(prepare_context *context, conv_transpose_state *state) {
+static norma_status blocked_conv_transpose_prepare_weights(prepare_context *context,
+                                                           blocked_conv_transpose_state *state) {
   const norma_tensor *w = prepare_constant(context, 1), *b = prepare_constant(context, 2);
   if (!w || (context->input_count > 2 && context->inputs[2] && !b))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "its weights and bias must be constants");
-  conv_transpose_packing packing = {state, context->kernels, w->data};
+  blocked_conv_transpose_packing packing = {state, context->kernels, w->data};
   const void *packed;
   uint64_t key = 0; /* the weights depend on the shape by the algorithms alone, of which there are three */
   for (int i = 0; i < state->phase_count; i++) key = 3 * key + (uint64_t)state->phases[i].problem.algorithm;
   size_t count = (size_t)(state->packed_count + state->block * state->channels * state->kernel[0] * state->kernel[1]);
-  TRY(prepare_packed(context, TRANSPOSE_WEIGHTS + key, count * sizeof(float), pack_weights, &packing, &packed));
+  TRY(prepare_packed(context, TRANSPOSE_WEIGHTS + key, count * sizeof(float), blocked_conv_transpose_pack_weights,
+                     &packing, &packed));
   state->weights = packed;
   context->packed_inputs |= INPUT(1);
   if (!b) return NORMA_OK;
   packing.source = b->data;
-  TRY(prepare_packed(context, TRANSPOSE_BIAS, (size_t)(state->blocks * state->block) * sizeof(float), pack_bias,
-                     &packing, &packed));
+  TRY(prepare_packed(context, TRANSPOSE_BIAS, (size_t)(state->blocks * state->block) * sizeof(float),
+                     blocked_conv_transpose_pack_bias, &packing, &packed));
   state->bias = packed;
   return NORMA_OK;
 }
 
-static phase_axis phase_axis_of(const conv_transpose_state *state, int d, int64_t first) {
+static phase_axis phase_axis_of(const blocked_conv_transpose_state *state, int d, int64_t first) {
   int64_t stride = state->attributes.stride[d], place = first + state->attributes.pad_begin[d];
   int64_t tap = place % stride, taps = divide_up(state->kernel[d] - tap, stride);
   return (phase_axis){.outputs = first < state->y[d] ? divide_up(state->y[d] - first, stride) : 0,
@@ -173,7 +176,7 @@ static phase_axis phase_axis_of(const conv_transpose_state *state, int d, int64_
                       .pad = taps - 1 - place / stride};
 }
 
-static norma_status describe_phase(prepare_context *context, conv_transpose_state *state, phase *phase) {
+static norma_status describe_phase(prepare_context *context, blocked_conv_transpose_state *state, phase *phase) {
   struct blocked_conv_f32 *problem = &phase->problem;
   problem->channels = (size_t)state->channels;
   problem->outputs = (size_t)state->columns;
@@ -198,7 +201,7 @@ static norma_status describe_phase(prepare_context *context, conv_transpose_stat
 }
 
 /* All phases, those without outputs too, since the weights of all are packed. */
-static norma_status describe_phases(prepare_context *context, conv_transpose_state *state) {
+static norma_status describe_phases(prepare_context *context, blocked_conv_transpose_state *state) {
   const int64_t *stride = state->attributes.stride;
   struct activation activation = context->node->epilogue.activation;
   state->phase_count = state->plain_output ? 1 : (int)(stride[0] * stride[1]);
@@ -222,10 +225,10 @@ static norma_status describe_phases(prepare_context *context, conv_transpose_sta
   return NORMA_OK;
 }
 
-static norma_status conv_transpose_prepare(prepare_context *context) {
-  conv_transpose_state *state = context->state;
+static norma_status blocked_conv_transpose_prepare(prepare_context *context) {
+  blocked_conv_transpose_state *state = context->state;
   const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
-  if ((size_t)state->block != context->kernels->channel_block)
+  if ((size_t)state->block != context->kernels->channel_block[NORMA_FLOAT])
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
                         (int)state->block);
   state->samples = x->dims[0];
@@ -244,21 +247,21 @@ static norma_status conv_transpose_prepare(prepare_context *context) {
   context->kernel_name = state->plain_output ? "columns, blocks" : "phases, blocks";
   if (state->samples == 0 || state->y_sample == 0) return NORMA_OK;
   TRY(describe_phases(context, state));
-  return prepare_weights(context, state);
+  return blocked_conv_transpose_prepare_weights(context, state);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- compute */
 
 typedef struct conv_transpose_work {
-  const conv_transpose_state *state;
+  const blocked_conv_transpose_state *state;
   const run_context *context;
   const float *x, *residual;
   float *y, *phases; /* y itself where there is one phase */
 } conv_transpose_work;
 
-static void run_units(void *argument, int64_t begin, int64_t end, int worker) {
+static void blocked_conv_transpose_run_units(void *argument, int64_t begin, int64_t end, int worker) {
   const conv_transpose_work *work = argument;
-  const conv_transpose_state *state = work->state;
+  const blocked_conv_transpose_state *state = work->state;
   while (begin < end) {
     int64_t sample = begin / state->units, unit = begin % state->units;
     const phase *phase = state->phases;
@@ -294,7 +297,7 @@ static void spread_pixels(float *y, const float *x, int64_t pixels, int64_t stri
 
 /* Row `row` of plane `plane`, of those of all samples. */
 static void interleave_row(const conv_transpose_work *work, int64_t plane, int64_t row, float *y) {
-  const conv_transpose_state *state = work->state;
+  const blocked_conv_transpose_state *state = work->state;
   const int64_t *stride = state->attributes.stride;
   const phase *phases = state->phases + row % stride[0] * stride[1];
   for (int64_t i = 0; i < stride[1]; i++) {
@@ -308,7 +311,7 @@ static void interleave_row(const conv_transpose_work *work, int64_t plane, int64
 static void interleave_rows(void *argument, int64_t begin, int64_t end, int worker) {
   static const float ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, zeros[sizeof ones / sizeof *ones];
   const conv_transpose_work *work = argument;
-  const conv_transpose_state *state = work->state;
+  const blocked_conv_transpose_state *state = work->state;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
     int64_t at = i * state->y[1] * state->block;
@@ -322,7 +325,7 @@ static void interleave_rows(void *argument, int64_t begin, int64_t end, int work
 /* Each item is a row of pixels of X, for one output. */
 static void unfold_rows(void *argument, int64_t begin, int64_t end, int worker) {
   const conv_transpose_work *work = argument;
-  const conv_transpose_state *state = work->state;
+  const blocked_conv_transpose_state *state = work->state;
   const int64_t *stride = state->attributes.stride, b = state->block;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
@@ -340,15 +343,15 @@ static void unfold_rows(void *argument, int64_t begin, int64_t end, int worker) 
   }
 }
 
-static norma_status conv_transpose_compute(run_context *context) {
-  const conv_transpose_state *state = context->state;
+static norma_status blocked_conv_transpose_compute(run_context *context) {
+  const blocked_conv_transpose_state *state = context->state;
   int residual = context->node->epilogue.residual_input;
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   conv_transpose_work work = {.state = state, .context = context, .x = run_input(context, 0)->data, .y = y->data};
   work.phases = state->phase_count > 1 || state->plain_output ? context->scratch : y->data;
   if (residual) work.residual = run_input(context, residual)->data;
-  TRY(run_parallel_units(context, state->samples * state->units, run_units, &work));
+  TRY(run_parallel_units(context, state->samples * state->units, blocked_conv_transpose_run_units, &work));
   if (state->plain_output) {
     double cost = WORK_ELEMENT * (double)(state->y[1] * state->attributes.stride[0]);
     return run_parallel(context, state->samples * state->outputs * state->x[0], work_grain(cost), unfold_rows, &work);
@@ -360,7 +363,7 @@ static norma_status conv_transpose_compute(run_context *context) {
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */
 
-static const operator_attribute conv_transpose_attributes[] = {
+static const operator_attribute blocked_conv_transpose_attributes[] = {
     {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
     {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
     {"output_padding", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, true},
@@ -370,7 +373,7 @@ static const operator_attribute conv_transpose_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_conv_transpose[] = {
+const operator_descriptor operators_blocked_conv_transpose[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "ConvTranspose",
@@ -380,12 +383,13 @@ const operator operators_blocked_conv_transpose[] = {
         .min_outputs = 1,
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
-        .attributes = conv_transpose_attributes,
-        .state_size = sizeof(conv_transpose_state),
-        .read = conv_transpose_read,
-        .infer = conv_transpose_infer,
-        .prepare = conv_transpose_prepare,
-        .compute = conv_transpose_compute,
+        .attributes = blocked_conv_transpose_attributes,
+        .state_size = sizeof(blocked_conv_transpose_state),
+        .read = blocked_conv_transpose_read,
+        .infer = blocked_conv_transpose_infer,
+        .prepare = blocked_conv_transpose_prepare,
+        .facts = {.packs = INPUT(1) | INPUT(2), .bias = 2},
+        .compute = blocked_conv_transpose_compute,
     },
     {0},
 };

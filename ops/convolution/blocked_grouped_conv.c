@@ -52,12 +52,12 @@ typedef struct grouped_conv_packing {
   const float *source;
 } grouped_conv_packing;
 
-static void pack_weights(void *destination, const void *argument) {
+static void grouped_conv_pack_weights(void *destination, const void *argument) {
   const grouped_conv_packing *packing = argument;
   packing->kernels->blocked_grouped_pack(&packing->conv->problem, destination, packing->source);
 }
 
-static void pack_bias(void *destination, const void *argument) {
+static void grouped_conv_pack_bias(void *destination, const void *argument) {
   const grouped_conv_packing *packing = argument;
   const grouped_conv_state *conv = packing->conv;
   const int64_t outputs = (int64_t)conv->problem.outputs, padded = divide_up(outputs, conv->block) * conv->block;
@@ -80,7 +80,8 @@ static norma_status prepare_constants(prepare_context *context, grouped_conv_sta
   grouped_conv_packing packing = {conv, context->kernels, w->data};
   const void *packed;
   const size_t elements = context->kernels->blocked_grouped_packed_size(problem);
-  TRY(prepare_packed(context, GROUPED_CONV_WEIGHTS, elements * sizeof(float), pack_weights, &packing, &packed));
+  TRY(prepare_packed(context, GROUPED_CONV_WEIGHTS, elements * sizeof(float), grouped_conv_pack_weights, &packing,
+                     &packed));
   problem->packed_weights = packed;
   context->packed_inputs |= INPUT(1);
   if (conv->order) {
@@ -91,7 +92,7 @@ static norma_status prepare_constants(prepare_context *context, grouped_conv_sta
   if (!b) return NORMA_OK;
   const size_t padded = (size_t)(divide_up((int64_t)problem->outputs, conv->block) * conv->block);
   packing.source = b->data;
-  TRY(prepare_packed(context, GROUPED_CONV_BIAS, padded * sizeof(float), pack_bias, &packing, &packed));
+  TRY(prepare_packed(context, GROUPED_CONV_BIAS, padded * sizeof(float), grouped_conv_pack_bias, &packing, &packed));
   problem->bias = packed;
   return NORMA_OK;
 }
@@ -99,7 +100,7 @@ static norma_status prepare_constants(prepare_context *context, grouped_conv_sta
 static norma_status grouped_conv_prepare(prepare_context *context) {
   grouped_conv_state *conv = context->state;
   const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
-  if ((size_t)conv->block != context->kernels->channel_block) {
+  if ((size_t)conv->block != context->kernels->channel_block[NORMA_FLOAT]) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
                         (int)conv->block);
   }
@@ -182,7 +183,7 @@ static const operator_attribute grouped_conv_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_grouped_conv[] = {
+const operator_descriptor operators_blocked_grouped_conv[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "GroupedConv",
@@ -197,6 +198,7 @@ const operator operators_blocked_grouped_conv[] = {
         .read = grouped_conv_read,
         .infer = grouped_conv_infer,
         .prepare = grouped_conv_prepare,
+        .facts = {.packs = INPUT(1) | INPUT(2), .bias = 2},
         .compute = grouped_conv_compute,
     },
     {0},

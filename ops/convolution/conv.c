@@ -12,6 +12,7 @@
  *   patches    an explicit patch matrix: double precision, and more than three axes
  * float16 and bfloat16 are computed in float, a sample at a time.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
 #include "ops/convolution/patches.h"
 #include "ops/window.h"
@@ -112,16 +113,25 @@ static norma_status conv_infer(infer_context *context) {
 struct conv_packing {
   const conv_state *conv;
   const struct kernel_table *kernels;
-  const void *source;
+  const void *source; /* NULL: the constant's own */
 };
 
 static int64_t conv_weight_count(const conv_state *conv) {
   return conv->group * conv->outputs * conv->depth;
 }
 
-static void conv_convert_weights(void *destination, const void *argument) {
+static norma_status conv_read_weights(prepare_context *context, const struct conv_packing *packing,
+                                      const void **source) {
+  *source = packing->source;
+  return *source ? NORMA_OK : prepare_read(context, 1, 0, conv_weight_count(packing->conv), source);
+}
+
+static norma_status conv_convert_weights(prepare_context *context, void *destination, const void *argument) {
   const struct conv_packing *packing = argument;
-  half_to_float(packing->kernels, packing->conv->type, destination, packing->source, conv_weight_count(packing->conv));
+  const void *source;
+  TRY(conv_read_weights(context, packing, &source));
+  half_to_float(packing->kernels, packing->conv->type, destination, source, conv_weight_count(packing->conv));
+  return NORMA_OK;
 }
 
 static void conv_pack_group(const struct conv_packing *packing, void *destination, int64_t group) {
@@ -135,9 +145,11 @@ static void conv_pack_group(const struct conv_packing *packing, void *destinatio
     kernels->gemm_f32_pack_a((float *)destination + to, (const float *)packing->source + from, m, k, k, 1);
 }
 
-static void conv_pack_weights(void *destination, const void *argument) {
-  const struct conv_packing *packing = argument;
-  for (int64_t g = 0; g < packing->conv->group; g++) conv_pack_group(packing, destination, g);
+static norma_status conv_pack_weights(prepare_context *context, void *destination, const void *argument) {
+  struct conv_packing packing = *(const struct conv_packing *)argument;
+  TRY(conv_read_weights(context, &packing, &packing.source));
+  for (int64_t g = 0; g < packing.conv->group; g++) conv_pack_group(&packing, destination, g);
+  return NORMA_OK;
 }
 
 /* Depthwise weights are read as they are. */
@@ -159,17 +171,19 @@ static norma_status conv_prepare_weights(prepare_context *context, conv_state *c
       return prepare_fail(context, NORMA_ERROR_BUDGET, "the weights are too large");
     return NORMA_OK;
   }
-  struct conv_packing packing = {conv, context->kernels, constant->data};
+  struct conv_packing packing = {.conv = conv, .kernels = context->kernels};
+  conv->weights = constant->data;
   if (conv->converts)
-    TRY(prepare_packed(context, CONV_CONVERTED_WEIGHTS, count * element, conv_convert_weights, &packing,
-                       &packing.source));
+    TRY(prepare_packed_from(context, CONV_CONVERTED_WEIGHTS, count * element, conv_convert_weights, &packing,
+                            &packing.source));
   if (conv_packs(conv))
-    TRY(prepare_packed(context, CONV_PACKED_WEIGHTS, packed * element, conv_pack_weights, &packing, &packing.source));
+    TRY(prepare_packed_from(context, CONV_PACKED_WEIGHTS, packed * element, conv_pack_weights, &packing,
+                            &packing.source));
   if (conv->converts || conv_packs(conv)) {
+    conv->weights = packing.source;
     context->packed_inputs |= INPUT(1);
     if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
   }
-  conv->weights = packing.source;
   return NORMA_OK;
 }
 
@@ -453,8 +467,8 @@ static norma_status conv_make_weights(struct conv_job *job) {
   if (job->weights) return NORMA_OK;
   job->weights = run_input(job->context, 1)->data;
   if (conv->converts) {
-    struct conv_packing packing = {conv, job->context->kernels, job->weights};
-    conv_convert_weights(scratch + conv->weights_at, &packing);
+    half_to_float(job->context->kernels, conv->type, (float *)(scratch + conv->weights_at), job->weights,
+                  conv_weight_count(conv));
     job->weights = scratch + conv->weights_at;
   }
   if (!conv_packs(conv)) return NORMA_OK;
@@ -513,7 +527,98 @@ static const operator_attribute conv_attributes[] = {
     {0},
 };
 
-const operator operators_conv[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool conv_dimension(const node *node, int output, int axis, dimension_source *source) {
+  const shape *x = node_input_shape(node, 0), *w = node_input_shape(node, 1);
+  (void)output;
+  return window_dimension(node, axis, w->rank >= 3 && w->rank == x->rank ? w->dims + 2 : NULL, false, source);
+}
+
+static bool conv_has_padding(const conv_state *conv) {
+  const window_attributes *a = &conv->attributes;
+  if (a->padding == WINDOW_NO_PADS) return false;
+  if (a->padding != WINDOW_PADS_GIVEN) return true;
+  for (int i = 0; i < a->axes; i++) {
+    if (a->pad_begin[i] != 0 || a->pad_end[i] != 0) return true;
+  }
+  return false;
+}
+
+static bool conv_linear(const node *node, linear_form *form) {
+  const conv_state *conv = node->state;
+  const shape *w = node_input_shape(node, 1);
+  if (w->rank < 3 || !shape_is_known(w) || w->dims[0] % conv->group != 0) return false;
+  form->weights = 1;
+  form->bias = 2;
+  form->groups = conv->group;
+  form->first = w->dims[0] / conv->group;
+  form->second = w->dims[1];
+  form->inner = dims_product(w->dims, 2, w->rank);
+  form->output_first = form->is_window = form->takes_bias = true;
+  form->has_borders = conv_has_padding(conv);
+  form->input_axis = form->output_axis = 1;
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------- in channel blocks */
+
+static bool conv_groups_fit_blocks(const block_form *form, int64_t group, int64_t channels, int64_t outputs) {
+  if (group == 1 || (group == channels && group == outputs)) return true;
+  return channels / group % form->block == 0 && outputs / group % form->block == 0;
+}
+
+/* Products of a grouped 1x1 convolution whose groups share blocks of outputs, over those of the definition: each block
+ * is computed once for each of its groups. */
+static double conv_groups_waste(const block_form *form, int64_t group, int64_t outputs) {
+  int64_t blocks = 0, part = outputs / group;
+  for (int64_t first = 0; first < outputs; first += form->block) {
+    int64_t last = first + form->block < outputs ? first + form->block : outputs;
+    blocks += (last - 1) / part - first / part + 1;
+  }
+  return (double)(blocks * form->block) / (double)outputs;
+}
+
+#define CONV_MOST_GROUP_CHANNELS 1024 /* of a GroupedConv, which sums them in one run */
+#define CONV_MOST_GROUPS_WASTE   2.0
+
+/* Whether it can be a GroupedConv, which computes 1x1 kernels with any groups. */
+static bool conv_is_grouped(const node *node, const block_form *form, const norma_tensor *w) {
+  const conv_state *conv = node->state;
+  const window_attributes *a = &conv->attributes;
+  const int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];
+  if (conv->group < 2 || w->dims[1] < 2 || w->dims[1] > CONV_MOST_GROUP_CHANNELS) return false;
+  if (w->dims[2] != 1 || w->dims[3] != 1) return false;
+  if (w->dims[1] * conv->group != channels || outputs % conv->group != 0) return false;
+  for (int i = 0; i < a->axes; i++) {
+    if (a->stride[i] != 1 || a->pad_begin[i] != 0 || a->pad_end[i] != 0) return false;
+  }
+  return conv_groups_waste(form, conv->group, outputs) <= CONV_MOST_GROUPS_WASTE;
+}
+
+/* Starts a stretch of blocks: other operators follow. A first layer of few channels reads planes. */
+static bool conv_block(const node *node, block_form *form) {
+  const conv_state *conv = node->state;
+  const norma_tensor *w = node_constant_input(node, 1);
+  const int residual = node->epilogue.residual_input;
+  if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
+  if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
+  if (!block_takes_window(w->dims + 2, 2)) return false;
+  if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
+  const int64_t channels = node->inputs[0]->info.shape.dims[1];
+  const bool is_grouped = conv_is_grouped(node, form, w);
+  if (!is_grouped && !conv_groups_fit_blocks(form, conv->group, channels, w->dims[0])) return false;
+  const bool plain_input = conv->group == 1 && !value_blocked_copy(node->graph, node->inputs[0]) &&
+                           (channels < form->block / 2 || channels <= 4);
+  form->inner = is_grouped ? "GroupedConv" : "Conv";
+  form->uses[0] = plain_input ? BLOCK_KEEP : BLOCK_MAKE;
+  block_set_int(form, "block", form->block);
+  block_set_int(form, "channels", channels);
+  if (plain_input) block_set_int(form, "plain_input", true);
+  return true;
+}
+
+const operator_descriptor operators_conv[] = {
     {
         .domain = "",
         .name = "Conv",
@@ -524,11 +629,17 @@ const operator operators_conv[] = {
         .max_outputs = 1,
         .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = conv_attributes,
-        .flags = OPERATOR_EPILOGUE,
         .state_size = sizeof(conv_state),
         .read = conv_read,
         .infer = conv_infer,
         .prepare = conv_prepare,
+        .facts = {.dimension = conv_dimension,
+                  .linear = conv_linear,
+                  .packs = INPUT(1),
+                  .weights = INPUT(1), .bias = 2,
+                  .store = {.residual = TYPE_BIT(NORMA_FLOAT), .activation = TYPE_BIT(NORMA_FLOAT)},
+                  .block = conv_block,
+                  .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = conv_compute,
     },
     {0},

@@ -10,6 +10,7 @@
  * float: for some output channels at a time, W^T * X by a matrix product, whose rows (one for each output channel and
  * tap) are then added where they belong. Half precision is computed in float, a sample at a time; double tap by tap.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -546,7 +547,114 @@ static const operator_attribute conv_transpose_attributes[] = {
     {0},
 };
 
-const operator operators_conv_transpose[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool conv_transpose_linear(const node *node, linear_form *form) {
+  const conv_transpose_state *state = node->state;
+  const shape *w = node_input_shape(node, 1);
+  if (w->rank < 3 || !shape_is_known(w) || w->dims[0] % state->group != 0) return false;
+  form->weights = 1;
+  form->bias = 2;
+  form->groups = state->group;
+  form->first = w->dims[0] / state->group;
+  form->second = w->dims[1];
+  form->inner = dims_product(w->dims, 2, w->rank);
+  form->is_window = form->takes_bias = form->has_borders = true;
+  form->input_axis = form->output_axis = 1;
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------- in channel blocks */
+
+/* What the inner operator is told. */
+typedef struct transposed {
+  int64_t strides[2], pads[4], extra[2];
+} transposed;
+
+/* Pads and output_padding of an axis that states what the output shall be: both sizes must be known. */
+static bool transposed_resolve(const window_attributes *a, transposed *t, int d, int64_t x, int64_t y, int64_t kernel) {
+  int64_t full;
+  if (x < 1 || y < 1 || __builtin_mul_overflow(x - 1, t->strides[d], &full) ||
+      __builtin_add_overflow(full, kernel + t->extra[d], &full))
+    return false;
+  int64_t total = full > y ? full - y : 0;
+  if (y > full) t->extra[d] += y - full;
+  t->pads[d] = a->padding == WINDOW_SAME_UPPER ? total / 2 : total - total / 2;
+  t->pads[2 + d] = total - t->pads[d];
+  return true;
+}
+
+/* Each phase of the outputs must have a tap, and its first output one that lies before all inputs or on the first. */
+static bool transposed_phases_fit(const transposed *t, const int64_t *kernel) {
+  for (int d = 0; d < 2; d++) {
+    int64_t stride = t->strides[d];
+    if (kernel[d] < stride || t->pads[d] > kernel[d]) return false;
+    for (int64_t first = 0; first < stride; first++) {
+      int64_t place = first + t->pads[d], taps = (kernel[d] - place % stride + stride - 1) / stride;
+      if (taps - 1 < place / stride) return false;
+    }
+  }
+  return true;
+}
+
+static bool transposed_read(const node *node, const norma_tensor *w, transposed *t) {
+  const conv_transpose_state *state = node->state;
+  const window_attributes *a = &state->attributes;
+  const shape *x = node_input_shape(node, 0), *y = node_output_shape(node, 0);
+  if ((a->axes && a->axes != 2) || (state->extra_count && state->extra_count != 2)) return false;
+  for (int d = 0; d < 2; d++) {
+    const bool given = a->axes && a->padding == WINDOW_PADS_GIVEN;
+    const int64_t kernel = w->dims[2 + d];
+    if (a->axes && a->dilation[d] != 1) return false;
+    t->strides[d] = a->axes ? a->stride[d] : 1;
+    t->extra[d] = state->extra_count ? state->extra[d] : 0;
+    t->pads[d] = given ? a->pad_begin[d] : 0;
+    t->pads[2 + d] = given ? a->pad_end[d] : 0;
+    if (kernel < 1 || kernel > BLOCKED_MOST_TAPS || t->strides[d] > BLOCKED_MOST_PHASES || t->extra[d] > INT32_MAX ||
+        t->pads[2 + d] > INT32_MAX)
+      return false;
+    const bool is_wanted = state->shape_count || a->padding == WINDOW_SAME_UPPER || a->padding == WINDOW_SAME_LOWER;
+    if (is_wanted && !transposed_resolve(a, t, d, x->dims[2 + d], y->dims[2 + d], kernel)) return false;
+  }
+  return block_takes_window(w->dims + 2, 2) && t->strides[0] * t->strides[1] <= BLOCKED_MOST_PHASES &&
+         transposed_phases_fit(t, w->dims + 2);
+}
+
+/* Few outputs, whose taps do not overlap: they share blocks, and the result is plain. */
+static bool transposed_is_narrow(const node *node, const norma_tensor *w, const transposed *t) {
+  if (node->epilogue.residual_input) return false;
+  for (int d = 0; d < 2; d++) {
+    if (w->dims[2 + d] != t->strides[d] || t->pads[d] || t->pads[2 + d] || t->extra[d]) return false;
+  }
+  return true;
+}
+
+static bool conv_transpose_block(const node *node, block_form *form) {
+  const conv_transpose_state *state = node->state;
+  const norma_tensor *w = node_constant_input(node, 1);
+  const int residual = node->epilogue.residual_input;
+  transposed t;
+  if (!node_follows_block(node) || state->group != 1 || !w || w->rank != 4) return false;
+  if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
+  if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
+  const int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];
+  if (w->dims[0] != channels || w->dims[1] != outputs || !transposed_read(node, w, &t)) return false;
+  form->plain_output = !block_fills_lanes(form, outputs);
+  if (form->plain_output ? !transposed_is_narrow(node, w, &t) : !value_is_wanted_in_blocks(node->outputs[0]))
+    return false;
+  form->drops_attributes = true;
+  block_as_inner(node, form, "ConvTranspose");
+  if (form->plain_output) block_set_int(form, "plain_output", true);
+  int64_t *strides = block_set_ints(form, "strides", 2), *pads = block_set_ints(form, "pads", 4);
+  int64_t *extra = block_set_ints(form, "output_padding", 2);
+  if (!strides || !pads || !extra) return false;
+  memcpy(strides, t.strides, sizeof t.strides);
+  memcpy(pads, t.pads, sizeof t.pads);
+  memcpy(extra, t.extra, sizeof t.extra);
+  return true;
+}
+
+const operator_descriptor operators_conv_transpose[] = {
     {
         .domain = "",
         .name = "ConvTranspose",
@@ -557,11 +665,16 @@ const operator operators_conv_transpose[] = {
         .max_outputs = 1,
         .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = conv_transpose_attributes,
-        .flags = OPERATOR_EPILOGUE,
         .state_size = sizeof(conv_transpose_state),
         .read = conv_transpose_read,
         .infer = conv_transpose_infer,
         .prepare = conv_transpose_prepare,
+        .facts = {.dimension = fact_dimension_batch,
+                  .linear = conv_transpose_linear,
+                  .packs = INPUT(1),
+                  .store = {.residual = TYPE_BIT(NORMA_FLOAT), .activation = TYPE_BIT(NORMA_FLOAT)},
+                  .block = conv_transpose_block,
+                  .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = conv_transpose_compute,
     },
     {0},

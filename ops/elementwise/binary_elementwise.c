@@ -8,6 +8,7 @@
  * Integers wrap around; integer division truncates, its division by zero is an error, and the smallest number divided
  * by -1 is itself. Min and Max give NaN where an element is NaN.
  */
+#include "engine/graph/query.h"
 #include "ops/elementwise/binary.h"
 #include "ops/half.h"
 
@@ -187,22 +188,110 @@ static const operator_attribute variadic_attributes[] = {
     {0},
 };
 
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool arithmetic_form(const node *node, elementwise_form *form) {
+  const arithmetic_state *state = node->state;
+  form->kind = state->mean ? ELEMENTWISE_OTHER : ELEMENTWISE_BINARY;
+  form->binary = state->kind;
+  form->numpy = node->version >= 7 || !node_attribute(node, "broadcast");
+  return true;
+}
+
+/* How the elements of a constant lie along x: one for all, or one for each index of one axis. */
+static bool find_constant_axis(const shape *x, const shape *constant, int *axis) {
+  *axis = -1;
+  if (constant->rank > x->rank || shape_count(constant) < 1) return false;
+  for (int i = 0; i < constant->rank; i++) {
+    int of_x = i + x->rank - constant->rank;
+    if (constant->dims[i] == 1) continue;
+    if (*axis >= 0 || x->dims[of_x] != constant->dims[i]) return false;
+    *axis = of_x;
+  }
+  return true;
+}
+
+/* Which of the four, and for Sub which operand is the constant. */
+enum affine_arithmetic { AFFINE_ADD, AFFINE_SUBTRACT, AFFINE_SUBTRACT_FROM, AFFINE_MULTIPLY, AFFINE_DIVIDE };
+
+static void arithmetic_affine_at(const affine_form *form, int64_t c, double *scale, double *shift) {
+  const double element = element_get_double(form->vectors[0]->type, form->vectors[0]->data, c);
+  *scale = 1;
+  *shift = 0;
+  switch ((enum affine_arithmetic)form->kind) {
+  case AFFINE_ADD:
+    *shift = element;
+    break;
+  case AFFINE_SUBTRACT:
+    *shift = -element;
+    break;
+  case AFFINE_SUBTRACT_FROM:
+    *scale = -1;
+    *shift = element;
+    break;
+  case AFFINE_MULTIPLY:
+    *scale = element;
+    break;
+  case AFFINE_DIVIDE:
+    *scale = 1 / element;
+    break;
+  }
+}
+
+static bool affine_kind(enum binary_kind kind, int constant, int *found) {
+  switch (kind) {
+  case BINARY_ADD:
+    *found = AFFINE_ADD;
+    return true;
+  case BINARY_SUB:
+    *found = constant == 1 ? AFFINE_SUBTRACT : AFFINE_SUBTRACT_FROM;
+    return true;
+  case BINARY_MUL:
+    *found = AFFINE_MULTIPLY;
+    return true;
+  case BINARY_DIV:
+    *found = AFFINE_DIVIDE;
+    return constant == 1;
+  default:
+    return false;
+  }
+}
+
+/* With a constant that has one element, or one for each index of an axis of the other operand. */
+static bool arithmetic_affine(const node *node, affine_form *form) {
+  const arithmetic_state *state = node->state;
+  const int constant = node_constant_input(node, 1) ? 1 : 0;
+  form->vectors[0] = node_constant_input(node, constant);
+  form->input = !constant;
+  if (!form->vectors[0] || node_constant_input(node, !constant)) return false;
+  if (!affine_kind(state->kind, constant, &form->kind)) return false;
+  if (node->version < 7 && constant == 0) return false; /* there only B is broadcast */
+  const shape *x = node_input_shape(node, !constant);
+  const shape given = shape_of_tensor(form->vectors[0]);
+  shape aligned;
+  if (x->rank == RANK_UNKNOWN || !binary_align(&state->broadcast, x, &given, &aligned)) return false;
+  form->count = norma_tensor_count(form->vectors[0]);
+  form->at = arithmetic_affine_at;
+  return find_constant_axis(x, &aligned, &form->axis);
+}
+
 #define ARITHMETIC(op)                                                                                                 \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {1, 6, 7, 13, 14}, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1,       \
     .max_outputs = 1, .types = {{TYPES_NUMERIC, INPUT(0) | INPUT(1), OUTPUT(0)}}, .attributes = arithmetic_attributes, \
     .in_place = INPUT(0) | INPUT(1), .state_size = sizeof(arithmetic_state), .read = arithmetic_read,                  \
-    .infer = arithmetic_infer, .compute = arithmetic_compute,                                                          \
+    .infer = arithmetic_infer, .facts = {.elementwise = arithmetic_form, .affine = arithmetic_affine},                 \
+    .compute = arithmetic_compute,                                                                                     \
   }
 #define VARIADIC(op, mask, ...)                                                                                        \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = OPERATOR_VARIADIC,             \
     .min_outputs = 1, .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}}, .attributes = variadic_attributes,     \
     .in_place = INPUT(0), .state_size = sizeof(arithmetic_state), .read = arithmetic_read, .infer = infer_broadcast,   \
-    .compute = variadic_compute,                                                                                       \
+    .facts = {.elementwise = arithmetic_form, .is_identity = fact_has_one_input}, .compute = variadic_compute,         \
   }
 
-const operator operators_binary_elementwise[] = {
+const operator_descriptor operators_binary_elementwise[] = {
     ARITHMETIC("Add"),
     ARITHMETIC("Sub"),
     ARITHMETIC("Mul"),

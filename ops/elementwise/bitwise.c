@@ -87,7 +87,7 @@ static const operator_attribute shift_attributes[] = {
     .infer = bitwise_infer, .compute = bitwise_compute,                                                                \
   }
 
-const operator operators_bitwise[] = {
+const operator_descriptor operators_bitwise[] = {
     BITWISE("BitwiseAnd", NULL, 18),
     BITWISE("BitwiseOr", NULL, 18),
     BITWISE("BitwiseXor", NULL, 18),

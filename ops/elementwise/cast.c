@@ -9,6 +9,7 @@
  * the type's range, for types of 4 and 2 bits the high bits are lost; NaN becomes 0. Integers to floats are rounded
  * once. Texts are those of the C locale, whatever the program's locale is; see cast_text.h.
  */
+#include "engine/graph/query.h"
 #include "ops/elementwise/cast_text.h"
 #include "ops/half.h"
 #include "ops/movement/movement.h"
@@ -16,7 +17,7 @@
 #include <math.h>
 #include <strings.h>
 
-#define PIECE 256 /* elements that are held in between, as double or int64 */
+#define CAST_PIECE 256 /* elements that are held in between, as double or int64 */
 
 enum e8m0_rounding { E8M0_UP, E8M0_DOWN, E8M0_NEAREST };
 
@@ -191,7 +192,7 @@ static bool cast_to_float(const cast_job *job, int64_t begin, int64_t end) {
 
 static void load_double(const cast_job *job, int64_t first, int64_t count, double *values) {
   if (is_half(job->from)) {
-    float piece[PIECE];
+    float piece[CAST_PIECE];
     half_to_float(job->kernels, job->from, piece, (const uint16_t *)job->source + first, count);
     for (int64_t i = 0; i < count; i++) values[i] = (double)piece[i];
   } else {
@@ -250,14 +251,14 @@ static void cast_body(void *argument, int64_t begin, int64_t end, int worker) {
     return;
   }
   if (cast_to_float(job, begin, end)) return;
-  for (int64_t first = begin; first < end; first += PIECE) {
-    const int64_t count = end - first < PIECE ? end - first : PIECE;
+  for (int64_t first = begin; first < end; first += CAST_PIECE) {
+    const int64_t count = end - first < CAST_PIECE ? end - first : CAST_PIECE;
     if (is_integral(job->from)) {
-      int64_t values[PIECE];
+      int64_t values[CAST_PIECE];
       load_int64(job, first, count, values);
       store_int64(job, first, count, values);
     } else {
-      double values[PIECE];
+      double values[CAST_PIECE];
       load_double(job, first, count, values);
       store_double(job, first, count, values);
     }
@@ -362,7 +363,18 @@ static const operator_attribute bit_cast_attributes[] = {
 #define CAST_TYPES     (TYPES_ALL & ~TYPES_COMPLEX)
 #define BIT_CAST_TYPES (TYPES_DENSE)
 
-const operator operators_cast[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool casts_to_same(const node *node) {
+  return value_is(node->inputs[0], (norma_element_type)attribute_int(node, "to", NORMA_UNDEFINED));
+}
+
+static bool casts_like_same(const node *node) {
+  return node_has_input(node, 1) && node->inputs[0]->info.type != NORMA_UNDEFINED &&
+         value_is_of(node->inputs[0], TYPES_ALL) && value_is(node->inputs[1], node->inputs[0]->info.type);
+}
+
+const operator_descriptor operators_cast[] = {
     {.name = "Cast",
      .domain = "",
      .versions = {1, 6, 9, 13, 19, 21, 23, 24, 25, 28},
@@ -376,6 +388,7 @@ const operator operators_cast[] = {
      .state_size = sizeof(cast_state),
      .read = cast_read,
      .infer = cast_infer,
+     .facts = {.is_identity = casts_to_same, .dimension = fact_dimension_same},
      .compute = cast_compute},
     {.name = "CastLike",
      .domain = "",
@@ -390,6 +403,7 @@ const operator operators_cast[] = {
      .state_size = sizeof(cast_state),
      .read = cast_read,
      .infer = cast_infer,
+     .facts = {.is_identity = casts_like_same, .dimension = fact_dimension_same},
      .compute = cast_compute},
     {.name = "BitCast",
      .domain = "",

@@ -4,6 +4,7 @@
  * 1, 6: bounds are attributes, absent ones are the largest finite numbers. 11: bounds are inputs 1 and 2, each a scalar
  * or absent, which means none. 12: integers. 13: bfloat16.
  */
+#include "engine/graph/query.h"
 #include "ops/half.h"
 #include "ops/operator.h"
 
@@ -128,7 +129,29 @@ static const operator_attribute clip_attributes[] = {
     {0},
 };
 
-const operator operators_clip[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* A bound of Clip since version 11: a constant, or absent. */
+static bool clip_read_bound(const node *node, int index, float *bound) {
+  double number;
+  if (!node_has_input(node, index)) return true;
+  if (!node_constant_number(node, index, &number)) return false;
+  *bound = (float)number;
+  return true;
+}
+
+static bool clip_form(const node *node, elementwise_form *form) {
+  const clip_state *state = node->state;
+  form->kind = ELEMENTWISE_UNARY;
+  form->unary = (struct activation){UNARY_CLIP, -INFINITY, INFINITY};
+  if (!state->has_attributes)
+    return clip_read_bound(node, 1, &form->unary.a) && clip_read_bound(node, 2, &form->unary.b);
+  form->unary.a = state->low;
+  form->unary.b = state->high;
+  return true;
+}
+
+const operator_descriptor operators_clip[] = {
     {.name = "Clip",
      .domain = "",
      .versions = {1, 6, 11, 12, 13},
@@ -142,6 +165,7 @@ const operator operators_clip[] = {
      .state_size = sizeof(clip_state),
      .read = clip_read,
      .infer = clip_infer,
+     .facts = {.elementwise = clip_form, .dimension = fact_dimension_same},
      .compute = clip_compute},
     {0},
 };

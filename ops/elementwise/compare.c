@@ -131,7 +131,7 @@ static const operator_attribute compare_attributes[] = {BINARY_ATTRIBUTES, {0}};
     .infer = compare_infer, .compute = compare_compute,                                                                \
   }
 
-const operator operators_compare[] = {
+const operator_descriptor operators_compare[] = {
     COMPARE("Equal", TYPES_NUMERIC | TYPE_BIT(NORMA_BOOL) | TYPE_BIT(NORMA_STRING), 1, 7, 11, 13, 19),
     COMPARE("Less", TYPES_NUMERIC, 1, 7, 9, 13),
     COMPARE("Greater", TYPES_NUMERIC, 1, 7, 9, 13),

@@ -16,8 +16,8 @@
 #include "ops/strided.h"
 #include "ops/work.h"
 
-#define PIECE     1024 /* elements */
-#define ROW_LEAST 256  /* rows of fewer elements share pieces */
+#define CHAIN_PIECE 1024 /* elements */
+#define ROW_LEAST   256  /* rows of fewer elements share pieces */
 
 /* --------------------------------------------------------------------------------------------------------- programs */
 
@@ -34,6 +34,10 @@ static float float_of(int64_t number) {
   float result;
   memcpy(&result, &bits, sizeof result);
   return result;
+}
+
+bool is_elementwise_chain(const node *node) {
+  return strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 && strcmp(node->op_type, CHAIN_OPERATOR) == 0;
 }
 
 bool chain_program_write(const chain_program *program, node *node) {
@@ -239,11 +243,11 @@ static norma_status chain_prepare(prepare_context *context) {
     input->row_step = plane_rank == 2 ? strides[k][rank - 2] : 0;
     memcpy(input->strides, strides[k], sizeof input->strides);
   }
-  state->piece_rows = plane_rank == 2 ? PIECE / state->length : 1;
-  state->pieces = plane_rank == 2 ? divide_up(state->rows, state->piece_rows) : divide_up(state->length, PIECE);
+  state->piece_rows = plane_rank == 2 ? CHAIN_PIECE / state->length : 1;
+  state->pieces = plane_rank == 2 ? divide_up(state->rows, state->piece_rows) : divide_up(state->length, CHAIN_PIECE);
   int buffers;
   plan_inputs(state, context->input_count, &buffers);
-  context->worker_scratch_bytes = (size_t)(state->register_count + buffers) * PIECE * sizeof(float);
+  context->worker_scratch_bytes = (size_t)(state->register_count + buffers) * CHAIN_PIECE * sizeof(float);
   context->flops = (double)shape_count(&y) * state->program.count;
   return NORMA_OK;
 }
@@ -267,15 +271,15 @@ typedef struct chain_piece {
 
 static const float *operand(const chain_state *state, const chain_piece *piece, int operand) {
   if (operand >= 0) return piece->inputs[operand];
-  return piece->registers + (ptrdiff_t)state->registers[-1 - operand] * PIECE;
+  return piece->registers + (ptrdiff_t)state->registers[-1 - operand] * CHAIN_PIECE;
 }
 
 static bool is_number(const chain_state *state, int operand) {
   return operand >= 0 && state->inputs[operand].access == ACCESS_NUMBER;
 }
 
-static void run_step(const struct kernel_table *kernels, const chain_state *state, const chain_piece *piece,
-                     const chain_step *step, float *y) {
+static void chain_run_step(const struct kernel_table *kernels, const chain_state *state, const chain_piece *piece,
+                           const chain_step *step, float *y) {
   const float *x = operand(state, piece, step->x), *z = NULL;
   if (step->kind == CHAIN_UNARY) {
     kernels->unary_f32[step->unary.kind](y, x, piece->count, step->unary.a, step->unary.b);
@@ -300,9 +304,10 @@ static void run_step(const struct kernel_table *kernels, const chain_state *stat
 static void run_program(const struct kernel_table *kernels, const chain_state *state, const chain_piece *piece) {
   const chain_program *program = &state->program;
   for (int i = 0; i + 1 < program->count; i++) {
-    run_step(kernels, state, piece, &program->steps[i], piece->registers + (ptrdiff_t)state->registers[i] * PIECE);
+    chain_run_step(kernels, state, piece, &program->steps[i],
+                   piece->registers + (ptrdiff_t)state->registers[i] * CHAIN_PIECE);
   }
-  run_step(kernels, state, piece, &program->steps[program->count - 1], piece->y);
+  chain_run_step(kernels, state, piece, &program->steps[program->count - 1], piece->y);
 }
 
 /* `rows` rows of the input from `x` on, one behind the other. */
@@ -332,24 +337,24 @@ static void chain_body(void *argument, int64_t begin, int64_t end, int worker) {
   const chain_state *state = work->state;
   const int inputs = work->context->input_count;
   float *scratch = run_worker_scratch(work->context, worker);
-  float *buffers = scratch + (ptrdiff_t)state->register_count * PIECE;
+  float *buffers = scratch + (ptrdiff_t)state->register_count * CHAIN_PIECE;
   const bool in_rows = state->rows == 1; /* pieces are cut from one row */
   int64_t offsets[CHAIN_MOST_INPUTS], found = -1, copied_plane[CHAIN_MOST_INPUTS];
   chain_piece piece = {.registers = scratch};
   for (int k = 0; k < inputs; k++) copied_plane[k] = -1;
   for (int64_t i = begin; i < end; i++) {
     const int64_t plane = i / state->pieces, part = i % state->pieces;
-    const int64_t first_row = in_rows ? 0 : part * state->piece_rows, first = in_rows ? part * PIECE : 0;
+    const int64_t first_row = in_rows ? 0 : part * state->piece_rows, first = in_rows ? part * CHAIN_PIECE : 0;
     const int64_t rows =
         in_rows || state->rows - first_row < state->piece_rows ? state->rows - first_row : state->piece_rows;
-    const int64_t length = in_rows && state->length - first > PIECE ? PIECE : state->length - first;
+    const int64_t length = in_rows && state->length - first > CHAIN_PIECE ? CHAIN_PIECE : state->length - first;
     if (plane != found) find_plane(state, inputs, found = plane, offsets);
     for (int k = 0; k < inputs; k++) {
       const chain_input *input = &state->inputs[k];
       const float *x = work->x[k] + offsets[k] + first_row * input->row_step + first * input->step;
       piece.inputs[k] = x;
       if (input->access != ACCESS_COPIED) continue;
-      float *buffer = buffers + (ptrdiff_t)input->buffer * PIECE;
+      float *buffer = buffers + (ptrdiff_t)input->buffer * CHAIN_PIECE;
       piece.inputs[k] = buffer;
       if (input->repeats && copied_plane[k] == plane) continue; /* the first piece of a plane is the longest */
       copy_rows(input, buffer, x, rows, length);
@@ -377,7 +382,7 @@ static const operator_attribute chain_attributes[] = {
     {0},
 };
 
-const operator operators_elementwise_chain[] = {
+const operator_descriptor operators_elementwise_chain[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = CHAIN_OPERATOR,

@@ -42,6 +42,9 @@ static inline int chain_operand_count(const chain_step *step) {
  * CHAIN_MOST_REGISTERS. `registers` has an entry for each step. */
 int chain_assign_registers(const chain_program *program, int *registers);
 
+/* Whether the node is such a one. */
+bool is_elementwise_chain(const node *node);
+
 /* Between program and attribute. false: out of memory; no program that this build can run. */
 bool chain_program_write(const chain_program *program, node *node);
 bool chain_program_read(const node *node, chain_program *program);

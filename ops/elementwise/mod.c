@@ -101,7 +101,7 @@ static const operator_attribute mod_attributes[] = {
     {0},
 };
 
-const operator operators_mod[] = {
+const operator_descriptor operators_mod[] = {
     {.name = "Mod",
      .domain = "",
      .versions = {10, 13, 28},

@@ -7,6 +7,7 @@
  * decides how a result is rounded. Integers to integer powers wrap around; a negative power of 1 or -1 is that, of
  * others 0. An integer to the power of a float is computed in double, truncated and limited to the type's range.
  */
+#include "engine/graph/query.h"
 #include "ops/elementwise/binary.h"
 
 #include <math.h>
@@ -90,7 +91,21 @@ static norma_status pow_compute(run_context *context) {
 
 static const operator_attribute pow_attributes[] = {BINARY_ATTRIBUTES, {0}};
 
-const operator operators_pow[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* The square, which the kernel table has, and any other power. */
+static bool pow_form(const node *node, elementwise_form *form) {
+  double exponent;
+  form->numpy = node->version >= 7 || !node_attribute(node, "broadcast");
+  if (!node_constant_number(node, 1, &exponent) || exponent != 2) return true;
+  if (!value_is(node->inputs[1], NORMA_FLOAT) || !value_is(node->inputs[0], NORMA_FLOAT)) return true;
+  if (node_input_shape(node, 1)->rank > node_input_shape(node, 0)->rank) return true;
+  form->kind = ELEMENTWISE_UNARY;
+  form->unary = (struct activation){UNARY_SQUARE, 0, 0};
+  return true;
+}
+
+const operator_descriptor operators_pow[] = {
     {.name = "Pow",
      .domain = "",
      .versions = {1, 7, 12, 13, 15},
@@ -104,6 +119,7 @@ const operator operators_pow[] = {
      .state_size = sizeof(pow_state),
      .read = pow_read,
      .infer = pow_infer,
+     .facts = {.elementwise = pow_form},
      .compute = pow_compute},
     {0},
 };

@@ -4,6 +4,7 @@
  * 1, 6: slope has one element, or one for each channel (dimension 1 of X). 7: slope is broadcast to X's shape, which
  * stays the output's. 9: integers; 16: bfloat16. Integers wrap around.
  */
+#include "engine/graph/query.h"
 #include "ops/elementwise/binary.h"
 #include "ops/movement/movement.h"
 
@@ -84,7 +85,22 @@ static const operator_attribute prelu_attributes[] = {
     {0},
 };
 
-const operator operators_prelu[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* One slope for all elements, in a tensor that does not make the output larger, makes it a function of X alone. */
+static bool prelu_form(const node *node, elementwise_form *form) {
+  double slope;
+  const shape *x = node_input_shape(node, 0);
+  form->kind = ELEMENTWISE_PRELU;
+  form->numpy = node->version >= 7;
+  if (!node_constant_number(node, 1, &slope) || x->rank == RANK_UNKNOWN) return true;
+  if (node_input_shape(node, 1)->rank > x->rank) return true;
+  form->kind = ELEMENTWISE_UNARY;
+  form->unary = (struct activation){UNARY_LEAKY_RELU, (float)slope, 0};
+  return true;
+}
+
+const operator_descriptor operators_prelu[] = {
     {.name = "PRelu",
      .domain = "",
      .versions = {1, 6, 7, 9, 16},
@@ -96,6 +112,7 @@ const operator operators_prelu[] = {
      .attributes = prelu_attributes,
      .in_place = INPUT(0),
      .infer = prelu_infer,
+     .facts = {.elementwise = prelu_form, .dimension = fact_dimension_same},
      .compute = prelu_compute},
     {0},
 };

@@ -6,9 +6,8 @@
  * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
  * around where the result is not representable (Abs and Neg of the smallest number give it back).
  */
-#include "ops/elementwise/unary_elementwise.h"
-
 #include "ops/half.h"
+#include "ops/operator.h"
 
 #include <math.h>
 
@@ -100,7 +99,7 @@ static int64_t sign_integer(int64_t x, bool is_unsigned) {
   return x == 0 ? 0 : x > 0 || is_unsigned ? 1 : -1;
 }
 
-static const unary_function functions[] = {
+static const unary_function unary_functions[] = {
     {"Relu", UNARY_RELU, NULL, relu_f64, relu_integer},
     {"LeakyRelu", UNARY_LEAKY_RELU, NULL, leaky_relu_f64, NULL},
     {"Elu", UNARY_ELU, NULL, elu_f64, NULL},
@@ -166,8 +165,8 @@ static const unary_parameters parameters[] = {
 
 static norma_status unary_read(const node *node, void *state, norma_error *error) {
   unary_state *unary = state;
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    if (strcmp(functions[i].name, node->op->name) == 0) unary->function = &functions[i];
+  for (size_t i = 0; i < sizeof unary_functions / sizeof *unary_functions; i++) {
+    if (strcmp(unary_functions[i].name, node->op->name) == 0) unary->function = &unary_functions[i];
   }
   if (!unary->function) return error_at_node(error, NORMA_ERROR_INTERNAL, node, "has no function");
   const char *approximate = attribute_string(node, "approximate", "none");
@@ -188,11 +187,12 @@ static norma_status unary_read(const node *node, void *state, norma_error *error
   return NORMA_OK;
 }
 
-bool unary_activation(const node *node, struct activation *activation) {
-  if (!node->op || node->op->read != unary_read || !node->state) return false;
+/* Where the kernel table has the function. */
+static bool unary_form(const node *node, elementwise_form *form) {
   const unary_state *state = node->state;
-  if (state->function->kind == NO_KERNEL) return false;
-  *activation = (struct activation){(enum unary_kind)state->function->kind, state->a, state->b};
+  if (!state || state->function->kind == NO_KERNEL) return false;
+  form->kind = ELEMENTWISE_UNARY;
+  form->unary = (struct activation){(enum unary_kind)state->function->kind, state->a, state->b};
   return true;
 }
 
@@ -311,10 +311,11 @@ static const operator_attribute gelu_attributes[] = {
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,           \
     .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}}, .attributes = list, .in_place = INPUT(0),                \
-    .state_size = sizeof(unary_state), .read = unary_read, .infer = infer_same, .compute = unary_compute,              \
+    .state_size = sizeof(unary_state), .read = unary_read, .infer = infer_same, .facts = {.elementwise = unary_form},  \
+    .compute = unary_compute,                                                                                          \
   }
 
-const operator operators_unary_elementwise[] = {
+const operator_descriptor operators_unary_elementwise[] = {
     UNARY("Relu", TYPES_FLOAT | TYPES_SIGNED, common_attributes, 1, 6, 13, 14),
     UNARY("LeakyRelu", TYPES_FLOAT, alpha_attributes, 1, 6, 16),
     UNARY("Elu", TYPES_FLOAT, alpha_attributes, 1, 6, 22),

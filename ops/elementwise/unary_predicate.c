@@ -86,7 +86,7 @@ static const operator_attribute is_inf_attributes[] = {
   }
 #define BOOL TYPE_BIT(NORMA_BOOL)
 
-const operator operators_unary_predicate[] = {
+const operator_descriptor operators_unary_predicate[] = {
     PREDICATE("Not", BOOL, BOOL, NULL, infer_same, INPUT(0), 1),
     PREDICATE("BitwiseNot", TYPES_INTEGER, TYPES_INTEGER, NULL, infer_same, INPUT(0), 18),
     PREDICATE("IsNaN", TYPES_FLOAT | TYPES_FLOAT8, BOOL, NULL, predicate_infer, 0, 9, 13, 20),

@@ -50,7 +50,7 @@ static norma_status where_compute(run_context *context) {
   return movement_finish(context, 0, &target);
 }
 
-const operator operators_where[] = {
+const operator_descriptor operators_where[] = {
     {.name = "Where",
      .domain = "",
      .versions = {9, 16},

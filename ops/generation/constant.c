@@ -160,7 +160,7 @@ static const operator_attribute constant_of_shape_attributes[] = {
     {0},
 };
 
-const operator operators_constant[] = {
+const operator_descriptor operators_constant[] = {
     {.name = "Constant",
      .domain = "",
      .versions = {1, 9, 11, 12, 13, 19, 21, 23, 24, 25},
@@ -181,7 +181,6 @@ const operator operators_constant[] = {
      .max_outputs = 1,
      .types = {{TYPE_BIT(NORMA_INT64), INPUT(0), 0}, {TYPES_DENSE, 0, OUTPUT(0)}},
      .attributes = constant_of_shape_attributes,
-     .flags = OPERATOR_NOT_FOLDED,
      .state_size = sizeof(constant_of_shape_state),
      .read = constant_of_shape_read,
      .infer = constant_of_shape_infer,

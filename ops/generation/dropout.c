@@ -8,6 +8,7 @@
  * this operator up to version 11. Training draws from NumPy's legacy generator (MT19937), seeded with the attribute (0
  * when there is none), so that results repeat.
  */
+#include "engine/graph/query.h"
 #include "ops/movement/movement.h"
 
 typedef struct dropout_state {
@@ -116,7 +117,17 @@ static const operator_attribute dropout_attributes[] = {
 
 #define DROPOUT_TYPES (TYPES_FLOAT | (TYPES_FLOAT8 & ~TYPE_BIT(NORMA_FLOAT8E8M0)))
 
-const operator operators_dropout[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* Before version 7 is_test says so, from 12 on input 2, which is absent or a constant. */
+static bool drops_nothing(const node *node) {
+  if (node->version < 7) return attribute_int(node, "is_test", 0) != 0;
+  if (node->version < 12 || !node_has_input(node, 2)) return true;
+  const norma_tensor *training = node_constant_input(node, 2);
+  return training && norma_tensor_count(training) == 1 && tensor_get_int64(training, 0) == 0;
+}
+
+const operator_descriptor operators_dropout[] = {
     {.name = "Dropout",
      .domain = "",
      .versions = {1, 6, 7, 10, 12, 13, 22},
@@ -130,6 +141,7 @@ const operator operators_dropout[] = {
      .state_size = sizeof(dropout_state),
      .read = dropout_read,
      .infer = dropout_infer,
+     .facts = {.is_identity = drops_nothing, .dimension = fact_dimension_same},
      .compute = dropout_compute},
     {0},
 };

@@ -87,7 +87,7 @@ static const operator_attribute range_attributes[] = {
     {0},
 };
 
-const operator operators_range[] = {
+const operator_descriptor operators_range[] = {
     {.name = "Range",
      .domain = "",
      .versions = {11, 27},

@@ -70,11 +70,11 @@ INLINE vf affine_finish(const struct pointwise_end *end, vf sum, vf residual) {
  * first-level cache still holds. */
 INLINE void affine_body(float *y, const float *x, const float *residual, size_t n, const float *scale,
                         const float *shift, const bool per_element, struct activation activation) {
-  enum { PIECE = 64 * VF_LANES };
+  enum { BINARY_PIECE = 64 * VF_LANES };
   const struct pointwise_end end = pointwise_end_of(activation);
   const vf one_scale = vf_set1(n ? *scale : 0), one_shift = vf_set1(n ? *shift : 0), none = -vf_zero();
-  for (size_t begin = 0; begin < n; begin += PIECE) {
-    const size_t stop = n - begin < PIECE ? n : begin + PIECE;
+  for (size_t begin = 0; begin < n; begin += BINARY_PIECE) {
+    const size_t stop = n - begin < BINARY_PIECE ? n : begin + BINARY_PIECE;
     size_t i = begin;
     for (; i + VF_LANES <= stop; i += VF_LANES) {
       const vf factor = per_element ? vf_load(scale + i) : one_scale,

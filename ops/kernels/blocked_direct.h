@@ -187,9 +187,9 @@ static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const s
     if (begin >= end || !row) begin = end = 0;
     const float *from = begin < end ? row + (begin * stride + first - pad) * d->lanes : NULL;
     if (d->lanes == 1) {
-      fill(to, begin, 0);
+      window_fill(to, begin, 0);
       if (from) copy_strided(to + begin, from, end - begin, stride);
-      fill(to + end, length - end, 0);
+      window_fill(to + end, length - end, 0);
     } else {
       for (size_t i = 0; i < begin; i++) vf_store(to + i * VF_LANES, vf_zero());
       for (size_t i = begin; i < end; i++, from += stride * VF_LANES) vf_store(to + i * VF_LANES, vf_load(from));
@@ -245,7 +245,7 @@ INLINE void blocked_pack_lanes(const float *x, size_t stride, float *const *y, s
 
 static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
                                 size_t count) {
-  enum { AT_ONCE = 16 }; /* a cache line of each output */
+  enum { DIRECT_AT_ONCE = 16 }; /* a cache line of each output */
   const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels, depth = channels * taps;
   const size_t blocks = blocked_count(conv->outputs), group = conv->plain_input ? 1 : VF_LANES, end = first + count;
   for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * depth) {
@@ -253,10 +253,10 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
                  lanes = blocked_smaller(end - o, VF_LANES);
     const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
     float *to = packed + 2 * panel * VF_LANES * depth + (block - 2 * panel) * VF_LANES;
-    for (size_t k = 0; k < depth; k += AT_ONCE) {
-      const size_t some = blocked_smaller(depth - k, AT_ONCE);
-      size_t step[AT_ONCE];
-      float *at[AT_ONCE];
+    for (size_t k = 0; k < depth; k += DIRECT_AT_ONCE) {
+      const size_t some = blocked_smaller(depth - k, DIRECT_AT_ONCE);
+      size_t step[DIRECT_AT_ONCE];
+      float *at[DIRECT_AT_ONCE];
       blocked_direct_steps(step, k, some, channels, taps, group);
       for (size_t i = 0; i < some; i++) at[i] = to + step[i] * width;
       if (lanes == VF_LANES) {

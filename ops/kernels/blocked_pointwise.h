@@ -15,11 +15,11 @@ static void blocked_sum_f32(float *y, const float *x, size_t pixels) {
 /* Activations that are no clamp run over short pieces that the first-level cache still holds. */
 static void blocked_affine_f32(float *y, const float *x, const float *residual, size_t pixels, const float *scale,
                                const float *shift, struct activation activation) {
-  enum { PIECE = 64 };
+  enum { POINTWISE_PIECE = 64 };
   const struct pointwise_end end = pointwise_end_of(activation);
   const vf factor = vf_load(scale), term = vf_load(shift);
-  for (size_t begin = 0; begin < pixels; begin += PIECE) {
-    const size_t stop = (pixels - begin < PIECE ? pixels : begin + PIECE) * VF_LANES;
+  for (size_t begin = 0; begin < pixels; begin += POINTWISE_PIECE) {
+    const size_t stop = (pixels - begin < POINTWISE_PIECE ? pixels : begin + POINTWISE_PIECE) * VF_LANES;
     for (size_t i = begin * VF_LANES; i < stop; i += VF_LANES) {
       const vf sum = vf_fma(vf_load(x + i), factor, term);
       vf_store(y + i, affine_finish(&end, sum, residual ? vf_load(residual + i) : -vf_zero()));

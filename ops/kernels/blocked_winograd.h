@@ -112,8 +112,8 @@ INLINE void winograd_pack_kernels(const float *weights, float *to, size_t positi
 
 /* Kernels of some channels of VF_LANES outputs, `lanes` of them there, lane by lane: y[channels][9][VF_LANES]. */
 INLINE void winograd_gather_kernels(const float *weights, size_t stride, size_t lanes, size_t channels, float *y) {
-  enum { AT_ONCE = 4 * 9 };
-  float *at[AT_ONCE];
+  enum { WINOGRAD_AT_ONCE = 4 * 9 };
+  float *at[WINOGRAD_AT_ONCE];
   for (size_t i = 0; i < channels * 9; i++) at[i] = y + i * VF_LANES;
   if (lanes == VF_LANES) {
     blocked_pack_lanes(weights, stride, at, channels * 9);
@@ -125,7 +125,7 @@ INLINE void winograd_gather_kernels(const float *weights, size_t stride, size_t 
 
 static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights,
                                   size_t first, size_t count) {
-  enum { AT_ONCE = 4 };
+  enum { WINOGRAD_AT_ONCE = 4 };
   const size_t channels = conv->channels, blocks = blocked_count(conv->outputs), end = first + count;
   const size_t position_step = blocks * VF_LANES * channels;
   for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * channels * 9) {
@@ -133,9 +133,9 @@ static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *pa
                  lanes = blocked_smaller(end - o, VF_LANES);
     const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
     float *to = packed + 2 * panel * VF_LANES * channels + (block - 2 * panel) * VF_LANES;
-    for (size_t c = 0; c < channels; c += AT_ONCE) {
-      float kernels[AT_ONCE * 9 * VF_LANES];
-      const size_t some = blocked_smaller(channels - c, AT_ONCE);
+    for (size_t c = 0; c < channels; c += WINOGRAD_AT_ONCE) {
+      float kernels[WINOGRAD_AT_ONCE * 9 * VF_LANES];
+      const size_t some = blocked_smaller(channels - c, WINOGRAD_AT_ONCE);
       winograd_gather_kernels(weights + c * 9, channels * 9, lanes, some, kernels);
       for (size_t i = 0; i < some; i++, to += width)
         for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {

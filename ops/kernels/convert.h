@@ -17,7 +17,7 @@ INLINE vi_half larger_magnitude(vi_half a, vf_half_in_memory x) {
 #endif
 }
 
-INLINE float largest_magnitude(vi_half bits) {
+INLINE float largest_magnitude_of(vi_half bits) {
   int32_t largest = 0;
   float result;
   for (size_t i = 0; i < VD_LANES; i++) largest = bits[i] > largest ? bits[i] : largest;
@@ -25,27 +25,35 @@ INLINE float largest_magnitude(vi_half bits) {
   return result;
 }
 
-INLINE void scale_half(float *y, const float *x, vd factor, vi_half *old, vi_half *new) {
-  const vf_half_in_memory from = *(const vf_half_in_memory *)x;
-  const vf_half_in_memory to = __builtin_convertvector(vd_load_f32(x) * factor, vf_half_in_memory);
-  *(vf_half_in_memory *)y = to;
-  *old = larger_magnitude(*old, from);
-  *new = larger_magnitude(*new, to);
+INLINE void scale_half(float *y, const float *x, vd factor) {
+  *(vf_half_in_memory *)y = __builtin_convertvector(vd_load_f32(x) * factor, vf_half_in_memory);
 }
 
-static void scale_f32(float *y, const float *x, size_t n, double factor, float largest[2]) {
-  vi_half old = {0}, new = {0};
+static void scale_f32(float *y, const float *x, size_t n, double factor) {
   const vd by = vd_set1(factor);
   size_t i = 0;
-  for (; i + VD_LANES <= n; i += VD_LANES) scale_half(y + i, x + i, by, &old, &new);
+  for (; i + VD_LANES <= n; i += VD_LANES) scale_half(y + i, x + i, by);
   if (i < n) {
     float room[VD_LANES] = {0};
     memcpy(room, x + i, (n - i) * sizeof *x);
-    scale_half(room, room, by, &old, &new);
+    scale_half(room, room, by);
     memcpy(y + i, room, (n - i) * sizeof *y);
   }
-  largest[0] = largest_magnitude(old);
-  largest[1] = largest_magnitude(new);
+}
+
+static float magnitude_f32(const float *x, size_t n) {
+  vi_half largest = {0}, second = {0};
+  size_t i = 0;
+  for (; i + 2 * VD_LANES <= n; i += 2 * VD_LANES) {
+    largest = larger_magnitude(largest, *(const vf_half_in_memory *)(x + i));
+    second = larger_magnitude(second, *(const vf_half_in_memory *)(x + i + VD_LANES));
+  }
+  for (; i < n; i += VD_LANES) {
+    float room[VD_LANES] = {0};
+    memcpy(room, x + i, (n - i < VD_LANES ? n - i : VD_LANES) * sizeof *x);
+    largest = larger_magnitude(largest, *(const vf_half_in_memory *)room);
+  }
+  return largest_magnitude_of(larger_magnitude(largest, (vf_half_in_memory)second));
 }
 
 /* ---- half precision ---- */

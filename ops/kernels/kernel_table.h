@@ -23,66 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/activation.h"
 #include "engine/base/cpu_features.h"
+#include "engine/norma.h"
 
-/* ---- Unary functions --------------------------------------------------------------------------------------------
- * X(enum name, function name, formula). `a` and `b` are the two parameters; functions without them ignore them.
- * Measured errors stand in ops/kernels/unary.h. NaN in gives NaN out everywhere, clip included. */
-#define UNARY_KINDS(X)                                                                                                 \
-  X(IDENTITY, identity, "x")                                                                                           \
-  X(RELU, relu, "max(x, 0)")                                                                                           \
-  X(CLIP, clip, "min(max(x, a), b)")                                                                                   \
-  X(LEAKY_RELU, leaky_relu, "x < 0 ? a*x : x")                                                                         \
-  X(ELU, elu, "x < 0 ? a*(exp(x)-1) : x")                                                                              \
-  X(SELU, selu, "x <= 0 ? b*(a*exp(x)-a) : b*x")                                                                       \
-  X(CELU, celu, "max(x, 0) + min(0, a*(exp(x/a)-1))")                                                                  \
-  X(SIGMOID, sigmoid, "1 / (1 + exp(-x))")                                                                             \
-  X(HARD_SIGMOID, hard_sigmoid, "max(0, min(1, a*x + b))")                                                             \
-  X(HARD_SWISH, hard_swish, "x * max(0, min(1, x/6 + 0.5))")                                                           \
-  X(SOFTPLUS, softplus, "log(1 + exp(x))")                                                                             \
-  X(SOFTSIGN, softsign, "x / (1 + |x|)")                                                                               \
-  X(MISH, mish, "x * tanh(softplus(x))")                                                                               \
-  X(GELU_ERF, gelu_erf, "x/2 * (1 + erf(x / sqrt(2)))")                                                                \
-  X(GELU_TANH, gelu_tanh, "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))")                                         \
-  X(SILU, silu, "x * sigmoid(a*x); a = 1 for SiLU, 1.702 for QuickGelu, Swish's alpha")                                \
-  X(TANH, tanh, "tanh(x)")                                                                                             \
-  X(SCALED_TANH, scaled_tanh, "a * tanh(b*x)")                                                                         \
-  X(THRESHOLDED_RELU, thresholded_relu, "x > a ? x : 0")                                                               \
-  X(SHRINK, shrink, "x < -b ? x + a : x > b ? x - a : 0; a is the bias, b is lambd")                                   \
-  X(EXP, exp, "exp(x)")                                                                                                \
-  X(LOG, log, "natural logarithm; -inf at 0, NaN below")                                                               \
-  X(ERF, erf, "erf(x)")                                                                                                \
-  X(SQRT, sqrt, "correctly rounded square root")                                                                       \
-  X(RECIPROCAL, reciprocal, "1 / x, correctly rounded")                                                                \
-  X(ABS, abs, "|x|")                                                                                                   \
-  X(NEG, neg, "-x")                                                                                                    \
-  X(SQUARE, square, "x * x")                                                                                           \
-  X(FLOOR, floor, "floor(x)")                                                                                          \
-  X(CEIL, ceil, "ceil(x)")                                                                                             \
-  X(ROUND, round, "to the nearest integer, halves to even")                                                            \
-  X(SIGN, sign, "-1, 0 or 1; NaN stays NaN")                                                                           \
-  X(AFFINE, affine, "a*x + b by one fused multiply-add where the table has it")
-
-enum unary_kind {
-#define UNARY_ENUM(NAME, function, formula) UNARY_##NAME,
-  UNARY_KINDS(UNARY_ENUM)
-#undef UNARY_ENUM
-      UNARY_KIND_COUNT
-};
+/* ---- Functions of single elements, by the kinds of engine/base/activation.h ----------------------------------------- */
 
 /* y[i] = f(x[i]) for i < n. */
 typedef void unary_f32_function(float *y, const float *x, size_t n, float a, float b);
-
-/* A unary function with its parameters, applied to each element that a kernel is about to store. All zeros: none. */
-struct activation {
-  enum unary_kind kind;
-  float a;
-  float b;
-};
-
-/* ---- Binary functions -------------------------------------------------------------------------------------------
- * min and max return NaN if either operand is NaN, as ONNX's do. */
-enum binary_kind { BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_MIN, BINARY_MAX, BINARY_KIND_COUNT };
 
 /* y[i] = f(x[i], z[i]) for i < n; y may be x or z. */
 typedef void binary_f32_function(float *y, const float *x, const float *z, size_t n);
@@ -310,7 +258,8 @@ struct kernel_table {
                            float *y, void *scratch);
 
   /* ---- channel blocks ---- */
-  size_t channel_block; /* b: floats of a vector */
+  /* b by element type (NORMA_FLOAT ..), the floats of a vector for all that are computed in float; 0: no blocks of it. */
+  size_t channel_block[NORMA_ELEMENT_TYPE_COUNT];
   /* The fastest algorithm for a shape, by a model checked against measurement; BLOCKED_DIRECT if `exact`. Reads neither
    * pointers nor `algorithm`. */
   enum blocked_algorithm (*blocked_conv_choose)(const struct blocked_conv_f32 *conv, bool exact);
@@ -401,9 +350,10 @@ struct kernel_table {
                                const float *weights, size_t taps, size_t count);
 
   /* ---- data movement and conversion ---- */
-  /* y[i] = x[i] * factor, computed in double; largest[0] and [1]: the largest magnitudes of x and y, NaN or Inf where
-   * there is one (0 if n is 0). y may be x. */
-  void (*scale_f32)(float *y, const float *x, size_t n, double factor, float largest[2]);
+  /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
+  void (*scale_f32)(float *y, const float *x, size_t n, double factor);
+  /* The largest magnitude, NaN where an element is NaN; 0 if n is 0. */
+  float (*magnitude_f32)(const float *x, size_t n);
   /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for i < rows, j < columns; 4-byte elements of any type. */
   void (*transpose_32)(void *y, size_t y_row_stride, const void *x, size_t x_row_stride, size_t rows, size_t columns);
   /* IEEE half and bfloat16, bit patterns in uint16_t; to the nearest, halves to even; NaN stays NaN (quiet). */

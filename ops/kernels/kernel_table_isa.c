@@ -65,7 +65,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .max_pool_f32 = max_pool_f32,
     .average_pool_f32 = average_pool_f32,
 
-    .channel_block = VF_LANES,
+    .channel_block = {[NORMA_FLOAT] = VF_LANES},
     .blocked_conv_choose = blocked_conv_choose,
     .blocked_conv_packed_size = blocked_conv_packed_size,
     .blocked_conv_pack = blocked_conv_pack,
@@ -112,6 +112,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .dot_f32 = dot_f32,
 
     .scale_f32 = scale_f32,
+    .magnitude_f32 = magnitude_f32,
     .interpolate_rows_f32 = interpolate_rows_f32,
 
     .transpose_32 = transpose_32,

@@ -96,7 +96,7 @@ INLINE void transpose_to_short_rows(float *y, const float *x, size_t x_row_strid
 
 static void transpose_32(void *target, size_t y_row_stride, const void *source, size_t x_row_stride, size_t rows,
                          size_t columns) {
-  enum { TILE = 32 };
+  enum { TRANSPOSE_TILE = 32 };
   float *y = target;
   const float *x = source;
   if (columns == 3 && x_row_stride == 3) {
@@ -115,8 +115,8 @@ static void transpose_32(void *target, size_t y_row_stride, const void *source, 
     transpose_to_short_rows(y, x, x_row_stride, 2, columns);
     return;
   }
-  for (size_t j0 = 0; j0 < columns; j0 += TILE) {
-    const size_t width = columns - j0 < TILE ? columns - j0 : TILE, fours = width / 4 * 4;
+  for (size_t j0 = 0; j0 < columns; j0 += TRANSPOSE_TILE) {
+    const size_t width = columns - j0 < TRANSPOSE_TILE ? columns - j0 : TRANSPOSE_TILE, fours = width / 4 * 4;
     float *to = y + j0 * y_row_stride;
     const float *from = x + j0;
     size_t i = 0;

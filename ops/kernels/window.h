@@ -55,7 +55,7 @@ INLINE void copy_strided(float *to, const float *from, size_t n, size_t stride) 
 }
 
 /* to[i] = value for i < n, stores up to a vector more. */
-INLINE void fill(float *to, size_t n, float value) {
+INLINE void window_fill(float *to, size_t n, float value) {
   const vf all = vf_set1(value);
   for (size_t i = 0; i < n; i += VF_LANES) vf_store(to + i, all);
 }
@@ -70,9 +70,9 @@ static void window_copy_row(const struct window_2d *w, const struct window_band 
     size_t end = width + pad > phase ? (width + pad - phase + stride - 1) / stride : 0;
     if (end > band->phase_size) end = band->phase_size;
     if (begin > end || !row) begin = end = 0;
-    fill(to, begin, value);
+    window_fill(to, begin, value);
     if (begin < end) copy_strided(to + begin, row + (begin * stride + phase - pad), end - begin, stride);
-    fill(to + end, band->phase_size - end, value);
+    window_fill(to + end, band->phase_size - end, value);
   }
 }
 
@@ -329,7 +329,7 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
           const size_t elements = count * window_count(w, 1, j, count_pad, pad_end[1]);
           divisor[j] = (float)(elements ? elements : 1);
         }
-        fill(divisor + width, band.phase_size - width, 1);
+        window_fill(divisor + width, band.phase_size - width, 1);
         last_count = count;
       }
       pool_row(w, &band, padded + r * w->stride[0] * band.row_size, divisor, y + (first + r) * width, false);

@@ -7,6 +7,7 @@
  * Float with alpha = 1 is one product that adds C as it stores; else C is added in a second pass over Y. Half precision
  * is computed in float and rounded once. Integers wrap; a factor that is no integer is applied in double precision.
  */
+#include "engine/graph/query.h"
 #include "ops/half.h"
 #include "ops/matmul/matrix_product.h"
 #include "ops/work.h"
@@ -273,7 +274,33 @@ static const operator_attribute gemm_attributes[] = {
     {0},
 };
 
-const operator operators_gemm[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+const bias_setting gemm_bias_settings[] = {
+    {"beta", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST},
+    {"broadcast", ATTRIBUTE_INT, 1, 6},
+    {NULL, ATTRIBUTE_NONE, 0, 0},
+};
+
+static bool gemm_linear(const node *node, linear_form *form) {
+  const gemm_state *gemm = node->state;
+  const shape *a = node_input_shape(node, 0), *b = node_input_shape(node, 1);
+  if (b->rank != 2 || a->rank != 2 || gemm->trans_a) return false;
+  form->weights = 1;
+  form->bias = 2;
+  form->output_first = gemm->trans_b;
+  form->groups = form->inner = 1;
+  form->first = b->dims[0];
+  form->second = b->dims[1];
+  form->input_axis = form->output_axis = 1;
+  form->takes_bias = form->repeats_bias = true;
+  form->alpha = gemm->alpha;
+  form->beta = gemm->beta;
+  form->settings = gemm_bias_settings;
+  return true;
+}
+
+const operator_descriptor operators_gemm[] = {
     {
         .domain = "",
         .name = "Gemm",
@@ -286,11 +313,14 @@ const operator operators_gemm[] = {
                        TYPE_BIT(NORMA_UINT64),
                    INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = gemm_attributes,
-        .flags = OPERATOR_EPILOGUE | OPERATOR_READS_PIECES,
         .state_size = sizeof(gemm_state),
         .read = gemm_read,
         .infer = gemm_infer,
         .prepare = gemm_prepare,
+        .facts = {.linear = gemm_linear,
+                  .packs = INPUT(0) | INPUT(1),
+                  .weights = INPUT(1), .bias = 2,
+                  .store = {.residual = TYPE_BIT(NORMA_FLOAT), .activation = TYPE_BIT(NORMA_FLOAT)}},
         .compute = gemm_compute,
     },
     {0},

@@ -7,13 +7,11 @@
  *
  * Leading axes that only A has are rows of one larger product.
  *
- * The pass fuse_matmul_bias may give a float node an input 2 that no model has: a vector of n elements, added to each
- * row.
+ * A bias of the epilogue has n elements, added to each row.
  */
+#include "engine/graph/query.h"
 #include "ops/matmul/matrix_product.h"
 #include "ops/work.h"
-
-#define MATMUL_BIAS 2 /* the input that the pass adds */
 
 typedef struct matmul_state {
   matrix_product product;
@@ -103,22 +101,35 @@ static norma_status matmul_prepare(prepare_context *context) {
   return product_prepare(context, product);
 }
 
-static const float *matmul_bias(const run_context *context) {
-  bool has_bias = context->node->epilogue.residual_input != MATMUL_BIAS;
-  const norma_tensor *bias = has_bias ? run_input(context, MATMUL_BIAS) : NULL;
-  return bias ? bias->data : NULL;
-}
-
 static norma_status matmul_compute(run_context *context) {
   const matmul_state *state = context->state;
   const epilogue *fused = &context->node->epilogue;
-  product_epilogue epilogue = {.column_bias = matmul_bias(context), .activation = fused->activation};
+  product_epilogue epilogue = {.activation = fused->activation};
+  if (fused->bias_input) epilogue.column_bias = run_input(context, fused->bias_input)->data;
   if (fused->residual_input) epilogue.residual = run_input(context, fused->residual_input)->data;
   TRY(product_run(context, &state->product, state->product.type == NORMA_FLOAT ? &epilogue : NULL));
   return product_finish(context, &state->product);
 }
 
-const operator operators_matmul[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* With a bias it is a Gemm, where it multiplies matrices. */
+static bool matmul_linear(const node *node, linear_form *form) {
+  const shape *a = node_input_shape(node, 0), *b = node_input_shape(node, 1);
+  if (b->rank != 2 || a->rank < 2) return false;
+  form->weights = 1;
+  form->bias = 2;
+  form->groups = form->inner = 1;
+  form->first = b->dims[0];
+  form->second = b->dims[1];
+  form->input_axis = form->output_axis = a->rank - 1;
+  form->takes_bias = a->rank == 2;
+  form->biased = "Gemm";
+  form->settings = gemm_bias_settings;
+  return true;
+}
+
+const operator_descriptor operators_matmul[] = {
     {
         .domain = "",
         .name = "MatMul",
@@ -130,10 +141,15 @@ const operator operators_matmul[] = {
         .types = {{TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) |
                        TYPE_BIT(NORMA_UINT64),
                    INPUT(0) | INPUT(1), OUTPUT(0)}},
-        .flags = OPERATOR_EPILOGUE | OPERATOR_READS_PIECES,
         .state_size = sizeof(matmul_state),
         .infer = matmul_infer,
         .prepare = matmul_prepare,
+        .facts = {.linear = matmul_linear,
+                  .packs = INPUT(0) | INPUT(1),
+                  .weights = INPUT(1),
+                  .store = {.bias = TYPE_BIT(NORMA_FLOAT),
+                            .residual = TYPE_BIT(NORMA_FLOAT),
+                            .activation = TYPE_BIT(NORMA_FLOAT)}},
         .compute = matmul_compute,
     },
     {0},

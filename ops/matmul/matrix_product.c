@@ -27,18 +27,18 @@ struct product_packing {
   bool is_b;
 };
 
-/* The constant's own elements, which may be gone once they are packed. */
-static norma_status product_read(prepare_context *context, const product_operand *operand, const void **data) {
-  TRY(prepare_whole(context, operand->input));
-  *data = prepare_constant(context, operand->input)->data;
-  return NORMA_OK;
+/* All elements of the constant. */
+static norma_status product_read(prepare_context *context, const matrix_product *product, bool is_b,
+                                 const void **data) {
+  const product_operand *operand = is_b ? &product->b : &product->a;
+  return prepare_read(context, operand->input, 0, operand->count * product_elements(product, is_b), data);
 }
 
 static norma_status product_convert(prepare_context *context, void *destination, const void *argument) {
   const struct product_packing *packing = argument;
   const product_operand *operand = packing->is_b ? &packing->product->b : &packing->product->a;
   const void *source;
-  TRY(product_read(context, operand, &source));
+  TRY(product_read(context, packing->product, packing->is_b, &source));
   half_to_float(context->kernels, packing->product->type, destination, source,
                 operand->count * product_elements(packing->product, packing->is_b));
   return NORMA_OK;
@@ -50,7 +50,7 @@ static norma_status product_pack(prepare_context *context, void *destination, co
   const struct kernel_table *kernels = context->kernels;
   const product_operand *operand = packing->is_b ? &product->b : &product->a;
   const void *source = packing->converted;
-  if (!source) TRY(product_read(context, operand, &source));
+  if (!source) TRY(product_read(context, product, packing->is_b, &source));
   size_t rows = (size_t)(packing->is_b ? product->k : product->m);
   size_t columns = (size_t)(packing->is_b ? product->n : product->k);
   size_t elements = rows * columns, row_stride = (size_t)operand->row_stride;
@@ -97,7 +97,7 @@ static norma_status product_pack_pieces(prepare_context *context, void *destinat
       part.rows = by_rows ? (size_t)count : (size_t)product->k;
       part.column = by_rows ? 0 : (size_t)first;
       part.columns = by_rows ? (size_t)product->n : (size_t)count;
-      const float *data;
+      const void *data;
       TRY(prepare_read(context, b->input, (i * lines + first) * length, count * length, &data));
       if (!by_rows) product_expect_columns(context->kernels, product, packed, &part);
       context->kernels->gemm_f32_pack_b_part(packed, data, &part, (size_t)b->row_stride, (size_t)b->column_stride);

@@ -58,4 +58,7 @@ norma_status product_run(run_context *context, const matrix_product *product, co
 /* Rounds the result of half precision to output 0. */
 norma_status product_finish(run_context *context, const matrix_product *product);
 
+/* What makes a Gemm add a bias of n elements as it is; a MatMul with a bias becomes one. */
+extern const bias_setting gemm_bias_settings[];
+
 #endif

@@ -94,7 +94,7 @@ static const operator_attribute blocked_concat_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_concat[] = {
+const operator_descriptor operators_blocked_concat[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "Concat",

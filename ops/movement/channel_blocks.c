@@ -13,6 +13,24 @@ typedef struct channel_blocks_state {
   int64_t blocks, pixels;
 } channel_blocks_state;
 
+static const char blocking[] = "BlockChannels", unblocking[] = "UnblockChannels";
+
+node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
+                           int64_t channels) {
+  node *made =
+      graph_insert_node(graph, position, name, to_blocks ? blocking : unblocking, OPERATOR_INNER_DOMAIN, 1, 1, 0);
+  if (!made || !node_set_attribute_int(made, "block", block) || !node_set_attribute_int(made, "channels", channels)) {
+    return NULL;
+  }
+  made->opset = 1;
+  return made;
+}
+
+bool is_unblocking(const node *node) {
+  return strcmp(node->op_type, unblocking) == 0 && strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 &&
+         node_has_output(node, 0);
+}
+
 static norma_status channel_blocks_read(const node *node, void *state, norma_error *error) {
   channel_blocks_state *blocks = state;
   (void)error;
@@ -98,10 +116,10 @@ static const operator_attribute channel_blocks_attributes[] = {
     {0},
 };
 
-const operator operators_channel_blocks[] = {
+const operator_descriptor operators_channel_blocks[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
-        .name = "BlockChannels",
+        .name = blocking,
         .versions = {1},
         .min_inputs = 1,
         .max_inputs = 1,
@@ -117,7 +135,7 @@ const operator operators_channel_blocks[] = {
     },
     {
         .domain = OPERATOR_INNER_DOMAIN,
-        .name = "UnblockChannels",
+        .name = unblocking,
         .versions = {1},
         .min_inputs = 1,
         .max_inputs = 1,

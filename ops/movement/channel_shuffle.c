@@ -87,7 +87,17 @@ static const operator_attribute channel_shuffle_attributes[] = {
     {0},
 };
 
-const operator operators_channel_shuffle[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool channel_shuffle_block(const node *node, block_form *form) {
+  if (!value_blocked_copy(node->graph, node->inputs[0]) || !value_is_blockable(node->outputs[0])) return false;
+  form->inner = node->op_type;
+  form->uses[0] = BLOCK_FOLLOW;
+  block_set_int(form, "block", form->block);
+  return true;
+}
+
+const operator_descriptor operators_channel_shuffle[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "ChannelShuffle",
@@ -102,6 +112,7 @@ const operator operators_channel_shuffle[] = {
         .read = channel_shuffle_read,
         .infer = channel_shuffle_infer,
         .prepare = channel_shuffle_prepare,
+        .facts = {.block = channel_shuffle_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = channel_shuffle_compute,
     },
     {0},

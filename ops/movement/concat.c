@@ -5,7 +5,11 @@
  *
  * Exporters wrote negative axes long before opset 11 allowed them: they are taken in every version.
  */
+#include "engine/graph/query.h"
+#include "ops/blocked.h"
 #include "ops/movement/movement.h"
+
+#define SPLIT_OPSET_OF_LISTS 13 /* where the sizes are an input */
 
 typedef struct axis_state {
   int64_t axis;
@@ -213,7 +217,63 @@ static const operator_attribute split_attributes[] = {
     {0},
 };
 
-const operator operators_concat[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* In blocks: parts that nobody has as blocks are reordered, constants when the model is loaded, unless they are the larger
+ * part. Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves lanes. */
+static bool concat_block_form(const node *node, block_form *form) {
+  const axis_state *state = node->state;
+  int64_t blocks = 0, others = 0;
+  bool moves_lanes = false;
+  if ((state->axis != 1 && state->axis != -3) || !node_has_one_output(node)) return false;
+  if (!value_is_blockable(node->outputs[0])) return false;
+  for (int i = 0; i < node->input_count; i++) {
+    if (!value_is_blockable(node->inputs[i])) return false;
+    const int64_t channels = node->inputs[i]->info.shape.dims[1];
+    if (value_blocked_copy(node->graph, node->inputs[i])) {
+      blocks += channels;
+    } else if (!node->inputs[i]->constant) {
+      others += channels;
+    }
+    moves_lanes |= i + 1 < node->input_count && channels % form->block != 0;
+  }
+  if (blocks <= others) return false;
+  for (int i = 0; i < BLOCK_MOST_USES; i++) form->uses[i] = BLOCK_MAKE;
+  block_set_int(form, "axis", 1); /* axis -3 would be another one of five dimensions */
+  if (!moves_lanes) return true;
+  form->inner = "Concat";
+  block_set_int(form, "block", form->block);
+  int64_t *channels = block_set_ints(form, "channels", (size_t)node->input_count);
+  for (int i = 0; channels && i < node->input_count; i++) channels[i] = node->inputs[i]->info.shape.dims[1];
+  return channels != NULL;
+}
+
+/* In blocks: cuts of channels at borders of blocks. Sizes that are not stated are guessed by inference only. */
+static bool split_block(const node *node, block_form *form) {
+  const split_state *state = node->state;
+  bool is_wanted = false;
+  int64_t total = 0;
+  if (state->axis.axis != 1 && state->axis.axis != -3) return false;
+  if (node->output_count > 2 * NORMA_MAX_RANK || !value_is_blockable(node->inputs[0])) return false;
+  if (!value_blocked_copy(node->graph, node->inputs[0])) return false;
+  block_list *parts = block_add_list(form, 1, "split");
+  if (!node_lacks_list(node, "split", 1) && !node_read_list(node, "split", 1, parts)) return false;
+  parts->count = node->output_count;
+  for (int i = 0; i < parts->count; i++) {
+    if (!node->outputs[i] || !value_is_blockable(node->outputs[i]) || total % form->block != 0) return false;
+    const int64_t channels = node->outputs[i]->info.shape.dims[1];
+    parts->values[i] = (channels + form->block - 1) / form->block;
+    total += channels;
+    is_wanted |= value_is_wanted_in_blocks(node->outputs[i]);
+  }
+  form->uses[0] = BLOCK_FOLLOW;
+  form->opset = SPLIT_OPSET_OF_LISTS;
+  form->drops_attributes = true;
+  block_set_int(form, "axis", 1);
+  return is_wanted && total == node->inputs[0]->info.shape.dims[1];
+}
+
+const operator_descriptor operators_concat[] = {
     {.name = "Concat",
      .domain = "",
      .versions = {1, 4, 11, 13},
@@ -227,6 +287,7 @@ const operator operators_concat[] = {
      .state_size = sizeof(axis_state),
      .read = concat_read,
      .infer = concat_infer,
+     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = concat_compute},
     {.name = "Split",
      .domain = "",
@@ -240,6 +301,7 @@ const operator operators_concat[] = {
      .state_size = sizeof(split_state),
      .read = split_read,
      .infer = split_infer,
+     .facts = {.block = split_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = split_compute},
     {0},
 };

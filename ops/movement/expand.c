@@ -132,10 +132,10 @@ static norma_status tile_compute(run_context *context) {
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 2, .max_inputs = most, .min_outputs = 1,        \
     .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | INPUT(2), 0}},                     \
-    .infer = prefix##_infer, .compute = prefix##_compute,                                                              \
+    .infer = prefix##_infer, .facts = {.is_identity = fact_keeps_shape}, .compute = prefix##_compute,                  \
   }
 
-const operator operators_expand[] = {
+const operator_descriptor operators_expand[] = {
     REPEAT("Expand", expand, 2, TYPE_BIT(NORMA_INT64), 8, 13),
     REPEAT("Tile", tile, 3, TYPE_BIT(NORMA_INT64) | TYPES_FLOAT, 1, 6, 13),
     {0},

@@ -329,7 +329,7 @@ static const operator_attribute gather_nd_attributes[] = {
     .compute = prefix##_compute,                                                                                       \
   }
 
-const operator operators_gather[] = {
+const operator_descriptor operators_gather[] = {
     GATHER("Gather", gather, gather_read, axis_attributes, 1, 11, 13),
     GATHER("GatherElements", gather_elements, gather_read, axis_attributes, 11, 13),
     GATHER("GatherND", gather_nd, gather_nd_read, gather_nd_attributes, 11, 12, 13),

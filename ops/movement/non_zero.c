@@ -9,7 +9,7 @@
  */
 #include "ops/operator.h"
 
-#define GRAIN 16384 /* elements of one piece */
+#define NON_ZERO_GRAIN 16384 /* elements of one piece */
 
 typedef struct non_zero_work {
   const norma_tensor *x;
@@ -48,13 +48,13 @@ static void count_piece(void *argument, int64_t begin, int64_t end, int worker) 
   (void)worker;
   int64_t count = 0;
   for (int64_t i = begin; i < end; i++) count += is_non_zero(work->x, i);
-  work->counts[begin / GRAIN] = count;
+  work->counts[begin / NON_ZERO_GRAIN] = count;
 }
 
 static void write_piece(void *argument, int64_t begin, int64_t end, int worker) {
   const non_zero_work *work = argument;
   (void)worker;
-  int64_t column = work->counts[begin / GRAIN];
+  int64_t column = work->counts[begin / NON_ZERO_GRAIN];
   for (int64_t i = begin; i < end; i++) {
     if (!is_non_zero(work->x, i)) continue;
     int64_t rest = i;
@@ -76,12 +76,12 @@ static norma_status non_zero_infer(infer_context *context) {
 
 static norma_status non_zero_compute(run_context *context) {
   const norma_tensor *x = run_input(context, 0);
-  int64_t count = norma_tensor_count(x), pieces = (count + GRAIN - 1) / GRAIN;
+  int64_t count = norma_tensor_count(x), pieces = (count + NON_ZERO_GRAIN - 1) / NON_ZERO_GRAIN;
   non_zero_work work = {.x = x};
   void *counts;
   TRY(run_allocate_temporary(context, (size_t)pieces * sizeof(int64_t), &counts));
   work.counts = counts;
-  TRY(run_parallel(context, count, GRAIN, count_piece, &work));
+  TRY(run_parallel(context, count, NON_ZERO_GRAIN, count_piece, &work));
   for (int64_t i = 0; i < pieces; i++) {
     int64_t found = work.counts[i];
     work.counts[i] = work.total;
@@ -91,10 +91,10 @@ static norma_status non_zero_compute(run_context *context) {
   shape result = shape_make(2, (int64_t[]){x->rank, work.total});
   TRY(run_allocate_output(context, 0, NORMA_INT64, &result, &y));
   work.indices = y->data;
-  return run_parallel(context, count, GRAIN, write_piece, &work);
+  return run_parallel(context, count, NON_ZERO_GRAIN, write_piece, &work);
 }
 
-const operator operators_non_zero[] = {
+const operator_descriptor operators_non_zero[] = {
     {
         .domain = "",
         .name = "NonZero",

@@ -74,7 +74,7 @@ static const operator_attribute one_hot_attributes[] = {
     {0},
 };
 
-const operator operators_one_hot[] = {
+const operator_descriptor operators_one_hot[] = {
     {.name = "OneHot",
      .domain = "",
      .versions = {9, 11, 28},

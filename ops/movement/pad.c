@@ -7,8 +7,12 @@
  *
  * Each output coordinate has a source coordinate, or none (constant): these maps are made per dimension.
  */
+#include "engine/graph/query.h"
+#include "ops/blocked.h"
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+
+#define PAD_OPSET_OF_LISTS 13 /* where pads and the constant are inputs */
 
 enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
 
@@ -273,7 +277,49 @@ static const operator_attribute pad_attributes[] = {
     {0},
 };
 
-const operator operators_pad[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool pads_nothing(const node *node) {
+  const pad_state *state = node->state;
+  const norma_tensor *pads = node_constant_input(node, 1);
+  if (!state->pads && !pads) return false;
+  const int64_t count = state->pads ? (int64_t)state->count : norma_tensor_count(pads);
+  for (int64_t i = 0; i < count; i++) {
+    if ((state->pads ? state->pads[i] : tensor_get_int64(pads, i)) != 0) return false;
+  }
+  return true;
+}
+
+/* In blocks: what is added before and behind each of five dimensions; nothing to the channels. */
+static bool pad_block(const node *node, block_form *form) {
+  block_list pads, axes = {.count = 4, .values = {0, 1, 2, 3}};
+  double number;
+  if (!node_follows_block(node) || !node_read_list(node, node->version < 2 ? "paddings" : "pads", 1, &pads))
+    return false;
+  if (node_has_input(node, 2) && !node_constant_number(node, 2, &number)) return false;
+  if (!node_lacks_list(node, "axes", 3) && !node_read_list(node, "axes", 3, &axes)) return false;
+  if (pads.count != 2 * axes.count || axes.count > 4) return false;
+  block_list *list = block_add_list(form, 1, "pads");
+  list->count = 10;
+  for (int i = 0; i < axes.count; i++) {
+    const int64_t axis = axes.values[i] < 0 ? axes.values[i] + 4 : axes.values[i];
+    if (axis < 0 || axis > 3) return false;
+    list->values[axis] = pads.values[i];
+    list->values[5 + axis] = pads.values[axes.count + i];
+  }
+  form->uses[0] = BLOCK_FOLLOW;
+  form->opset = PAD_OPSET_OF_LISTS;
+  form->kept_inputs = 3; /* all axes are listed */
+  form->drops_attributes = true;
+  form->kept_attribute = "mode";
+  if (node->version < 11) {
+    form->number_input = 2;
+    form->number = attribute_float(node, "value", 0);
+  }
+  return list->values[1] == 0 && list->values[6] == 0;
+}
+
+const operator_descriptor operators_pad[] = {
     {.name = "Pad",
      .domain = "",
      .versions = {1, 2, 11, 13, 18, 19, 21, 23, 24, 25},
@@ -289,6 +335,7 @@ const operator operators_pad[] = {
      .read = pad_read,
      .infer = pad_infer,
      .prepare = pad_prepare,
+     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = pad_compute},
     {0},
 };

@@ -118,7 +118,7 @@ void resize_fill_table(const resize_rules *rules, resize_axis *axis, void *block
 
 /* ----------------------------------------------------------------------------------------------- nearest neighbours */
 
-typedef struct gather_job {
+typedef struct resample_gather_job {
   const resize_axis *axes;
   int rank;
   int64_t strides[NORMA_MAX_RANK]; /* of the source, in elements */
@@ -127,17 +127,17 @@ typedef struct gather_job {
   size_t bytes;
   bool doubles; /* the last axis takes each element of 4 bytes twice */
   const void *item;
-} gather_job;
+} resample_gather_job;
 
-typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint32_t four_floats __attribute__((vector_size(16), aligned(4), may_alias));
 
 /* Each of `count` elements of 4 bytes twice. */
 static void double_row(char *target, const char *source, int64_t count) {
   int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    const four x = *(const four *)(const void *)(source + 4 * i);
-    ((four *)(void *)(target + 8 * i))[0] = (four){x[0], x[0], x[1], x[1]};
-    ((four *)(void *)(target + 8 * i))[1] = (four){x[2], x[2], x[3], x[3]};
+    const four_floats x = *(const four_floats *)(const void *)(source + 4 * i);
+    ((four_floats *)(void *)(target + 8 * i))[0] = (four_floats){x[0], x[0], x[1], x[1]};
+    ((four_floats *)(void *)(target + 8 * i))[1] = (four_floats){x[2], x[2], x[3], x[3]};
   }
   for (; i < count; i++) {
     memcpy(target + 8 * i, source + 4 * i, 4);
@@ -170,7 +170,7 @@ static void gather_elements(char *target, const char *source, const int64_t *map
   }
 }
 
-static void gather_row(const gather_job *job, const resize_axis *axis, char *target, const char *source) {
+static void gather_row(const resample_gather_job *job, const resize_axis *axis, char *target, const char *source) {
   const int64_t *map = axis->first;
   if (axis->identity) {
     memcpy(target, source, (size_t)axis->output * job->bytes);
@@ -186,8 +186,8 @@ static void gather_row(const gather_job *job, const resize_axis *axis, char *tar
   }
 }
 
-static void gather_body(void *argument, int64_t begin, int64_t end, int worker) {
-  const gather_job *job = argument;
+static void resample_gather_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const resample_gather_job *job = argument;
   const resize_axis *last = &job->axes[job->rank - 1];
   const size_t row_bytes = (size_t)last->output * job->bytes;
   int64_t previous = -1;
@@ -225,7 +225,7 @@ static int merge_last(const resize_axis *axes, int rank, const void *item, size_
 
 norma_status resize_gather(run_context *context, const resize_axis *axes, int rank, const void *source, void *target,
                            size_t bytes, const void *item) {
-  gather_job job = {.axes = axes, .source = source, .target = target, .bytes = bytes, .item = item};
+  resample_gather_job job = {.axes = axes, .source = source, .target = target, .bytes = bytes, .item = item};
   int64_t stride = 1, rows = 1;
   rank = job.rank = merge_last(axes, rank, item, &job.bytes);
   for (int i = rank - 1; i >= 0; i--) {
@@ -236,7 +236,7 @@ norma_status resize_gather(run_context *context, const resize_axis *axes, int ra
   const resize_axis *last = &axes[rank - 1];
   job.doubles = job.bytes == 4 && !last->identity && doubles(last);
   const int64_t length = last->output * (int64_t)(job.bytes / bytes);
-  return run_parallel(context, rows, length >= 16384 ? 1 : 16384 / length, gather_body, &job);
+  return run_parallel(context, rows, length >= 16384 ? 1 : 16384 / length, resample_gather_body, &job);
 }
 
 /* ---------------------------------------------------------------------------------------------------- interpolation */

@@ -34,7 +34,7 @@ static norma_status reshape_read(const node *node, void *state, norma_error *err
 }
 
 /* Multiplies; false on overflow. */
-static bool multiply(int64_t *product, int64_t factor) {
+static bool multiply_sizes(int64_t *product, int64_t factor) {
   return !__builtin_mul_overflow(*product, factor, product);
 }
 
@@ -64,14 +64,14 @@ static norma_status reshape_resolve(infer_context *context, const integers *targ
     result->dims[i] = size;
     if (copied[i]) continue; /* cancels against the same dimension of the input */
     explicit_zero |= size == 0;
-    if (!multiply(&wanted, size)) return infer_fail(context, "shape is too large");
+    if (!multiply_sizes(&wanted, size)) return infer_fail(context, "shape is too large");
   }
   if (wildcard >= 0 && explicit_zero) return infer_fail(context, "shape has both 0 and -1");
   for (int i = 0; !unknown && i < input->rank; i++) {
     if (copied[i]) continue;
     if (input->dims[i] == DIM_UNKNOWN)
       unknown = true;
-    else if (!multiply(&available, input->dims[i]))
+    else if (!multiply_sizes(&available, input->dims[i]))
       return infer_fail(context, "the input is too large");
   }
   bool copied_zero = false;
@@ -265,7 +265,14 @@ static const operator_attribute unsqueeze_attributes[] = {
 #define INDEX_TYPE                                                                                                     \
   { TYPE_BIT(NORMA_INT64), INPUT(1), 0 }
 
-const operator operators_reshape[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool identity_always(const node *node) {
+  (void)node;
+  return true;
+}
+
+const operator_descriptor operators_reshape[] = {
     {.name = "Reshape",
      .domain = "",
      .versions = {1, 5, 13, 14, 19, 21, 23, 24, 25},
@@ -280,6 +287,7 @@ const operator operators_reshape[] = {
      .state_size = sizeof(reshape_state),
      .read = reshape_read,
      .infer = reshape_infer,
+     .facts = {.is_identity = fact_keeps_shape},
      .compute = movement_same},
     {.name = "Flatten",
      .domain = "",
@@ -295,6 +303,7 @@ const operator operators_reshape[] = {
      .state_size = sizeof(flatten_state),
      .read = flatten_read,
      .infer = flatten_infer,
+     .facts = {.is_identity = fact_keeps_shape},
      .compute = movement_same},
     {.name = "Squeeze",
      .domain = "",
@@ -310,6 +319,7 @@ const operator operators_reshape[] = {
      .state_size = sizeof(axes_state),
      .read = axes_read,
      .infer = squeeze_infer,
+     .facts = {.is_identity = fact_keeps_shape},
      .compute = movement_same},
     {.name = "Unsqueeze",
      .domain = "",
@@ -325,6 +335,7 @@ const operator operators_reshape[] = {
      .state_size = sizeof(axes_state),
      .read = axes_read,
      .infer = unsqueeze_infer,
+     .facts = {.is_identity = fact_keeps_shape},
      .compute = movement_same},
     {.name = "Identity",
      .domain = "",
@@ -336,6 +347,7 @@ const operator operators_reshape[] = {
      .flags = OPERATOR_VIEW,
      .in_place = INPUT(0),
      .infer = infer_same,
+     .facts = {.is_identity = identity_always},
      .compute = movement_same},
     {0},
 };

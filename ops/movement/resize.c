@@ -1,12 +1,13 @@
 /*
- * Resize    10: input scales; 11: roi, sizes, coordinate_transformation_mode and other attributes; 13: bfloat16; 18:
- * axes, antialias, keep_aspect_ratio_policy; 19: half_pixel_symmetric Upsample  1: attributes height_scale and
- * width_scale; 7: scales; 9: input scales. 10 has no such operator any more.
+ * Resize    10: input scales; 11: roi, sizes, coordinate_transformation_mode and other attributes; 13: bfloat16;
+ *           18: axes, antialias, keep_aspect_ratio_policy; 19: half_pixel_symmetric
+ * Upsample  1: attributes height_scale and width_scale; 7: scales; 9: input scales. 10 has no such operator any more.
  *
  * Upsample and Resize 10 have asymmetric coordinates and round down. Sizes from scales are floor(size * scale) in
  * float, as ONNX's own shape inference computes them. float16 and bfloat16 are interpolated in float, other types in
  * double and rounded; weights are float. Nearest neighbours exist for every type.
  */
+#include "engine/graph/query.h"
 #include "ops/axes.h"
 #include "ops/blocked.h"
 #include "ops/movement/movement.h"
@@ -434,7 +435,18 @@ static const operator_attribute upsample_attributes[] = {
     {0},
 };
 
-const operator operators_resize[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* In blocks. What the scales or sizes are tells inference: the channels must be known to stay. */
+static bool resize_block(const node *node, block_form *form) {
+  if (!node_follows_block(node) || !block_as_inner(node, form, node->op_type)) return false;
+  block_set_int(form, "version", node->version);
+  const int64_t channels = node->inputs[0]->info.shape.dims[1];
+  return channels == node->outputs[0]->info.shape.dims[1] && block_fills_lanes(form, channels) &&
+         value_is_wanted_in_blocks(node->outputs[0]);
+}
+
+const operator_descriptor operators_resize[] = {
     {.name = "Resize",
      .domain = "",
      .versions = {10, 11, 13, 18, 19},
@@ -448,6 +460,7 @@ const operator operators_resize[] = {
      .read = resize_read,
      .infer = resize_infer,
      .prepare = resize_prepare,
+     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = resize_compute},
     {.name = "Upsample",
      .domain = "",
@@ -462,6 +475,7 @@ const operator operators_resize[] = {
      .read = resize_read,
      .infer = resize_infer,
      .prepare = resize_prepare,
+     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = resize_compute},
     {.name = "Resize",
      .domain = OPERATOR_INNER_DOMAIN,

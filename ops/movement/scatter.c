@@ -240,7 +240,7 @@ static const operator_attribute scatter_nd_attributes[] = {
     .infer = prefix##_infer, .compute = prefix##_compute,                                                              \
   }
 
-const operator operators_scatter[] = {
+const operator_descriptor operators_scatter[] = {
     SCATTER("ScatterElements", scatter_elements, scatter_elements_attributes, 11, 13, 16, 18),
     SCATTER("Scatter", scatter_elements, scatter_elements_attributes, 9, 11),
     SCATTER("ScatterND", scatter_nd, scatter_nd_attributes, 11, 13, 16, 18),

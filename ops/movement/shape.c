@@ -73,7 +73,7 @@ static const operator_attribute shape_attributes[] = {
     {0},
 };
 
-const operator operators_shape[] = {
+const operator_descriptor operators_shape[] = {
     {.name = "Shape",
      .domain = "",
      .versions = {1, 13, 15, 19, 21, 23, 24, 25},
@@ -86,6 +86,7 @@ const operator operators_shape[] = {
      .state_size = sizeof(shape_state),
      .read = shape_read,
      .infer = shape_infer,
+     .flags = OPERATOR_SHAPE_ONLY,
      .compute = shape_compute},
     {.name = "Size",
      .domain = "",
@@ -96,6 +97,7 @@ const operator operators_shape[] = {
      .max_outputs = 1,
      .types = {{TYPES_ALL, INPUT(0), 0}, {TYPE_BIT(NORMA_INT64), 0, OUTPUT(0)}},
      .infer = size_infer,
+     .flags = OPERATOR_SHAPE_ONLY,
      .compute = size_compute},
     {0},
 };

@@ -6,8 +6,12 @@
  * Negative indices count from the end; indices beyond the ends are moved to them, so that every slice is valid and may
  * be empty. A step may be negative, but not 0.
  */
+#include "engine/graph/query.h"
+#include "ops/blocked.h"
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+
+#define SLICE_OPSET_OF_LISTS 13 /* where all lists are inputs */
 
 typedef struct slice_state {
   bool has_attributes;
@@ -170,7 +174,60 @@ static const operator_attribute slice_attributes[] = {
 
 #define SLICE_INDEX (TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64))
 
-const operator operators_slice[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* A step of -1 keeps the shape but not the order. */
+static bool slices_all(const node *node) {
+  if (!fact_keeps_shape(node)) return false;
+  if (!node_has_input(node, 4)) return true;
+  const norma_tensor *steps = node_constant_input(node, 4);
+  for (int64_t i = 0; steps && i < norma_tensor_count(steps); i++) {
+    if (tensor_get_int64(steps, i) < 0) return false;
+  }
+  return steps != NULL;
+}
+
+/* In blocks: cuts of channels must be at borders of blocks; those of pixels, and of samples, are as they were. */
+static bool slice_cut_blocks(block_list *starts, block_list *ends, const block_list *steps, int i, int64_t channels,
+                             int64_t block) {
+  int64_t *start = &starts->values[i], *end = &ends->values[i];
+  if (*start < 0) *start += channels;
+  if (*end < 0) *end += channels;
+  if (*end > channels) *end = channels;
+  if (steps->values[i] != 1 || *start < 0 || *end <= *start || *start % block != 0) return false;
+  if (*end % block != 0 && *end != channels) return false;
+  *start /= block;
+  *end = (*end + block - 1) / block;
+  return true;
+}
+
+static bool slice_block(const node *node, block_form *form) {
+  if (!node_follows_block(node)) return false;
+  const int64_t channels = node->inputs[0]->info.shape.dims[1];
+  block_list *starts = block_add_list(form, 1, "starts"), *ends = block_add_list(form, 2, "ends");
+  block_list *axes = block_add_list(form, 3, "axes"), *steps = block_add_list(form, 4, "steps");
+  if (!node_read_list(node, "starts", 1, starts) || !node_read_list(node, "ends", 2, ends)) return false;
+  const int count = axes->count = steps->count = starts->count;
+  if (count > 4) return false;
+  for (int i = 0; i < count; i++) {
+    axes->values[i] = i;
+    steps->values[i] = 1;
+  }
+  if (!node_lacks_list(node, "axes", 3) && !node_read_list(node, "axes", 3, axes)) return false;
+  if (!node_lacks_list(node, "steps", 4) && !node_read_list(node, "steps", 4, steps)) return false;
+  if (ends->count != count || axes->count != count || steps->count != count) return false;
+  for (int i = 0; i < count; i++) {
+    if (axes->values[i] < 0) axes->values[i] += 4;
+    if (axes->values[i] < 0 || axes->values[i] > 3) return false;
+    if (axes->values[i] == 1 && !slice_cut_blocks(starts, ends, steps, i, channels, form->block)) return false;
+  }
+  form->uses[0] = BLOCK_FOLLOW;
+  form->opset = SLICE_OPSET_OF_LISTS;
+  form->drops_attributes = true;
+  return true;
+}
+
+const operator_descriptor operators_slice[] = {
     {.name = "Slice",
      .domain = "",
      .versions = {1, 10, 11, 13},
@@ -183,6 +240,7 @@ const operator operators_slice[] = {
      .state_size = sizeof(slice_state),
      .read = slice_read,
      .infer = slice_infer,
+     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
      .compute = slice_compute},
     {0},
 };

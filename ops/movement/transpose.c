@@ -7,6 +7,7 @@
  *
  * All are one strided copy; the last two see their input as [N, b, b, C, H, W] or similar.
  */
+#include "engine/graph/query.h"
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
 
@@ -168,7 +169,28 @@ static const operator_attribute space_to_depth_attributes[] = {
     {0},
 };
 
-const operator operators_transpose[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool transpose_keeps_order(const node *node) {
+  const transpose_state *state = node->state;
+  const int rank = node_input_shape(node, 0)->rank;
+  if (!state->has_permutation) return rank == 0 || rank == 1;
+  for (int i = 0; i < state->permutation.count; i++) {
+    if (state->permutation.values[i] != i) return false;
+  }
+  return true;
+}
+
+static bool transpose_dimension(const node *node, int output, int axis, dimension_source *source) {
+  const transpose_state *state = node->state;
+  const int rank = node_input_shape(node, 0)->rank;
+  (void)output;
+  if (rank == RANK_UNKNOWN || axis >= rank) return false;
+  *source = (dimension_source){.axis = transpose_source(state, rank, axis), .stride = 1};
+  return true;
+}
+
+const operator_descriptor operators_transpose[] = {
     {.name = "Transpose",
      .domain = "",
      .versions = {1, 13, 21, 23, 24, 25},
@@ -181,6 +203,7 @@ const operator operators_transpose[] = {
      .state_size = sizeof(transpose_state),
      .read = transpose_read,
      .infer = transpose_infer,
+     .facts = {.is_identity = transpose_keeps_order, .dimension = transpose_dimension},
      .compute = transpose_compute},
     {.name = "DepthToSpace",
      .domain = "",

@@ -133,7 +133,7 @@ static const operator_attribute eye_like_attributes[] = {
 
 #define EYE_TYPES (TYPES_NUMERIC | TYPE_BIT(NORMA_BOOL))
 
-const operator operators_trilu[] = {
+const operator_descriptor operators_trilu[] = {
     {.name = "Trilu",
      .domain = "",
      .versions = {14},

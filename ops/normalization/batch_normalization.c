@@ -14,13 +14,14 @@
  * is multiplied and shifted once; float16 and bfloat16 go through float, double stays double. float16, bfloat16, float,
  * double.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
 #include "ops/operator.h"
 
 #include <math.h>
 
-#define GRAIN 16384      /* elements worth one piece of parallel work */
-#define BLOCK HALF_PIECE /* elements that are converted at a time */
+#define NORMALIZE_GRAIN  16384      /* elements worth one piece of parallel work */
+#define STATISTICS_BLOCK HALF_PIECE /* elements that are converted at a time */
 
 /* y = (x - mean) * gain + bias in double. In float (x - center) * scale + shift; where these leave float's range (a
  * variance of 0 and no epsilon), the formula in double is used. In inference the center is 0, and nothing is
@@ -252,15 +253,15 @@ static double plane_sum(const batch_statistics *work, int64_t first, int64_t cou
     return mean ? kernels->sum_squared_deviations_f32(x, (size_t)count, *mean)
                 : kernels->sum_f32_to_f64(x, (size_t)count);
   }
-  for (int64_t done = 0; done < count; done += BLOCK) {
-    int64_t length = count - done < BLOCK ? count - done : BLOCK;
+  for (int64_t done = 0; done < count; done += STATISTICS_BLOCK) {
+    int64_t length = count - done < STATISTICS_BLOCK ? count - done : STATISTICS_BLOCK;
     if (type == NORMA_DOUBLE) {
       const double *x = (const double *)work->x->data + first + done;
       double part = 0; /* by blocks, so that rounding errors do not pile up */
       for (int64_t i = 0; i < length; i++) part += mean ? (x[i] - *mean) * (x[i] - *mean) : x[i];
       sum += part;
     } else {
-      float x[BLOCK];
+      float x[STATISTICS_BLOCK];
       half_to_float(kernels, type, x, (const uint16_t *)work->x->data + first + done, length);
       sum += mean ? kernels->sum_squared_deviations_f32(x, (size_t)length, *mean)
                   : kernels->sum_f32_to_f64(x, (size_t)length);
@@ -286,10 +287,11 @@ static void statistics_of_planes(const batch_statistics *work, int64_t begin, in
   }
 }
 
-/* The same where a channel's elements do not lie together: whole rows are added. At most BLOCK channels. */
+/* The same where a channel's elements do not lie together: whole rows are added. At most STATISTICS_BLOCK channels. */
 static void statistics_of_rows(const batch_statistics *work, int64_t begin, int64_t end) {
   const batch_normalization_state *state = work->state;
-  double x[BLOCK], count = (double)state->batch, *mean = work->mean + begin, *variance = work->variance + begin;
+  double x[STATISTICS_BLOCK], count = (double)state->batch, *mean = work->mean + begin,
+                              *variance = work->variance + begin;
   int64_t channels = end - begin;
   for (int64_t c = 0; c < channels; c++) mean[c] = variance[c] = 0;
   for (int64_t n = 0; n < state->batch; n++) {
@@ -317,10 +319,10 @@ static void statistics_body(void *argument, int64_t begin, int64_t end, int work
 static norma_status compute_statistics(run_context *context, double *mean, double *variance) {
   const batch_normalization_state *state = context->state;
   batch_statistics work = {state, run_input(context, 0), context->kernels, mean, variance};
-  int64_t grain = BLOCK;
+  int64_t grain = STATISTICS_BLOCK;
   if (state->inner > 1) {
     int64_t elements = state->batch * state->inner;
-    grain = elements > 0 && elements < GRAIN ? GRAIN / elements : 1;
+    grain = elements > 0 && elements < NORMALIZE_GRAIN ? NORMALIZE_GRAIN / elements : 1;
   }
   return run_parallel(context, state->channels, grain, statistics_body, &work);
 }
@@ -356,10 +358,10 @@ static void normalize_floats(const normalize_work *work, int64_t channel, float 
   }
 }
 
-/* The formula itself, for at most BLOCK elements of any type. */
+/* The formula itself, for at most STATISTICS_BLOCK elements of any type. */
 static void normalize_exactly(const normalize_work *work, int64_t channel, int64_t first, int64_t count) {
   const channel_parameters *parameters = work->parameters;
-  double values[BLOCK];
+  double values[STATISTICS_BLOCK];
   elements_to_double(work->x->type, work->x->data, first, count, values);
   for (int64_t i = 0; i < count; i++) {
     int64_t c = is_row(work) ? channel + i : channel;
@@ -382,8 +384,9 @@ static bool fits_float(const normalize_work *work, int64_t channel) {
 static void normalize_run(const normalize_work *work, int64_t channel, int64_t first, int64_t count) {
   norma_element_type type = work->x->type;
   bool in_float = type != NORMA_DOUBLE && fits_float(work, channel);
-  int64_t step =
-      in_float && type == NORMA_FLOAT && !work->state->training ? count : BLOCK; /* one pass, or cached ones */
+  int64_t step = in_float && type == NORMA_FLOAT && !work->state->training
+                     ? count
+                     : STATISTICS_BLOCK; /* one pass, or cached ones */
   for (int64_t done = 0; done < count; done += step) {
     int64_t length = count - done < step ? count - done : step, at = first + done;
     int64_t c = is_row(work) ? channel + done : channel;
@@ -392,7 +395,7 @@ static void normalize_run(const normalize_work *work, int64_t channel, int64_t f
     } else if (type == NORMA_FLOAT) {
       normalize_floats(work, c, (float *)work->y->data + at, (const float *)work->x->data + at, length);
     } else {
-      float values[BLOCK];
+      float values[STATISTICS_BLOCK];
       half_to_float(work->kernels, type, values, (const uint16_t *)work->x->data + at, length);
       normalize_floats(work, c, values, values, length);
       half_from_float(work->kernels, type, (uint16_t *)work->y->data + at, values, length);
@@ -468,7 +471,7 @@ static norma_status batch_normalization_compute(run_context *context) {
   if (!y) return NORMA_OK;
   normalize_work work = {state, parameters,       run_input(context, 0),
                          y,     context->kernels, context->node->epilogue.activation};
-  return run_parallel(context, state->batch * state->channels * state->inner, GRAIN, normalize_body, &work);
+  return run_parallel(context, state->batch * state->channels * state->inner, NORMALIZE_GRAIN, normalize_body, &work);
 }
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */
@@ -483,7 +486,50 @@ static const operator_attribute batch_normalization_attributes[] = {
     {0},
 };
 
-const operator operators_batch_normalization[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool batch_normalization_statistics(const node *node, statistics_form *form) {
+  const batch_normalization_state *state = node->state;
+  *form = (statistics_form){
+      .scale = 1, .bias = 2, .mean = 3, .variance = 4, .epsilon = state->epsilon, .trains = state->training};
+  return true;
+}
+
+/* scale / sqrt(variance + epsilon), and what is left of mean and bias. */
+static void batch_normalization_affine_at(const affine_form *form, int64_t c, double *scale, double *shift) {
+  double of[4]; /* scale, bias, mean, variance */
+  for (int i = 0; i < 4; i++) of[i] = element_get_double(form->vectors[i]->type, form->vectors[i]->data, c);
+  *scale = of[0] / sqrt(of[3] + form->number);
+  *shift = of[1] - of[2] * *scale;
+}
+
+/* With spatial = 0 each feature has parameters of its own, except up to version 6, where all are per channel. */
+static bool batch_normalization_affine(const node *node, affine_form *form) {
+  const batch_normalization_state *state = node->state;
+  const shape *x = node_input_shape(node, 0);
+  if (state->training || !node_has_one_output(node) || x->rank < 2 || x->dims[1] < 1) return false;
+  if (node->version >= 7 && !state->spatial && x->rank > 2) return false;
+  for (int i = 0; i < 4; i++) {
+    form->vectors[i] = node_constant_input(node, 1 + i);
+    if (!form->vectors[i] || form->vectors[i]->rank != 1 || form->vectors[i]->dims[0] != x->dims[1]) return false;
+  }
+  form->number = state->epsilon;
+  form->input = 0;
+  form->count = x->dims[1];
+  form->axis = form->count == 1 ? -1 : 1;
+  form->at = batch_normalization_affine_at;
+  return true;
+}
+
+/* In blocks: inference, whose vectors stay as they are. */
+static bool batch_normalization_block(const node *node, block_form *form) {
+  affine_form affine;
+  form->inner = "BatchNormalization";
+  form->uses[0] = BLOCK_FOLLOW;
+  return node_follows_block(node) && batch_normalization_affine(node, &affine);
+}
+
+const operator_descriptor operators_batch_normalization[] = {
     {
         .domain = "",
         .name = "BatchNormalization",
@@ -496,12 +542,18 @@ const operator operators_batch_normalization[] = {
                   {TYPES_FLOAT, INPUT(1) | INPUT(2), 0},
                   {TYPES_FLOAT, INPUT(3) | INPUT(4), OUTPUT(1) | OUTPUT(2)}},
         .attributes = batch_normalization_attributes,
-        .flags = OPERATOR_ACTIVATION,
         .in_place = INPUT(0),
         .state_size = sizeof(batch_normalization_state),
         .read = batch_normalization_read,
         .infer = batch_normalization_infer,
         .prepare = batch_normalization_prepare,
+        .facts = {.dimension = fact_dimension_same,
+                  .affine = batch_normalization_affine,
+                  .statistics = batch_normalization_statistics,
+                  .packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4),
+                  .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
+                  .block = batch_normalization_block,
+                  .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = batch_normalization_compute,
     },
     {0},

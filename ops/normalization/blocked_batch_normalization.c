@@ -114,7 +114,7 @@ static const operator_attribute blocked_normalization_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_batch_normalization[] = {
+const operator_descriptor operators_blocked_batch_normalization[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "BatchNormalization",
@@ -130,6 +130,7 @@ const operator operators_blocked_batch_normalization[] = {
         .read = blocked_normalization_read,
         .infer = blocked_normalization_infer,
         .prepare = blocked_normalization_prepare,
+        .facts = {.packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4)},
         .compute = blocked_normalization_compute,
     },
     {0},

@@ -3,7 +3,7 @@
  *
  * X in blocks, scale and B as they are, with one element for each channel; an activation may be fused.
  *
- * Sums are taken in float over PIECE pixels, and in double from piece to piece, chunk by chunk of a plane: chunks are
+ * Sums are taken in float over INSTANCE_PIECE pixels, and in double from piece to piece, chunk by chunk of a plane: chunks are
  * work for several threads, and are always added in order. Deviations are from the mean as a float, whose rounding is
  * taken out of the variance again.
  */
@@ -12,9 +12,9 @@
 
 #include <math.h>
 
-#define PIECE      64 /* pixels */
-#define CHUNK      2048
-#define MOST_LANES 16
+#define INSTANCE_PIECE 64 /* pixels */
+#define CHUNK          2048
+#define MOST_LANES     16
 
 typedef struct instance_state {
   double epsilon;
@@ -101,10 +101,10 @@ static void sum_elements(void *argument, int64_t begin, int64_t end, int worker)
     int64_t first, count = chunk_pixels(state, i, &first);
     double *sum = work->sums[i].elements;
     for (int64_t l = 0; l < state->block; l++) sum[l] = 0;
-    for (int64_t p = 0; p < count; p += PIECE) {
+    for (int64_t p = 0; p < count; p += INSTANCE_PIECE) {
       lanes piece;
       work->context->kernels->blocked_sum_f32(piece.at, work->x + (first + p) * state->block,
-                                              (size_t)(count - p < PIECE ? count - p : PIECE));
+                                              (size_t)(count - p < INSTANCE_PIECE ? count - p : INSTANCE_PIECE));
       for (int64_t l = 0; l < state->block; l++) sum[l] += (double)piece.at[l];
     }
   }
@@ -131,14 +131,15 @@ static void sum_squares(void *argument, int64_t begin, int64_t end, int worker) 
     int64_t first, count = chunk_pixels(state, i, &first);
     double mean[MOST_LANES], *sum = work->sums[i].squares;
     lanes negative_center, one;
-    _Alignas(64) float deviations[PIECE * MOST_LANES];
+    _Alignas(64) float deviations[INSTANCE_PIECE * MOST_LANES];
     find_means(work, i / state->chunks, mean, &negative_center);
     for (int64_t l = 0; l < state->block; l++) {
       sum[l] = 0;
       one.at[l] = 1;
     }
-    for (int64_t p = 0; p < count; p += PIECE) {
-      const size_t pixels = (size_t)(count - p < PIECE ? count - p : PIECE), n = pixels * (size_t)state->block;
+    for (int64_t p = 0; p < count; p += INSTANCE_PIECE) {
+      const size_t pixels = (size_t)(count - p < INSTANCE_PIECE ? count - p : INSTANCE_PIECE),
+                   n = pixels * (size_t)state->block;
       lanes piece;
       kernels->blocked_affine_f32(deviations, work->x + (first + p) * state->block, NULL, pixels, one.at,
                                   negative_center.at, none);
@@ -180,8 +181,8 @@ static void normalize(void *argument, int64_t begin, int64_t end, int worker) {
     find_means(work, i / state->chunks, mean, &negative_center);
     find_factors(work, i / state->chunks, mean, &negative_center, &factor, &shift);
     for (int64_t l = 0; l < state->block; l++) one.at[l] = 1;
-    for (int64_t p = 0; p < count; p += PIECE) {
-      const size_t pixels = (size_t)(count - p < PIECE ? count - p : PIECE);
+    for (int64_t p = 0; p < count; p += INSTANCE_PIECE) {
+      const size_t pixels = (size_t)(count - p < INSTANCE_PIECE ? count - p : INSTANCE_PIECE);
       float *y = work->y + (first + p) * state->block;
       /* The mean goes first: as a part of the shift it would cancel digits where it is far larger than the deviation.
        */
@@ -217,7 +218,7 @@ static const operator_attribute instance_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_instance_normalization[] = {
+const operator_descriptor operators_blocked_instance_normalization[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "InstanceNormalization",
@@ -228,7 +229,6 @@ const operator operators_blocked_instance_normalization[] = {
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = instance_attributes,
-        .flags = OPERATOR_ACTIVATION,
         .in_place = INPUT(0),
         .state_size = sizeof(instance_state),
         .read = instance_read,

@@ -121,7 +121,7 @@ static const operator_attribute blocked_softmax_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_softmax[] = {
+const operator_descriptor operators_blocked_softmax[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "Softmax",

@@ -149,7 +149,7 @@ static const operator_attribute group_normalization_attributes[] = {
     {0},
 };
 
-const operator operators_group_normalization[] = {
+const operator_descriptor operators_group_normalization[] = {
     {
         .domain = "",
         .name = "GroupNormalization",
@@ -160,12 +160,12 @@ const operator operators_group_normalization[] = {
         .max_outputs = 1,
         .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = group_normalization_attributes,
-        .flags = OPERATOR_ACTIVATION,
         .in_place = INPUT(0),
         .state_size = sizeof(group_normalization_state),
         .read = group_normalization_read,
         .infer = group_normalization_infer,
         .prepare = group_normalization_prepare,
+        .facts = {.dimension = fact_dimension_same, .store = {.activation = TYPE_BIT(NORMA_FLOAT)}},
         .compute = group_normalization_compute,
     },
     {0},

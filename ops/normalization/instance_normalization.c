@@ -6,6 +6,7 @@
  * with mean and (population) variance of each plane X[n][c]. 1 has consumed_inputs as well, which means nothing; 22
  * adds bfloat16. Statistics are taken in double precision.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
 #include "ops/operator.h"
 #include "ops/work.h"
@@ -123,7 +124,13 @@ static const operator_attribute instance_normalization_attributes[] = {
     {0},
 };
 
-const operator operators_instance_normalization[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool instance_normalization_block(const node *node, block_form *form) {
+  return node_follows_block(node) && block_as_inner(node, form, "InstanceNormalization");
+}
+
+const operator_descriptor operators_instance_normalization[] = {
     {
         .domain = "",
         .name = "InstanceNormalization",
@@ -134,12 +141,15 @@ const operator operators_instance_normalization[] = {
         .max_outputs = 1,
         .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
         .attributes = instance_normalization_attributes,
-        .flags = OPERATOR_ACTIVATION,
         .in_place = INPUT(0),
         .state_size = sizeof(instance_normalization_state),
         .read = instance_normalization_read,
         .infer = instance_normalization_infer,
         .prepare = instance_normalization_prepare,
+        .facts = {.dimension = fact_dimension_same,
+                  .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
+                  .block = instance_normalization_block,
+                  .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = instance_normalization_compute,
     },
     {0},

@@ -199,7 +199,7 @@ static const operator_attribute layer_attributes[] = {
     {0},
 };
 
-const operator operators_layer_normalization[] = {
+const operator_descriptor operators_layer_normalization[] = {
     {
         .domain = "",
         .name = "LayerNormalization",
@@ -215,6 +215,7 @@ const operator operators_layer_normalization[] = {
         .read = layer_read,
         .infer = layer_infer,
         .prepare = layer_prepare,
+        .facts = {.dimension = fact_dimension_same},
         .compute = layer_compute,
     },
     {
@@ -231,6 +232,7 @@ const operator operators_layer_normalization[] = {
         .read = layer_read,
         .infer = layer_infer,
         .prepare = layer_prepare,
+        .facts = {.dimension = fact_dimension_same},
         .compute = layer_compute,
     },
     {0},

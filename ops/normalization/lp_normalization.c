@@ -164,7 +164,7 @@ static const operator_attribute mean_variance_attributes[] = {
     {0},
 };
 
-const operator operators_lp_normalization[] = {
+const operator_descriptor operators_lp_normalization[] = {
     {
         .domain = "",
         .name = "LpNormalization",
@@ -180,6 +180,7 @@ const operator operators_lp_normalization[] = {
         .read = lp_normalization_read,
         .infer = set_normalization_infer,
         .prepare = set_normalization_prepare,
+        .facts = {.dimension = fact_dimension_same},
         .compute = set_normalization_compute,
     },
     {

@@ -230,7 +230,13 @@ static const operator_attribute blocked_lrn_attributes[] = {
     {0},
 };
 
-const operator operators_lrn[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool lrn_block_form(const node *node, block_form *form) {
+  return node_follows_block(node) && block_as_inner(node, form, "LRN");
+}
+
+const operator_descriptor operators_lrn[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "LRN",
@@ -263,6 +269,7 @@ const operator operators_lrn[] = {
         .read = lrn_read,
         .infer = lrn_infer,
         .prepare = lrn_prepare,
+        .facts = {.dimension = fact_dimension_same, .block = lrn_block_form, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = lrn_compute,
     },
     {0},

@@ -11,6 +11,7 @@
  * float runs in kernels, along lines that lie together or across rows that do; half precision in float where its lines
  * lie together; all else line by line in double precision.
  */
+#include "ops/blocked.h"
 #include "ops/normalization/softmax.h"
 
 #include "ops/half.h"
@@ -222,7 +223,19 @@ static const operator_attribute softmax_attributes[] = {
     {0},
 };
 
-const operator operators_softmax[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* In blocks: over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders where
+ * what follows computes on blocks as well. */
+static bool softmax_block(const node *node, block_form *form) {
+  const softmax_state *state = node->state;
+  if (!node_follows_block(node) || (state->axis != 1 && state->axis != -3)) return false;
+  const shape *x = node_input_shape(node, 0);
+  if (state->flattens && (x->dims[2] != 1 || x->dims[3] != 1)) return false;
+  return value_is_wanted_in_blocks(node->outputs[0]) && block_as_inner(node, form, node->op_type);
+}
+
+const operator_descriptor operators_softmax[] = {
     {
         .domain = "",
         .name = "Softmax",
@@ -238,6 +251,7 @@ const operator operators_softmax[] = {
         .read = softmax_read,
         .infer = softmax_infer,
         .prepare = softmax_prepare,
+        .facts = {.dimension = fact_dimension_same, .block = softmax_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = softmax_compute,
     },
     {
@@ -255,6 +269,7 @@ const operator operators_softmax[] = {
         .read = log_softmax_read,
         .infer = softmax_infer,
         .prepare = softmax_prepare,
+        .facts = {.dimension = fact_dimension_same, .block = softmax_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = softmax_compute,
     },
     {
@@ -272,6 +287,7 @@ const operator operators_softmax[] = {
         .read = hardmax_read,
         .infer = softmax_infer,
         .prepare = softmax_prepare,
+        .facts = {.dimension = fact_dimension_same},
         .compute = softmax_compute,
     },
     {0},

@@ -21,11 +21,11 @@ typedef struct blocked_pool_state {
   int64_t planes, block, inputs, outputs; /* planes of pixels of b lanes */
 } blocked_pool_state;
 
-static norma_status max_pool_read(const node *node, void *state, norma_error *error) {
+static norma_status blocked_max_pool_read(const node *node, void *state, norma_error *error) {
   return window_read(node, &((blocked_pool_state *)state)->attributes, error);
 }
 
-static norma_status average_pool_read(const node *node, void *state, norma_error *error) {
+static norma_status blocked_average_pool_read(const node *node, void *state, norma_error *error) {
   blocked_pool_state *pool = state;
   pool->kind = BLOCKED_POOL_AVERAGE;
   pool->count_pad = attribute_int(node, "count_include_pad", 0) != 0;
@@ -130,7 +130,7 @@ static norma_status blocked_pool_compute(run_context *context) {
   return run_parallel(context, pool->planes * pool->slices.count, pool->grain, blocked_pool_body, &work);
 }
 
-static const operator_attribute max_pool_attributes[] = {
+static const operator_attribute blocked_max_pool_attributes[] = {
     {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
     {"ceil_mode", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
     {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
@@ -141,7 +141,7 @@ static const operator_attribute max_pool_attributes[] = {
     {0},
 };
 
-static const operator_attribute average_pool_attributes[] = {
+static const operator_attribute blocked_average_pool_attributes[] = {
     {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
     {"ceil_mode", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
     {"count_include_pad", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
@@ -152,7 +152,7 @@ static const operator_attribute average_pool_attributes[] = {
     {0},
 };
 
-const operator operators_blocked_pool[] = {
+const operator_descriptor operators_blocked_pool[] = {
     {
         .domain = OPERATOR_INNER_DOMAIN,
         .name = "MaxPool",
@@ -162,9 +162,9 @@ const operator operators_blocked_pool[] = {
         .min_outputs = 1,
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
-        .attributes = max_pool_attributes,
+        .attributes = blocked_max_pool_attributes,
         .state_size = sizeof(blocked_pool_state),
-        .read = max_pool_read,
+        .read = blocked_max_pool_read,
         .infer = blocked_pool_infer,
         .prepare = blocked_pool_prepare,
         .compute = blocked_pool_compute,
@@ -178,9 +178,9 @@ const operator operators_blocked_pool[] = {
         .min_outputs = 1,
         .max_outputs = 1,
         .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
-        .attributes = average_pool_attributes,
+        .attributes = blocked_average_pool_attributes,
         .state_size = sizeof(blocked_pool_state),
-        .read = average_pool_read,
+        .read = blocked_average_pool_read,
         .infer = blocked_pool_infer,
         .prepare = blocked_pool_prepare,
         .compute = blocked_pool_compute,

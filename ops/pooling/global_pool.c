@@ -4,6 +4,7 @@
  * X [N, C, D1 .. Dn] -> Y [N, C, 1 .. 1]: the mean, maximum or p-norm of each plane. p is a float in version 1 and an
  * integer later; 22 adds bfloat16. Means and norms are summed in double precision; the mean of nothing is NaN.
  */
+#include "ops/blocked.h"
 #include "ops/operator.h"
 #include "ops/half.h"
 #include "ops/work.h"
@@ -122,7 +123,15 @@ static const operator_attribute global_lp_attributes[] = {
     {0},
 };
 
-const operator operators_global_pool[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool global_pool_block(const node *node, block_form *form) {
+  form->inner = "GlobalAveragePool";
+  form->uses[0] = BLOCK_FOLLOW;
+  return node_follows_block(node);
+}
+
+const operator_descriptor operators_global_pool[] = {
     {
         .domain = "",
         .name = "GlobalAveragePool",
@@ -136,6 +145,7 @@ const operator operators_global_pool[] = {
         .read = global_average_read,
         .infer = global_pool_infer,
         .prepare = global_pool_prepare,
+        .facts = {.dimension = fact_dimension_batch, .block = global_pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = global_pool_compute,
     },
     {
@@ -151,6 +161,7 @@ const operator operators_global_pool[] = {
         .read = global_max_read,
         .infer = global_pool_infer,
         .prepare = global_pool_prepare,
+        .facts = {.dimension = fact_dimension_batch},
         .compute = global_pool_compute,
     },
     {
@@ -167,6 +178,7 @@ const operator operators_global_pool[] = {
         .read = global_lp_read,
         .infer = global_pool_infer,
         .prepare = global_pool_prepare,
+        .facts = {.dimension = fact_dimension_batch},
         .compute = global_pool_compute,
     },
     {0},

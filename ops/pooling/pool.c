@@ -13,6 +13,7 @@
  *
  * One or two axes of float and half precision run in kernels, all else plane by plane in double precision.
  */
+#include "ops/blocked.h"
 #include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -358,7 +359,23 @@ static const operator_attribute lp_pool_attributes[] = {
     {0},
 };
 
-const operator operators_pool[] = {
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+static bool pool_dimension(const node *node, int output, int axis, dimension_source *source) {
+  (void)output;
+  return window_dimension(node, axis, NULL, true, source);
+}
+
+static bool pool_block(const node *node, block_form *form) {
+  size_t axes;
+  const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
+  if (!node_follows_block(node) || !block_takes_window(kernel, axes)) return false;
+  form->inner = node->op_type;
+  form->uses[0] = BLOCK_FOLLOW;
+  return true;
+}
+
+const operator_descriptor operators_pool[] = {
     {
         .domain = "",
         .name = "MaxPool",
@@ -374,6 +391,7 @@ const operator operators_pool[] = {
         .read = max_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = pool_compute,
     },
     {
@@ -390,6 +408,7 @@ const operator operators_pool[] = {
         .read = average_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
         .compute = pool_compute,
     },
     {
@@ -406,6 +425,7 @@ const operator operators_pool[] = {
         .read = lp_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
+        .facts = {.dimension = pool_dimension},
         .compute = pool_compute,
     },
     {0},

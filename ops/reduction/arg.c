@@ -65,14 +65,14 @@ static bool better_integer(const arg_state *state, int64_t x, int64_t best, bool
   return state->smallest == less;
 }
 
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float lanes4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t four_indices __attribute__((vector_size(16)));
 
 /* Whether the number, or NaN where it is that, is among 16. */
-static bool is_among(const float *x, float number, bool is_nan) {
+static bool is_reduced_axis(const float *x, float number, bool is_nan) {
   four_indices found = {0};
   for (int j = 0; j < 16; j += 4) {
-    const four a = *(const four *)(x + j);
+    const lanes4 a = *(const lanes4 *)(x + j);
     found |= is_nan ? a != a : a == number;
   }
   return (found[0] | found[1] | found[2] | found[3]) != 0;
@@ -82,20 +82,20 @@ static bool is_among(const float *x, float number, bool is_nan) {
 static int64_t find_number(const float *x, int64_t size, float number, bool last) {
   const bool is_nan = number != number;
   int64_t begin = 0, end = size;
-  while (!last && end - begin > 16 && !is_among(x + begin, number, is_nan)) begin += 16;
-  while (last && end - begin > 16 && !is_among(x + end - 16, number, is_nan)) end -= 16;
+  while (!last && end - begin > 16 && !is_reduced_axis(x + begin, number, is_nan)) begin += 16;
+  while (last && end - begin > 16 && !is_reduced_axis(x + end - 16, number, is_nan)) end -= 16;
   int64_t i = last ? end - 1 : begin;
   while (i > begin - 1 && i < end && !(x[i] == number || (is_nan && x[i] != x[i]))) i += last ? -1 : 1;
   return i;
 }
 
-#define MOST_AT_ONCE (1 << 20) /* a kernel cannot be cancelled */
+#define MOST_ARGS_AT_ONCE (1 << 20) /* a kernel cannot be cancelled */
 
 static int64_t find_extreme(const arg_job *job, int64_t first) {
   const norma_element_type type = job->input->type;
   const void *data = job->input->data;
   int64_t found = 0;
-  if (type == NORMA_FLOAT && job->inner == 1 && job->size <= MOST_AT_ONCE) {
+  if (type == NORMA_FLOAT && job->inner == 1 && job->size <= MOST_ARGS_AT_ONCE) {
     const float *x = (const float *)data + first;
     const enum reduce_kind kind = job->state->smallest ? REDUCE_MIN : REDUCE_MAX;
     const float extreme = job->context->kernels->reduce_f32[kind](x, (size_t)job->size);
@@ -121,22 +121,22 @@ static int64_t find_extreme(const arg_job *job, int64_t first) {
   return found;
 }
 
-#define COLUMNS 256 /* of a tensor of float that are searched together */
+#define ARG_COLUMNS 256 /* of a tensor of float that are searched together */
 
-/* found[j] becomes `row` where x[j] is the extreme, or is NaN where that is. Of both there are COLUMNS. */
+/* found[j] becomes `row` where x[j] is the extreme, or is NaN where that is. Of both there are ARG_COLUMNS. */
 static void mark_row(four_indices *found, const float *x, const float *extreme, int32_t row) {
-  for (int j = 0; j < COLUMNS / 4; j++) {
-    const four a = *(const four *)(x + 4 * j), b = *(const four *)(extreme + 4 * j);
+  for (int j = 0; j < ARG_COLUMNS / 4; j++) {
+    const lanes4 a = *(const lanes4 *)(x + 4 * j), b = *(const lanes4 *)(extreme + 4 * j);
     const four_indices is_it = (a == b) | ((a != a) & (b != b));
     found[j] = (found[j] & ~is_it) | (row & is_it);
   }
 }
 
 static void mark_columns(four_indices *found, const float *x, const float *extreme, int32_t row, int64_t columns) {
-  float whole[COLUMNS];
-  if (columns < COLUMNS) {
+  float whole[ARG_COLUMNS];
+  if (columns < ARG_COLUMNS) {
     memcpy(whole, x, (size_t)columns * sizeof *x);
-    for (int64_t j = columns; j < COLUMNS; j++) whole[j] = 0;
+    for (int64_t j = columns; j < ARG_COLUMNS; j++) whole[j] = 0;
     x = whole;
   }
   mark_row(found, x, extreme, row);
@@ -146,16 +146,16 @@ static void mark_columns(four_indices *found, const float *x, const float *extre
  * extremes, then, from the far end, for where they are. */
 static void arg_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
   const arg_job *job = argument;
-  const int64_t pieces = (job->inner + COLUMNS - 1) / COLUMNS;
+  const int64_t pieces = (job->inner + ARG_COLUMNS - 1) / ARG_COLUMNS;
   const enum reduce_kind kind = job->state->smallest ? REDUCE_MIN : REDUCE_MAX;
   (void)worker;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t outer = unit / pieces, first = unit % pieces * COLUMNS;
-    const int64_t columns = job->inner - first < COLUMNS ? job->inner - first : COLUMNS;
+    const int64_t outer = unit / pieces, first = unit % pieces * ARG_COLUMNS;
+    const int64_t columns = job->inner - first < ARG_COLUMNS ? job->inner - first : ARG_COLUMNS;
     const float *x = (const float *)job->input->data + outer * job->size * job->inner + first;
     int64_t *result = job->result + outer * job->inner + first;
-    four_indices found[COLUMNS / 4] = {{0}};
-    float extreme[COLUMNS] = {0};
+    four_indices found[ARG_COLUMNS / 4] = {{0}};
+    float extreme[ARG_COLUMNS] = {0};
     job->context->kernels->reduce_rows_f32[kind](extreme, x, (size_t)job->size, (size_t)columns, (size_t)job->inner);
     for (int64_t k = 0; k < job->size && !((k & 0xFF) == 0xFF && run_cancelled(job->context)); k++) {
       const int64_t row = job->state->last ? k : job->size - 1 - k;
@@ -185,9 +185,9 @@ static norma_status arg_compute(run_context *context) {
   if (count == 0) return NORMA_OK;
   if (size == 0) return run_fail(context, NORMA_ERROR_RUN, "there is no extreme of no elements");
   arg_job job = {context, state, input, output->data, size, dims_product(input->dims, axis + 1, input->rank)};
-  if (input->type == NORMA_FLOAT && job.inner > 1 && size <= MOST_AT_ONCE / COLUMNS) {
-    const int64_t pieces = (job.inner + COLUMNS - 1) / COLUMNS,
-                  cost = size * (job.inner < COLUMNS ? job.inner : COLUMNS);
+  if (input->type == NORMA_FLOAT && job.inner > 1 && size <= MOST_ARGS_AT_ONCE / ARG_COLUMNS) {
+    const int64_t pieces = (job.inner + ARG_COLUMNS - 1) / ARG_COLUMNS,
+                  cost = size * (job.inner < ARG_COLUMNS ? job.inner : ARG_COLUMNS);
     return run_parallel(context, count / job.inner * pieces, cost >= 8192 ? 1 : 8192 / cost, arg_columns_body, &job);
   }
   return run_parallel(context, count, size >= 8192 ? 1 : 8192 / size, arg_body, &job);
@@ -208,7 +208,7 @@ static const operator_attribute arg_attributes[] = {
     .compute = arg_compute,                                                                                            \
   }
 
-const operator operators_arg[] = {
+const operator_descriptor operators_arg[] = {
     ARG("ArgMax"),
     ARG("ArgMin"),
     {0},

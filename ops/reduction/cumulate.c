@@ -91,7 +91,7 @@ static const operator_attribute cumulate_attributes[] = {
     .read = cumulate_read, .infer = infer_same, .compute = cumulate_compute,                                           \
   }
 
-const operator operators_cumulate[] = {
+const operator_descriptor operators_cumulate[] = {
     CUMULATE("CumSum", 11, 14),
     CUMULATE("CumProd", 26),
     {0},

@@ -10,6 +10,7 @@
  * order in which an element is summed up depends on the shape of what is reduced only.
  */
 #include "ops/axes.h"
+#include "ops/blocked.h"
 #include "ops/movement/movement.h"
 
 #include <math.h>
@@ -312,24 +313,24 @@ static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int wor
   float_finish(job, y + begin, end - begin);
 }
 
-#define COLUMNS 256 /* of the output that are reduced together */
+#define REDUCE_COLUMNS 256 /* of the output that are reduced together */
 
 /* The last dimension is kept: rows are joined, some columns at a time. */
 static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
   const reduce_job *job = argument;
   const reduce_walk *walk = job->walk;
   const int last = walk->kept.rank - 1, outer_rank = walk->reduced.rank - 1;
-  const int64_t width = walk->kept.dims[last], pieces = (width + COLUMNS - 1) / COLUMNS;
+  const int64_t width = walk->kept.dims[last], pieces = (width + REDUCE_COLUMNS - 1) / REDUCE_COLUMNS;
   const int64_t rows = walk->reduced.dims[outer_rank], blocks = walk->count / rows;
   const size_t step = (size_t)walk->reduced.strides[outer_rank];
   enum binary_kind join;
   const int kernel = float_kernel(job->state->reduction, &join);
   (void)worker;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t outer = unit / pieces, first = unit % pieces * COLUMNS;
-    const int64_t columns = width - first < COLUMNS ? width - first : COLUMNS;
+    const int64_t outer = unit / pieces, first = unit % pieces * REDUCE_COLUMNS;
+    const int64_t columns = width - first < REDUCE_COLUMNS ? width - first : REDUCE_COLUMNS;
     const float *x = (const float *)job->input->data + walk_offset(&walk->kept, last, outer) + first;
-    float *y = (float *)job->output->data + outer * width + first, part[COLUMNS];
+    float *y = (float *)job->output->data + outer * width + first, part[REDUCE_COLUMNS];
     job->kernels->reduce_rows_f32[kernel](y, x, (size_t)rows, (size_t)columns, step);
     for (int64_t i = 1; i < blocks; i++) {
       job->kernels->reduce_rows_f32[kernel](part, x + walk_offset(&walk->reduced, outer_rank, i), (size_t)rows,
@@ -365,8 +366,8 @@ static norma_status reduce_compute(run_context *context) {
   if (walk.last_is_reduced) {
     return run_parallel(context, walk.outputs, walk.count >= 16384 ? 1 : 16384 / walk.count, reduce_runs_body, &job);
   }
-  const int64_t width = walk.kept.dims[walk.kept.rank - 1], pieces = (width + COLUMNS - 1) / COLUMNS;
-  const int64_t cost = walk.count * (width < COLUMNS ? width : COLUMNS);
+  const int64_t width = walk.kept.dims[walk.kept.rank - 1], pieces = (width + REDUCE_COLUMNS - 1) / REDUCE_COLUMNS;
+  const int64_t cost = walk.count * (width < REDUCE_COLUMNS ? width : REDUCE_COLUMNS);
   return run_parallel(context, walk.outputs / width * pieces, cost >= 16384 ? 1 : 16384 / cost, reduce_columns_body,
                       &job);
 }
@@ -388,15 +389,34 @@ static const operator_attribute reduce_attributes[] = {
   (TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) | TYPE_BIT(NORMA_UINT64))
 #define EXTREME_TYPES (REDUCE_TYPES | TYPE_BIT(NORMA_INT8) | TYPE_BIT(NORMA_UINT8) | TYPE_BIT(NORMA_BOOL))
 
+/* ------------------------------------------------------------------------------------------------------------ facts */
+
+/* In blocks: the mean over all pixels, whose dimensions stay, is a pool. */
+static bool reduce_block(const node *node, block_form *form) {
+  block_list axes;
+  if (strcmp(node->op->name, "ReduceMean") != 0 || !node_follows_block(node)) return false;
+  if (attribute_int(node, "keepdims", 1) == 0 || !node_read_list(node, "axes", 1, &axes) || axes.count != 2)
+    return false;
+  for (int i = 0; i < 2; i++) {
+    if (axes.values[i] < 0) axes.values[i] += 4;
+  }
+  if (axes.values[0] + axes.values[1] != 5 || axes.values[0] < 2 || axes.values[0] > 3) return false;
+  form->inner = "GlobalAveragePool";
+  form->uses[0] = BLOCK_FOLLOW;
+  form->kept_inputs = 1;
+  form->drops_attributes = true;
+  return true;
+}
+
 #define REDUCE(op, mask, list, ...)                                                                                    \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1,           \
     .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}, {TYPE_BIT(NORMA_INT64), INPUT(1), 0}},                    \
     .attributes = list, .state_size = sizeof(reduce_state), .read = reduce_read, .infer = reduce_infer,                \
-    .compute = reduce_compute,                                                                                         \
+    .facts = {.block = reduce_block, .block_types = TYPE_BIT(NORMA_FLOAT)}, .compute = reduce_compute,                 \
   }
 
-const operator operators_reduce[] = {
+const operator_descriptor operators_reduce[] = {
     REDUCE("ReduceSum", REDUCE_TYPES, sum_attributes, 1, 11, 13),
     REDUCE("ReduceMean", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),
     REDUCE("ReduceProd", REDUCE_TYPES, reduce_attributes, 1, 11, 13, 18),

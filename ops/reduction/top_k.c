@@ -79,7 +79,7 @@ static norma_status top_k_prepare(prepare_context *context) {
 }
 
 /* Keys rise with elements. */
-static uint64_t key_of(norma_element_type type, const void *data, int64_t index) {
+static uint64_t sort_key_of(norma_element_type type, const void *data, int64_t index) {
   const uint64_t sign = UINT64_C(1) << 63;
   if (TYPE_BIT(type) & TYPES_FLOAT) {
     const double x =
@@ -143,7 +143,7 @@ static void top_k_lane(const top_k_job *job, int64_t lane, entry *heap) {
       i = next_candidate(job, first, i, ((const float *)job->input->data)[first + heap[0].index * job->inner]);
       if (i == job->size) break;
     }
-    const entry next = {key_of(job->input->type, job->input->data, first + i * job->inner) ^ flip, i};
+    const entry next = {sort_key_of(job->input->type, job->input->data, first + i * job->inner) ^ flip, i};
     if (i < k) {
       heap[i] = next;
       if (i == k - 1) {
@@ -202,7 +202,7 @@ static const operator_attribute top_k_attributes[] = {
     {0},
 };
 
-const operator operators_top_k[] = {
+const operator_descriptor operators_top_k[] = {
     {.name = "TopK",
      .domain = "",
      .versions = {1, 10, 11, 24},

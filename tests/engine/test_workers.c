@@ -94,7 +94,7 @@ static void loops_of_the_caller(void **state) {
 static void small_work_stays_on_one_thread(void **state) {
   (void)state;
   static const char *const models[] = {DIGITS_MLP, DIGITS_BN, DIGITS_FOLDED, DIGITS_DYNAMO};
-  const int count = kernel_table_default()->channel_block > 4 ? 4 : 1;
+  const int count = kernel_table_default()->channel_block[NORMA_FLOAT] > 4 ? 4 : 1;
   float *picture = make_pictures(1, 32);
   for (int m = 0; m < count; m++) {
     callers_loop loop = {.workers = MOST_WORKERS};

@@ -1,6 +1,6 @@
 #include "tests/fuzz/mutator.h"
 
-#include "ops/operator.h"
+#include "tests/support/builtin_operator.h"
 
 #include "proto/onnx.pb-c.h"
 
@@ -191,7 +191,7 @@ static void collect(mutation *mutation, ProtobufCMessage *message) {
 
 /* ---------------------------------------------------------------------------------------------------- single values */
 
-static const operator* random_operator(random_source *random) {
+static const operator_descriptor *random_operator(random_source *random) {
   size_t count = 0;
   while (operator_at(count)) count++;
   return operator_at(random_below(random, count));
@@ -396,7 +396,8 @@ static Onnx__AttributeProto *hostile_attribute(mutation *mutation, const operato
 
 /* An attribute that the operator knows, instead of the one the node has or in addition. */
 static void mutate_attribute(mutation *mutation, Onnx__NodeProto *node) {
-  const operator* op = operator_find(node->domain ? node->domain : "", node->op_type ? node->op_type : "");
+  const operator_descriptor *op =
+      builtin_operator(node->domain ? node->domain : "", node->op_type ? node->op_type : "");
   size_t count = 0;
   while (op && op->attributes && op->attributes[count].name) count++;
   if (count == 0) return;
@@ -415,7 +416,7 @@ static void mutate_attribute(mutation *mutation, Onnx__NodeProto *node) {
 /* The node becomes another operator, mostly without its attributes, with the inputs it has or others of the graph. */
 static void mutate_operator(mutation *mutation, Onnx__NodeProto *node) {
   random_source *random = mutation->random;
-  const operator* op = random_operator(random);
+  const operator_descriptor *op = random_operator(random);
   node->op_type = copy_text(mutation, op->name);
   node->domain = copy_text(mutation, op->domain);
   if (!random_one_in(random, 4)) node->n_attribute = 0;

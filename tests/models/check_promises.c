@@ -11,7 +11,8 @@
  * Ends with the line "N passed, N failed, N skipped".
  */
 #include "engine/base/cpu_features.h"
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
+#include "engine/load/load.h"
 #include "engine/base/status.h"
 #include "tools/inputs.h"
 #include "tools/formats/tensor_file.h"

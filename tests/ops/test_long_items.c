@@ -1,5 +1,6 @@
 /* Runs end soon after their deadline even where one piece of work, a plane or a line, would take minutes; and planes
  * that are cut into slices for that come out the same to the bit. */
+#include "engine/base/platform.h"
 #include "engine/execute/executor.h"
 #include "ops/window.h"
 #include "tests/support/model_builder.h"

@@ -1,7 +1,7 @@
 /* Patched models: what is changed, and that nothing else is, in every encoding that a tensor can have. */
 #include "proto/model_patch.h"
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "engine/base/whole_file.h"
 #include "tests/support/model_reading.h"
 

@@ -526,7 +526,8 @@ static void attributes_stand_once(void **state) {
   model_builder *b = unary_model("Op");
   node *made = builder_model(b)->graph->first;
   builder_int(made, "a", 1);
-  builder_float(made, "a", 1);
+  builder_float(made, "b", 1);
+  made->attributes[1].name = "a";
   expect_refused(b, NORMA_ERROR_INVALID_MODEL, "attribute 'a' is there twice");
 }
 

@@ -18,7 +18,7 @@
 #ifndef TESTS_SUPPORT_MODEL_BUILDER_H
 #define TESTS_SUPPORT_MODEL_BUILDER_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 
 typedef struct model_builder model_builder;
 

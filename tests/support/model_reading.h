@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_MODEL_READING_H
 #define TESTS_SUPPORT_MODEL_READING_H
 
-#include "engine/load/model.h"
+#include "engine/graph/model.h"
 #include "proto/model_reader.h"
 
 typedef struct model_reading {

@@ -1,5 +1,8 @@
 #include "tests/support/operator_driver.h"
 
+#include "engine/execute/evaluation.h"
+#include "tests/support/builtin_operator.h"
+
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +45,7 @@ const struct kernel_table *driver_kernels(int index) {
 typedef struct driver_run_state {
   driver *driver;
   const driver_call *call;
-  packed_cache packed;
+  packed_constants *packed;
   executor executor;
   thread_pool *pool;
   graph *graph;
@@ -59,7 +62,7 @@ typedef struct driver_run_state {
     if (!(condition)) fail_msg("the driver ran out of memory: %s", #condition);                                        \
   } while (0)
 
-static const operator_attribute *find_attribute(const operator* op, const char *name, int version) {
+static const operator_attribute *find_attribute(const operator_descriptor *op, const char *name, int version) {
   for (const operator_attribute *a = op->attributes; a && a->name; a++) {
     if (strcmp(a->name, name) == 0 && version >= a->since && (a->until == OPERATOR_LATEST || version <= a->until)) {
       return a;
@@ -86,7 +89,7 @@ static norma_status check_attributes(const node *checked, norma_error *error) {
 }
 
 /* Bit of an input in the rules of an operator: what follows the last one that is named is as that one. */
-static uint32_t input_bit(const operator* op, int index) {
+static uint32_t input_bit(const operator_descriptor *op, int index) {
   int last = 0;
   for (const type_rule *rule = op->types; rule->types; rule++) {
     while (last < 31 && rule->inputs >> (last + 1)) last++;
@@ -160,7 +163,7 @@ static norma_status resolve(driver_run_state *run) {
   norma_error *error = &run->driver->error;
   node *made = run->node;
   made->opset = call->opset;
-  made->op = operator_find(made->domain, made->op_type);
+  made->op = builtin_operator(made->domain, made->op_type);
   made->version = made->op ? operator_version(made->op, call->opset) : 0;
   if (!made->version) return error_at_node(error, NORMA_ERROR_UNSUPPORTED, made, "operator not known");
   bool too_many = call->input_count > made->op->max_inputs && !call->residual_input;
@@ -355,9 +358,10 @@ norma_status driver_run(driver *driver, const driver_call *call) {
   clear_outputs(driver);
   memset(&driver->error, 0, sizeof driver->error);
   region_free(&driver->region);
-  packed_cache_init(&run.packed, &driver->memory);
+  run.packed = packed_constants_create(&driver->memory);
+  assert_non_null(run.packed);
   executor_init_serial(&run.executor, &driver->memory, call->kernels ? call->kernels : kernel_table_default(),
-                       &run.packed, false);
+                       run.packed, false);
   if (call->workers > 1) {
     assert_int_equal(thread_pool_create(&driver->memory, call->workers, &run.pool, &driver->error), NORMA_OK);
     assert_true(thread_pool_enter(run.pool));
@@ -371,7 +375,7 @@ norma_status driver_run(driver *driver, const driver_call *call) {
     memory_free(&driver->memory, run.saved[i]);
     memory_free(&driver->memory, run.guarded[i]);
   }
-  packed_cache_free(&run.packed);
+  packed_constants_destroy(run.packed);
   if (run.graph) graph_release(run.graph);
   if (status != NORMA_OK && driver->error.message[0] == 0) fail_msg("%s failed without a message", call->op_type);
   return status;

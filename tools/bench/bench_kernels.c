@@ -223,7 +223,7 @@ static double bench_blocked_conv(const struct kernel_table *table, double peak, 
   static const char *const names[] = {"direct", "F(2x2)", "F(4x4)"};
   char what[100];
   const struct shape shape = blocked->shape;
-  const size_t b = table->channel_block, out = (shape.size + shape.stride - 1) / shape.stride;
+  const size_t b = table->channel_block[NORMA_FLOAT], out = (shape.size + shape.stride - 1) / shape.stride;
   const size_t k = shape.channels * shape.kernel * shape.kernel, outputs = (shape.outputs + b - 1) / b * b;
   struct blocked_conv_f32 conv = {.channels = shape.channels,
                                   .outputs = shape.outputs,
@@ -281,7 +281,8 @@ static void bench_blocked_convs(const struct kernel_table *table, double peak, b
 /* Bytes read and written per nanosecond by the kernels that are bound by memory, on `blocks` channel blocks. */
 static void bench_blocked_windows(const struct kernel_table *table, size_t channels, size_t size, size_t kernel,
                                   size_t stride) {
-  const size_t b = table->channel_block, blocks = (channels + b - 1) / b, out = (size + stride - 1) / stride;
+  const size_t b = table->channel_block[NORMA_FLOAT], blocks = (channels + b - 1) / b,
+               out = (size + stride - 1) / stride;
   const struct window_2d window = {.input = {size, size},
                                    .output = {out, out},
                                    .kernel = {kernel, kernel},

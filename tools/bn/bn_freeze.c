@@ -8,7 +8,7 @@
 #include "tools/command.h"
 #include "tools/report.h"
 
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "engine/base/status.h"
 
 #include <inttypes.h>

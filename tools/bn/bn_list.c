@@ -4,7 +4,7 @@
  */
 #include "engine/edit/bn_analysis.h"
 #include "engine/base/element_type.h"
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 #include "engine/edit/onnx_form.h"
 #include "engine/base/name_table.h"
 #include "tools/command.h"

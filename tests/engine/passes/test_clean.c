@@ -1,6 +1,6 @@
 /* Passes that only use standard operators: constants folded, no-ops and dead code removed, views merged. Exact. */
-#include "ops/operator.h"
 #include "tests/engine/passes/pass_check.h"
+#include "tests/support/builtin_operator.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,7 +95,7 @@ static void shapes_that_are_not_known_stay(void **state) {
 
 static void random_nodes_stay(void **state) {
   (void)state;
-  if (!operator_find("", "RandomUniform")) skip();
+  if (!builtin_operator("", "RandomUniform")) skip();
   model_builder *b = builder_create(13);
   builder_input(b, "x", NORMA_FLOAT, 1, DIMS(2));
   node *random = builder_node(b, "RandomUniform", "", "r");

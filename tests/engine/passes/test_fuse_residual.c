@@ -99,7 +99,7 @@ static void products_of_rank_three_take_all(void **state) {
     builder_node(b, "Add", sums[i % 2], "d");
     if (i < 2) builder_node(b, "Add", "d x", "e");
     builder_node(b, "Relu", i < 2 ? "e" : "d", "y");
-    checked c = expect_nodes(b, "fuse_matmul_bias fuse_residual fuse_activation", 1e-6, 1);
+    checked c = expect_nodes(b, "fuse_bias fuse_residual fuse_activation", 1e-6, 1);
     const node *product = only_node(&c, "MatMul");
     assert_string_equal(product->inputs[2]->name, "t");
     assert_int_equal(product->epilogue.residual_input, i < 2 ? 3 : 0);
@@ -115,7 +115,7 @@ static void products_of_variables_take_a_bias(void **state) {
   add_random(b, "t", NORMA_FLOAT, 2, DIMS(1, 5), -1, 1);
   builder_node(b, "MatMul", "x z", "c");
   builder_node(b, "Add", "c t", "y");
-  checked c = expect_nodes(b, "fuse_matmul_bias", 1e-6, 1);
+  checked c = expect_nodes(b, "fuse_bias", 1e-6, 1);
   free_checked(&c);
 }
 
@@ -132,7 +132,7 @@ static void what_is_no_row_is_no_bias(void **state) {
     add_random(b, "t", NORMA_FLOAT, forms[i].rank, forms[i].dims, -1, 1);
     builder_node(b, "MatMul", "x w", "c");
     builder_node(b, "Add", "c t", "y");
-    checked c = expect_nodes(b, "fuse_matmul_bias", 0, 2);
+    checked c = expect_nodes(b, "fuse_bias", 0, 2);
     free_checked(&c);
   }
 }

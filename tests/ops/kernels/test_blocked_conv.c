@@ -26,13 +26,13 @@ static double naive_element(const struct blocked_conv_f32 *conv, const float *x,
 
 /* Channel c of pixel p of a blocked tensor. */
 static size_t place(const struct kernel_table *table, size_t pixels, size_t c, size_t p) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   return (c / b * pixels + p) * b + c % b;
 }
 
 /* [channels][pixels] into blocks, NaN in the padding lanes. */
 static float *blocked_copy(const struct kernel_table *table, const float *x, size_t channels, size_t pixels) {
-  const size_t b = table->channel_block, size = (channels + b - 1) / b * b * pixels;
+  const size_t b = table->channel_block[NORMA_FLOAT], size = (channels + b - 1) / b * b * pixels;
   float *y = float_buffer(size);
   for (size_t i = 0; i < size; i++) y[i] = NAN;
   for (size_t c = 0; c < channels; c++)
@@ -78,7 +78,7 @@ static void check(const struct kernel_table *table, struct blocked_conv_f32 conv
            (int)conv.algorithm, conv.plain_input ? " plain" : "", conv.channels, conv.outputs, conv.input[0],
            conv.input[1], conv.kernel[0], conv.kernel[1], conv.stride[0], conv.stride[1], conv.dilation[0],
            conv.dilation[1], conv.pad[0], conv.pad[1]);
-  const size_t b = table->channel_block, inputs = conv.input[0] * conv.input[1];
+  const size_t b = table->channel_block[NORMA_FLOAT], inputs = conv.input[0] * conv.input[1];
   const size_t pixels = conv.output[0] * conv.output[1], outputs = (conv.outputs + b - 1) / b * b;
   const size_t k = conv.channels * conv.kernel[0] * conv.kernel[1], size = outputs * pixels;
   float *x = random_floats(conv.channels * inputs), *blocked_x = blocked_copy(table, x, conv.channels, inputs);
@@ -86,7 +86,7 @@ static void check(const struct kernel_table *table, struct blocked_conv_f32 conv
   float *packed = float_buffer(table->blocked_conv_packed_size(&conv));
   for (size_t o = conv.outputs; o < outputs; o++) bias[o] = 0;
   for (size_t first = 0, count; first < conv.outputs; first += count) {
-    count = random_size(1, 3) * table->channel_block;
+    count = random_size(1, 3) * table->channel_block[NORMA_FLOAT];
     if (count > conv.outputs - first) count = conv.outputs - first;
     float *piece = float_buffer(count * k);
     memcpy(piece, w + first * k, count * k * sizeof(float));

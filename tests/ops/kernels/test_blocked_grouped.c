@@ -2,13 +2,13 @@
 #include "tests/ops/kernels/kernel_test.h"
 
 static size_t place(const struct kernel_table *table, size_t pixels, size_t c, size_t p) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   return (c / b * pixels + p) * b + c % b;
 }
 
 /* Random numbers in the channels, NaN in the padding lanes. */
 static float *random_blocks(const struct kernel_table *table, size_t channels, size_t pixels) {
-  const size_t b = table->channel_block, size = (channels + b - 1) / b * b * pixels;
+  const size_t b = table->channel_block[NORMA_FLOAT], size = (channels + b - 1) / b * b * pixels;
   float *x = float_buffer(size);
   for (size_t i = 0; i < size; i++) x[i] = NAN;
   for (size_t c = 0; c < channels; c++)
@@ -49,7 +49,7 @@ static float *run(const struct kernel_table *table, const struct blocked_grouped
 }
 
 static void check(const struct kernel_table *table, size_t groups, size_t inputs, size_t outputs, size_t pixels) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   struct blocked_grouped_f32 conv = {
       .channels = groups * inputs, .outputs = groups * outputs, .groups = groups, .pixels = pixels};
   const size_t padded = (conv.outputs + b - 1) / b * b, size = padded * pixels;
@@ -113,7 +113,7 @@ TABLE_TEST(groups_of_any_size) {
 }
 
 TABLE_TEST(lanes_are_copied) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   for (size_t pixels = 0; pixels < 5; pixels++)
     for (size_t lanes = 0; lanes <= b; lanes++) {
       const size_t size = pixels ? (pixels - 1) * b + lanes : 0;

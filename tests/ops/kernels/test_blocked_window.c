@@ -28,7 +28,8 @@ static double activate(struct activation activation, double x) {
 }
 
 static void check_depthwise(const struct kernel_table *table, const struct window_2d *w) {
-  const size_t b = table->channel_block, taps = w->kernel[0] * w->kernel[1], outputs = w->output[0] * w->output[1];
+  const size_t b = table->channel_block[NORMA_FLOAT], taps = w->kernel[0] * w->kernel[1],
+               outputs = w->output[0] * w->output[1];
   float *x = random_floats(w->input[0] * w->input[1] * b), *weights = random_floats(taps * b);
   float *residual = random_floats(outputs * b), *bias = random_floats(b), *y = float_buffer(outputs * b);
   const bool with_residual = random_bits() & 1, with_bias = random_bits() & 1, in_place = random_bits() & 1;
@@ -48,7 +49,8 @@ static void check_depthwise(const struct kernel_table *table, const struct windo
 }
 
 static void check_pools(const struct kernel_table *table, const struct window_2d *w) {
-  const size_t b = table->channel_block, outputs = w->output[0] * w->output[1], inputs = w->input[0] * w->input[1];
+  const size_t b = table->channel_block[NORMA_FLOAT], outputs = w->output[0] * w->output[1],
+               inputs = w->input[0] * w->input[1];
   const size_t pad_end[2] = {random_size(0, 2), random_size(0, 2)};
   const bool count_pad = random_bits() & 1;
   float *x = random_floats(inputs * b), *largest = float_buffer(outputs * b), *average = float_buffer(outputs * b);
@@ -98,7 +100,7 @@ TABLE_TEST(random_windows) {
 }
 
 TABLE_TEST(sums_of_pixels) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   for (size_t pixels = 0; pixels < 70; pixels += pixels < 12 ? 1 : 7) {
     float *x = random_floats(pixels * b), *y = float_buffer(b);
     table->blocked_sum_f32(y, x, pixels);
@@ -112,7 +114,7 @@ TABLE_TEST(sums_of_pixels) {
 }
 
 TABLE_TEST(scale_and_shift) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   for (int i = 0; i < 60; i++) {
     const size_t pixels = random_size(0, 200);
     const struct activation activation = activations[i % 3];
@@ -136,7 +138,7 @@ TABLE_TEST(scale_and_shift) {
 }
 
 TABLE_TEST(to_blocks_and_back) {
-  const size_t b = table->channel_block;
+  const size_t b = table->channel_block[NORMA_FLOAT];
   for (size_t channels = 1; channels <= b; channels++)
     for (int i = 0; i < 8; i++) {
       const size_t pixels = i < 6 ? (size_t)i : random_size(6, 300);

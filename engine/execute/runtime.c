@@ -1,4 +1,4 @@
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,7 +47,13 @@ norma_status norma_runtime_create(const norma_runtime_options *given, norma_runt
   runtime->kernels = kernels;
   runtime->max_nodes = options.max_nodes ? options.max_nodes : DEFAULT_MAX_NODES;
   runtime->max_depth = options.max_depth ? options.max_depth : DEFAULT_MAX_DEPTH;
-  region_init(&runtime->region, &runtime->memory);
+  pthread_mutex_init(&runtime->lock, NULL);
+  runtime->operators = operator_registry_create(&runtime->memory);
+  if (!runtime->operators) {
+    norma_status status = memory_error(&runtime->memory, sizeof *runtime, error);
+    norma_runtime_destroy(runtime);
+    return status;
+  }
   if (runtime->workers > 1 && !runtime->parallel) {
     norma_status status = thread_pool_create(&runtime->memory, runtime->workers, &runtime->pool, error);
     if (status != NORMA_OK) {
@@ -62,7 +68,9 @@ norma_status norma_runtime_create(const norma_runtime_options *given, norma_runt
 void norma_runtime_destroy(norma_runtime *runtime) {
   if (!runtime) return;
   thread_pool_destroy(runtime->pool);
-  region_free(&runtime->region);
+  custom_operators_free(runtime);
+  operator_registry_destroy(runtime->operators);
+  pthread_mutex_destroy(&runtime->lock);
   memory memory = runtime->memory; /* the account must outlive the block that holds it */
   memory_free(&memory, runtime);
 }
@@ -83,11 +91,4 @@ void runtime_log(const norma_runtime *runtime, norma_log_level level, const char
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
   runtime->log(runtime->log_context, level, line);
-}
-
-const operator* runtime_find_operator(const norma_runtime *runtime, const char *domain, const char *name) {
-  for (const custom_operator *custom = runtime->customs; custom; custom = custom->next) {
-    if (strcmp(custom->op.name, name) == 0 && strcmp(custom->op.domain, domain) == 0) return &custom->op;
-  }
-  return operator_find(domain, name);
 }

@@ -1,5 +1,11 @@
 /* Operators registered from outside: the public struct behind the contract of ops/operator.h. */
-#include "engine/load/runtime.h"
+#include "engine/execute/runtime.h"
+
+typedef struct custom_operator {
+  operator_descriptor op; /* its `custom` points here */
+  norma_custom_operator public;
+  struct custom_operator *next;
+} custom_operator;
 
 struct norma_infer_context {
   infer_context *inner;
@@ -41,9 +47,8 @@ static norma_status custom_compute(run_context *context) {
 }
 
 static norma_status check_custom(const norma_custom_operator *custom, norma_error *error) {
-  if (custom->struct_size != sizeof *custom || !custom->domain || !custom->name || !custom->infer || !custom->compute) {
-    return error_set(error, NORMA_ERROR_ARGUMENT,
-                     "a custom operator needs struct_size, domain, name, infer and compute");
+  if (!custom->domain || !custom->name || !custom->infer || !custom->compute) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a custom operator needs domain, name, infer and compute");
   }
   if (!custom->domain[0] || !custom->name[0] || strcmp(custom->domain, "ai.onnx") == 0 ||
       strcmp(custom->domain, "ai.onnx.ml") == 0) {
@@ -58,28 +63,56 @@ static norma_status check_custom(const norma_custom_operator *custom, norma_erro
   return NORMA_OK;
 }
 
-norma_status norma_runtime_register(norma_runtime *runtime, const norma_custom_operator *custom, norma_error *error) {
-  if (!runtime || !custom) return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_register needs both arguments");
-  TRY(check_custom(custom, error));
-  custom_operator *entry = region_allocate(&runtime->region, sizeof *entry);
-  char *domain = region_copy_string(&runtime->region, custom->domain, strlen(custom->domain));
-  char *name = region_copy_string(&runtime->region, custom->name, strlen(custom->name));
-  if (!entry || !domain || !name) return region_error(&runtime->region, error);
-  entry->public = *custom;
-  entry->op.domain = domain;
-  entry->op.name = name;
-  entry->op.versions[0] = custom->since_version;
-  entry->op.min_inputs = custom->min_inputs;
-  entry->op.max_inputs = custom->max_inputs;
-  entry->op.min_outputs = custom->min_outputs;
-  entry->op.max_outputs = custom->max_outputs;
+/* The caller's struct, which may be an older and shorter one. */
+static norma_status read_custom(const norma_custom_operator *given, norma_custom_operator *custom, norma_error *error) {
+  const size_t least = offsetof(norma_custom_operator, user) + sizeof custom->user;
+  memset(custom, 0, sizeof *custom);
+  if (given->struct_size < least || given->struct_size > sizeof *custom) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "norma_custom_operator.struct_size is %zu, expected %zu to %zu",
+                     given->struct_size, least, sizeof *custom);
+  }
+  memcpy(custom, given, given->struct_size);
+  return check_custom(custom, error);
+}
+
+norma_status norma_runtime_register(norma_runtime *runtime, const norma_custom_operator *given, norma_error *error) {
+  if (!runtime || !given) return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_register needs both arguments");
+  norma_custom_operator custom;
+  TRY(read_custom(given, &custom, error));
+  const size_t domain = strlen(custom.domain) + 1, name = strlen(custom.name) + 1;
+  custom_operator *entry = memory_allocate_zeroed(&runtime->memory, sizeof *entry + domain + name);
+  if (!entry) return memory_error(&runtime->memory, sizeof *entry + domain + name, error);
+  char *text = (char *)(entry + 1);
+  entry->public = custom;
+  entry->op.domain = memcpy(text, custom.domain, domain);
+  entry->op.name = memcpy(text + domain, custom.name, name);
+  entry->op.versions[0] = custom.since_version;
+  entry->op.min_inputs = custom.min_inputs;
+  entry->op.max_inputs = custom.max_inputs;
+  entry->op.min_outputs = custom.min_outputs;
+  entry->op.max_outputs = custom.max_outputs;
   entry->op.infer = custom_infer;
   entry->op.compute = custom_compute;
   entry->op.flags = OPERATOR_RANDOM; /* nothing is known of it: never folded */
   entry->op.custom = entry;
+  norma_status status = operator_registry_add(runtime->operators, &entry->op, error);
+  if (status != NORMA_OK) {
+    memory_free(&runtime->memory, entry);
+    return status;
+  }
+  pthread_mutex_lock(&runtime->lock);
   entry->next = runtime->customs;
   runtime->customs = entry;
+  pthread_mutex_unlock(&runtime->lock);
   return NORMA_OK;
+}
+
+void custom_operators_free(norma_runtime *runtime) {
+  while (runtime->customs) {
+    custom_operator *next = runtime->customs->next;
+    memory_free(&runtime->memory, runtime->customs);
+    runtime->customs = next;
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------------------ infer */
