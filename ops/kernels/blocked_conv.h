@@ -40,7 +40,7 @@ static size_t blocked_conv_packed_size(const struct blocked_conv_f32 *conv) {
   return matrix * (conv->algorithm == BLOCKED_WINOGRAD_4 ? 36 : 16);
 }
 
-static void blocked_conv_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+static void blocked_conv_pack(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
                               size_t count) {
   if (conv->algorithm == BLOCKED_DIRECT)
     blocked_direct_pack(conv, packed, weights, first, count);
@@ -154,7 +154,7 @@ static size_t blocked_rows(const struct blocked_conv_f32 *conv) {
   return w.tile_rows * w.tile_columns;
 }
 
-static void blocked_conv_run(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t unit_begin,
+static void blocked_conv_run(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t unit_begin,
                              size_t unit_end, void *scratch) {
   const size_t panels = blocked_panels(blocked_count(conv->outputs)), rows = blocked_rows(conv);
   while (unit_begin < unit_end) { /* whole parts of rows at once, else what shares one */

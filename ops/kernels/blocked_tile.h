@@ -71,7 +71,8 @@ struct blocked_tile {
   size_t y_plane;
   const float *bias; /* of the panel */
   struct pointwise_end end;
-  float a, b; /* of the activation */
+  float a, b;              /* of the activation */
+  norma_element_type type; /* of y and residual */
 };
 
 INLINE void blocked_tile_step(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, const float *weights, const int pixels,
@@ -226,22 +227,43 @@ INLINE void blocked_tile_fetch(struct blocked_tile *t, const float *next, size_t
   t->fetch.period = !rounds ? 0 : rounds < chunks ? chunks / rounds : 1;
 }
 
+/* One tile whose y and residual are of half precision: they go through float, in the first-level cache. */
+static void blocked_tile_converted(struct blocked_tile *t, blocked_tile_function *compute, const float *x,
+                                   float *partial, void *y, const void *residual, size_t pixels, size_t vectors) {
+  float sums[BLOCKED_PANEL_VECTORS * BLOCKED_LARGEST_TILE * VF_LANES] __attribute__((aligned(64)));
+  float addends[BLOCKED_PANEL_VECTORS * BLOCKED_LARGEST_TILE * VF_LANES] __attribute__((aligned(64)));
+  const size_t y_plane = t->y_plane, plane = pixels * VF_LANES;
+  for (size_t v = 0; residual && v < vectors; v++)
+    widen(addends + v * plane, const_element_at(residual, v * y_plane, t->type), plane, t->type);
+  t->y_plane = plane;
+  compute(t, x, partial, sums, residual ? addends : NULL);
+  t->y_plane = y_plane;
+  if (t->end.function) t->end.function(sums, sums, vectors * plane, t->a, t->b);
+  for (size_t v = 0; v < vectors; v++) narrow(element_at(y, v * y_plane, t->type), sums + v * plane, plane, t->type);
+}
+
 /* `length` neighbouring pixels of one line, in tiles that differ by one pixel at most. */
 static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
-                              float *y, const float *residual, size_t length) {
+                              void *y, const void *residual, size_t length) {
   const size_t tiles = blocked_line_tiles(length, vectors);
   const size_t base = length / tiles, larger = length % tiles, x_step = plain ? 1 : VF_LANES;
   for (size_t tile = 0; tile < tiles; tile++) {
     const size_t pixels = base + (tile < larger);
-    blocked_tiles[plain][vectors - 1][pixels - 1](t, x, partial, y, residual);
-    if (!t->store_partial && t->end.function)
-      for (size_t v = 0; v < vectors; v++)
-        t->end.function(y + v * t->y_plane, y + v * t->y_plane, pixels * VF_LANES, t->a, t->b);
+    blocked_tile_function *compute = blocked_tiles[plain][vectors - 1][pixels - 1];
+    if (t->store_partial || t->type == NORMA_FLOAT)
+      compute(t, x, partial, y, residual);
+    else
+      blocked_tile_converted(t, compute, x, partial, y, residual, pixels, vectors);
+    if (!t->store_partial && t->end.function && t->type == NORMA_FLOAT)
+      for (size_t v = 0; v < vectors; v++) {
+        float *stored = (float *)y + v * t->y_plane;
+        t->end.function(stored, stored, pixels * VF_LANES, t->a, t->b);
+      }
     if (t->fetch.next >= t->fetch.end) t->fetch.period = 0;
     x += pixels * x_step;
     if (partial) partial += pixels * VF_LANES;
-    if (y) y += pixels * VF_LANES;
-    if (residual) residual += pixels * VF_LANES;
+    y = element_at(y, pixels * VF_LANES, t->type);
+    residual = const_element_at(residual, pixels * VF_LANES, t->type);
   }
 }
 

@@ -136,3 +136,50 @@ INLINE vh vf_to_bf16(vf x) {
 
 CONVERT_FUNCTIONS(f16, vf_from_f16, vf_to_f16)
 CONVERT_FUNCTIONS(bf16, vf_from_bf16, vf_to_bf16)
+
+/* ---- arrays of any type that is computed in float: FLOAT, FLOAT16, BFLOAT16 ---- */
+INLINE size_t float_bytes(norma_element_type type) {
+  return type == NORMA_FLOAT ? sizeof(float) : sizeof(uint16_t);
+}
+
+INLINE const void *const_element_at(const void *x, size_t elements, norma_element_type type) {
+  return x ? (const char *)x + elements * float_bytes(type) : NULL;
+}
+
+INLINE void *element_at(void *y, size_t elements, norma_element_type type) {
+  return y ? (char *)y + elements * float_bytes(type) : NULL;
+}
+
+/* A vector of elements `index` and following. */
+INLINE vf vf_load_as(const void *x, size_t index, norma_element_type type) {
+  const void *from = const_element_at(x, index, type);
+  if (type == NORMA_FLOAT) return vf_load(from);
+  const vh half = *(const vh_in_memory *)from;
+  return type == NORMA_FLOAT16 ? vf_from_f16(half) : vf_from_bf16(half);
+}
+
+INLINE float load_as(const void *x, size_t index, norma_element_type type) {
+  if (type == NORMA_FLOAT) return ((const float *)x)[index];
+  const vh half = {((const uint16_t *)x)[index]};
+  return (type == NORMA_FLOAT16 ? vf_from_f16(half) : vf_from_bf16(half))[0];
+}
+
+INLINE void widen(float *y, const void *x, size_t n, norma_element_type type) {
+  if (type == NORMA_FLOAT) {
+    memcpy(y, x, n * sizeof *y);
+  } else if (type == NORMA_FLOAT16) {
+    f16_to_f32(y, x, n);
+  } else {
+    bf16_to_f32(y, x, n);
+  }
+}
+
+INLINE void narrow(void *y, const float *x, size_t n, norma_element_type type) {
+  if (type == NORMA_FLOAT) {
+    memcpy(y, x, n * sizeof *x);
+  } else if (type == NORMA_FLOAT16) {
+    f32_to_f16(y, x, n);
+  } else {
+    f32_to_bf16(y, x, n);
+  }
+}

@@ -133,8 +133,8 @@ struct window_2d {
 };
 
 /* ---- Channel blocks ------------------------------------------------------------------------------------------------
- * A blocked tensor of logical shape [N, C, H, W] is a float tensor of shape [N, ceil(C / b), H, W, b], where b is the
- * table's channel_block: element (n, c, y, x) stands at [n][c / b][y][x][c % b]. Lanes from C on (padding lanes) hold
+ * A blocked tensor of logical shape [N, C, H, W] is a tensor of shape [N, ceil(C / b), H, W, b], where b is the table's
+ * channel_block of its element type: element (n, c, y, x) stands at [n][c / b][y][x][c % b]. Lanes from C on (padding lanes) hold
  * anything, NaN included, and never influence real lanes; kernels write something into those of their outputs. */
 enum blocked_algorithm {
   BLOCKED_DIRECT,     /* the definition's sum, blocked like gemm_f32's */
@@ -142,7 +142,8 @@ enum blocked_algorithm {
   BLOCKED_WINOGRAD_4  /* F(4x4, 3x3): the same; larger error (see ops/kernels/blocked_winograd.h) */
 };
 
-/* Convolution of one group of one sample. With x and y blocked, [0] height and [1] width:
+/* Convolution of one group of one sample. x, y, residual and the weights that are packed are of type FLOAT, FLOAT16 or
+ * BFLOAT16; it is computed in float. With x and y blocked, [0] height and [1] width:
  *
  *   y[o][p] = activation(sum over c, k0, k1 of w[o][c][k0][k1] * x[c][i0][i1] + bias[o] + residual[o][p]),
  *   where i_d = p_d * stride_d + k_d * dilation_d - pad_d, zero outside x.
@@ -152,6 +153,7 @@ enum blocked_algorithm {
  * do not come out finite. Their weights must be finite. The result depends on the algorithm and the table, never on
  * units, workers or the position in the batch. */
 struct blocked_conv_f32 {
+  norma_element_type type;
   size_t channels, outputs; /* true ones, of one group */
   size_t input[2];
   size_t output[2];
@@ -164,7 +166,7 @@ struct blocked_conv_f32 {
   size_t row_parts, panel_parts;    /* by blocked_conv_divide */
   const float *packed_weights;      /* by blocked_conv_pack */
   const float *bias;                /* outputs values, padded with zeros to a multiple of b; NULL: none */
-  const float *residual;            /* laid out as y; NULL: none; may be y itself */
+  const void *residual;             /* laid out as y; NULL: none; may be y itself */
   struct activation activation;
 };
 
@@ -268,7 +270,7 @@ struct kernel_table {
   size_t (*blocked_conv_packed_size)(const struct blocked_conv_f32 *conv);
   /* Packs the weights [count][channels][kernel0][kernel1] of outputs first .. first + count - 1; `first` is a multiple
    * of b, and so is `count` unless these are the last. */
-  void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+  void (*blocked_conv_pack)(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
                             size_t count);
   /* Sets row_parts and panel_parts: how to cut the work of `samples` samples for that many workers. Returns the number
    * of units of each sample; each unit writes its own part of y, to which the cut makes no difference. Neighbouring
@@ -277,7 +279,7 @@ struct kernel_table {
   size_t (*blocked_conv_scratch_size)(const struct blocked_conv_f32 *conv); /* bytes per concurrent call */
   /* Computes units [unit_begin, unit_end) of a sample. x and y: the group's first block of one sample (its first plane
    * with plain_input). scratch must be aligned for size_t. */
-  void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t unit_begin,
+  void (*blocked_conv_run)(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t unit_begin,
                            size_t unit_end, void *scratch);
 
   /* Grouped 1x1 convolution: weights [outputs][channels / groups] are packed; outputs are cut in panels, which a call
@@ -307,9 +309,9 @@ struct kernel_table {
   void (*blocked_affine_f32)(float *y, const float *x, const float *residual, size_t pixels, const float *scale,
                              const float *shift, struct activation activation);
   /* Between planes [channels][pixels] and one block [pixels][b], 1 <= channels <= b. Blocking writes zeros into the
-   * padding lanes. */
-  void (*block_channels_f32)(float *y, const float *x, size_t channels, size_t pixels);
-  void (*unblock_channels_f32)(float *y, const float *x, size_t channels, size_t pixels);
+   * padding lanes. FLOAT, FLOAT16, BFLOAT16. */
+  void (*block_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
+  void (*unblock_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
 
   /* ---- elementwise ---- */
   unary_f32_function *unary_f32[UNARY_KIND_COUNT];

@@ -65,7 +65,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .max_pool_f32 = max_pool_f32,
     .average_pool_f32 = average_pool_f32,
 
-    .channel_block = {[NORMA_FLOAT] = VF_LANES},
+    .channel_block = {[NORMA_FLOAT] = VF_LANES, [NORMA_FLOAT16] = VF_LANES, [NORMA_BFLOAT16] = VF_LANES},
     .blocked_conv_choose = blocked_conv_choose,
     .blocked_conv_packed_size = blocked_conv_packed_size,
     .blocked_conv_pack = blocked_conv_pack,
@@ -84,8 +84,8 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .blocked_average_pool_f32 = blocked_average_pool_f32,
     .blocked_sum_f32 = blocked_sum_f32,
     .blocked_affine_f32 = blocked_affine_f32,
-    .block_channels_f32 = block_channels_f32,
-    .unblock_channels_f32 = unblock_channels_f32,
+    .block_channels = block_channels,
+    .unblock_channels = unblock_channels,
 
     .unary_f32 =
         {

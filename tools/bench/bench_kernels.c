@@ -225,7 +225,8 @@ static double bench_blocked_conv(const struct kernel_table *table, double peak, 
   const struct shape shape = blocked->shape;
   const size_t b = table->channel_block[NORMA_FLOAT], out = (shape.size + shape.stride - 1) / shape.stride;
   const size_t k = shape.channels * shape.kernel * shape.kernel, outputs = (shape.outputs + b - 1) / b * b;
-  struct blocked_conv_f32 conv = {.channels = shape.channels,
+  struct blocked_conv_f32 conv = {.type = NORMA_FLOAT,
+                                  .channels = shape.channels,
                                   .outputs = shape.outputs,
                                   .input = {shape.size, shape.size},
                                   .output = {out, out},
@@ -312,9 +313,9 @@ static void bench_blocked_windows(const struct kernel_table *table, size_t chann
         else if (i == 4)
           table->blocked_affine_f32(y + block * in_block, from, NULL, size * size, bias, bias, relu6);
         else if (i == 5)
-          table->block_channels_f32(y + block * in_block, from, b, size * size);
+          table->block_channels(y + block * in_block, from, b, size * size, NORMA_FLOAT);
         else if (i == 6)
-          table->unblock_channels_f32(y + block * in_block, from, b, size * size);
+          table->unblock_channels(y + block * in_block, from, b, size * size, NORMA_FLOAT);
         else
           memcpy(y + block * in_block, from, in_block * sizeof(float));
       }
