@@ -17,9 +17,8 @@
   (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16)) /* may be in blocks */
 
 #define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
-#define BLOCKED_MOST_TAPS                                                                                              \
-  4096 /* of a window: a cancelled run waits for a row of outputs, which is the least that
-                                    kernels on blocks compute */
+/* Of a window: a cancelled run waits for a row of outputs, which is the least that kernels on blocks compute. */
+#define BLOCKED_MOST_TAPS 4096
 
 /* ----------------------------------------------------------------------------------------------------------- shapes */
 

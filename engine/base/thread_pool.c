@@ -17,12 +17,12 @@
 #define STATE_OPEN         0x10000u
 #define STATE_GENERATION   0x20000u
 
-/* The iterations that one worker does first: its own share of the loop. Who has done its share helps the others. Equal
+/* The iterations that one worker does first: its own range. Who has done its range helps the others. Equal
  * loops give a worker equal parts, so that it finds in its cache what it wrote a step before. */
-typedef struct share {
+typedef struct range {
   _Alignas(64) atomic_size_t next;
   size_t end;
-} share;
+} range;
 
 struct thread_pool {
   memory *memory;
@@ -31,7 +31,7 @@ struct thread_pool {
   pthread_t *threads;
   cpu_set_t cpus; /* that workers may use */
   int caller_cpu; /* that they keep away from; -1: none */
-  share *shares;  /* of the caller, then of each worker */
+  range *ranges;  /* of the caller, then of each worker */
   atomic_flag owned;
   atomic_bool stop;
   _Alignas(64) atomic_uint state;
@@ -63,13 +63,13 @@ static void relax(void) {
 #endif
 }
 
-/* Takes half of what is left of a share, so that neighbours are done in one call and the last ones are small. */
-static bool take_part(share *share, size_t *begin, size_t *end) {
-  size_t next = atomic_load_explicit(&share->next, memory_order_relaxed);
-  while (next < share->end) {
-    size_t count = (share->end - next + 1) / 2;
+/* Takes half of what is left of a range, so that neighbours are done in one call and the last ones are small. */
+static bool take_part(range *range, size_t *begin, size_t *end) {
+  size_t next = atomic_load_explicit(&range->next, memory_order_relaxed);
+  while (next < range->end) {
+    size_t count = (range->end - next + 1) / 2;
     if (count > MOST_TAKEN_AT_ONCE) count = MOST_TAKEN_AT_ONCE;
-    if (atomic_compare_exchange_weak_explicit(&share->next, &next, next + count, memory_order_relaxed,
+    if (atomic_compare_exchange_weak_explicit(&range->next, &next, next + count, memory_order_relaxed,
                                               memory_order_relaxed)) {
       *begin = next;
       *end = next + count;
@@ -80,21 +80,21 @@ static bool take_part(share *share, size_t *begin, size_t *end) {
 }
 
 static void work(thread_pool *pool, int worker) {
-  const int shares = pool->worker_count + 1;
-  for (int i = 0; i < shares; i++) {
+  const int ranges = pool->worker_count + 1;
+  for (int i = 0; i < ranges; i++) {
     size_t begin, end;
-    while (take_part(&pool->shares[(worker + i) % shares], &begin, &end))
+    while (take_part(&pool->ranges[(worker + i) % ranges], &begin, &end))
       pool->body(pool->argument, begin, end, worker);
   }
 }
 
 static void divide(thread_pool *pool, size_t count) {
-  const size_t shares = (size_t)pool->worker_count + 1, least = count / shares, more = count % shares;
+  const size_t ranges = (size_t)pool->worker_count + 1, least = count / ranges, more = count % ranges;
   size_t begin = 0;
-  for (size_t i = 0; i < shares; i++) {
-    atomic_store_explicit(&pool->shares[i].next, begin, memory_order_relaxed);
+  for (size_t i = 0; i < ranges; i++) {
+    atomic_store_explicit(&pool->ranges[i].next, begin, memory_order_relaxed);
     begin += least + (i < more);
-    pool->shares[i].end = begin;
+    pool->ranges[i].end = begin;
   }
 }
 
@@ -157,10 +157,10 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
   norma_status status = NORMA_OK;
-  size_t bytes = sizeof(pthread_t) * (size_t)threads, share_bytes = sizeof(share) * (size_t)threads;
+  size_t bytes = sizeof(pthread_t) * (size_t)threads, range_bytes = sizeof(range) * (size_t)threads;
   pool->threads = memory_allocate(memory, bytes);
-  pool->shares = memory_allocate_zeroed(memory, share_bytes);
-  if (!pool->threads || !pool->shares) status = memory_error(memory, bytes + share_bytes, error);
+  pool->ranges = memory_allocate_zeroed(memory, range_bytes);
+  if (!pool->threads || !pool->ranges) status = memory_error(memory, bytes + range_bytes, error);
   while (status == NORMA_OK && pool->started < pool->worker_count) {
     worker_start *start = memory_allocate(memory, sizeof *start);
     if (!start) {
@@ -193,7 +193,7 @@ void thread_pool_destroy(thread_pool *pool) {
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
   memory_free(pool->memory, pool->threads);
-  memory_free(pool->memory, pool->shares);
+  memory_free(pool->memory, pool->ranges);
   memory_free(pool->memory, pool);
 }
 

@@ -2,8 +2,9 @@
  * Cast, CastLike: elements become another type's.
  *
  * Cast      1: attribute to is a name; 6: a number; 9: strings; 13: bfloat16; 19: float8 and saturate; 21, 23, 25, 28:
- * types below 8 bits; 24: float8e8m0 and round_mode CastLike  15: to the type of input 1; then as Cast BitCast   26:
- * the bits stay, the type changes to one of the same width
+ *           types below 8 bits; 24: float8e8m0 and round_mode
+ * CastLike  15: to the type of input 1; then as Cast
+ * BitCast   26: the bits stay, the type changes to one of the same width
  *
  * Integers to narrower integers lose their high bits. Floats to integers are truncated; what does not fit is limited to
  * the type's range, for types of 4 and 2 bits the high bits are lost; NaN becomes 0. Integers to floats are rounded

@@ -150,14 +150,14 @@ INLINE size_t blocked_direct_partial_floats(const struct blocked_direct *d) {
   return d->band_rows * d->row_pixels * BLOCKED_PANEL_VECTORS * VF_LANES;
 }
 
-INLINE size_t blocked_direct_offset_room(const struct blocked_direct *d) {
+INLINE size_t blocked_direct_offset_count(const struct blocked_direct *d) {
   return (d->groups + 7) / 8 * 8;
 }
 
 static size_t blocked_direct_scratch_size(const struct blocked_conv_f32 *conv) {
   const struct blocked_direct d = blocked_direct_of(conv);
   const size_t band = d.in_place ? 0 : d.planes * d.plane * d.lanes;
-  return blocked_direct_offset_room(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
+  return blocked_direct_offset_count(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
 }
 
 static void blocked_direct_offsets(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
@@ -267,14 +267,14 @@ INLINE void blocked_pack_lanes(const float *x, size_t stride, float *const *y, s
   }
 }
 
-/* Weights k to k + some - 1 of `lanes` outputs, `stride` apart: where they are, or in `room` and float. */
+/* Weights k to k + some - 1 of `lanes` outputs, `stride` apart: where they are, or in `buffer`, in float. */
 INLINE const float *blocked_weights(const void *weights, size_t *stride, size_t k, size_t some, size_t lanes,
-                                    norma_element_type type, float *room) {
+                                    norma_element_type type, float *buffer) {
   if (type == NORMA_FLOAT) return (const float *)weights + k;
   for (size_t lane = 0; lane < lanes; lane++)
-    widen(room + lane * some, const_element_at(weights, lane * *stride + k, type), some, type);
+    widen(buffer + lane * some, const_element_at(weights, lane * *stride + k, type), some, type);
   *stride = some;
-  return room;
+  return buffer;
 }
 
 static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
@@ -294,9 +294,9 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
       float *at[DIRECT_AT_ONCE];
       blocked_direct_steps(step, k, some, channels, taps, group);
       for (size_t i = 0; i < some; i++) at[i] = to + step[i] * width;
-      float room[VF_LANES * DIRECT_AT_ONCE];
+      float buffer[VF_LANES * DIRECT_AT_ONCE];
       size_t apart = depth;
-      const float *from = blocked_weights(block_weights, &apart, k, some, lanes, conv->type, room);
+      const float *from = blocked_weights(block_weights, &apart, k, some, lanes, conv->type, buffer);
       if (lanes == VF_LANES) {
         blocked_pack_lanes(from, apart, at, some);
         continue;
@@ -361,7 +361,7 @@ static void blocked_direct_run(const struct blocked_conv_f32 *conv, const void *
                                size_t row_end, size_t panel_begin, size_t panel_end, void *scratch) {
   const struct blocked_direct d = blocked_direct_of(conv);
   size_t *offset = scratch;
-  float *partial = (float *)(offset + blocked_direct_offset_room(&d)),
+  float *partial = (float *)(offset + blocked_direct_offset_count(&d)),
         *band = partial + blocked_direct_partial_floats(&d);
   if (row_begin >= row_end || !d.row_pixels) return;
   const size_t bands = (row_end - row_begin + d.band_rows - 1) / d.band_rows;

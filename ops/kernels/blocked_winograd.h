@@ -137,9 +137,9 @@ static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *pa
     for (size_t c = 0; c < channels; c += WINOGRAD_AT_ONCE) {
       float kernels[WINOGRAD_AT_ONCE * 9 * VF_LANES];
       const size_t some = blocked_smaller(channels - c, WINOGRAD_AT_ONCE);
-      float room[WINOGRAD_AT_ONCE * 9 * VF_LANES];
+      float buffer[WINOGRAD_AT_ONCE * 9 * VF_LANES];
       size_t apart = channels * 9;
-      const float *from = blocked_weights(block_weights, &apart, c * 9, some * 9, lanes, conv->type, room);
+      const float *from = blocked_weights(block_weights, &apart, c * 9, some * 9, lanes, conv->type, buffer);
       winograd_gather_kernels(from, apart, lanes, some, kernels);
       for (size_t i = 0; i < some; i++, to += width)
         for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {
@@ -282,8 +282,8 @@ struct winograd_end {
 /* Line of an output tile, of which `columns` pixels lie inside the output. */
 INLINE void winograd_store_line(const struct winograd_end *end, const vf *s, void *y, const void *residual,
                                 size_t columns, const int m) {
-  float room[WINOGRAD_LARGEST_M * VF_LANES];
-  float *line = end->type == NORMA_FLOAT ? y : room;
+  float buffer[WINOGRAD_LARGEST_M * VF_LANES];
+  float *line = end->type == NORMA_FLOAT ? y : buffer;
   UNROLL
   for (size_t j = 0; j < (size_t)m; j++)
     if (j < columns) {
@@ -291,7 +291,7 @@ INLINE void winograd_store_line(const struct winograd_end *end, const vf *s, voi
       vf_store(line + j * VF_LANES, affine_finish(&end->end, s[j] + end->bias, addend));
     }
   if (end->end.function) end->end.function(line, line, columns * VF_LANES, end->activation.a, end->activation.b);
-  if (end->type != NORMA_FLOAT) narrow(y, room, columns * VF_LANES, end->type);
+  if (end->type != NORMA_FLOAT) narrow(y, buffer, columns * VF_LANES, end->type);
 }
 
 /* A^T s A of one tile; `rows` x `columns` of it lie inside the output. false, and nothing is stored, where it is not

@@ -34,10 +34,10 @@ static void scale_f32(float *y, const float *x, size_t n, double factor) {
   size_t i = 0;
   for (; i + VD_LANES <= n; i += VD_LANES) scale_half(y + i, x + i, by);
   if (i < n) {
-    float room[VD_LANES] = {0};
-    memcpy(room, x + i, (n - i) * sizeof *x);
-    scale_half(room, room, by);
-    memcpy(y + i, room, (n - i) * sizeof *y);
+    float padded[VD_LANES] = {0};
+    memcpy(padded, x + i, (n - i) * sizeof *x);
+    scale_half(padded, padded, by);
+    memcpy(y + i, padded, (n - i) * sizeof *y);
   }
 }
 
@@ -49,9 +49,9 @@ static float magnitude_f32(const float *x, size_t n) {
     second = larger_magnitude(second, *(const vf_half_in_memory *)(x + i + VD_LANES));
   }
   for (; i < n; i += VD_LANES) {
-    float room[VD_LANES] = {0};
-    memcpy(room, x + i, (n - i < VD_LANES ? n - i : VD_LANES) * sizeof *x);
-    largest = larger_magnitude(largest, *(const vf_half_in_memory *)room);
+    float padded[VD_LANES] = {0};
+    memcpy(padded, x + i, (n - i < VD_LANES ? n - i : VD_LANES) * sizeof *x);
+    largest = larger_magnitude(largest, *(const vf_half_in_memory *)padded);
   }
   return largest_magnitude_of(larger_magnitude(largest, (vf_half_in_memory)second));
 }

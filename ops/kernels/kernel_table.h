@@ -34,7 +34,7 @@ typedef void unary_f32_function(float *y, const float *x, size_t n, float a, flo
 
 /* y[i] = f(x[i], z[i]) for i < n; y may be x or z. */
 typedef void binary_f32_function(float *y, const float *x, const float *z, size_t n);
-/* y[i] = f(x[i], s), or f(s, x[i]) in the `left` twin. */
+/* y[i] = f(x[i], s), or f(s, x[i]) in the `left` form. */
 typedef void binary_scalar_f32_function(float *y, const float *x, float s, size_t n);
 
 /* ---- Reductions ------------------------------------------------------------------------------------------------- */
