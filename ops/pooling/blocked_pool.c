@@ -121,7 +121,9 @@ static void blocked_pool_slice(const blocked_pool_work *work, const struct windo
 
 static struct window_slice blocked_pool_cut(const blocked_pool_state *pool, size_t row) {
   if (pool->kind != BLOCKED_POOL_GLOBAL) {
-    return window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
+    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
+    blocked_slice_trim(&slice.plane);
+    return slice;
   }
   return (struct window_slice){.plane = {.input = {(size_t)pool->inputs, 1}, .output = {1, 1}}};
 }
