@@ -1,7 +1,8 @@
 /* The kernel table: every compute kernel of one instruction set.
  *
- * A table is chosen once (kernel_table_default) and kept by the runtime; looking it up asks the CPU and is not for
- * inner loops. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate
+ * A table is written once, in kernel_table_isa.c and the headers that it includes, and compiled for each file of isa/. An
+ * override (override/NAME.c) replaces some entries of one table on CPUs that have more than the table needs. A table is
+ * chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate
  * nothing, keep nothing, and may be called from any number of threads at a time as long as the written ranges are
  * apart. Work is split by the caller: functions with a begin/end range do that part of the work and touch no other
  * output.
@@ -11,8 +12,8 @@
  *
  * Promise: for one table, an output element is a function of its inputs and of the length of its reduction, bit for
  * bit. It does not depend on the position in the array, on alignment, on the split into ranges, or on the sizes of
- * other dimensions. Element i of an elementwise function depends on input element i only. Between tables results differ
- * in the last bits (SSE2 has no fused multiply-add).
+ * other dimensions. Element i of an elementwise function depends on input element i only. Overrides keep the bits of their
+ * table. Between tables results differ in the last bits (SSE2 has no fused multiply-add); those of gemm_i8 do not.
  *
  * Unless said otherwise, in and out may be the same pointer for elementwise functions, and must not overlap elsewhere.
  */
@@ -196,8 +197,12 @@ struct gemm_part {
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
-  const char *name; /* "sse2", "avx2", "avx512", "neon" */
+  const char *name; /* "avx2": that of its file in isa/ */
+  cpu_feature_set features;
   size_t vector_bytes;
+
+  /* Multiplies and adds 12 * steps vectors in registers, for measuring what the CPU can do; returns some sum of them. */
+  float (*multiply_add_f32)(size_t steps, float factor, float term);
 
   /* ---- gemm_f32 ---- */
   size_t gemm_depth_block; /* longest block of k */
@@ -363,10 +368,27 @@ struct kernel_table {
   void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
 };
 
-/* The table of one instruction set, NULL if it was not compiled for this architecture. Says nothing of the CPU. */
-const struct kernel_table *kernel_table_get(enum cpu_isa isa);
+/* Entries of one table that are better on CPUs with further features. */
+struct kernel_override {
+  const char *name;
+  const char *table;
+  cpu_feature_set features; /* besides those of the table */
+  void (*apply)(struct kernel_table *table);
+};
 
-/* The table that cpu_isa_choose() picks: the best that the CPU runs, or the one that NORMA_KERNELS asks for. */
+/* Table number `index` of those that this CPU runs, in rising order of preference, with all overrides that it runs; NULL
+ * behind the last. Tables live as long as the process. */
+const struct kernel_table *kernel_table_at(size_t index);
+
+/* The table of that name, NULL if this build has none or this CPU does not run it. "avx2:plain" is avx2 without its
+ * overrides, and so with the others. */
+const struct kernel_table *kernel_table_find(const char *name);
+
+/* The last of kernel_table_at, unless the environment variable NORMA_KERNELS names another for kernel_table_find. A name
+ * that is not found is ignored. */
 const struct kernel_table *kernel_table_default(void);
+
+/* Override number `index` of those that this CPU runs, for any table; NULL behind the last. */
+const struct kernel_override *kernel_override_at(size_t index);
 
 #endif

@@ -343,22 +343,20 @@ static bool section_wanted(int argc, char **argv, const char *name) {
 }
 
 static bool table_wanted(int argc, char **argv, const char *name) {
-  enum cpu_isa isa;
   bool any = false;
   for (int arg = 1; arg < argc; arg++) {
     if (strcmp(argv[arg], name) == 0) return true;
-    any = any || cpu_isa_parse(argv[arg], &isa);
+    any = any || kernel_table_find(argv[arg]);
   }
   return !any;
 }
 
 int main(int argc, char **argv) {
-  for (int i = 0; i < CPU_ISA_COUNT; i++) {
-    const enum cpu_isa isa = (enum cpu_isa)i;
-    const struct kernel_table *table = kernel_table_get(isa);
-    if (!table || !cpu_isa_supported(isa) || !table_wanted(argc, argv, cpu_isa_name(isa))) continue;
+  const struct kernel_table *table;
+  for (size_t i = 0; (table = kernel_table_at(i)); i++) {
+    if (!table_wanted(argc, argv, table->name)) continue;
 
-    const double peak = limits_multiply_add(isa, 1) * 1e-9;
+    const double peak = limits_multiply_add(table, 1) * 1e-9;
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
     if (section_wanted(argc, argv, "gemm")) {
       bench_gemm(table, peak, 672, 672, 256, true, true);
