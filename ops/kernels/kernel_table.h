@@ -99,6 +99,35 @@ struct gemm_f64 {
   const double *column_bias;
 };
 
+/* ---- Matrix product of 8-bit integers ------------------------------------------------------------------------------
+ * sum[i][j] = bias[j] + sum over p < k of (a[i][p] - a_zero[i]) * (b[p][j] - b_zero[j]) for i < m, j < n, exact modulo
+ * 2^32, and from it by c_type
+ *
+ *   NORMA_INT32             c[i][j] = sum[i][j]
+ *   NORMA_FLOAT             c[i][j] = (float)sum[i][j] * scale[j]
+ *   NORMA_INT8, _UINT8      c[i][j] = saturate(round((float)sum[i][j] * scale[j]) + c_zero), halves to even
+ *
+ * where (float) rounds to nearest, the product is rounded, and NaN saturates to the lowest. The bits are the same for
+ * every table. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
+ * kernel, into scratch, unless it is before (one call after the other may then share it). Panels are those of
+ * gemm_f32, of other sizes. */
+struct gemm_i8 {
+  size_t m, n, k;
+  norma_element_type a_type, b_type, c_type;
+  const void *a; /* unused when packed_a is given */
+  size_t a_row_stride, a_column_stride;
+  const void *packed_a; /* by gemm_i8_pack_a, or NULL */
+  const void *packed_b; /* by gemm_i8_pack_b */
+  void *c;              /* columns are adjacent */
+  size_t c_row_stride;
+  const int32_t *a_zero, *b_zero;      /* NULL: 0 */
+  size_t a_zero_stride, b_zero_stride; /* 0: one value for all; 1: one for each row of a, or column of b */
+  const int32_t *bias;                 /* n values, or NULL */
+  const float *scale;                  /* unused for NORMA_INT32 */
+  size_t scale_stride;                 /* 0: one value for all; 1: one for each column */
+  int32_t c_zero;                      /* within the range of c_type */
+};
+
 /* ---- Convolution -------------------------------------------------------------------------------------------------
  * One group of one sample, NCHW; [0] is depth, [1] height, [2] width. For 2-D set every field [0] to 1 (pad 0), for 1-D
  * [1] too. With x[channels][input0][input1][input2] and weights w[outputs][channels * kernel0 * kernel1 * kernel2]:
@@ -235,6 +264,23 @@ struct kernel_table {
   size_t (*gemm_f64_scratch_size)(const struct gemm_f64 *gemm);
   void (*gemm_f64_run)(const struct gemm_f64 *gemm, size_t row_panel_begin, size_t row_panel_end,
                        size_t column_panel_begin, size_t column_panel_end, void *scratch);
+
+  /* ---- gemm_i8: the same contract; sizes of packed operands in bytes, which must be aligned for int32_t ---- */
+  size_t gemm_i8_tile_rows;
+  size_t gemm_i8_tile_columns;
+  size_t (*gemm_i8_row_panels)(size_t m);
+  size_t (*gemm_i8_column_panels)(size_t n);
+  size_t (*gemm_i8_packed_a_size)(size_t m, size_t k);
+  size_t (*gemm_i8_packed_b_size)(size_t k, size_t n);
+  /* Packs the rows of row panels [begin, end); a: the first of these rows. */
+  void (*gemm_i8_pack_a)(void *packed, const void *a, norma_element_type type, size_t m, size_t k, size_t row_stride,
+                         size_t column_stride, size_t begin, size_t end);
+  /* Packs the columns of column panels [begin, end); b: the first of these columns. */
+  void (*gemm_i8_pack_b)(void *packed, const void *b, norma_element_type type, size_t k, size_t n, size_t row_stride,
+                         size_t column_stride, size_t begin, size_t end);
+  size_t (*gemm_i8_scratch_size)(const struct gemm_i8 *gemm);
+  void (*gemm_i8_run)(const struct gemm_i8 *gemm, size_t row_panel_begin, size_t row_panel_end,
+                      size_t column_panel_begin, size_t column_panel_end, void *scratch);
 
   /* ---- conv_f32 ----
    * Output channels are cut in gemm_f32_row_panels(outputs) panels, pixels anywhere; multiples of

@@ -14,6 +14,8 @@
 #include "softmax.h"
 #include "convert.h"
 #include "gemm.h"
+#include "gemm_i8_pairs.h"
+#include "gemm_i8.h"
 #include "conv.h"
 #include "window.h"
 #include "blocked_pointwise.h"
@@ -53,6 +55,17 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .gemm_f64_pack_b = gemm_f64_pack_b,
     .gemm_f64_scratch_size = gemm_f64_scratch_size,
     .gemm_f64_run = gemm_f64_run,
+
+    .gemm_i8_tile_rows = GEMM_I8_TILE_ROWS,
+    .gemm_i8_tile_columns = GEMM_I8_TILE_COLUMNS,
+    .gemm_i8_row_panels = gemm_i8_row_panels,
+    .gemm_i8_column_panels = gemm_i8_column_panels,
+    .gemm_i8_packed_a_size = gemm_i8_packed_a_size,
+    .gemm_i8_packed_b_size = gemm_i8_packed_b_size,
+    .gemm_i8_pack_a = gemm_i8_pack_a,
+    .gemm_i8_pack_b = gemm_i8_pack_b,
+    .gemm_i8_scratch_size = gemm_i8_scratch_size,
+    .gemm_i8_run = gemm_i8_run,
 
     .conv_f32_pixel_block = conv_f32_pixel_block,
     .conv_f32_scratch_size = conv_f32_scratch_size,

@@ -22,6 +22,12 @@
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b) /* KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) is kernel_table_avx2 */
 
+/* What override/NAME.c ends with. A file that is compiled for several tables makes one of each. */
+#define KERNEL_OVERRIDE(NAME, needed, function)                                                                        \
+  extern const struct kernel_override KERNEL_SYMBOL(kernel_override_##NAME##_of_, KERNEL_ISA);                         \
+  const struct kernel_override KERNEL_SYMBOL(kernel_override_##NAME##_of_, KERNEL_ISA) = {                             \
+      .name = #NAME, .table = KERNEL_NAME(KERNEL_ISA), .features = needed, .apply = function};
+
 /* ---- masks ---- */
 INLINE vi vi_select(vm mask, vi yes, vi no) {
   return (vi)vf_select(mask, (vf)yes, (vf)no);

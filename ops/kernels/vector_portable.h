@@ -175,6 +175,14 @@ INLINE vi_half vi_half_max(vi_half a, vi_half b) {
 }
 #endif
 
+/* sum[l] + a[2l] * b[2l] + a[2l + 1] * b[2l + 1], products and sums in 32 bits. */
+#ifndef vi_dot_pairs
+INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
+  const vi even = ((vi)a << 16 >> 16) * ((vi)b << 16 >> 16), odd = ((vi)a >> 16) * ((vi)b >> 16);
+  return (vi)((vu)sum + (vu)even + (vu)odd);
+}
+#endif
+
 /* ---- rounding and conversion ---- */
 
 /* To the nearest integer, halves to even; the sign of zero is kept. */
@@ -197,6 +205,15 @@ INLINE vf vf_floor(vf x) {
 #ifndef vi_from_vf
 INLINE vi vi_from_vf(vf x) {
   return __builtin_convertvector(vf_round(x), vi);
+}
+#endif
+
+/* The low byte of each lane, one behind the other. */
+#ifndef vi_store_low_bytes
+INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
+  typedef uint8_t lane_bytes __attribute__((vector_size(VF_LANES)));
+  const lane_bytes bytes = __builtin_convertvector(x, lane_bytes);
+  memcpy(p, &bytes, sizeof bytes);
 }
 #endif
 

@@ -47,6 +47,7 @@ typedef int32_t vi_half __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef float v4f __attribute__((vector_size(16)));
 
 typedef float vf_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+typedef int32_t vi_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vd_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 typedef float vf_half_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
 typedef uint16_t vh_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
@@ -76,6 +77,14 @@ INLINE vf vf_load(const float *p) {
 
 INLINE void vf_store(float *p, vf x) {
   *(vf_in_memory *)p = x;
+}
+
+INLINE vi vi_load(const void *p) {
+  return *(const vi_in_memory *)p;
+}
+
+INLINE void vi_store(void *p, vi x) {
+  *(vi_in_memory *)p = x;
 }
 
 INLINE vd vd_load(const double *p) {

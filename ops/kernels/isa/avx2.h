@@ -14,6 +14,8 @@
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             6
 #define GEMM_CACHED_BYTES          (256 * 1024)
+#define GEMM_I8_TILE_ROWS          4
+#define GEMM_I8_TILE_VECTORS       2
 #define BLOCKED_PIXELS_1           12
 #define BLOCKED_PIXELS_2           6
 #define BLOCKED_PIXELS_3           4
@@ -97,6 +99,11 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
+  return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)a, (__m256i)b));
+}
+#define vi_dot_pairs vi_dot_pairs
+
 INLINE vi_half vi_half_max(vi_half a, vi_half b) {
   return (vi_half)_mm_max_epi32((__m128i)a, (__m128i)b);
 }
@@ -117,6 +124,14 @@ INLINE vi vi_from_vf(vf x) {
   return (vi)_mm256_cvtps_epi32((__m256)x);
 }
 #define vi_from_vf vi_from_vf
+
+INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
+  const __m256i pairs = _mm256_packs_epi32((__m256i)(x & 0xff), (__m256i)(x & 0xff));
+  const __m256i bytes = _mm256_packus_epi16(pairs, pairs); /* four in each half */
+  const __m128i all = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+  _mm_storel_epi64((__m128i *)p, all);
+}
+#define vi_store_low_bytes vi_store_low_bytes
 
 INLINE vf vf_from_f16(vh x) {
   return (vf)_mm256_cvtph_ps((__m128i)x);

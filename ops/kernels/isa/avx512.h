@@ -17,6 +17,8 @@
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             14
 #define GEMM_CACHED_BYTES          (512 * 1024)
+#define GEMM_I8_TILE_ROWS          12
+#define GEMM_I8_TILE_VECTORS       2
 #define BLOCKED_PIXELS_1           14
 #define BLOCKED_PIXELS_2           14
 #define BLOCKED_PIXELS_3           9
@@ -136,6 +138,11 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
+  return (vi)_mm512_add_epi32((__m512i)sum, _mm512_madd_epi16((__m512i)a, (__m512i)b));
+}
+#define vi_dot_pairs vi_dot_pairs
+
 INLINE vi_half vi_half_max(vi_half a, vi_half b) {
   return (vi_half)_mm256_max_epi32((__m256i)a, (__m256i)b);
 }
@@ -156,6 +163,11 @@ INLINE vi vi_from_vf(vf x) {
   return (vi)_mm512_cvtps_epi32((__m512)x);
 }
 #define vi_from_vf vi_from_vf
+
+INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)x));
+}
+#define vi_store_low_bytes vi_store_low_bytes
 
 INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
   return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);

@@ -14,6 +14,8 @@
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             12
 #define GEMM_CACHED_BYTES          (256 * 1024)
+#define GEMM_I8_TILE_ROWS          6
+#define GEMM_I8_TILE_VECTORS       2
 #define BLOCKED_PIXELS_1           12
 #define BLOCKED_PIXELS_2           12
 #define BLOCKED_PIXELS_3           8
@@ -57,6 +59,13 @@ INLINE vf vf_sqrt(vf x) {
   return (vf)vsqrtq_f32((float32x4_t)x);
 }
 #define vf_sqrt vf_sqrt
+
+INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
+  const int32x4_t low = vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b));
+  const int32x4_t high = vmull_high_s16((int16x8_t)a, (int16x8_t)b);
+  return (vi)vaddq_s32((int32x4_t)sum, vpaddq_s32(low, high));
+}
+#define vi_dot_pairs vi_dot_pairs
 
 /* ---- rounding and conversion ---- */
 INLINE vf vf_round(vf x) {

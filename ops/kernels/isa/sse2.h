@@ -15,6 +15,8 @@
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             4
 #define GEMM_CACHED_BYTES          (256 * 1024)
+#define GEMM_I8_TILE_ROWS          4
+#define GEMM_I8_TILE_VECTORS       2
 #define BLOCKED_PIXELS_1           8
 #define BLOCKED_PIXELS_2           4
 #define BLOCKED_PIXELS_3           3
@@ -45,7 +47,19 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
+  return (vi)_mm_add_epi32((__m128i)sum, _mm_madd_epi16((__m128i)a, (__m128i)b));
+}
+#define vi_dot_pairs vi_dot_pairs
+
 INLINE vi vi_from_vf(vf x) {
   return (vi)_mm_cvtps_epi32((__m128)x);
 }
 #define vi_from_vf vi_from_vf
+
+INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
+  const __m128i pairs = _mm_packs_epi32((__m128i)(x & 0xff), (__m128i)(x & 0xff));
+  const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs));
+  memcpy(p, &bytes, sizeof bytes);
+}
+#define vi_store_low_bytes vi_store_low_bytes
