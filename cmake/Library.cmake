@@ -32,8 +32,18 @@ set_source_files_properties(engine/base/version.c PROPERTIES COMPILE_DEFINITIONS
 set(norma_objects ${norma_kernel_objects} $<TARGET_OBJECTS:norma_core>)
 
 add_library(norma STATIC ${norma_objects})
-add_library(norma_shared SHARED ${norma_objects})
-foreach(library norma norma_shared)
+set(norma_libraries norma)
+get_property(norma_can_share GLOBAL PROPERTY TARGET_SUPPORTS_SHARED_LIBS)
+if(norma_can_share)
+  add_library(norma_shared SHARED ${norma_objects})
+  set_target_properties(norma_shared PROPERTIES OUTPUT_NAME norma VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR})
+  if(NOT NORMA_SANITIZE AND NOT NORMA_BUILD_FUZZERS)
+    target_link_options(norma_shared PRIVATE -Wl,--no-undefined)
+  endif()
+  list(APPEND norma_libraries norma_shared)
+endif()
+foreach(library IN LISTS norma_libraries)
   target_include_directories(${library} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/engine> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${library} PRIVATE ProtobufC::protobuf-c Threads::Threads m)
@@ -42,8 +52,3 @@ foreach(library norma norma_shared)
 endforeach()
 # Compile only against what is generated.
 add_dependencies(norma norma_core)
-set_target_properties(norma_shared PROPERTIES OUTPUT_NAME norma VERSION ${PROJECT_VERSION}
-  SOVERSION ${PROJECT_VERSION_MAJOR})
-if(NOT NORMA_SANITIZE AND NOT NORMA_BUILD_FUZZERS)
-  target_link_options(norma_shared PRIVATE -Wl,--no-undefined)
-endif()

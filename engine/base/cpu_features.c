@@ -76,7 +76,7 @@ struct feature_place {
   int unused;
 };
 
-#if defined(__wasm_simd128__)
+#if defined(__wasm__)
 #define CPU_FEATURES_HERE CPU_FEATURES_WASM
 #else
 #define CPU_FEATURES_HERE(X)

@@ -42,6 +42,10 @@ static void find_out_here(void) {
   }
 }
 
+const struct kernel_table *kernel_table_built_at(size_t index) {
+  return index < TABLE_COUNT ? plain_tables[index] : NULL;
+}
+
 const struct kernel_table *kernel_table_at(size_t index) {
   pthread_once(&here_is_known, find_out_here);
   return index < here.count ? &here.table[index] : NULL;
@@ -62,9 +66,8 @@ const struct kernel_table *kernel_table_find(const char *name) {
 const struct kernel_table *kernel_table_default(void) {
   const char *wanted = getenv("NORMA_KERNELS");
   const struct kernel_table *table = wanted ? kernel_table_find(wanted) : NULL;
-  for (size_t i = 0; !table; i++)
-    if (!kernel_table_at(i + 1)) table = kernel_table_at(i);
-  return table;
+  pthread_once(&here_is_known, find_out_here);
+  return table ? table : kernel_table_at(here.count - 1);
 }
 
 const struct kernel_override *kernel_override_at(size_t index) {

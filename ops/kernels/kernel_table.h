@@ -422,6 +422,10 @@ struct kernel_override {
   void (*apply)(struct kernel_table *table);
 };
 
+/* Table number `index` of this build, in rising order of preference, without overrides and whether this CPU runs it or not
+ * (kernel_table_find knows); NULL behind the last. */
+const struct kernel_table *kernel_table_built_at(size_t index);
+
 /* Table number `index` of those that this CPU runs, in rising order of preference, with all overrides that it runs; NULL
  * behind the last. Tables live as long as the process. */
 const struct kernel_table *kernel_table_at(size_t index);
@@ -431,7 +435,8 @@ const struct kernel_table *kernel_table_at(size_t index);
 const struct kernel_table *kernel_table_find(const char *name);
 
 /* The last of kernel_table_at, unless the environment variable NORMA_KERNELS names another for kernel_table_find. A name
- * that is not found is ignored. */
+ * that is not found is ignored. There is always one: the lowest table of an architecture needs no more than all its CPUs
+ * have. */
 const struct kernel_table *kernel_table_default(void);
 
 /* Override number `index` of those that this CPU runs, for any table; NULL behind the last. */

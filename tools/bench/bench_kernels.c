@@ -422,7 +422,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; (table = kernel_table_at(i)); i++) {
     if (!table_wanted(argc, argv, table->name)) continue;
 
-    const double peak = limits_multiply_add(table, 1) * 1e-9;
+    const double peak = limits_multiply_add(table->name, 1) * 1e-9;
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
     if (section_wanted(argc, argv, "gemm")) {
       bench_gemm(table, peak, 672, 672, 256, true, true);

@@ -1,4 +1,5 @@
 /* bench_limits [THREADS]: prints one JSON object with what this machine can do on so many threads (default 1). */
+#include "ops/kernels/kernel_table.h"
 #include "tools/bench/machine_limits.h"
 #include "tools/options.h"
 #include "tools/report.h"
@@ -14,7 +15,7 @@ int main(int argc, char **argv) {
   const struct kernel_table *table = kernel_table_default();
   printf("{\"kernels\": \"%s\", \"threads\": %d, \"multiply_add_gflops\": %.2f, \"read_gb_s\": %.2f, \"copy_gb_s\": "
          "%.2f}\n",
-         table->name, (int)threads, limits_multiply_add(table, (int)threads) * 1e-9, limits_read((int)threads) * 1e-9,
-         limits_copy((int)threads) * 1e-9);
+         table->name, (int)threads, limits_multiply_add(table->name, (int)threads) * 1e-9,
+         limits_read((int)threads) * 1e-9, limits_copy((int)threads) * 1e-9);
   return EXIT_YES;
 }

@@ -1,5 +1,7 @@
 #include "tools/bench/machine_limits.h"
 
+#include "ops/kernels/kernel_table.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,7 +85,9 @@ static void multiply_add_chains(void *context, int index, int count) {
   table->multiply_add_f32(STEPS, 0.5f, 1);
 }
 
-double limits_multiply_add(const struct kernel_table *table, int threads) {
+double limits_multiply_add(const char *kernels, int threads) {
+  const struct kernel_table *table = kernel_table_find(kernels);
+  if (!table) return 0;
   struct kernel_table own = *table;
   const double lanes = (double)table->vector_bytes / sizeof(float);
   double time = fastest_round(multiply_add_chains, &own, threads, 20);

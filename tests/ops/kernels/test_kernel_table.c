@@ -18,6 +18,21 @@ static void tables_of_this_machine(void **state) {
   assert_null(kernel_table_at(count + 1));
 }
 
+/* What was built is found by its name where the CPU has all that it needs, and nowhere else. */
+static void tables_of_this_build(void **state) {
+  (void)state;
+  const struct kernel_table *table;
+  size_t built = 0, here = 0;
+  for (; (table = kernel_table_built_at(built)); built++) {
+    const bool runs = !(table->features & ~cpu_features());
+    assert_int_equal(kernel_table_find(table->name) != NULL, runs);
+    assert_non_null(strstr(norma_build_features(), table->name));
+    if (runs) assert_string_equal(kernel_table_at(here++)->name, table->name);
+  }
+  assert_null(kernel_table_at(here));
+  assert_non_null(kernel_table_find(kernel_table_built_at(0)->name)); /* which every CPU runs */
+}
+
 static void names_that_are_no_table(void **state) {
   (void)state;
   char text[64];
@@ -102,6 +117,7 @@ static void overrides_keep_to_the_registers_of_their_table(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tables_of_this_machine),
+      cmocka_unit_test(tables_of_this_build),
       cmocka_unit_test(names_that_are_no_table),
       cmocka_unit_test(the_environment_chooses_what_can_run),
       cmocka_unit_test(a_runtime_takes_the_name),
