@@ -1,9 +1,9 @@
-# Kernels: ops/kernels/kernel_table_isa.c compiled once for each instruction set in ops/kernels/isa/, and the overrides of
-# ops/kernels/override/, each once for each table that it names. Files say themselves what they are, in lines of their
-# first comment:
+# Kernels: ops/kernels/kernel_table_isa.c compiled once for each instruction set in ops/kernels/isa/, and the overrides
+# of ops/kernels/override/, each once for each table that it names. Files say themselves what they are, in lines of
+# their first comment:
 #
-#   isa/NAME.h         arch: the architecture; rank: tables of an architecture are preferred in rising order, and the first
-#                      runs on all its CPUs; flags: for the compiler
+#   isa/NAME.h         arch: the architecture; rank: tables of an architecture are preferred in rising order, and the
+#                      first runs on all its CPUs; flags: for the compiler
 #   override/NAME.c    tables: whose entries it replaces; flags: for the compiler, besides the table's
 #
 # Sets norma_kernel_objects, and writes kernel_list.h, which names the tables and overrides of this build.

@@ -109,8 +109,8 @@ struct gemm_f64 {
  *
  * where (float) rounds to nearest, the product is rounded, and NaN saturates to the lowest. The bits are the same for
  * every table. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
- * kernel, into scratch, unless it is before (one call after the other may then share it). Panels are those of
- * gemm_f32, of other sizes. */
+ * kernel, into scratch, unless it is before (one call after the other may then share it). Packed operands are for the
+ * table, with its overrides, that has packed them. Panels are as gemm_f32 has them, of other sizes. */
 struct gemm_i8 {
   size_t m, n, k;
   norma_element_type a_type, b_type, c_type;
