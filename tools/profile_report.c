@@ -151,8 +151,7 @@ static profile_row sum_of_rows(const profile_row *rows, size_t count) {
 
 /* The multiply-add peak of the runtime's kernels on its threads. */
 static double runtime_peak(const norma_runtime *runtime) {
-  enum cpu_isa isa;
-  return cpu_isa_parse(runtime->kernels->name, &isa) ? limits_multiply_add(isa, runtime->workers) : 0;
+  return limits_multiply_add(runtime->kernels->name, runtime->workers);
 }
 
 static void print_notes(FILE *file, const norma_runtime *runtime, const profile_shortest *shortest,
