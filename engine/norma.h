@@ -227,7 +227,7 @@ typedef struct norma_runtime_options {
                                   the machine, so that absurd sizes end in an error, not in the system running dry */
   size_t max_nodes;        /* budget for nodes of one model, functions expanded; default 1,000,000 */
   int max_depth;           /* budget for nested subgraphs and functions; default 32 */
-  const char *kernels;     /* a kernel table by name, such as "avx2", with the overrides that run on this CPU, or without
+  const char *kernels; /* a kernel table by name, such as "avx2", with the overrides that run on this CPU, or without
                                   them ("avx2:plain"); default: the best that runs; norma_build_features names all */
 } norma_runtime_options;
 

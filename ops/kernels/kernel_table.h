@@ -2,10 +2,10 @@
  *
  * A table is written once, in kernel_table_isa.c and the headers that it includes, and compiled for each file of isa/. An
  * override (override/NAME.c) replaces some entries of one table on CPUs that have more than the table needs. A table is
- * chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate
- * nothing, keep nothing, and may be called from any number of threads at a time as long as the written ranges are
- * apart. Work is split by the caller: functions with a begin/end range do that part of the work and touch no other
- * output.
+ * chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They take
+ * pointers, sizes and strides, allocate nothing, keep nothing, and may be called from any number of threads at a time as
+ * long as the written ranges are apart. Work is split by the caller: functions with a begin/end range do that part of the
+ * work and touch no other output.
  *
  * Sizes and strides count elements, scratch sizes count bytes. Pointers need the alignment of their element type only;
  * scratch is fastest when 64-byte aligned. No kernel reads or writes outside the ranges described, not even by a lane.
