@@ -416,7 +416,8 @@ struct kernel_table {
   void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
 };
 
-/* Entries of one table that are better on CPUs with further features. */
+/* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one
+ * whose name is later in the alphabet does. */
 struct kernel_override {
   const char *name;
   const char *table;
