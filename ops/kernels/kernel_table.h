@@ -27,6 +27,7 @@
 #include "engine/base/activation.h"
 #include "engine/base/cpu_features.h"
 #include "engine/norma.h"
+#include "ops/kernels/array_kernels.h"
 
 /* ---- Functions of single elements, by the kinds of engine/base/activation.h ----------------------------------------- */
 
@@ -414,6 +415,9 @@ struct kernel_table {
   void (*f32_to_f16)(uint16_t *y, const float *x, size_t n);
   void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
   void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
+
+  /* Other element types, of which no kernel depends on the table. */
+  const struct array_kernels *arrays;
 };
 
 /* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one

@@ -26,6 +26,7 @@
 #include "blocked_conv.h"
 #include "blocked_grouped.h"
 
+extern const struct array_kernels KERNEL_SYMBOL(array_kernels_, KERNEL_ISA);
 extern const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA);
 
 const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
@@ -131,4 +132,6 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+
+    .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),
 };
