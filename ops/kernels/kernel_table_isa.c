@@ -4,6 +4,7 @@
 #include "kernel_table.h"
 #include "vector.h"
 #include "vector_math.h"
+#include "vector_trigonometry.h"
 
 #include "unary.h"
 #include "binary.h"

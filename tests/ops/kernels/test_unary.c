@@ -84,6 +84,28 @@ static double formula(enum unary_kind kind, double x, double a, double b) {
     return nearbyint(x);
   case UNARY_SIGN:
     return (x > 0) - (x < 0);
+  case UNARY_SIN:
+    return sin(x);
+  case UNARY_COS:
+    return cos(x);
+  case UNARY_TAN:
+    return tan(x);
+  case UNARY_ASIN:
+    return asin(x);
+  case UNARY_ACOS:
+    return acos(x);
+  case UNARY_ATAN:
+    return atan(x);
+  case UNARY_SINH:
+    return sinh(x);
+  case UNARY_COSH:
+    return cosh(x);
+  case UNARY_ASINH:
+    return asinh(x);
+  case UNARY_ACOSH:
+    return acosh(x);
+  case UNARY_ATANH:
+    return atanh(x);
   case UNARY_AFFINE:
     return a * x + b;
   default:
@@ -154,6 +176,17 @@ TABLE_TEST(accuracy_over_all_floats) {
       {UNARY_THRESHOLDED_RELU, 1.5f, 0, 0},
       {UNARY_SHRINK, 0.25f, 0.5f, 0.5},
       {UNARY_SOFTSIGN, 0, 0, 2},
+      {UNARY_SIN, 0, 0, 3},
+      {UNARY_COS, 0, 0, 3},
+      {UNARY_TAN, 0, 0, 4},
+      {UNARY_ASIN, 0, 0, 3},
+      {UNARY_ACOS, 0, 0, 3},
+      {UNARY_ATAN, 0, 0, 3},
+      {UNARY_SINH, 0, 0, 3},
+      {UNARY_COSH, 0, 0, 3},
+      {UNARY_ASINH, 0, 0, 3},
+      {UNARY_ACOSH, 0, 0, 3},
+      {UNARY_ATANH, 0, 0, 3},
   };
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     const double found = largest_error(table, expected[i].kind, expected[i].a, expected[i].b, 3989);
