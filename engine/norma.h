@@ -91,6 +91,62 @@ typedef struct norma_error {
   char message[1024]; /* one sentence for a person, naming all of the above that apply; no final newline */
 } norma_error;
 
+/* ---------------------------------------------------------------------------------------------------------- runtime */
+
+typedef enum norma_log_level { NORMA_LOG_ERROR, NORMA_LOG_WARNING, NORMA_LOG_INFO, NORMA_LOG_DEBUG } norma_log_level;
+
+/* The caller's memory. allocate returns memory aligned to `alignment` (a power of two up to 64), or NULL. deallocate
+ * gets what allocate returned and the same size. Both are called from any thread that uses the library. */
+typedef struct norma_allocator {
+  void *(*allocate)(void *context, size_t size, size_t alignment);
+  void (*deallocate)(void *context, void *pointer, size_t size);
+  void *context;
+} norma_allocator;
+
+/* A caller's parallel-for. It must call body(argument, i, worker) once for each i in 0 .. count - 1, in any order and
+ * on any threads, and return when all are done; `worker` is in 0 .. norma_runtime_options.threads - 1 and no two calls
+ * that run at the same time have the same one. */
+typedef void (*norma_parallel_body)(void *argument, size_t index, int worker);
+typedef void (*norma_parallel_for)(void *context, size_t count, norma_parallel_body body, void *argument);
+
+/* Called with one line at a time, without a newline; from the thread that made the call into the library. */
+typedef void (*norma_log)(void *context, norma_log_level level, const char *line);
+
+/* What the embedding program chooses once. Zero means the default everywhere: begin with
+ * `norma_runtime_options options = {.struct_size = sizeof options};`. */
+typedef struct norma_runtime_options {
+  size_t struct_size;          /* sizeof(norma_runtime_options) */
+  norma_allocator allocator;   /* default: aligned_alloc and free */
+  int threads;                 /* workers including the calling thread; default: the CPUs this process may use */
+  norma_parallel_for parallel; /* default: Norma's own pool of threads - 1 workers, asleep when nothing runs */
+  void *parallel_context;
+  norma_log log; /* default: none */
+  void *log_context;
+  size_t max_memory_bytes; /* budget for all memory of this runtime's models and sessions; default: the memory of
+                                  the machine, so that absurd sizes end in an error, not in the system running dry */
+  size_t max_nodes;        /* budget for nodes of one model, functions expanded; default 1,000,000 */
+  int max_depth;           /* budget for nested subgraphs and functions; default 32 */
+  const char *kernels;     /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
+} norma_runtime_options;
+
+typedef struct norma_runtime norma_runtime;
+
+/* Creates a runtime; `options` may be NULL and is copied. The runtime must outlive its models and values. Errors: ARGUMENT
+ * (an option cannot be, or the kernel table does not exist or cannot run here), OUT_OF_MEMORY, BUDGET, THREAD. */
+NORMA_API norma_status norma_runtime_create(const norma_runtime_options *options, norma_runtime **runtime,
+                                            norma_error *error);
+NORMA_API void norma_runtime_destroy(norma_runtime *runtime);
+
+/* Bytes that the runtime's models, sessions and values hold now, and the most they ever held. */
+NORMA_API size_t norma_runtime_memory_used(const norma_runtime *runtime);
+NORMA_API size_t norma_runtime_memory_peak(const norma_runtime *runtime);
+
+/* The workers that it computes with, the calling thread included; 0 for NULL. */
+NORMA_API int norma_runtime_threads(const norma_runtime *runtime);
+
+/* The kernel table that it uses, such as "avx2"; "" for NULL. A string literal. */
+NORMA_API const char *norma_runtime_kernels(const norma_runtime *runtime);
+
 /* ----------------------------------------------------------------------------------------------------------- tensor */
 
 /* Element types; the numbers are those of ONNX's TensorProto.DataType. X(constant, number, name, bits per element). */
@@ -133,8 +189,27 @@ typedef enum norma_element_type {
 
 #define NORMA_ELEMENT_TYPE_COUNT 29
 
-/* "float16" for NORMA_FLOAT16 and so on; "undefined" for numbers that are no element type. */
+/* "float16" for NORMA_FLOAT16 and so on; "undefined" for numbers that are no element type. A string literal. */
 NORMA_API const char *norma_element_type_name(norma_element_type type);
+
+/* The element type of that name; NORMA_UNDEFINED if there is none. */
+NORMA_API norma_element_type norma_element_type_find(const char *name);
+
+/* Bits per element, as in the list above; 0 for numbers that are no element type. */
+NORMA_API int norma_element_type_bits(norma_element_type type);
+
+/* What kind of thing an element is, whatever its size: float8e4m3fn is a FLOAT, int4 SIGNED. */
+typedef enum norma_element_class {
+  NORMA_CLASS_NONE, /* of NORMA_UNDEFINED and of numbers that are no element type */
+  NORMA_CLASS_BOOL,
+  NORMA_CLASS_SIGNED,
+  NORMA_CLASS_UNSIGNED,
+  NORMA_CLASS_FLOAT,
+  NORMA_CLASS_COMPLEX,
+  NORMA_CLASS_STRING
+} norma_element_class;
+
+NORMA_API norma_element_class norma_element_type_class(norma_element_type type);
 
 /* One element of a string tensor: UTF-8 bytes, not terminated; NULL only where size is 0. */
 typedef struct norma_string {
@@ -168,6 +243,28 @@ NORMA_API norma_status norma_tensor_init(norma_tensor *tensor, norma_element_typ
 /* The number of elements, 1 for a scalar. */
 NORMA_API int64_t norma_tensor_count(const norma_tensor *tensor);
 
+/*
+ * Elements first .. first + count - 1 of a tensor of numbers or bool, whatever its type, as doubles or as 64-bit integers,
+ * and back: half floats, bfloat16 and packed types need no code of the caller's.
+ *
+ *   get_doubles     64-bit integers may lose low bits
+ *   set_doubles     rounds to the nearest value of the type, ties to even (floats of 8 bits and less end at the ends of
+ *                   their range); to integers cuts off the fraction and ends at the ends of the range, NaN becomes 0
+ *   get_integers    cuts off fractions and ends at the ends of int64; uint64 gives its bits
+ *   set_integers    keeps the low bits of integer types; to floats rounds
+ *
+ * Errors: ARGUMENT for strings, for complex numbers (which may be seen as floats, two for each), for elements that are not
+ * there, and for a tensor whose fields do not agree; then nothing was read or written.
+ */
+NORMA_API norma_status norma_tensor_get_doubles(const norma_tensor *tensor, int64_t first, int64_t count,
+                                                double *result);
+NORMA_API norma_status norma_tensor_set_doubles(norma_tensor *tensor, int64_t first, int64_t count,
+                                                const double *numbers);
+NORMA_API norma_status norma_tensor_get_integers(const norma_tensor *tensor, int64_t first, int64_t count,
+                                                 int64_t *result);
+NORMA_API norma_status norma_tensor_set_integers(norma_tensor *tensor, int64_t first, int64_t count,
+                                                 const int64_t *numbers);
+
 /* ------------------------------------------------------------------------------------------------------------ value */
 
 /* What flows along the edges of a graph: a tensor, or one of ONNX's containers. */
@@ -189,58 +286,79 @@ NORMA_API const norma_tensor *norma_value_tensor(const norma_value *value);
 /* The number of elements of a sequence, optional or map; 0 for a tensor. */
 NORMA_API size_t norma_value_count(const norma_value *value);
 
-/* Element `index`, or NULL when out of range. Valid as long as the value. */
+/* Element `index`, or NULL when out of range. Valid as long as the value. A map has its keys as element 0, its values as
+ * element 1. */
 NORMA_API const norma_value *norma_value_element(const norma_value *value, size_t index);
 
-/* ---------------------------------------------------------------------------------------------------------- runtime */
+/*
+ * Values of the caller's own. Each is made with the memory of a runtime, which must outlive it, and freed by
+ * norma_value_destroy. What a value holds is counted: containers and copies share it instead of copying. A value never
+ * changes its type, shape or elements' number; who has made it may write elements (norma_value_tensor()->data) until
+ * others read it. Any number of threads may read a value, copy it and destroy copies of it at once.
+ *
+ * All constructors: on failure *value is NULL. Errors: ARGUMENT (NULL, or what cannot be such a value), OUT_OF_MEMORY,
+ * BUDGET.
+ */
 
-typedef enum norma_log_level { NORMA_LOG_ERROR, NORMA_LOG_WARNING, NORMA_LOG_INFO, NORMA_LOG_DEBUG } norma_log_level;
+/* A tensor whose data are copied, the characters of strings too. */
+NORMA_API norma_status norma_value_create_tensor(norma_runtime *runtime, const norma_tensor *tensor,
+                                                 norma_value **value, norma_error *error);
 
-/* The caller's memory. allocate returns memory aligned to `alignment` (a power of two up to 64), or NULL. deallocate
- * gets what allocate returned and the same size. Both are called from any thread that uses the library. */
-typedef struct norma_allocator {
-  void *(*allocate)(void *context, size_t size, size_t alignment);
-  void (*deallocate)(void *context, void *pointer, size_t size);
-  void *context;
-} norma_allocator;
+/* A tensor of this type and shape whose data are undefined (strings: all empty), to be filled in by the caller. */
+NORMA_API norma_status norma_value_allocate_tensor(norma_runtime *runtime, norma_element_type type, int rank,
+                                                   const int64_t *dims, norma_value **value, norma_error *error);
 
-/* A caller's parallel-for. It must call body(argument, i, worker) once for each i in 0 .. count - 1, in any order and
- * on any threads, and return when all are done; `worker` is in 0 .. norma_runtime_options.threads - 1 and no two calls
- * that run at the same time have the same one. */
-typedef void (*norma_parallel_body)(void *argument, size_t index, int worker);
-typedef void (*norma_parallel_for)(void *context, size_t count, norma_parallel_body body, void *argument);
+/* A tensor that takes over the caller's data: release(context) is called once, on any thread, when nothing needs them any
+ * more; NULL where nothing is to be done. On failure it is not called, and the data stay the caller's. */
+typedef void (*norma_release)(void *context);
+NORMA_API norma_status norma_value_adopt_tensor(norma_runtime *runtime, const norma_tensor *tensor,
+                                                norma_release release, void *context, norma_value **value,
+                                                norma_error *error);
 
-/* Called with one line at a time, without a newline; from the thread that made the call into the library. */
-typedef void (*norma_log)(void *context, norma_log_level level, const char *line);
+/* A view: the data are borrowed until the value is destroyed. Containers and copies made of it copy the data. */
+NORMA_API norma_status norma_value_borrow_tensor(norma_runtime *runtime, const norma_tensor *tensor,
+                                                 norma_value **value, norma_error *error);
 
-/* What the embedding program chooses once. Zero means the default everywhere: begin with
- * `norma_runtime_options options = {.struct_size = sizeof options};`. */
-typedef struct norma_runtime_options {
-  size_t struct_size;          /* sizeof(norma_runtime_options) */
-  norma_allocator allocator;   /* default: aligned_alloc and free */
-  int threads;                 /* workers including the calling thread; default: the CPUs this process may use */
-  norma_parallel_for parallel; /* default: Norma's own pool of threads - 1 workers, asleep when nothing runs */
-  void *parallel_context;
-  norma_log log; /* default: none */
-  void *log_context;
-  size_t max_memory_bytes; /* budget for all memory of this runtime's models and sessions; default: the memory of
-                                  the machine, so that absurd sizes end in an error, not in the system running dry */
-  size_t max_nodes;        /* budget for nodes of one model, functions expanded; default 1,000,000 */
-  int max_depth;           /* budget for nested subgraphs and functions; default 32 */
-  const char *kernels;     /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
-} norma_runtime_options;
+/* A string tensor of this shape; strings and their characters are copied. */
+NORMA_API norma_status norma_value_create_strings(norma_runtime *runtime, int rank, const int64_t *dims,
+                                                  const norma_string *strings, norma_value **value, norma_error *error);
 
-typedef struct norma_runtime norma_runtime;
+/* A sequence of `count` elements of one kind (tensors: of one element type), which stay the caller's: their contents are
+ * shared, those of views copied. */
+NORMA_API norma_status norma_value_create_sequence(norma_runtime *runtime, const norma_value *const *elements,
+                                                   size_t count, norma_value **value, norma_error *error);
 
-/* Creates a runtime; `options` may be NULL and is copied. The runtime must outlive its models. Errors: ARGUMENT,
- * OUT_OF_MEMORY, THREAD. */
-NORMA_API norma_status norma_runtime_create(const norma_runtime_options *options, norma_runtime **runtime,
-                                            norma_error *error);
-NORMA_API void norma_runtime_destroy(norma_runtime *runtime);
+/* An optional; `element` NULL: an empty one. */
+NORMA_API norma_status norma_value_create_optional(norma_runtime *runtime, const norma_value *element,
+                                                   norma_value **value, norma_error *error);
 
-/* Bytes that the runtime's models and sessions hold now, and the most they ever held. */
-NORMA_API size_t norma_runtime_memory_used(const norma_runtime *runtime);
-NORMA_API size_t norma_runtime_memory_peak(const norma_runtime *runtime);
+/* A map: `keys` is a tensor of rank 1 of integers or strings, each once; `values` a tensor of rank 1 (of no packed type),
+ * or a sequence, of as many values in the same order. */
+NORMA_API norma_status norma_value_create_map(norma_runtime *runtime, const norma_value *keys,
+                                              const norma_value *values, norma_value **value, norma_error *error);
+
+/* A value of the caller's own with the contents of any other, such as an output that is to be kept beyond the next run.
+ * Contents are shared where `original` owns them, when its runtime has to outlive the copy too, and copied where it is a
+ * view. */
+NORMA_API norma_status norma_value_copy(norma_runtime *runtime, const norma_value *original, norma_value **value,
+                                        norma_error *error);
+
+NORMA_API void norma_value_destroy(norma_value *value);
+
+/* A value from the bytes of a TensorProto, SequenceProto, OptionalProto or MapProto, as .pb files hold them. The bytes do
+ * not tell which of these they are: `kind` does. `data` is borrowed during the call. A map's values that are single
+ * numbers of one type become one tensor. Errors: as above, FORMAT, INVALID_MODEL (its parts do not fit together),
+ * UNSUPPORTED (external data). */
+NORMA_API norma_status norma_value_read(norma_runtime *runtime, const void *data, size_t size, norma_value_kind kind,
+                                        norma_value **value, norma_error *error);
+
+/* Takes the next `count` bytes of something that is written; false ends the writing with NORMA_ERROR_FILE. */
+typedef bool (*norma_write)(void *context, const void *bytes, size_t count);
+
+/* The reverse. `name` goes into the message, may be NULL. Errors: ARGUMENT (also for kind NONE), FILE (`write` said so),
+ * OUT_OF_MEMORY, BUDGET (also for more than 48 containers within each other). */
+NORMA_API norma_status norma_value_write(norma_runtime *runtime, const norma_value *value, const char *name,
+                                         norma_write write, void *context, norma_error *error);
 
 /* ------------------------------------------------------------------------------------------------------------ model */
 

@@ -92,6 +92,9 @@ norma_status value_allocate_strings(memory *memory, value *into, const shape *sh
 /* An empty container (SEQUENCE, OPTIONAL, MAP) with room for `capacity` elements, which are NONE until set. */
 norma_status value_allocate_list(memory *memory, value *into, norma_value_kind kind, int64_t count, norma_error *error);
 
+/* Whether a caller's tensor is one: type, shape, size_bytes and data agree. NULL is none. */
+bool tensor_is_sound(const norma_tensor *tensor);
+
 /* The description of an existing value. `item` stays NULL. */
 value_info value_info_of(const value *value);
 

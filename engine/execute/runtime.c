@@ -83,6 +83,14 @@ size_t norma_runtime_memory_peak(const norma_runtime *runtime) {
   return runtime ? atomic_load(&runtime->memory.peak) : 0;
 }
 
+int norma_runtime_threads(const norma_runtime *runtime) {
+  return runtime ? runtime->workers : 0;
+}
+
+const char *norma_runtime_kernels(const norma_runtime *runtime) {
+  return runtime ? runtime->kernels->name : "";
+}
+
 void runtime_log(const norma_runtime *runtime, norma_log_level level, const char *format, ...) {
   if (!runtime->log) return;
   char line[1024];

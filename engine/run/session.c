@@ -136,14 +136,12 @@ static norma_status bind_input(norma_session *session, const char *name, const v
 norma_status norma_session_set_input(norma_session *session, const char *name, const norma_tensor *tensor,
                                      norma_error *error) {
   if (!session || !tensor) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a tensor are needed");
-  value given = {.kind = NORMA_VALUE_TENSOR};
-  norma_status status = norma_tensor_init(&given.tensor, tensor->type, tensor->rank, tensor->dims, tensor->data);
-  if (status != NORMA_OK || tensor->size_bytes != given.tensor.size_bytes ||
-      (!tensor->data && given.tensor.size_bytes > 0)) {
+  if (!tensor_is_sound(tensor)) {
     return error_set(error, NORMA_ERROR_ARGUMENT,
                      "the tensor for input '%s' is malformed: type, shape, size_bytes and data do not agree",
                      name ? name : "");
   }
+  const value given = {.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
   return bind_input(session, name, &given, error);
 }
 
