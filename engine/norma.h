@@ -41,6 +41,12 @@ extern "C" {
 #define NORMA_API
 #endif
 
+#if defined(__GNUC__)
+#define NORMA_PRINTF(text, arguments) __attribute__((format(printf, text, arguments)))
+#else
+#define NORMA_PRINTF(text, arguments)
+#endif
+
 #define NORMA_VERSION_MAJOR 0
 #define NORMA_VERSION_MINOR 1
 #define NORMA_VERSION_PATCH 0
@@ -387,7 +393,26 @@ typedef enum norma_optimization {
   NORMA_OPTIMIZE_FULL   /* -O 2: operators fused as well */
 } norma_optimization;
 
-/* Begin with `norma_load_options options = {.struct_size = sizeof options};`. All strings are copied. */
+/* What the graph of a loaded model is for. */
+typedef enum norma_graph_form {
+  NORMA_FORM_RUN,     /* to be run: fused nodes, inner layouts, packed weights, as the level of optimisation says */
+  NORMA_FORM_INSPECT, /* to be looked at, as the file has it, with functions expanded. Operators that this build lacks, and
+                          nodes that are invalid, are no error; types and shapes are inferred as far as they go; there are
+                          no sessions. Large weights are not read unless keep_constants asks for them. */
+  NORMA_FORM_FOLDED,   /* to be written as ONNX (norma_model_save): BatchNormalization, and what stands between it and a
+                          layer, folded into weights; level FULL and keep_constants are implied */
+  NORMA_FORM_OPTIMIZED /* the same, and what is constant, redundant or dead removed */
+} norma_graph_form;
+
+/* A shape that an input of the model gets: a dimension of -1 stays as the model has it. */
+typedef struct norma_input_shape {
+  const char *name;
+  int rank;
+  const int64_t *dims;
+} norma_input_shape;
+
+/* Begin with `norma_load_options options = {.struct_size = sizeof options};`. Strings and arrays are borrowed during the
+ * load. */
 typedef struct norma_load_options {
   size_t struct_size;
   norma_runtime *runtime;             /* default: one of the model's own, with default options */
@@ -403,23 +428,34 @@ typedef struct norma_load_options {
   void *read_external_context;
   norma_report_unsupported report; /* called once for each unsupported node before the load fails */
   void *report_context;
+  norma_graph_form form;                 /* default: NORMA_FORM_RUN */
+  const norma_input_shape *input_shapes; /* fixes dimensions that the model leaves open; contradictions are ARGUMENT */
+  size_t input_shape_count;
 } norma_load_options;
 
 typedef struct norma_model norma_model;
 
 /* Loads, checks and optimises the model in file `path`; external data is read from files beneath its folder. `options`
- * may be NULL. On failure *model is NULL. Errors: FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY. */
+ * may be NULL. On failure *model is NULL. Errors: ARGUMENT (an option that cannot be: no pass, overridable initializer or
+ * input of that name), FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, and THREAD where no runtime is
+ * given. */
 NORMA_API norma_status norma_model_load(const char *path, const norma_load_options *options, norma_model **model,
                                         norma_error *error);
 
-/* The same from `size` bytes in memory, which are copied where needed. */
+/* The same from `size` bytes in memory, which are borrowed during the call: the model keeps nothing of them. Names and
+ * attributes are copied, and so are weights, most of them straight into the form that kernels read. External data come from
+ * options->read_external. */
 NORMA_API norma_status norma_model_load_memory(const void *data, size_t size, const norma_load_options *options,
                                                norma_model **model, norma_error *error);
 
 /* Frees the model. Its sessions must be gone before. */
 NORMA_API void norma_model_destroy(norma_model *model);
 
-/* An input or output of a model. Pointers are valid until the model is destroyed. */
+/* The runtime of a model, its own where the load was given none: for values that go into its sessions. */
+NORMA_API norma_runtime *norma_model_runtime(const norma_model *model);
+
+/* An input or output of a model. Pointers are valid until the model is destroyed. Types of containers are told in full by
+ * norma_graph_value_describe. */
 typedef struct norma_value_info {
   const char *name;
   norma_value_kind kind;
@@ -430,12 +466,165 @@ typedef struct norma_value_info {
   bool optional;                         /* an input that may be left out: it has an initializer */
 } norma_value_info;
 
-/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. An index out of
- * range gives NORMA_ERROR_ARGUMENT. */
+/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. Errors: ARGUMENT (NULL,
+ * or an index out of range). */
 NORMA_API size_t norma_model_input_count(const norma_model *model);
 NORMA_API size_t norma_model_output_count(const norma_model *model);
 NORMA_API norma_status norma_model_input(const norma_model *model, size_t index, norma_value_info *info);
 NORMA_API norma_status norma_model_output(const norma_model *model, size_t index, norma_value_info *info);
+
+/* --------------------------------------------------------------------------------------------------- inside a model */
+
+/*
+ * What a model holds, for looking at it: the graph as it was read (NORMA_FORM_INSPECT, or NORMA_OPTIMIZE_NONE), or as
+ * optimisation has left it. Handles and strings are valid until the model is destroyed; nothing is made by any call, and
+ * any number of threads may ask at once.
+ *
+ * Structs that are filled in by the library begin with their size, which the caller sets: begin with
+ * `norma_node_info info = {.struct_size = sizeof info};`. Functions that fill them return ARGUMENT for NULL, for a size
+ * that cannot be, and for an index out of range, and no other error. Strings in them are never NULL. Functions that return
+ * handles return NULL for NULL and out of range.
+ */
+typedef struct norma_model_info {
+  size_t struct_size;
+  int64_t ir_version;
+  const char *producer_name, *producer_version;
+  const char *domain, *doc_string; /* of the model */
+  int64_t model_version;
+  size_t opset_count, metadata_count;
+  size_t function_count;    /* of the file; their calls stand expanded in the graph */
+  uint64_t parameter_count; /* elements of constants that something reads, subgraphs included, each once */
+  size_t parameter_bytes;   /* which these take in their own form */
+  size_t packed_bytes;      /* which the forms for kernels take now */
+} norma_model_info;
+
+NORMA_API norma_status norma_model_describe(const norma_model *model, norma_model_info *info);
+
+/* Opset import `index`; the default domain is called "ai.onnx". */
+NORMA_API norma_status norma_model_opset(const norma_model *model, size_t index, const char **domain, int64_t *version);
+
+/* Entry `index` of the metadata; the value of a key, NULL if there is none. */
+NORMA_API norma_status norma_model_metadata(const norma_model *model, size_t index, const char **key,
+                                            const char **value);
+NORMA_API const char *norma_model_find_metadata(const norma_model *model, const char *key);
+
+/* A graph, a node in it, a value between nodes, an attribute of a node, and a type. */
+typedef struct norma_graph norma_graph;
+typedef struct norma_node norma_node;
+typedef struct norma_graph_value norma_graph_value;
+typedef struct norma_attribute norma_attribute;
+typedef struct norma_type norma_type;
+
+/* The main graph. */
+NORMA_API const norma_graph *norma_model_graph(const norma_model *model);
+
+typedef struct norma_graph_info {
+  size_t struct_size;
+  const char *name;
+  size_t node_count, value_count;
+  size_t input_count, output_count; /* as declared: initializers that are inputs too are among the inputs */
+  const norma_node *parent;         /* of a subgraph: the node that it belongs to; else NULL */
+} norma_graph_info;
+
+NORMA_API norma_status norma_graph_describe(const norma_graph *graph, norma_graph_info *info);
+NORMA_API const norma_graph_value *norma_graph_input(const norma_graph *graph, size_t index);
+NORMA_API const norma_graph_value *norma_graph_output(const norma_graph *graph, size_t index);
+
+/* Value `index` of value_count: inputs, initializers and results of nodes; NULL also where optimisation has taken one out
+ * of use. */
+NORMA_API const norma_graph_value *norma_graph_value_at(const norma_graph *graph, size_t index);
+
+/* The value of that name in this graph or in one around it. */
+NORMA_API const norma_graph_value *norma_graph_find_value(const norma_graph *graph, const char *name);
+
+/* Nodes in the order in which they are computed; NULL after the last. */
+NORMA_API const norma_node *norma_graph_first_node(const norma_graph *graph);
+NORMA_API const norma_node *norma_node_next(const norma_node *node);
+
+typedef struct norma_node_info {
+  size_t struct_size;
+  const char *name;    /* as norma_error.node; of nodes that optimisation has joined all names, joined by " + " */
+  const char *op_type; /* "Conv" */
+  const char *domain;  /* "ai.onnx" for the default domain; "norma" for what only optimisation makes */
+  const char *overload;
+  int64_t opset; /* the version that the model imports for the domain */
+  int version;   /* of the operator's definition in force: the opset version that brought it; 0: this build has none */
+  size_t input_count, output_count, attribute_count;
+  const norma_graph *graph; /* that it stands in */
+} norma_node_info;
+
+NORMA_API norma_status norma_node_describe(const norma_node *node, norma_node_info *info);
+
+/* What the node reads and computes; NULL also where an input or output is left out. */
+NORMA_API const norma_graph_value *norma_node_input(const norma_node *node, size_t index);
+NORMA_API const norma_graph_value *norma_node_output(const norma_node *node, size_t index);
+
+/* Graph `index` below the node, as its attributes hold them (If, Loop, Scan). */
+NORMA_API const norma_graph *norma_node_subgraph(const norma_node *node, size_t index);
+
+typedef struct norma_graph_value_info {
+  size_t struct_size;
+  const char *name;
+  const norma_type *type;      /* declared or inferred; never NULL */
+  const norma_node *producer;  /* NULL: an input, an initializer, or a constant without a node */
+  size_t producer_index;       /* which output of it */
+  size_t reader_count;         /* inputs of nodes that read it, in its graph and below */
+  bool is_input, is_output;    /* of its graph */
+  bool is_initializer;         /* the file gives it contents */
+  bool is_constant;            /* it can never have others */
+  const norma_value *contents; /* these contents; NULL where there are none, where a kernel has packed them (see
+                                   keep_constants), and where they were not read */
+} norma_graph_value_info;
+
+NORMA_API norma_status norma_graph_value_describe(const norma_graph_value *value, norma_graph_value_info *info);
+
+/* The name of dimension `axis` of an input or output of the main graph, such as "batch"; NULL if it has none. */
+NORMA_API const char *norma_graph_value_dim_name(const norma_graph_value *value, int axis);
+
+/* The node behind reader `index`, in no order; a node that reads the value twice is there twice. */
+NORMA_API const norma_node *norma_graph_value_reader(const norma_graph_value *value, size_t index);
+
+/* Types, as far as they are known: NONE, UNDEFINED, rank -1 and dimensions of -1 where they are not, and for NULL. */
+NORMA_API norma_value_kind norma_type_kind(const norma_type *type);
+NORMA_API norma_element_type norma_type_element(const norma_type *type); /* of a tensor; of a map that of its keys */
+NORMA_API int norma_type_rank(const norma_type *type);
+NORMA_API const int64_t *norma_type_dims(const norma_type *type);    /* rank many; NULL where the rank is not known */
+NORMA_API const norma_type *norma_type_item(const norma_type *type); /* of a sequence or optional; a map's values */
+
+/* The numbers are those of ONNX's AttributeProto.AttributeType. Sparse tensors are dense here. */
+typedef enum norma_attribute_kind {
+  NORMA_ATTRIBUTE_NONE = 0,
+  NORMA_ATTRIBUTE_FLOAT = 1,
+  NORMA_ATTRIBUTE_INT = 2,
+  NORMA_ATTRIBUTE_STRING = 3,
+  NORMA_ATTRIBUTE_TENSOR = 4,
+  NORMA_ATTRIBUTE_GRAPH = 5,
+  NORMA_ATTRIBUTE_FLOATS = 6,
+  NORMA_ATTRIBUTE_INTS = 7,
+  NORMA_ATTRIBUTE_STRINGS = 8,
+  NORMA_ATTRIBUTE_TENSORS = 9,
+  NORMA_ATTRIBUTE_GRAPHS = 10,
+  NORMA_ATTRIBUTE_TYPE = 13,
+  NORMA_ATTRIBUTE_TYPES = 14
+} norma_attribute_kind;
+
+NORMA_API const norma_attribute *norma_node_attribute(const norma_node *node, size_t index);
+NORMA_API const norma_attribute *norma_node_find_attribute(const norma_node *node, const char *name);
+
+NORMA_API const char *norma_attribute_name(const norma_attribute *attribute);
+NORMA_API norma_attribute_kind norma_attribute_get_kind(const norma_attribute *attribute);
+
+/* The length of a list; 1 for the kinds that are none. */
+NORMA_API size_t norma_attribute_count(const norma_attribute *attribute);
+
+/* Element `index` of a list, or the one that there is (index 0); 0, NULL or an empty string where the attribute is of
+ * another kind or shorter. Strings are terminated as well. */
+NORMA_API int64_t norma_attribute_int(const norma_attribute *attribute, size_t index);
+NORMA_API float norma_attribute_float(const norma_attribute *attribute, size_t index);
+NORMA_API norma_string norma_attribute_string(const norma_attribute *attribute, size_t index);
+NORMA_API const norma_value *norma_attribute_tensor(const norma_attribute *attribute, size_t index);
+NORMA_API const norma_graph *norma_attribute_graph(const norma_attribute *attribute, size_t index);
+NORMA_API const norma_type *norma_attribute_type(const norma_attribute *attribute, size_t index);
 
 /* ---------------------------------------------------------------------------------------------------------- session */
 
@@ -579,6 +768,70 @@ NORMA_API norma_status norma_editor_replace(norma_editor *editor, const char *na
  * where they are not there yet. Errors: FILE, ARGUMENT, OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error);
 
+/* ---------------------------------------------------------------------------------------------------- what there is */
+
+/* Lists of what the build contains. Structs and errors as above; strings are literals. */
+
+/* An operator. */
+typedef struct norma_operator_info {
+  size_t struct_size;
+  const char *domain; /* "ai.onnx" for the default domain */
+  const char *name;
+  const int *versions; /* opset versions that brought a definition that is implemented, rising */
+  size_t version_count;
+  int min_inputs, max_inputs; /* -1: any number */
+  int min_outputs, max_outputs;
+  size_t type_rule_count, attribute_count;
+  bool is_inner; /* only optimisation makes such nodes: not for model files */
+} norma_operator_info;
+
+NORMA_API size_t norma_operator_count(void);
+NORMA_API norma_status norma_operator(size_t index, norma_operator_info *info);
+
+/* Inputs and outputs of an operator that have one element type in common, and which ones it may be. Inputs and outputs in
+ * no rule may have any. */
+typedef struct norma_type_rule {
+  size_t struct_size;
+  uint64_t types;           /* bit t stands for element type t */
+  uint32_t inputs, outputs; /* bit i stands for input or output i; the last of any number for all that follow */
+} norma_type_rule;
+
+NORMA_API norma_status norma_operator_type_rule(size_t index, size_t rule, norma_type_rule *info);
+
+/* An attribute that an operator knows. */
+typedef struct norma_operator_attribute_info {
+  size_t struct_size;
+  const char *name;
+  norma_attribute_kind kind;
+  int since_version, until_version; /* of the operator; until 0: all later ones too */
+  bool is_required;
+} norma_operator_attribute_info;
+
+NORMA_API norma_status norma_operator_attribute(size_t index, size_t attribute, norma_operator_attribute_info *info);
+
+/* A pass of the optimiser, in the order in which they run. */
+typedef struct norma_pass_info {
+  size_t struct_size;
+  const char *name;      /* for norma_load_options.disabled_passes */
+  const char *group;     /* passes of a group take turns until none of them changes anything */
+  int level;             /* 1: NORMA_OPTIMIZE_BASIC, 2: NORMA_OPTIMIZE_FULL */
+  bool changes_rounding; /* left out with norma_load_options.exact */
+} norma_pass_info;
+
+NORMA_API size_t norma_pass_count(void);
+NORMA_API norma_status norma_pass(size_t index, norma_pass_info *info);
+
+/* Kernels that were compiled for one instruction set. */
+typedef struct norma_kernel_table_info {
+  size_t struct_size;
+  const char *name; /* for norma_runtime_options.kernels */
+  bool can_run;     /* on this machine */
+  bool is_default;  /* what a runtime takes unless it is told otherwise */
+} norma_kernel_table_info;
+
+NORMA_API size_t norma_kernel_table_count(void);
+NORMA_API norma_status norma_kernel_table(size_t index, norma_kernel_table_info *info);
+
 /* ------------------------------------------------------------------------------------------------- custom operators */
 
 /* What a custom operator sees while types and shapes are inferred, and while it runs. Valid during the call only. */
@@ -601,16 +854,23 @@ typedef struct norma_custom_operator {
   void *user; /* passed to both functions; borrowed until the runtime is destroyed */
 } norma_custom_operator;
 
+/* Errors: ARGUMENT (a struct, name, domain, version or arity that cannot be), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_runtime_register(norma_runtime *runtime, const norma_custom_operator *custom,
                                               norma_error *error);
 
-/* For `infer`. Type and dims of input `index`; rank -1 where unknown, dims -1 where dynamic; false: the input is absent
- * or no tensor. */
+/*
+ * For `infer`. What it returns other than NORMA_OK refuses the node, with the message of norma_infer_fail if that was called.
+ * Names, attributes of every kind and more are told by the functions for nodes above.
+ */
+
+/* The node that is asked about; its attributes are there, its inputs' types are those of norma_infer_input. */
+NORMA_API const norma_node *norma_infer_node(const norma_infer_context *context);
+/* Type and dims of input `index`; rank -1 where unknown, dims -1 where dynamic; false: the input is absent or no tensor. */
 NORMA_API bool norma_infer_input(const norma_infer_context *context, int index, norma_element_type *type, int *rank,
                                  int64_t dims[NORMA_MAX_RANK]);
 /* The value of input `index` where it is known already, else NULL. */
 NORMA_API const norma_tensor *norma_infer_input_value(const norma_infer_context *context, int index);
-/* Sets output `index`: rank -1 for unknown; dims[i] -1 for dynamic. */
+/* Sets output `index`: rank -1 for unknown; dims[i] -1 for dynamic. Errors: ARGUMENT (no such output, type or shape). */
 NORMA_API norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type,
                                               int rank, const int64_t *dims);
 /* Attributes of the node; the default where the node has none. Strings are valid until the model is destroyed. */
@@ -618,19 +878,43 @@ NORMA_API int64_t norma_infer_attribute_int(const norma_infer_context *context, 
 NORMA_API float norma_infer_attribute_float(const norma_infer_context *context, const char *name, float otherwise);
 NORMA_API const char *norma_infer_attribute_string(const norma_infer_context *context, const char *name,
                                                    const char *otherwise);
+/* Refuses the node: `return norma_infer_fail(context, "input 1 has %d axes, expected 2", rank);` The message is completed by
+ * node names. */
+NORMA_API norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 
-/* For `compute`: the same for a node that runs; an absent input is NULL. */
+/*
+ * For `compute`: the same for a node that runs; an absent input is NULL. What it returns other than NORMA_OK ends the run,
+ * with the error of the call below that failed, if one did. Outputs that have no memory yet, and strings, sequences,
+ * optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
+ */
+NORMA_API const norma_node *norma_run_node(const norma_run_context *context);
 NORMA_API const norma_tensor *norma_run_input(const norma_run_context *context, int index);
+NORMA_API const norma_value *norma_run_input_value(const norma_run_context *context, int index); /* of any kind */
+/* The tensor of an output whose shape was set; NULL where it was not, or where nobody wants the output. */
 NORMA_API norma_tensor *norma_run_output(norma_run_context *context, int index);
+/* Makes output `index`; NULL on failure, which is the run's error (type or shape contradict the model, OUT_OF_MEMORY,
+ * BUDGET), and where nobody wants the output. */
 NORMA_API norma_tensor *norma_run_allocate_output(norma_run_context *context, int index, norma_element_type type,
                                                   int rank, const int64_t *dims);
+/* Output `index` becomes this value, of any kind, which stays the caller's: shared where it owns its data, else copied.
+ * Errors: RUN (nobody wants the output, or type or shape contradict the model), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_run_set_output(norma_run_context *context, int index, const norma_value *value);
+/* Memory until compute returns, aligned to 64; NULL on failure, which is the run's error. */
+NORMA_API void *norma_run_allocate(norma_run_context *context, size_t bytes);
+/* Calls body on ranges that cover 0 .. count - 1, each of at most `grain`, on the run's threads: `worker` is below
+ * norma_run_threads, and no two calls at the same time have the same. Results must not depend on which range goes where.
+ * Errors: CANCELLED, DEADLINE (ranges were left out). */
+typedef void (*norma_run_body)(void *argument, int64_t begin, int64_t end, int worker);
+NORMA_API norma_status norma_run_parallel(norma_run_context *context, int64_t count, int64_t grain, norma_run_body body,
+                                          void *argument);
+NORMA_API int norma_run_threads(const norma_run_context *context);
 NORMA_API int64_t norma_run_attribute_int(const norma_run_context *context, const char *name, int64_t otherwise);
 NORMA_API float norma_run_attribute_float(const norma_run_context *context, const char *name, float otherwise);
 NORMA_API const char *norma_run_attribute_string(const norma_run_context *context, const char *name,
                                                  const char *otherwise);
-/* Reports failure: `return norma_run_fail(context, "index %d is out of range");` The message is completed by node
- * names. */
-NORMA_API norma_status norma_run_fail(norma_run_context *context, const char *message);
+/* Ends the run with NORMA_ERROR_RUN: `return norma_run_fail(context, "index %d is out of range", index);` The message is
+ * completed by node names. */
+NORMA_API norma_status norma_run_fail(norma_run_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 /* Whether the run was cancelled or its deadline has passed: a long computation should ask and return early. */
 NORMA_API bool norma_run_cancelled(const norma_run_context *context);
 

@@ -2,7 +2,6 @@
  * norma optimize and norma bn fold: a model with fewer nodes, as ONNX. With --verify the new model is compared with the
  * old one before it gets its name.
  */
-#include "engine/edit/onnx_form.h"
 #include "proto/model_rewrite.h"
 #include "tools/command.h"
 #include "tools/difference.h"
@@ -18,7 +17,7 @@
 
 typedef struct rewriting {
   const struct settings *settings;
-  onnx_form form;
+  norma_graph_form form;
   norma_runtime *runtime;
   const char *path;
   norma_model *before, *after; /* the file at level 0, and rewritten */
@@ -93,7 +92,7 @@ static size_t count_type(const norma_model *model, const char *op_type) {
 
 static void print_result(const rewriting *work, const rewrite_counts *counts, const char *output) {
   size_t folded = count_type(work->before, "BatchNormalization"), left = count_type(work->after, "BatchNormalization");
-  if (work->form == STANDARD_FOLDED) {
+  if (work->form == NORMA_FORM_FOLDED) {
     printf("%zu of %zu BatchNormalization nodes are folded, %zu nodes are left: ", folded > left ? folded - left : 0,
            folded, counts->kept + counts->changed);
   } else {
@@ -102,7 +101,7 @@ static void print_result(const rewriting *work, const rewrite_counts *counts, co
   }
   print_text(stdout, output);
   putchar('\n');
-  for (const node *node = work->after->graph->first; work->form == STANDARD_FOLDED && node; node = node->next) {
+  for (const node *node = work->after->graph->first; work->form == NORMA_FORM_FOLDED && node; node = node->next) {
     if (strcmp(node->op_type, "BatchNormalization") != 0) continue;
     printf("  stays: ");
     print_text(stdout, node->name);
@@ -150,7 +149,7 @@ static int write_and_verify(const rewriting *work, const char *output) {
   return code;
 }
 
-static int rewrite(const struct settings *settings, onnx_form form) {
+static int rewrite(const struct settings *settings, norma_graph_form form) {
   rewriting work = {.settings = settings, .form = form, .path = settings->arguments[0]};
   int code = EXIT_REFUSED;
   norma_error error;
@@ -159,10 +158,11 @@ static int rewrite(const struct settings *settings, onnx_form form) {
   norma_load_options options = settings_load(settings, work.runtime, 0),
                      other = settings_load(settings, work.runtime, -1);
   options.disabled_pass_count = 0;
+  other.form = form;
   if (norma_model_load(work.path, &options, &work.before, &error) != NORMA_OK ||
-      onnx_form_load(work.path, &other, form, &work.after, &error) != NORMA_OK) {
+      norma_model_load(work.path, &other, &work.after, &error) != NORMA_OK) {
     code = tool_library_error(work.path, &error);
-  } else if (form == STANDARD_FOLDED && count_type(work.before, "BatchNormalization") == 0) {
+  } else if (form == NORMA_FORM_FOLDED && count_type(work.before, "BatchNormalization") == 0) {
     code = tool_error("%s: has no BatchNormalization node", work.path);
   } else {
     code = write_and_verify(&work, settings->output_file);
@@ -174,9 +174,9 @@ static int rewrite(const struct settings *settings, onnx_form form) {
 }
 
 int command_optimize(const struct settings *settings) {
-  return settings->output_file ? rewrite(settings, STANDARD_OPTIMIZED) : tool_error("optimize: give -o OUT");
+  return settings->output_file ? rewrite(settings, NORMA_FORM_OPTIMIZED) : tool_error("optimize: give -o OUT");
 }
 
 int command_bn_fold(const struct settings *settings) {
-  return settings->output_file ? rewrite(settings, STANDARD_FOLDED) : tool_error("bn fold: give -o OUT");
+  return settings->output_file ? rewrite(settings, NORMA_FORM_FOLDED) : tool_error("bn fold: give -o OUT");
 }

@@ -1,5 +1,7 @@
 #include "engine/execute/runtime.h"
 
+#include "engine/base/struct_size.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -21,14 +23,8 @@ static norma_status choose_kernels(const char *name, const struct kernel_table *
 norma_status norma_runtime_create(const norma_runtime_options *given, norma_runtime **result, norma_error *error) {
   if (!result) return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_create needs a place for the runtime");
   *result = NULL;
-  norma_runtime_options options = {0};
-  if (given) {
-    if (given->struct_size == 0 || given->struct_size > sizeof options) {
-      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_options.struct_size is %zu, expected %zu",
-                       given->struct_size, sizeof options);
-    }
-    memcpy(&options, given, given->struct_size);
-  }
+  norma_runtime_options options;
+  TRY(options_take(&options, sizeof options, given, "norma_runtime_options", error));
   if (options.threads < 0 || options.threads > MAX_THREADS || options.max_depth < 0) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "threads must be 0 to %d, max_depth at least 0", MAX_THREADS);
   }

@@ -1,4 +1,5 @@
 #include "engine/base/platform.h"
+#include "engine/base/struct_size.h"
 #include "engine/execute/runtime.h"
 #include "engine/graph/model.h"
 #include "engine/run/frame.h"
@@ -342,13 +343,10 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
   *result = NULL;
   norma_error local; /* the functions below complete what stands in the error */
   if (!error) error = &local;
-  norma_session_options options = {0};
-  if (given) {
-    if (given->struct_size == 0 || given->struct_size > sizeof options) {
-      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_session_options.struct_size is %zu, expected %zu",
-                       given->struct_size, sizeof options);
-    }
-    memcpy(&options, given, given->struct_size);
+  norma_session_options options;
+  TRY(options_take(&options, sizeof options, given, "norma_session_options", error));
+  if (model->form == NORMA_FORM_INSPECT) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "the model was loaded to be looked at, not to be run");
   }
   if (options.max_plans < 0 || (options.arena && (uintptr_t)options.arena % MEMORY_ALIGNMENT != 0)) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "max_plans must not be negative, the arena must be aligned to %d",

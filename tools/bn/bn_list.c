@@ -5,7 +5,6 @@
 #include "engine/edit/bn_analysis.h"
 #include "engine/base/element_type.h"
 #include "engine/execute/runtime.h"
-#include "engine/edit/onnx_form.h"
 #include "engine/base/name_table.h"
 #include "tools/command.h"
 #include "tools/formats/json.h"
@@ -212,7 +211,8 @@ int command_bn_list(const struct settings *settings) {
   norma_load_options options = settings_load(settings, runtime, -1);
   norma_status status = bn_analysis_open(path, &options, &study, &error);
   if (status == NORMA_OK) status = bn_analysis_plan(study, &levels, &error);
-  if (status == NORMA_OK) status = onnx_form_load(path, &options, STANDARD_FOLDED, &folded, &error);
+  options.form = NORMA_FORM_FOLDED;
+  if (status == NORMA_OK) status = norma_model_load(path, &options, &folded, &error);
   if (status == NORMA_OK && !list_survivors(folded, &survivors)) {
     status = memory_error(&runtime->memory, 64, &error);
   }

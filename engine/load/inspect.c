@@ -1,0 +1,39 @@
+#include "engine/load/inspect.h"
+
+#include "engine/execute/runtime.h"
+#include "engine/plan/shape_inference.h"
+
+static bool inspect_resolve(void *context, graph *graph) {
+  norma_model *model = context;
+  norma_error error;
+  for (node *node = graph->first; node; node = node->next) {
+    const char *reason = NULL;
+    const bool is_inner = strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0; /* inner operators are not for files */
+    if (is_inner || operator_resolve(model->runtime->operators, node, &reason, &error) != NORMA_OK || reason) {
+      node->op = NULL;
+    }
+    node_visit_subgraphs(node, inspect_resolve, model);
+  }
+  return true;
+}
+
+static bool is_known_type(const value_info *info) {
+  while (info->kind != NORMA_VALUE_TENSOR && info->item) info = info->item;
+  return info->type != NORMA_UNDEFINED;
+}
+
+norma_status inspect_graph(norma_model *model, executor *executor, norma_error *error) {
+  graph *graph = model->graph;
+  value_info *declared = region_array(&model->region, (size_t)graph->output_count, sizeof *declared);
+  if (!declared) return region_error(&model->region, error);
+  for (int i = 0; i < graph->output_count; i++) declared[i] = graph->outputs[i]->info;
+  inspect_resolve(model, graph);
+  norma_error ignored;
+  norma_status status = infer_graph(graph, executor, &ignored); /* what fails leaves the rest unknown */
+  for (int i = 0; i < graph->output_count; i++) {
+    if (!is_known_type(&graph->outputs[i]->info)) graph->outputs[i]->info = declared[i];
+  }
+  if (status != NORMA_ERROR_OUT_OF_MEMORY && status != NORMA_ERROR_BUDGET) return NORMA_OK;
+  if (error) *error = ignored;
+  return status;
+}

@@ -1,0 +1,152 @@
+/* Models that are only looked at: whatever this build lacks, and without reading more than needed. */
+#include "tests/support/counting_allocator.h"
+#include "tests/support/model_builder.h"
+#include "tests/support/model_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static norma_status inspect(model_builder *b, bool keep, norma_runtime *runtime, norma_model **model,
+                            norma_error *error) {
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  norma_load_options options = {
+      .struct_size = sizeof options, .form = NORMA_FORM_INSPECT, .keep_constants = keep, .runtime = runtime};
+  return norma_model_load_memory(bytes, size, &options, model, error);
+}
+
+static int output_rank(const norma_model *model, size_t index) {
+  norma_value_info info;
+  assert_int_equal(norma_model_output(model, index, &info), NORMA_OK);
+  return info.rank;
+}
+
+/* Unknown operators, an invalid node, and an inner operator in the file: nothing is refused, the rest is inferred. */
+static void nothing_is_refused(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_import(b, "norma", 1);
+  builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){2, 3});
+  builder_node(b, "NoSuchOperator", "x", "a");
+  builder_named_node(b, "", "norma", "ElementwiseChain", "x", "b");
+  builder_node(b, "Relu", "x", "c");
+  node *bad = builder_node(b, "Transpose", "x", "d");
+  builder_string(bad, "perm", "no list"); /* an attribute of the wrong kind */
+  static const char *const names[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) builder_output(b, names[i], NORMA_FLOAT, -1, NULL);
+  norma_model *model;
+  norma_session *session;
+  norma_error error;
+  if (inspect(b, false, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  assert_int_equal(norma_model_output_count(model), 4);
+  assert_int_equal(output_rank(model, 0), -1);
+  assert_int_equal(output_rank(model, 1), -1);
+  assert_int_equal(output_rank(model, 2), 2);
+  assert_int_equal(output_rank(model, 3), -1);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_ERROR_ARGUMENT);
+  assert_non_null(strstr(error.message, "looked at"));
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
+/* Broken bytes and broken models are refused as ever. */
+static void what_is_no_model_is_refused(void **state) {
+  (void)state;
+  norma_model *model;
+  norma_error error;
+  norma_load_options options = {.struct_size = sizeof options, .form = NORMA_FORM_INSPECT};
+  assert_int_equal(norma_model_load_memory("\xFF\xFF\xFF", 3, &options, &model, &error), NORMA_ERROR_FORMAT);
+  model_builder *b = builder_create(17);
+  builder_node(b, "Relu", "nobody", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  assert_int_equal(inspect(b, false, NULL, &model, &error), NORMA_ERROR_INVALID_MODEL);
+  builder_destroy(b);
+  options.form = (norma_graph_form)9;
+  assert_int_equal(norma_model_load(DIGITS_BN, &options, &model, &error), NORMA_ERROR_ARGUMENT);
+}
+
+static const norma_value *contents_of(const norma_model *model, const char *name) {
+  norma_graph_value_info info = {.struct_size = sizeof info};
+  assert_int_equal(norma_graph_value_describe(norma_graph_find_value(norma_model_graph(model), name), &info), NORMA_OK);
+  assert_true(info.is_constant && norma_type_rank(info.type) == 1);
+  return info.contents;
+}
+
+/* Weights of 4 MiB are not read unless somebody wants them; small ones are. */
+static void large_weights_are_read_on_demand(void **state) {
+  (void)state;
+  enum { COUNT = 1 << 20 };
+  float *weights = malloc(COUNT * sizeof *weights);
+  for (int i = 0; i < COUNT; i++) weights[i] = (float)i;
+  model_builder *b = builder_create(17);
+  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){COUNT});
+  builder_floats(b, "large", 1, (int64_t[]){COUNT}, weights);
+  builder_floats(b, "small", 1, (int64_t[]){1}, weights + 5);
+  builder_node(b, "Add", "x large", "s");
+  builder_node(b, "Add", "s small", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  for (int keep = 0; keep <= 1; keep++) {
+    norma_runtime *runtime;
+    norma_model *model;
+    norma_error error;
+    norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+    assert_int_equal(norma_runtime_create(&options, &runtime, &error), NORMA_OK);
+    if (inspect(b, keep, runtime, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+    const norma_value *large = contents_of(model, "large"), *small = contents_of(model, "small");
+    assert_true(*(const float *)norma_value_tensor(small)->data == 5);
+    if (keep) {
+      assert_true(((const float *)norma_value_tensor(large)->data)[COUNT - 1] == COUNT - 1);
+    } else {
+      assert_null(large);
+      assert_true(norma_runtime_memory_peak(runtime) < COUNT);
+    }
+    norma_model_info info = {.struct_size = sizeof info};
+    assert_int_equal(norma_model_describe(model, &info), NORMA_OK);
+    assert_int_equal(info.parameter_bytes, COUNT * 4 + 4);
+    norma_model_destroy(model);
+    norma_runtime_destroy(runtime);
+  }
+  builder_destroy(b);
+  free(weights);
+}
+
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  counting_allocator counting = {0};
+  norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  options.allocator = counting_allocator_functions(&counting);
+  norma_runtime *runtime;
+  norma_error error;
+  assert_int_equal(norma_runtime_create(&options, &runtime, &error), NORMA_OK);
+  long before = atomic_load(&counting.outstanding);
+  norma_load_options load = {.struct_size = sizeof load, .form = NORMA_FORM_INSPECT, .runtime = runtime};
+  norma_model *model = NULL;
+  norma_status status;
+  long at = 1;
+  do {
+    atomic_store(&counting.allocations, 0);
+    counting.fail_at = at++;
+    status = norma_model_load(DIGITS_MLP, &load, &model, &error);
+    counting.fail_at = 0;
+    assert_true(status == NORMA_OK || status == NORMA_ERROR_OUT_OF_MEMORY);
+    if (status != NORMA_OK) assert_int_equal(atomic_load(&counting.outstanding), before);
+  } while (status != NORMA_OK);
+  assert_true(at > 5);
+  norma_model_destroy(model);
+  norma_runtime_destroy(runtime);
+  assert_int_equal(atomic_load(&counting.outstanding), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nothing_is_refused),
+      cmocka_unit_test(what_is_no_model_is_refused),
+      cmocka_unit_test(large_weights_are_read_on_demand),
+      cmocka_unit_test(every_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
