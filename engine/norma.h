@@ -645,14 +645,16 @@ typedef struct norma_session_options {
 typedef struct norma_session norma_session;
 
 /* Creates a session on `model`, which must outlive it. Where the model's inputs fix all shapes, the plan is made
- * here. */
+ * here. Errors: ARGUMENT (an option that cannot be, or a model of NORMA_FORM_INSPECT), BUDGET (the arena is too small),
+ * OUT_OF_MEMORY, and what operators say of shapes that do not fit (INPUT). */
 NORMA_API norma_status norma_session_create(norma_model *model, const norma_session_options *options,
                                             norma_session **session, norma_error *error);
 NORMA_API void norma_session_destroy(norma_session *session);
 
 /* Binds input `name` (NULL: the next one that is not bound, in graph order) to a tensor. The struct is copied, the data
  * is borrowed until the input is set again or the session is destroyed; it is read by each run. Errors: ARGUMENT (no
- * such input), INPUT (type, rank or a fixed dimension differs from the model's declaration). */
+ * such input, or a tensor whose fields do not agree), INPUT (type, rank or a fixed dimension differs from the model's
+ * declaration). */
 NORMA_API norma_status norma_session_set_input(norma_session *session, const char *name, const norma_tensor *tensor,
                                                norma_error *error);
 
@@ -664,11 +666,14 @@ NORMA_API norma_status norma_session_set_input_value(norma_session *session, con
 NORMA_API void norma_session_clear_inputs(norma_session *session);
 
 /* Lets output `index` be written to the caller's buffer of `bytes` bytes, aligned to 64 (borrowed until bound again or
- * until the session is destroyed; NULL unbinds). A run whose output is larger ends with NORMA_ERROR_BUDGET. */
+ * until the session is destroyed; NULL unbinds). A run whose output is larger, or no tensor of numbers, ends with
+ * NORMA_ERROR_BUDGET. Errors: ARGUMENT (no such output, or not aligned). */
 NORMA_API norma_status norma_session_bind_output(norma_session *session, size_t index, void *buffer, size_t bytes,
                                                  norma_error *error);
 
-/* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. */
+/* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. Errors: INPUT (an
+ * input is missing, or shapes do not fit together), BUDGET, OUT_OF_MEMORY, UNSUPPORTED (an operator cannot do it with these
+ * shapes). */
 NORMA_API norma_status norma_session_prepare(norma_session *session, norma_error *error);
 
 /* The bytes of arena that the current plan needs; 0 before there is one. Exact where input shapes fix all shapes; else
@@ -680,8 +685,44 @@ NORMA_API bool norma_session_is_static(const norma_session *session);
 
 /* Runs the model on the bound inputs. After the first run with the same input shapes nothing is allocated when
  * norma_session_is_static. On failure the session stays usable and the contents of bound buffers are unspecified.
- * Errors: INPUT, RUN, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE. */
+ * Errors: INPUT, RUN, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE, and as norma_session_prepare. */
 NORMA_API norma_status norma_session_run(norma_session *session, norma_error *error);
+
+/* Whether a run is measured. */
+typedef enum norma_run_profile {
+  NORMA_PROFILE_SESSION, /* as norma_session_options.profile says */
+  NORMA_PROFILE_ON,
+  NORMA_PROFILE_OFF
+} norma_run_profile;
+
+/* What one run is told. Begin with `norma_run_options options = {.struct_size = sizeof options};`. */
+typedef struct norma_run_options {
+  size_t struct_size;
+  double timeout; /* seconds, planning included; 0: as norma_session_set_timeout says; negative: no limit */
+  bool (*is_cancelled)(
+      void *context); /* asked again and again, from any thread that computes, several at once: true ends
+                                          the run with NORMA_ERROR_CANCELLED. Must be quick: best it reads a flag. */
+  void *cancel_context;
+  norma_progress progress; /* default: the session's */
+  void *progress_context;
+  norma_run_profile profile;
+  norma_log log; /* of what this run does; default: the runtime's */
+  void *log_context;
+} norma_run_options;
+
+/* The same with options of its own; `options` may be NULL and is copied. Errors: as norma_session_run, ARGUMENT. */
+NORMA_API norma_status norma_session_run_with(norma_session *session, const norma_run_options *options,
+                                              norma_error *error);
+
+/* All of it in one call: runs the model with these inputs, by name, and gives these outputs. Inputs are borrowed during the
+ * call, and bound for it alone; those that are not given are what norma_session_set_input has bound. output_names may name
+ * watched values too; NULL means the first `output_count` outputs in graph order. outputs[i] is valid until the next call of
+ * run, prepare or destroy (norma_value_copy keeps it longer); on failure all are NULL. Errors: as norma_session_run_with,
+ * norma_session_set_input_value, and ARGUMENT (an input twice, no such output). */
+NORMA_API norma_status norma_session_run_named(norma_session *session, const norma_run_options *options,
+                                               const char *const *input_names, const norma_value *const *inputs,
+                                               size_t input_count, const char *const *output_names,
+                                               const norma_value **outputs, size_t output_count, norma_error *error);
 
 /* Ends the run in progress with NORMA_ERROR_CANCELLED; may be called from any thread, and before a run (which then ends
  * at once). The request is forgotten when that run has ended. */
@@ -690,20 +731,39 @@ NORMA_API void norma_session_cancel(norma_session *session);
 /* Each later run ends with NORMA_ERROR_DEADLINE when it takes longer than this; 0: no limit. */
 NORMA_API void norma_session_set_timeout(norma_session *session, double seconds);
 
-/* Output `index` of the last run, valid until the next call of run, prepare or destroy; NULL before a successful
- * run. */
+/* Output `index` of the last run, valid until the next call of run, prepare, watch, unwatch, trim or destroy; NULL before a
+ * successful run. */
 NORMA_API const norma_value *norma_session_output(const norma_session *session, size_t index);
 
 /* Keeps the value `name` readable after each run, though it is no output ("*": every value). Errors: ARGUMENT where the
- * model has no such value, or where optimisation removed it. */
+ * model has no such value, or where optimisation removed it; OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_session_watch(norma_session *session, const char *name, norma_error *error);
 
-/* A graph input, output or watched value of the last run by name; NULL if there is none. Valid as outputs are. */
+/* Takes one watch back ("*": all). Errors: ARGUMENT (it is not watched). */
+NORMA_API norma_status norma_session_unwatch(norma_session *session, const char *name, norma_error *error);
+
+/* A graph input, output or watched value of the last run by name; NULL if there is none. Valid as outputs are; an input is
+ * the caller's own. */
 NORMA_API const norma_value *norma_session_value(const norma_session *session, const char *name);
 
 /* Calls visit for each watched value and output of the last run, in the order in which they were computed. */
 typedef void (*norma_visit_value)(void *context, const char *name, const norma_value *value);
 NORMA_API void norma_session_visit_values(const norma_session *session, norma_visit_value visit, void *context);
+
+/* What a session holds. Its weights are the model's: see norma_model_info. */
+typedef struct norma_session_memory_info {
+  size_t struct_size; /* set by the caller */
+  size_t arena_bytes; /* for intermediate results; the largest that a plan has needed, or the caller's */
+  bool arena_is_borrowed;
+  size_t needed_bytes; /* as norma_session_arena_bytes */
+  size_t plan_count;   /* plans that are kept */
+} norma_session_memory_info;
+
+/* Errors: ARGUMENT. */
+NORMA_API norma_status norma_session_memory(const norma_session *session, norma_session_memory_info *info);
+
+/* Gives back what the next run can make again: plans, and the arena unless it is the caller's. Inputs stay bound. */
+NORMA_API void norma_session_trim(norma_session *session);
 
 /* One step of the plan, summed over the runs since the session was created or the profile reset. */
 typedef struct norma_profile_entry {
@@ -718,6 +778,8 @@ typedef struct norma_profile_entry {
   double bytes;      /* bytes read and written in one run, each operand once */
 } norma_profile_entry;
 
+/* The steps of the plan for the inputs that are bound, or else of the last run; 0 while no run was measured. The strings of
+ * an entry are valid until the model is destroyed. Errors: ARGUMENT (NULL, or an index out of range). */
 NORMA_API size_t norma_session_profile_count(const norma_session *session);
 NORMA_API norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry);
 NORMA_API void norma_session_profile_reset(norma_session *session);
