@@ -530,8 +530,8 @@ NORMA_API norma_status norma_graph_describe(const norma_graph *graph, norma_grap
 NORMA_API const norma_graph_value *norma_graph_input(const norma_graph *graph, size_t index);
 NORMA_API const norma_graph_value *norma_graph_output(const norma_graph *graph, size_t index);
 
-/* Value `index` of value_count: inputs, initializers and results of nodes; NULL also where optimisation has taken one out
- * of use. */
+/* Value `index` of value_count: inputs, initializers (whether anybody reads them or not) and results of nodes; NULL also
+ * where optimisation has taken one out of use. */
 NORMA_API const norma_graph_value *norma_graph_value_at(const norma_graph *graph, size_t index);
 
 /* The value of that name in this graph or in one around it. */
@@ -800,35 +800,218 @@ NORMA_API void norma_moments_destroy(norma_moments *moments);
  * (type or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_moments_add(norma_moments *moments, const norma_tensor *tensor, norma_error *error);
 
-/* Adds what `other`, of as many channels, has gathered; `other` stays as it is. */
+/* Adds what `other`, of as many channels, has gathered; `other` stays as it is. Errors: ARGUMENT, OUT_OF_MEMORY,
+ * BUDGET. */
 NORMA_API norma_status norma_moments_merge(norma_moments *moments, const norma_moments *other, norma_error *error);
 
+/* Forgets what was gathered. */
+NORMA_API void norma_moments_reset(norma_moments *moments);
+NORMA_API int64_t norma_moments_channels(const norma_moments *moments);
+
 /* The elements of each channel so far (0: none, when the rest is 0), means, and variances divided by that count;
- * `channels` doubles each. */
+ * `channels` doubles each. Errors: ARGUMENT. */
 NORMA_API norma_status norma_moments_read(const norma_moments *moments, double *count, double *mean, double *variance,
                                           norma_error *error);
 
-/* A model file whose initializers, and contents of Constant nodes, are read and replaced by name; every other byte of
- * it stays. One thread at a time. */
+/* The same with sums of squared deviations in place of variances. */
+NORMA_API norma_status norma_moments_total(const norma_moments *moments, double *count, double *mean, double *squares,
+                                           norma_error *error);
+
+/* One channel joined with another count, mean and sum of squared deviations, as merge does it. */
+NORMA_API void norma_moments_join(double *count, double *mean, double *squares, double other_count, double other_mean,
+                                  double other_squares);
+
+/* How far statistics are apart: the difference of means over the stored deviation; and Jeffreys' divergence of two normal
+ * distributions, KL(p, q) + KL(q, p). */
+NORMA_API double norma_moments_drift(double stored_mean, double stored_variance, double mean);
+NORMA_API double norma_moments_divergence(double mean, double variance, double other_mean, double other_variance);
+
+/* What was gathered as bytes, to go on later or elsewhere: the number of samples, and for each bit set in it, from the
+ * lowest, a count, `channels` means and `channels` sums of squared deviations, of 8 bytes each, little-endian. Import takes
+ * the place of what was gathered, with the same channels; *used is how many of the bytes it was; on failure nothing is
+ * gathered. Errors: ARGUMENT; export FILE (`write` said so); import FORMAT, OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_moments_export(const norma_moments *moments, norma_write write, void *context,
+                                            norma_error *error);
+NORMA_API norma_status norma_moments_import(norma_moments *moments, const void *data, size_t size, size_t *used,
+                                            norma_error *error);
+
+/* A model file whose initializers, and contents of Constant nodes, are read and replaced by name, and whose nodes are
+ * changed in single parts; every other byte of it stays. Only the main graph is changed. One thread at a time. */
 typedef struct norma_editor norma_editor;
 
-/* `runtime` must outlive the editor. Errors: FILE, FORMAT, INVALID_MODEL, BUDGET, OUT_OF_MEMORY. */
+/* `runtime` must outlive the editor. Errors: ARGUMENT, FILE, FORMAT, INVALID_MODEL, BUDGET, OUT_OF_MEMORY. */
 NORMA_API norma_status norma_editor_open(norma_runtime *runtime, const char *path, norma_editor **editor,
                                          norma_error *error);
+
+/* The same of bytes in memory, which are copied; `read_external` (may be NULL) supplies external data. */
+NORMA_API norma_status norma_editor_open_memory(norma_runtime *runtime, const void *data, size_t size,
+                                                norma_read_external read_external, void *context, norma_editor **editor,
+                                                norma_error *error);
 NORMA_API void norma_editor_destroy(norma_editor *editor);
+
+/* Tells files apart, by length and contents, as they were opened; not made against forgery. */
+NORMA_API uint64_t norma_editor_fingerprint(const norma_editor *editor);
 
 /* Describes a tensor and copies its data to `data`, of `bytes` bytes (NULL: only describes it). tensor->data becomes
  * `data`. Errors: ARGUMENT (no such name), BUDGET (too small a place), UNSUPPORTED (strings). */
 NORMA_API norma_status norma_editor_read(norma_editor *editor, const char *name, norma_tensor *tensor, void *data,
                                          size_t bytes, norma_error *error);
 
-/* Gives a tensor new contents of the same type and size, which are copied. Errors: ARGUMENT, UNSUPPORTED. */
+/* The same as a value of the caller's own, strings too. Errors: ARGUMENT (no such name), UNSUPPORTED (sparse), FILE,
+ * INVALID_MODEL, OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_editor_read_value(norma_editor *editor, const char *name, norma_value **value,
+                                               norma_error *error);
+
+/* Gives a tensor new contents of the same type and size, which are copied. Errors: ARGUMENT (no such name, another type or
+ * size, strings), UNSUPPORTED (sparse), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_editor_replace(norma_editor *editor, const char *name, const norma_tensor *tensor,
                                             norma_error *error);
 
+/* A new initializer, whose contents are copied; its name begins with `stem`, and *name is valid until the editor is
+ * destroyed. Errors: ARGUMENT, UNSUPPORTED (strings), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_editor_add(norma_editor *editor, const char *stem, const norma_tensor *tensor,
+                                        const char **name, norma_error *error);
+
+/* Changes of one node, which is named by its first output: reads `name` as input `index`, keeps its first inputs or
+ * outputs alone, gets or loses an attribute. Errors: ARGUMENT (no such node or input), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_editor_set_input(norma_editor *editor, const char *output, size_t index, const char *name,
+                                              norma_error *error);
+NORMA_API norma_status norma_editor_keep_inputs(norma_editor *editor, const char *output, size_t count,
+                                                norma_error *error);
+NORMA_API norma_status norma_editor_keep_outputs(norma_editor *editor, const char *output, size_t count,
+                                                 norma_error *error);
+NORMA_API norma_status norma_editor_set_int(norma_editor *editor, const char *output, const char *attribute,
+                                            int64_t number, norma_error *error);
+NORMA_API norma_status norma_editor_remove_attribute(norma_editor *editor, const char *output, const char *attribute,
+                                                     norma_error *error);
+
+/* Takes an output of the model away, and what is said of the value's type; nothing to take is no error. Errors:
+ * ARGUMENT. */
+NORMA_API norma_status norma_editor_remove_output(norma_editor *editor, const char *name, norma_error *error);
+
 /* Writes the model to `path`, whole or not at all; not to the file that was opened. External data are copied beside it
- * where they are not there yet. Errors: FILE, ARGUMENT, OUT_OF_MEMORY, BUDGET. */
+ * where they are not there yet. Errors: FILE, ARGUMENT, INVALID_MODEL (external data outside the model's folder),
+ * UNSUPPORTED (external data of a model from memory), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error);
+
+/* The same to wherever `write` puts the bytes; external data stay where they are. Errors: ARGUMENT, FILE (`write` said
+ * so), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_editor_write(const norma_editor *editor, norma_write write, void *context,
+                                          norma_error *error);
+
+/* How many nodes of a written model have the bytes that they had, were written new, and are gone. */
+typedef struct norma_save_report {
+  size_t struct_size; /* set by the caller */
+  size_t kept, changed, removed;
+} norma_save_report;
+
+/* Writes a model that was loaded with NORMA_FORM_FOLDED or NORMA_FORM_OPTIMIZED as an edit of its source: what optimisation
+ * left alone keeps its bytes, with names, comments, metadata and external data. `source` is the file that the model was
+ * loaded from, `options` what it was loaded with (may be NULL; level, form and passes do not matter), `path` another file,
+ * which is written whole or not at all. `report` may be NULL. Errors: ARGUMENT (also for a model of NORMA_FORM_INSPECT, and
+ * for one whose weights were packed), UNSUPPORTED (a node that has no form in ONNX), FILE, FORMAT, BUDGET,
+ * OUT_OF_MEMORY. */
+NORMA_API norma_status norma_model_save(const norma_model *model, const char *source, const norma_load_options *options,
+                                        const char *path, norma_save_report *report, norma_error *error);
+
+/* The same from memory to wherever `write` puts the bytes; external data stay where they are. */
+NORMA_API norma_status norma_model_write(const norma_model *model, const void *source, size_t size,
+                                         const norma_load_options *options, norma_write write, void *context,
+                                         norma_save_report *report, norma_error *error);
+
+/* --------------------------------------------------------------------------------------- BatchNormalization, measured */
+
+/*
+ * The BatchNormalization nodes of a model, new statistics for them from data, and models frozen for inference.
+ *
+ *     norma_bn_open           finds the nodes, and why some cannot be given statistics
+ *     norma_bn_choose         which ones are to be measured; gives them levels, since the input of one follows from the
+ *                             statistics of those before it. All of one level can be measured at once.
+ *     norma_bn_stage          for each level: a model whose outputs are the inputs of these nodes. Run it on the data and
+ *                             add each output to norma_moments.
+ *     norma_bn_set_statistics writes the results into a norma_editor of the same model
+ *
+ * One thread at a time.
+ */
+typedef struct norma_bn_study norma_bn_study;
+
+/* Reads the model; `options` as for norma_model_load (may be NULL), level and form do not matter. Errors: as
+ * norma_model_load. From memory: `data` is borrowed until the study is destroyed. */
+NORMA_API norma_status norma_bn_open(const char *path, const norma_load_options *options, norma_bn_study **study,
+                                     norma_error *error);
+NORMA_API norma_status norma_bn_open_memory(const void *data, size_t size, const norma_load_options *options,
+                                            norma_bn_study **study, norma_error *error);
+NORMA_API void norma_bn_destroy(norma_bn_study *study);
+
+/* The nodes of the main graph, in its order; how many more stand in graphs below nodes, which are left alone; and the model
+ * at level NONE, valid as long as the study. */
+NORMA_API size_t norma_bn_count(const norma_bn_study *study);
+NORMA_API size_t norma_bn_inner_count(const norma_bn_study *study);
+NORMA_API const norma_model *norma_bn_model(const norma_bn_study *study);
+
+/* Valid until the study is destroyed. */
+typedef struct norma_bn_info {
+  size_t struct_size; /* set by the caller */
+  const norma_node *node;
+  const char *name, *input, *output; /* of the node, of X and of Y */
+  int64_t channels;                  /* -1: not known */
+  double epsilon, momentum;
+  bool is_training;                      /* normalises by its batch */
+  const char *mean_name, *variance_name; /* of the values that hold them */
+  const norma_tensor *mean, *variance;   /* NULL where they are computed, not stored */
+  const norma_tensor *scale, *bias;      /* the same */
+  bool is_shared;                        /* something else reads its mean or variance too */
+  const char *obstacle;                  /* why it cannot be measured and given statistics; NULL: it can */
+  bool is_chosen;
+  int level; /* of chosen nodes, from 1; 0: of others, and before norma_bn_choose */
+} norma_bn_info;
+
+/* Errors: ARGUMENT. */
+NORMA_API norma_status norma_bn_describe(const norma_bn_study *study, size_t index, norma_bn_info *info);
+
+/* Chooses nodes: chosen[i] for node i; NULL: all. Those with an obstacle never are. *levels becomes the largest level, 0
+ * where none is chosen. Errors: ARGUMENT, OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_bn_choose(norma_bn_study *study, const bool *chosen, int *levels, norma_error *error);
+
+typedef enum norma_bn_mode {
+  NORMA_BN_AS_IT_IS, /* as the model says */
+  NORMA_BN_FIXED,    /* by the statistics given here, rounded to the model's type */
+  NORMA_BN_BATCH     /* by the statistics of each batch, as in training */
+} norma_bn_mode;
+
+/* How a node normalises in a stage. */
+typedef struct norma_bn_setting {
+  norma_bn_mode mode;
+  const double *mean, *variance; /* of FIXED: `channels` each, borrowed during the call */
+  bool is_wanted;                /* X becomes an output of the stage */
+  size_t output;                 /* set by the library: which one */
+} norma_bn_setting;
+
+/* A model whose only outputs are the inputs X of the nodes that are wanted; what they do not need is not computed, and not
+ * asked for. One setting per node of the study. `options` as for norma_model_load. Errors: as norma_model_load; ARGUMENT
+ * where none is wanted; FILE where the file has changed in the meantime. */
+NORMA_API norma_status norma_bn_stage(const norma_bn_study *study, const norma_load_options *options,
+                                      norma_bn_setting *settings, norma_model **stage, norma_error *error);
+
+/* Puts a mean and variance, `channels` doubles each, into an editor that was opened on the same model. Where something else
+ * reads the old ones too, the node gets copies of its own: *is_copied (may be NULL) tells. Errors: ARGUMENT (also where a
+ * number does not fit the model's type), UNSUPPORTED (an obstacle, or no place for copies), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_bn_set_statistics(const norma_bn_study *study, size_t index, norma_editor *editor,
+                                               const double *mean, const double *variance, bool *is_copied,
+                                               norma_error *error);
+
+/* How many nodes were in training mode and are not any more. */
+typedef struct norma_bn_freeze_report {
+  size_t struct_size; /* set by the caller */
+  size_t normalizations, dropouts;
+} norma_bn_freeze_report;
+
+/* Turns training into inference, in an editor that was opened on the same model: BatchNormalization uses the statistics
+ * that are stored, and its further outputs go; Dropout lets everything pass. What goes with them is told by the log of the
+ * editor's runtime. `report` may be NULL. Errors: ARGUMENT, INVALID_MODEL (statistics that cannot be divided by),
+ * UNSUPPORTED (a node reads an output that only training has), OUT_OF_MEMORY, BUDGET; then the editor holds part of it. */
+NORMA_API norma_status norma_bn_freeze(const norma_bn_study *study, norma_editor *editor,
+                                       norma_bn_freeze_report *report, norma_error *error);
 
 /* ---------------------------------------------------------------------------------------------------- what there is */
 

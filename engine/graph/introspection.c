@@ -96,7 +96,8 @@ const norma_node *norma_graph_value_reader(const norma_graph_value *value, size_
 
 /* Values that optimisation has taken out of use stay in the list. */
 static bool is_in_use(const graph_value *inside) {
-  return inside->producer || inside->is_input || inside->use_count > 0 || inside->output_count > 0;
+  return inside->producer || inside->is_input || inside->has_initializer || inside->use_count > 0 ||
+         inside->output_count > 0;
 }
 
 norma_status norma_graph_describe(const norma_graph *graph, norma_graph_info *info) {

@@ -35,7 +35,7 @@ static bool choose_nodes(bn_estimate *estimate, int *code) {
   if (study->count == 0 && study->inner_count == 0) {
     *code = tool_error("%s: has no BatchNormalization node; its exporter has folded them into other layers, export it "
                        "again with them kept",
-                       study->path);
+                       study->source.path);
     return false;
   }
   for (size_t i = 0; i < study->count; i++) {
@@ -53,7 +53,7 @@ static bool choose_nodes(bn_estimate *estimate, int *code) {
   if (chosen > 0) return true;
   *code = matching == 0 ? tool_error("--only %s: no BatchNormalization node has such a name",
                                      estimate->settings->only_count ? estimate->settings->only[0] : "")
-                        : tool_error("%s: no BatchNormalization node can be given new statistics", study->path);
+                        : tool_error("%s: no BatchNormalization node can be given new statistics", study->source.path);
   return false;
 }
 
@@ -100,7 +100,7 @@ bool bn_estimate_open(bn_estimate *estimate, const struct settings *settings, co
   estimate->runtime = settings_create_runtime(settings);
   if (!estimate->runtime) return false;
   norma_load_options options = load_options(estimate);
-  if (bn_analysis_open(path, &options, &estimate->study, &error) != NORMA_OK) {
+  if (bn_analysis_open(&(model_source){.path = path}, &options, &estimate->study, &error) != NORMA_OK) {
     *code = tool_library_error(path, &error);
     return false;
   }
@@ -172,7 +172,7 @@ static bool open_stage(pass_run *run) {
   norma_load_options options = load_options(estimate);
   if (bn_analysis_stage(estimate->study, &options, run->settings, &run->model, &error) != NORMA_OK ||
       norma_session_create(run->model, NULL, &run->session, &error) != NORMA_OK) {
-    tool_library_error(estimate->study->path, &error);
+    tool_library_error(estimate->study->source.path, &error);
     return false;
   }
   return true;

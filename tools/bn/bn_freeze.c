@@ -147,7 +147,7 @@ int command_bn_freeze(const struct settings *settings) {
   if (!work.runtime) return code;
   norma_load_options options = settings_load(settings, work.runtime, -1);
   wire_limits limits = {work.runtime->max_nodes, work.runtime->max_depth};
-  norma_status status = bn_analysis_open(work.path, &options, &work.study, &error);
+  norma_status status = bn_analysis_open(&(model_source){.path = work.path}, &options, &work.study, &error);
   if (status == NORMA_OK) status = model_patch_open(&work.runtime->memory, work.path, &limits, &work.patch, &error);
   code = status == NORMA_OK ? freeze(&work, settings->output_file) : tool_library_error(work.path, &error);
   model_patch_close(work.patch);

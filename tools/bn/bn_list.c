@@ -190,7 +190,7 @@ static void print_json(const bn_analysis *study, const name_table *survivors) {
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
-  json_string(&json, "model", study->path);
+  json_string(&json, "model", study->source.path);
   json_unsigned(&json, "inside_other_nodes", study->inner_count);
   json_array(&json, "nodes");
   for (size_t i = 0; i < study->count; i++) write_node(&json, &study->nodes[i], survivors);
@@ -209,7 +209,7 @@ int command_bn_list(const struct settings *settings) {
   name_table survivors;
   name_table_init(&survivors, &runtime->memory);
   norma_load_options options = settings_load(settings, runtime, -1);
-  norma_status status = bn_analysis_open(path, &options, &study, &error);
+  norma_status status = bn_analysis_open(&(model_source){.path = path}, &options, &study, &error);
   if (status == NORMA_OK) status = bn_analysis_plan(study, &levels, &error);
   options.form = NORMA_FORM_FOLDED;
   if (status == NORMA_OK) status = norma_model_load(path, &options, &folded, &error);

@@ -107,7 +107,7 @@ bool bn_moments_write(const bn_estimate *estimate, const char *path) {
     return false;
   }
   uint64_t sum = checksum(bytes, size);
-  norma_status status = whole_file_begin(&file, &estimate->runtime->memory, path, estimate->study->path, &error);
+  norma_status status = whole_file_begin(&file, &estimate->runtime->memory, path, estimate->study->source.path, &error);
   if (status == NORMA_OK) {
     whole_file_write(&file, bytes, size);
     whole_file_write(&file, &sum, sizeof sum);
@@ -229,7 +229,7 @@ static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) 
     return false;
   }
   if (model != estimate->fingerprint) {
-    tool_error("%s: belongs to another model than %s", reader->path, estimate->study->path);
+    tool_error("%s: belongs to another model than %s", reader->path, estimate->study->source.path);
     return false;
   }
   if (settings != settings_fingerprint(estimate)) {

@@ -63,9 +63,9 @@ static bool write_model(const bn_estimate *estimate, const char *path) {
   memory *memory = &estimate->runtime->memory;
   wire_limits limits = {estimate->runtime->max_nodes, estimate->runtime->max_depth};
   size_t copies = 0;
-  norma_status status = model_patch_open(memory, estimate->study->path, &limits, &patch, &error);
+  norma_status status = model_patch_open(memory, estimate->study->source.path, &limits, &patch, &error);
   if (status == NORMA_OK && model_patch_fingerprint(patch) != estimate->fingerprint) {
-    status = error_set(&error, NORMA_ERROR_FILE, "%s: has changed in the meantime", estimate->study->path);
+    status = error_set(&error, NORMA_ERROR_FILE, "%s: has changed in the meantime", estimate->study->source.path);
   }
   for (size_t i = 0; status == NORMA_OK && i < estimate->study->count; i++) {
     const node_estimate *node = &estimate->nodes[i];
@@ -182,7 +182,7 @@ static bool load_moments(reestimation *work) {
   /* with --from the file is that of an earlier pass, to be replaced, or of this one, to be resumed */
   bn_estimate other;
   int code;
-  if (!bn_estimate_open(&other, settings, estimate->study->path, &code)) {
+  if (!bn_estimate_open(&other, settings, estimate->study->source.path, &code)) {
     bn_estimate_close(&other);
     return false;
   }

@@ -138,7 +138,7 @@ bool bn_report_write(const bn_estimate *estimate, const char *path, const char *
   json_writer json;
   json_start(&json, file, false);
   json_object(&json, NULL);
-  json_string(&json, "model", estimate->study->path);
+  json_string(&json, "model", estimate->study->source.path);
   json_string(&json, "output", output ? output : "");
   json_string(&json, "method", settings->method == METHOD_EMA ? "ema" : "population");
   json_string(&json, "order", estimate->simultaneous ? "simultaneous" : "sequential");
