@@ -137,8 +137,9 @@ typedef struct norma_runtime_options {
 
 typedef struct norma_runtime norma_runtime;
 
-/* Creates a runtime; `options` may be NULL and is copied. The runtime must outlive its models and values. Errors: ARGUMENT
- * (an option cannot be, or the kernel table does not exist or cannot run here), OUT_OF_MEMORY, BUDGET, THREAD. */
+/* Creates a runtime; `options` may be NULL and is copied. The runtime must outlive its models and values. Errors:
+ * ARGUMENT (an option cannot be, or the kernel table does not exist or cannot run here), OUT_OF_MEMORY, BUDGET,
+ * THREAD. */
 NORMA_API norma_status norma_runtime_create(const norma_runtime_options *options, norma_runtime **runtime,
                                             norma_error *error);
 NORMA_API void norma_runtime_destroy(norma_runtime *runtime);
@@ -250,8 +251,8 @@ NORMA_API norma_status norma_tensor_init(norma_tensor *tensor, norma_element_typ
 NORMA_API int64_t norma_tensor_count(const norma_tensor *tensor);
 
 /*
- * Elements first .. first + count - 1 of a tensor of numbers or bool, whatever its type, as doubles or as 64-bit integers,
- * and back: half floats, bfloat16 and packed types need no code of the caller's.
+ * Elements first .. first + count - 1 of a tensor of numbers or bool, whatever its type, as doubles or as 64-bit
+ * integers, and back: half floats, bfloat16 and packed types need no code of the caller's.
  *
  *   get_doubles     64-bit integers may lose low bits
  *   set_doubles     rounds to the nearest value of the type, ties to even (floats of 8 bits and less end at the ends of
@@ -259,8 +260,8 @@ NORMA_API int64_t norma_tensor_count(const norma_tensor *tensor);
  *   get_integers    cuts off fractions and ends at the ends of int64; uint64 gives its bits
  *   set_integers    keeps the low bits of integer types; to floats rounds
  *
- * Errors: ARGUMENT for strings, for complex numbers (which may be seen as floats, two for each), for elements that are not
- * there, and for a tensor whose fields do not agree; then nothing was read or written.
+ * Errors: ARGUMENT for strings, for complex numbers (which may be seen as floats, two for each), for elements that are
+ * not there, and for a tensor whose fields do not agree; then nothing was read or written.
  */
 NORMA_API norma_status norma_tensor_get_doubles(const norma_tensor *tensor, int64_t first, int64_t count,
                                                 double *result);
@@ -292,8 +293,8 @@ NORMA_API const norma_tensor *norma_value_tensor(const norma_value *value);
 /* The number of elements of a sequence, optional or map; 0 for a tensor. */
 NORMA_API size_t norma_value_count(const norma_value *value);
 
-/* Element `index`, or NULL when out of range. Valid as long as the value. A map has its keys as element 0, its values as
- * element 1. */
+/* Element `index`, or NULL when out of range. Valid as long as the value. A map has its keys as element 0, its values
+ * as element 1. */
 NORMA_API const norma_value *norma_value_element(const norma_value *value, size_t index);
 
 /*
@@ -314,8 +315,8 @@ NORMA_API norma_status norma_value_create_tensor(norma_runtime *runtime, const n
 NORMA_API norma_status norma_value_allocate_tensor(norma_runtime *runtime, norma_element_type type, int rank,
                                                    const int64_t *dims, norma_value **value, norma_error *error);
 
-/* A tensor that takes over the caller's data: release(context) is called once, on any thread, when nothing needs them any
- * more; NULL where nothing is to be done. On failure it is not called, and the data stay the caller's. */
+/* A tensor that takes over the caller's data: release(context) is called once, on any thread, when nothing needs them
+ * any more; NULL where nothing is to be done. On failure it is not called, and the data stay the caller's. */
 typedef void (*norma_release)(void *context);
 NORMA_API norma_status norma_value_adopt_tensor(norma_runtime *runtime, const norma_tensor *tensor,
                                                 norma_release release, void *context, norma_value **value,
@@ -329,8 +330,8 @@ NORMA_API norma_status norma_value_borrow_tensor(norma_runtime *runtime, const n
 NORMA_API norma_status norma_value_create_strings(norma_runtime *runtime, int rank, const int64_t *dims,
                                                   const norma_string *strings, norma_value **value, norma_error *error);
 
-/* A sequence of `count` elements of one kind (tensors: of one element type), which stay the caller's: their contents are
- * shared, those of views copied. */
+/* A sequence of `count` elements of one kind (tensors: of one element type), which stay the caller's: their contents
+ * are shared, those of views copied. */
 NORMA_API norma_status norma_value_create_sequence(norma_runtime *runtime, const norma_value *const *elements,
                                                    size_t count, norma_value **value, norma_error *error);
 
@@ -338,21 +339,21 @@ NORMA_API norma_status norma_value_create_sequence(norma_runtime *runtime, const
 NORMA_API norma_status norma_value_create_optional(norma_runtime *runtime, const norma_value *element,
                                                    norma_value **value, norma_error *error);
 
-/* A map: `keys` is a tensor of rank 1 of integers or strings, each once; `values` a tensor of rank 1 (of no packed type),
- * or a sequence, of as many values in the same order. */
+/* A map: `keys` is a tensor of rank 1 of integers or strings, each once; `values` a tensor of rank 1 (of no packed
+ * type), or a sequence, of as many values in the same order. */
 NORMA_API norma_status norma_value_create_map(norma_runtime *runtime, const norma_value *keys,
                                               const norma_value *values, norma_value **value, norma_error *error);
 
 /* A value of the caller's own with the contents of any other, such as an output that is to be kept beyond the next run.
- * Contents are shared where `original` owns them, when its runtime has to outlive the copy too, and copied where it is a
- * view. */
+ * Contents are shared where `original` owns them, when its runtime has to outlive the copy too, and copied where it is
+ * a view. */
 NORMA_API norma_status norma_value_copy(norma_runtime *runtime, const norma_value *original, norma_value **value,
                                         norma_error *error);
 
 NORMA_API void norma_value_destroy(norma_value *value);
 
-/* A value from the bytes of a TensorProto, SequenceProto, OptionalProto or MapProto, as .pb files hold them. The bytes do
- * not tell which of these they are: `kind` does. `data` is borrowed during the call. A map's values that are single
+/* A value from the bytes of a TensorProto, SequenceProto, OptionalProto or MapProto, as .pb files hold them. The bytes
+ * do not tell which of these they are: `kind` does. `data` is borrowed during the call. A map's values that are single
  * numbers of one type become one tensor. Errors: as above, FORMAT, INVALID_MODEL (its parts do not fit together),
  * UNSUPPORTED (external data). */
 NORMA_API norma_status norma_value_read(norma_runtime *runtime, const void *data, size_t size, norma_value_kind kind,
@@ -361,8 +362,8 @@ NORMA_API norma_status norma_value_read(norma_runtime *runtime, const void *data
 /* Takes the next `count` bytes of something that is written; false ends the writing with NORMA_ERROR_FILE. */
 typedef bool (*norma_write)(void *context, const void *bytes, size_t count);
 
-/* The reverse. `name` goes into the message, may be NULL. Errors: ARGUMENT (also for kind NONE), FILE (`write` said so),
- * OUT_OF_MEMORY, BUDGET (also for more than 48 containers within each other). */
+/* The reverse. `name` goes into the message, may be NULL. Errors: ARGUMENT (also for kind NONE), FILE (`write` said
+ * so), OUT_OF_MEMORY, BUDGET (also for more than 48 containers within each other). */
 NORMA_API norma_status norma_value_write(norma_runtime *runtime, const norma_value *value, const char *name,
                                          norma_write write, void *context, norma_error *error);
 
@@ -395,10 +396,10 @@ typedef enum norma_optimization {
 
 /* What the graph of a loaded model is for. */
 typedef enum norma_graph_form {
-  NORMA_FORM_RUN,     /* to be run: fused nodes, inner layouts, packed weights, as the level of optimisation says */
-  NORMA_FORM_INSPECT, /* to be looked at, as the file has it, with functions expanded. Operators that this build lacks, and
-                          nodes that are invalid, are no error; types and shapes are inferred as far as they go; there are
-                          no sessions. Large weights are not read unless keep_constants asks for them. */
+  NORMA_FORM_RUN,      /* to be run: fused nodes, inner layouts, packed weights, as the level of optimisation says */
+  NORMA_FORM_INSPECT,  /* to be looked at, as the file has it, with functions expanded. Operators that this build lacks,
+                          and nodes that are invalid, are no error; types and shapes are inferred as far as they go;
+                          there are no sessions. Large weights are not read unless keep_constants asks for them. */
   NORMA_FORM_FOLDED,   /* to be written as ONNX (norma_model_save): BatchNormalization, and what stands between it and a
                           layer, folded into weights; level FULL and keep_constants are implied */
   NORMA_FORM_OPTIMIZED /* the same, and what is constant, redundant or dead removed */
@@ -411,8 +412,8 @@ typedef struct norma_input_shape {
   const int64_t *dims;
 } norma_input_shape;
 
-/* Begin with `norma_load_options options = {.struct_size = sizeof options};`. Strings and arrays are borrowed during the
- * load. */
+/* Begin with `norma_load_options options = {.struct_size = sizeof options};`. Strings and arrays are borrowed during
+ * the load. */
 typedef struct norma_load_options {
   size_t struct_size;
   norma_runtime *runtime;             /* default: one of the model's own, with default options */
@@ -436,15 +437,15 @@ typedef struct norma_load_options {
 typedef struct norma_model norma_model;
 
 /* Loads, checks and optimises the model in file `path`; external data is read from files beneath its folder. `options`
- * may be NULL. On failure *model is NULL. Errors: ARGUMENT (an option that cannot be: no pass, overridable initializer or
- * input of that name), FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, and THREAD where no runtime is
- * given. */
+ * may be NULL. On failure *model is NULL. Errors: ARGUMENT (an option that cannot be: no pass, overridable initializer
+ * or input of that name), FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, and THREAD where no runtime
+ * is given. */
 NORMA_API norma_status norma_model_load(const char *path, const norma_load_options *options, norma_model **model,
                                         norma_error *error);
 
 /* The same from `size` bytes in memory, which are borrowed during the call: the model keeps nothing of them. Names and
- * attributes are copied, and so are weights, most of them straight into the form that kernels read. External data come from
- * options->read_external. */
+ * attributes are copied, and so are weights, most of them straight into the form that kernels read. External data come
+ * from options->read_external. */
 NORMA_API norma_status norma_model_load_memory(const void *data, size_t size, const norma_load_options *options,
                                                norma_model **model, norma_error *error);
 
@@ -454,8 +455,8 @@ NORMA_API void norma_model_destroy(norma_model *model);
 /* The runtime of a model, its own where the load was given none: for values that go into its sessions. */
 NORMA_API norma_runtime *norma_model_runtime(const norma_model *model);
 
-/* An input or output of a model. Pointers are valid until the model is destroyed. Types of containers are told in full by
- * norma_graph_value_describe. */
+/* An input or output of a model. Pointers are valid until the model is destroyed. Types of containers are told in full
+ * by norma_graph_value_describe. */
 typedef struct norma_value_info {
   const char *name;
   norma_value_kind kind;
@@ -466,8 +467,8 @@ typedef struct norma_value_info {
   bool optional;                         /* an input that may be left out: it has an initializer */
 } norma_value_info;
 
-/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. Errors: ARGUMENT (NULL,
- * or an index out of range). */
+/* Inputs that a run needs, without constant initializers, in the order of the graph; then outputs. Errors: ARGUMENT
+ * (NULL, or an index out of range). */
 NORMA_API size_t norma_model_input_count(const norma_model *model);
 NORMA_API size_t norma_model_output_count(const norma_model *model);
 NORMA_API norma_status norma_model_input(const norma_model *model, size_t index, norma_value_info *info);
@@ -477,13 +478,13 @@ NORMA_API norma_status norma_model_output(const norma_model *model, size_t index
 
 /*
  * What a model holds, for looking at it: the graph as it was read (NORMA_FORM_INSPECT, or NORMA_OPTIMIZE_NONE), or as
- * optimisation has left it. Handles and strings are valid until the model is destroyed; nothing is made by any call, and
- * any number of threads may ask at once.
+ * optimisation has left it. Handles and strings are valid until the model is destroyed; nothing is made by any call,
+ * and any number of threads may ask at once.
  *
  * Structs that are filled in by the library begin with their size, which the caller sets: begin with
  * `norma_node_info info = {.struct_size = sizeof info};`. Functions that fill them return ARGUMENT for NULL, for a size
- * that cannot be, and for an index out of range, and no other error. Strings in them are never NULL. Functions that return
- * handles return NULL for NULL and out of range.
+ * that cannot be, and for an index out of range, and no other error. Strings in them are never NULL. Functions that
+ * return handles return NULL for NULL and out of range.
  */
 typedef struct norma_model_info {
   size_t struct_size;
@@ -530,8 +531,8 @@ NORMA_API norma_status norma_graph_describe(const norma_graph *graph, norma_grap
 NORMA_API const norma_graph_value *norma_graph_input(const norma_graph *graph, size_t index);
 NORMA_API const norma_graph_value *norma_graph_output(const norma_graph *graph, size_t index);
 
-/* Value `index` of value_count: inputs, initializers (whether anybody reads them or not) and results of nodes; NULL also
- * where optimisation has taken one out of use. */
+/* Value `index` of value_count: inputs, initializers (whether anybody reads them or not) and results of nodes; NULL
+ * also where optimisation has taken one out of use. */
 NORMA_API const norma_graph_value *norma_graph_value_at(const norma_graph *graph, size_t index);
 
 /* The value of that name in this graph or in one around it. */
@@ -671,9 +672,9 @@ NORMA_API void norma_session_clear_inputs(norma_session *session);
 NORMA_API norma_status norma_session_bind_output(norma_session *session, size_t index, void *buffer, size_t bytes,
                                                  norma_error *error);
 
-/* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. Errors: INPUT (an
- * input is missing, or shapes do not fit together), BUDGET, OUT_OF_MEMORY, UNSUPPORTED (an operator cannot do it with these
- * shapes). */
+/* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. Errors: INPUT
+ * (an input is missing, or shapes do not fit together), BUDGET, OUT_OF_MEMORY, UNSUPPORTED (an operator cannot do it
+ * with these shapes). */
 NORMA_API norma_status norma_session_prepare(norma_session *session, norma_error *error);
 
 /* The bytes of arena that the current plan needs; 0 before there is one. Exact where input shapes fix all shapes; else
@@ -714,11 +715,11 @@ typedef struct norma_run_options {
 NORMA_API norma_status norma_session_run_with(norma_session *session, const norma_run_options *options,
                                               norma_error *error);
 
-/* All of it in one call: runs the model with these inputs, by name, and gives these outputs. Inputs are borrowed during the
- * call, and bound for it alone; those that are not given are what norma_session_set_input has bound. output_names may name
- * watched values too; NULL means the first `output_count` outputs in graph order. outputs[i] is valid until the next call of
- * run, prepare or destroy (norma_value_copy keeps it longer); on failure all are NULL. Errors: as norma_session_run_with,
- * norma_session_set_input_value, and ARGUMENT (an input twice, no such output). */
+/* All of it in one call: runs the model with these inputs, by name, and gives these outputs. Inputs are borrowed during
+ * the call, and bound for it alone; those that are not given are what norma_session_set_input has bound. output_names
+ * may name watched values too; NULL means the first `output_count` outputs in graph order. outputs[i] is valid until
+ * the next call of run, prepare or destroy (norma_value_copy keeps it longer); on failure all are NULL. Errors: as
+ * norma_session_run_with, norma_session_set_input_value, and ARGUMENT (an input twice, no such output). */
 NORMA_API norma_status norma_session_run_named(norma_session *session, const norma_run_options *options,
                                                const char *const *input_names, const norma_value *const *inputs,
                                                size_t input_count, const char *const *output_names,
@@ -731,8 +732,8 @@ NORMA_API void norma_session_cancel(norma_session *session);
 /* Each later run ends with NORMA_ERROR_DEADLINE when it takes longer than this; 0: no limit. */
 NORMA_API void norma_session_set_timeout(norma_session *session, double seconds);
 
-/* Output `index` of the last run, valid until the next call of run, prepare, watch, unwatch, trim or destroy; NULL before a
- * successful run. */
+/* Output `index` of the last run, valid until the next call of run, prepare, watch, unwatch, trim or destroy; NULL
+ * before a successful run. */
 NORMA_API const norma_value *norma_session_output(const norma_session *session, size_t index);
 
 /* Keeps the value `name` readable after each run, though it is no output ("*": every value). Errors: ARGUMENT where the
@@ -742,8 +743,8 @@ NORMA_API norma_status norma_session_watch(norma_session *session, const char *n
 /* Takes one watch back ("*": all). Errors: ARGUMENT (it is not watched). */
 NORMA_API norma_status norma_session_unwatch(norma_session *session, const char *name, norma_error *error);
 
-/* A graph input, output or watched value of the last run by name; NULL if there is none. Valid as outputs are; an input is
- * the caller's own. */
+/* A graph input, output or watched value of the last run by name; NULL if there is none. Valid as outputs are; an input
+ * is the caller's own. */
 NORMA_API const norma_value *norma_session_value(const norma_session *session, const char *name);
 
 /* Calls visit for each watched value and output of the last run, in the order in which they were computed. */
@@ -778,8 +779,8 @@ typedef struct norma_profile_entry {
   double bytes;      /* bytes read and written in one run, each operand once */
 } norma_profile_entry;
 
-/* The steps of the plan for the inputs that are bound, or else of the last run; 0 while no run was measured. The strings of
- * an entry are valid until the model is destroyed. Errors: ARGUMENT (NULL, or an index out of range). */
+/* The steps of the plan for the inputs that are bound, or else of the last run; 0 while no run was measured. The
+ * strings of an entry are valid until the model is destroyed. Errors: ARGUMENT (NULL, or an index out of range). */
 NORMA_API size_t norma_session_profile_count(const norma_session *session);
 NORMA_API norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry);
 NORMA_API void norma_session_profile_reset(norma_session *session);
@@ -821,15 +822,15 @@ NORMA_API norma_status norma_moments_total(const norma_moments *moments, double 
 NORMA_API void norma_moments_join(double *count, double *mean, double *squares, double other_count, double other_mean,
                                   double other_squares);
 
-/* How far statistics are apart: the difference of means over the stored deviation; and Jeffreys' divergence of two normal
- * distributions, KL(p, q) + KL(q, p). */
+/* How far statistics are apart: the difference of means over the stored deviation; and Jeffreys' divergence of two
+ * normal distributions, KL(p, q) + KL(q, p). */
 NORMA_API double norma_moments_drift(double stored_mean, double stored_variance, double mean);
 NORMA_API double norma_moments_divergence(double mean, double variance, double other_mean, double other_variance);
 
 /* What was gathered as bytes, to go on later or elsewhere: the number of samples, and for each bit set in it, from the
- * lowest, a count, `channels` means and `channels` sums of squared deviations, of 8 bytes each, little-endian. Import takes
- * the place of what was gathered, with the same channels; *used is how many of the bytes it was; on failure nothing is
- * gathered. Errors: ARGUMENT; export FILE (`write` said so); import FORMAT, OUT_OF_MEMORY, BUDGET. */
+ * lowest, a count, `channels` means and `channels` sums of squared deviations, of 8 bytes each, little-endian. Import
+ * takes the place of what was gathered, with the same channels; *used is how many of the bytes it was; on failure
+ * nothing is gathered. Errors: ARGUMENT; export FILE (`write` said so); import FORMAT, OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_moments_export(const norma_moments *moments, norma_write write, void *context,
                                             norma_error *error);
 NORMA_API norma_status norma_moments_import(norma_moments *moments, const void *data, size_t size, size_t *used,
@@ -862,8 +863,8 @@ NORMA_API norma_status norma_editor_read(norma_editor *editor, const char *name,
 NORMA_API norma_status norma_editor_read_value(norma_editor *editor, const char *name, norma_value **value,
                                                norma_error *error);
 
-/* Gives a tensor new contents of the same type and size, which are copied. Errors: ARGUMENT (no such name, another type or
- * size, strings), UNSUPPORTED (sparse), OUT_OF_MEMORY, BUDGET. */
+/* Gives a tensor new contents of the same type and size, which are copied. Errors: ARGUMENT (no such name, another type
+ * or size, strings), UNSUPPORTED (sparse), OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_editor_replace(norma_editor *editor, const char *name, const norma_tensor *tensor,
                                             norma_error *error);
 
@@ -905,12 +906,12 @@ typedef struct norma_save_report {
   size_t kept, changed, removed;
 } norma_save_report;
 
-/* Writes a model that was loaded with NORMA_FORM_FOLDED or NORMA_FORM_OPTIMIZED as an edit of its source: what optimisation
- * left alone keeps its bytes, with names, comments, metadata and external data. `source` is the file that the model was
- * loaded from, `options` what it was loaded with (may be NULL; level, form and passes do not matter), `path` another file,
- * which is written whole or not at all. `report` may be NULL. Errors: ARGUMENT (also for a model of NORMA_FORM_INSPECT, and
- * for one whose weights were packed), UNSUPPORTED (a node that has no form in ONNX), FILE, FORMAT, BUDGET,
- * OUT_OF_MEMORY. */
+/* Writes a model that was loaded with NORMA_FORM_FOLDED or NORMA_FORM_OPTIMIZED as an edit of its source: what
+ * optimisation left alone keeps its bytes, with names, comments, metadata and external data. `source` is the file that
+ * the model was loaded from, `options` what it was loaded with (may be NULL; level, form and passes do not matter),
+ * `path` another file, which is written whole or not at all. `report` may be NULL. Errors: ARGUMENT (also for a model
+ * of NORMA_FORM_INSPECT, and for one whose weights were packed), UNSUPPORTED (a node that has no form in ONNX), FILE,
+ * FORMAT, BUDGET, OUT_OF_MEMORY. */
 NORMA_API norma_status norma_model_save(const norma_model *model, const char *source, const norma_load_options *options,
                                         const char *path, norma_save_report *report, norma_error *error);
 
@@ -919,7 +920,7 @@ NORMA_API norma_status norma_model_write(const norma_model *model, const void *s
                                          const norma_load_options *options, norma_write write, void *context,
                                          norma_save_report *report, norma_error *error);
 
-/* --------------------------------------------------------------------------------------- BatchNormalization, measured */
+/* ------------------------------------------------------------------------------------- BatchNormalization, measured */
 
 /*
  * The BatchNormalization nodes of a model, new statistics for them from data, and models frozen for inference.
@@ -927,8 +928,8 @@ NORMA_API norma_status norma_model_write(const norma_model *model, const void *s
  *     norma_bn_open           finds the nodes, and why some cannot be given statistics
  *     norma_bn_choose         which ones are to be measured; gives them levels, since the input of one follows from the
  *                             statistics of those before it. All of one level can be measured at once.
- *     norma_bn_stage          for each level: a model whose outputs are the inputs of these nodes. Run it on the data and
- *                             add each output to norma_moments.
+ *     norma_bn_stage          for each level: a model whose outputs are the inputs of these nodes. Run it on the data
+ *                             and add each output to norma_moments.
  *     norma_bn_set_statistics writes the results into a norma_editor of the same model
  *
  * One thread at a time.
@@ -943,8 +944,8 @@ NORMA_API norma_status norma_bn_open_memory(const void *data, size_t size, const
                                             norma_bn_study **study, norma_error *error);
 NORMA_API void norma_bn_destroy(norma_bn_study *study);
 
-/* The nodes of the main graph, in its order; how many more stand in graphs below nodes, which are left alone; and the model
- * at level NONE, valid as long as the study. */
+/* The nodes of the main graph, in its order; how many more stand in graphs below nodes, which are left alone; and the
+ * model at level NONE, valid as long as the study. */
 NORMA_API size_t norma_bn_count(const norma_bn_study *study);
 NORMA_API size_t norma_bn_inner_count(const norma_bn_study *study);
 NORMA_API const norma_model *norma_bn_model(const norma_bn_study *study);
@@ -969,8 +970,8 @@ typedef struct norma_bn_info {
 /* Errors: ARGUMENT. */
 NORMA_API norma_status norma_bn_describe(const norma_bn_study *study, size_t index, norma_bn_info *info);
 
-/* Chooses nodes: chosen[i] for node i; NULL: all. Those with an obstacle never are. *levels becomes the largest level, 0
- * where none is chosen. Errors: ARGUMENT, OUT_OF_MEMORY, BUDGET. */
+/* Chooses nodes: chosen[i] for node i; NULL: all. Those with an obstacle never are. *levels becomes the largest level,
+ * 0 where none is chosen. Errors: ARGUMENT, OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_bn_choose(norma_bn_study *study, const bool *chosen, int *levels, norma_error *error);
 
 typedef enum norma_bn_mode {
@@ -987,17 +988,18 @@ typedef struct norma_bn_setting {
   size_t output;                 /* set by the library: which one */
 } norma_bn_setting;
 
-/* A model whose only outputs are the inputs X of the nodes that are wanted; what they do not need is not computed, and not
- * asked for. One setting per node of the study. `options` as for norma_model_load. Errors: as norma_model_load; ARGUMENT
- * where none is wanted; FILE where the file has changed in the meantime. */
+/* A model whose only outputs are the inputs X of the nodes that are wanted; what they do not need is not computed, and
+ * not asked for. One setting per node of the study. `options` as for norma_model_load. Errors: as norma_model_load;
+ * ARGUMENT where none is wanted; FILE where the file has changed in the meantime. */
 NORMA_API norma_status norma_bn_stage(const norma_bn_study *study, const norma_load_options *options,
                                       norma_bn_setting *settings, norma_model **stage, norma_error *error);
 
-/* Puts a mean and variance, `channels` doubles each, into an editor that was opened on the same model. Where something else
- * reads the old ones too, the node gets copies of its own: *is_copied (may be NULL) tells. Errors: ARGUMENT (also where a
- * number does not fit the model's type), UNSUPPORTED (an obstacle, or no place for copies), OUT_OF_MEMORY, BUDGET. */
+/* Puts a mean and variance, `channels` doubles each, into an editor that was opened on the same model. Where something
+ * else reads the old ones too, the node gets copies of its own: *copies (may be NULL) is how many, 0 to 2. Errors:
+ * ARGUMENT (also where a number does not fit the model's type), UNSUPPORTED (an obstacle, or no place for copies),
+ * OUT_OF_MEMORY, BUDGET. */
 NORMA_API norma_status norma_bn_set_statistics(const norma_bn_study *study, size_t index, norma_editor *editor,
-                                               const double *mean, const double *variance, bool *is_copied,
+                                               const double *mean, const double *variance, size_t *copies,
                                                norma_error *error);
 
 /* How many nodes were in training mode and are not any more. */
@@ -1007,9 +1009,10 @@ typedef struct norma_bn_freeze_report {
 } norma_bn_freeze_report;
 
 /* Turns training into inference, in an editor that was opened on the same model: BatchNormalization uses the statistics
- * that are stored, and its further outputs go; Dropout lets everything pass. What goes with them is told by the log of the
- * editor's runtime. `report` may be NULL. Errors: ARGUMENT, INVALID_MODEL (statistics that cannot be divided by),
- * UNSUPPORTED (a node reads an output that only training has), OUT_OF_MEMORY, BUDGET; then the editor holds part of it. */
+ * that are stored, and its further outputs go; Dropout lets everything pass. What goes with them is told by the log of
+ * the editor's runtime. `report` may be NULL. Errors: ARGUMENT, INVALID_MODEL (statistics that cannot be divided by),
+ * UNSUPPORTED (a node reads an output that only training has), OUT_OF_MEMORY, BUDGET; then the editor holds part of
+ * it. */
 NORMA_API norma_status norma_bn_freeze(const norma_bn_study *study, norma_editor *editor,
                                        norma_bn_freeze_report *report, norma_error *error);
 
@@ -1033,8 +1036,8 @@ typedef struct norma_operator_info {
 NORMA_API size_t norma_operator_count(void);
 NORMA_API norma_status norma_operator(size_t index, norma_operator_info *info);
 
-/* Inputs and outputs of an operator that have one element type in common, and which ones it may be. Inputs and outputs in
- * no rule may have any. */
+/* Inputs and outputs of an operator that have one element type in common, and which ones it may be. Inputs and outputs
+ * in no rule may have any. */
 typedef struct norma_type_rule {
   size_t struct_size;
   uint64_t types;           /* bit t stands for element type t */
@@ -1104,18 +1107,20 @@ NORMA_API norma_status norma_runtime_register(norma_runtime *runtime, const norm
                                               norma_error *error);
 
 /*
- * For `infer`. What it returns other than NORMA_OK refuses the node, with the message of norma_infer_fail if that was called.
- * Names, attributes of every kind and more are told by the functions for nodes above.
+ * For `infer`. What it returns other than NORMA_OK refuses the node, with the message of norma_infer_fail if that was
+ * called. Names, attributes of every kind and more are told by the functions for nodes above.
  */
 
 /* The node that is asked about; its attributes are there, its inputs' types are those of norma_infer_input. */
 NORMA_API const norma_node *norma_infer_node(const norma_infer_context *context);
-/* Type and dims of input `index`; rank -1 where unknown, dims -1 where dynamic; false: the input is absent or no tensor. */
+/* Type and dims of input `index`; rank -1 where unknown, dims -1 where dynamic; false: the input is absent or no
+ * tensor. */
 NORMA_API bool norma_infer_input(const norma_infer_context *context, int index, norma_element_type *type, int *rank,
                                  int64_t dims[NORMA_MAX_RANK]);
 /* The value of input `index` where it is known already, else NULL. */
 NORMA_API const norma_tensor *norma_infer_input_value(const norma_infer_context *context, int index);
-/* Sets output `index`: rank -1 for unknown; dims[i] -1 for dynamic. Errors: ARGUMENT (no such output, type or shape). */
+/* Sets output `index`: rank -1 for unknown; dims[i] -1 for dynamic. Errors: ARGUMENT (no such output, type or
+ * shape). */
 NORMA_API norma_status norma_infer_set_output(norma_infer_context *context, int index, norma_element_type type,
                                               int rank, const int64_t *dims);
 /* Attributes of the node; the default where the node has none. Strings are valid until the model is destroyed. */
@@ -1123,14 +1128,14 @@ NORMA_API int64_t norma_infer_attribute_int(const norma_infer_context *context, 
 NORMA_API float norma_infer_attribute_float(const norma_infer_context *context, const char *name, float otherwise);
 NORMA_API const char *norma_infer_attribute_string(const norma_infer_context *context, const char *name,
                                                    const char *otherwise);
-/* Refuses the node: `return norma_infer_fail(context, "input 1 has %d axes, expected 2", rank);` The message is completed by
- * node names. */
+/* Refuses the node: `return norma_infer_fail(context, "input 1 has %d axes, expected 2", rank);` The message is
+ * completed by node names. */
 NORMA_API norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 
 /*
- * For `compute`: the same for a node that runs; an absent input is NULL. What it returns other than NORMA_OK ends the run,
- * with the error of the call below that failed, if one did. Outputs that have no memory yet, and strings, sequences,
- * optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
+ * For `compute`: the same for a node that runs; an absent input is NULL. What it returns other than NORMA_OK ends the
+ * run, with the error of the call below that failed, if one did. Outputs that have no memory yet, and strings,
+ * sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
  */
 NORMA_API const norma_node *norma_run_node(const norma_run_context *context);
 NORMA_API const norma_tensor *norma_run_input(const norma_run_context *context, int index);
@@ -1147,8 +1152,8 @@ NORMA_API norma_status norma_run_set_output(norma_run_context *context, int inde
 /* Memory until compute returns, aligned to 64; NULL on failure, which is the run's error. */
 NORMA_API void *norma_run_allocate(norma_run_context *context, size_t bytes);
 /* Calls body on ranges that cover 0 .. count - 1, each of at most `grain`, on the run's threads: `worker` is below
- * norma_run_threads, and no two calls at the same time have the same. Results must not depend on which range goes where.
- * Errors: CANCELLED, DEADLINE (ranges were left out). */
+ * norma_run_threads, and no two calls at the same time have the same. Results must not depend on which range goes
+ * where. Errors: CANCELLED, DEADLINE (ranges were left out). */
 typedef void (*norma_run_body)(void *argument, int64_t begin, int64_t end, int worker);
 NORMA_API norma_status norma_run_parallel(norma_run_context *context, int64_t count, int64_t grain, norma_run_body body,
                                           void *argument);
@@ -1157,8 +1162,8 @@ NORMA_API int64_t norma_run_attribute_int(const norma_run_context *context, cons
 NORMA_API float norma_run_attribute_float(const norma_run_context *context, const char *name, float otherwise);
 NORMA_API const char *norma_run_attribute_string(const norma_run_context *context, const char *name,
                                                  const char *otherwise);
-/* Ends the run with NORMA_ERROR_RUN: `return norma_run_fail(context, "index %d is out of range", index);` The message is
- * completed by node names. */
+/* Ends the run with NORMA_ERROR_RUN: `return norma_run_fail(context, "index %d is out of range", index);` The message
+ * is completed by node names. */
 NORMA_API norma_status norma_run_fail(norma_run_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 /* Whether the run was cancelled or its deadline has passed: a long computation should ask and return early. */
 NORMA_API bool norma_run_cancelled(const norma_run_context *context);

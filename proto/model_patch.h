@@ -55,8 +55,8 @@ norma_status model_patch_remove_output(model_patch *patch, const char *name, nor
 norma_status model_patch_write(const model_patch *patch, write_bytes write, void *context, norma_error *error);
 
 /* Writes the file `path`, whole or not at all. It must not be the file that was read. External files that are still
- * referred to are copied beside it where they are not there yet; one that is there with other contents is an error, and so
- * are external data of a model from memory (UNSUPPORTED). */
+ * referred to are copied beside it where they are not there yet; one that is there with other contents is an error, and
+ * so are external data of a model from memory (UNSUPPORTED). */
 norma_status model_patch_save(const model_patch *patch, const char *path, norma_error *error);
 
 #endif

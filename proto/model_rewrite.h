@@ -20,8 +20,8 @@ typedef struct rewrite_counts {
 norma_status model_rewrite(const norma_model *before, const norma_model *after, const char *source, const char *path,
                            rewrite_counts *counts, norma_error *error);
 
-/* The same from and to memory: `data` is the model that `before` was read from. What refers to external data goes on doing
- * so. */
+/* The same from and to memory: `data` is the model that `before` was read from. What refers to external data goes on
+ * doing so. */
 norma_status model_rewrite_memory(const norma_model *before, const norma_model *after, const void *data, size_t size,
                                   write_bytes write, void *context, rewrite_counts *counts, norma_error *error);
 

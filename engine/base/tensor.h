@@ -2,8 +2,8 @@
  * Shapes, value descriptions and run-time values.
  *
  * value_info  what is known of a value before it exists: kind, element type, shape with unknown dimensions.
- * value       the thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through a
- *             reference on `owner`. Containers hold a reference on a list, which is immutable once shared.
+ * value       the thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through
+ *             a reference on `owner`. Containers hold a reference on a list, which is immutable once shared.
  */
 #ifndef ENGINE_BASE_TENSOR_H
 #define ENGINE_BASE_TENSOR_H

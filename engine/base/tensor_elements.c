@@ -23,7 +23,7 @@ norma_element_type norma_element_type_find(const char *name) {
   return NORMA_UNDEFINED;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- elements */
+/* --------------------------------------------------------------------------------------------------------- elements */
 
 bool tensor_is_sound(const norma_tensor *tensor) {
   size_t bytes;

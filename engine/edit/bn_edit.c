@@ -11,7 +11,7 @@ static const bn_analysis *analysis_of(const norma_bn_study *study) {
   return (const bn_analysis *)study;
 }
 
-/* -------------------------------------------------------------------------------------------------------- statistics */
+/* ------------------------------------------------------------------------------------------------------- statistics */
 
 /* Whether the value may be changed where it stands: nothing reads it but statistics that get the same new contents. */
 static bool is_own(const statistic *statistic) {
@@ -46,7 +46,7 @@ static norma_status check_numbers(const batch_normalization *node, bool is_mean,
 }
 
 static norma_status write_statistic(const norma_editor *editor, const batch_normalization *node, bool is_mean,
-                                    const double *numbers, bool *is_copied, norma_error *error) {
+                                    const double *numbers, size_t *copies, norma_error *error) {
   const statistic *statistic = is_mean ? &node->mean : &node->variance;
   const norma_tensor *old = norma_value_tensor(statistic->contents);
   const shape shape = shape_of_tensor(old);
@@ -59,17 +59,17 @@ static norma_status write_statistic(const norma_editor *editor, const batch_norm
     status = model_patch_replace(editor->patch, statistic->name, &contents.tensor, error);
   } else {
     status = add_statistic(editor, node, is_mean, &contents.tensor, error);
-    *is_copied = true;
+    ++*copies;
   }
   value_clear(&contents);
   return status;
 }
 
 norma_status norma_bn_set_statistics(const norma_bn_study *study, size_t index, norma_editor *editor,
-                                     const double *mean, const double *variance, bool *is_copied, norma_error *error) {
-  bool ignored = false;
-  if (!is_copied) is_copied = &ignored;
-  *is_copied = false;
+                                     const double *mean, const double *variance, size_t *copies, norma_error *error) {
+  size_t ignored;
+  if (!copies) copies = &ignored;
+  *copies = 0;
   if (!editor || !mean || !variance || index >= norma_bn_count(study)) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "a study, one of its nodes, an editor and statistics are needed");
   }
@@ -77,11 +77,11 @@ norma_status norma_bn_set_statistics(const norma_bn_study *study, size_t index, 
   if (node->obstacle) {
     return error_set(error, NORMA_ERROR_UNSUPPORTED, "node '%s': %s", node->node->name, node->obstacle);
   }
-  TRY(write_statistic(editor, node, true, mean, is_copied, error));
-  return write_statistic(editor, node, false, variance, is_copied, error);
+  TRY(write_statistic(editor, node, true, mean, copies, error));
+  return write_statistic(editor, node, false, variance, copies, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ freeze */
+/* ----------------------------------------------------------------------------------------------------------- freeze */
 
 typedef struct freezing {
   const bn_analysis *study;

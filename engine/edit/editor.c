@@ -53,7 +53,7 @@ uint64_t norma_editor_fingerprint(const norma_editor *editor) {
   return editor ? model_patch_fingerprint(editor->patch) : 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- tensors */
+/* ---------------------------------------------------------------------------------------------------------- tensors */
 
 norma_status norma_editor_read(norma_editor *editor, const char *name, norma_tensor *tensor, void *data, size_t bytes,
                                norma_error *error) {
@@ -106,7 +106,7 @@ norma_status norma_editor_add(norma_editor *editor, const char *stem, const norm
   return model_patch_add(editor->patch, stem, tensor, name, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- nodes */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 static norma_status editor_check(const norma_editor *editor, const char *output, const char *other,
                                  norma_error *error) {
@@ -147,7 +147,7 @@ norma_status norma_editor_remove_output(norma_editor *editor, const char *name, 
   return model_patch_remove_output(editor->patch, name, error);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- writing */
+/* ---------------------------------------------------------------------------------------------------------- writing */
 
 norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error) {
   if (!editor || !path) return error_set(error, NORMA_ERROR_ARGUMENT, "an editor and a path are needed");

@@ -1,8 +1,8 @@
 /*
  * Moments as bytes, for going on with them later or elsewhere. Numbers of 8 bytes, little-endian:
  *
- *   the number of samples, then for each bit set in it, from the lowest: the count of elements per channel, the means and
- *   the sums of squared deviations of the channels, as doubles
+ *   the number of samples, then for each bit set in it, from the lowest: the count of elements per channel, the means
+ *   and the sums of squared deviations of the channels, as doubles
  */
 #ifndef ENGINE_EDIT_MOMENTS_STATE_H
 #define ENGINE_EDIT_MOMENTS_STATE_H

@@ -49,7 +49,7 @@ void norma_value_destroy(norma_value *value) {
   memory_free(memory, value);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- tensors */
+/* ---------------------------------------------------------------------------------------------------------- tensors */
 
 static norma_status check_tensor_argument(const norma_tensor *tensor, norma_error *error) {
   if (!tensor_is_sound(tensor)) {
@@ -122,7 +122,7 @@ norma_status norma_value_allocate_tensor(norma_runtime *runtime, norma_element_t
   return block_finish(value_allocate_tensor(&runtime->memory, *result, type, &shape, error), result);
 }
 
-/* -------------------------------------------------------------------------------------------------------- containers */
+/* ------------------------------------------------------------------------------------------------------- containers */
 
 /* Whether `element` may stand behind `first` in one sequence. */
 static bool is_alike(const value *first, const value *element) {

@@ -31,7 +31,7 @@ static const norma_node *node_outside(const node *node) {
   return (const norma_node *)node;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- types */
+/* ------------------------------------------------------------------------------------------------------------ types */
 
 norma_value_kind norma_type_kind(const norma_type *type) {
   return type ? type_inside(type)->kind : NORMA_VALUE_NONE;
@@ -53,7 +53,7 @@ const norma_type *norma_type_item(const norma_type *type) {
   return type ? type_outside(type_inside(type)->item) : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ values */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 /* What a value holds from the start, as far as its data are there. */
 static const value *held_contents(const graph_value *inside) {
@@ -92,7 +92,7 @@ const norma_node *norma_graph_value_reader(const norma_graph_value *value, size_
   return use ? node_outside(use->node) : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ graphs */
+/* ----------------------------------------------------------------------------------------------------------- graphs */
 
 /* Values that optimisation has taken out of use stay in the list. */
 static bool is_in_use(const graph_value *inside) {
@@ -138,7 +138,7 @@ const norma_graph_value *norma_graph_find_value(const norma_graph *graph, const 
   return inside && is_in_use(inside) ? value_outside(inside) : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- nodes */
+/* ------------------------------------------------------------------------------------------------------------ nodes */
 
 typedef struct subgraph_search {
   size_t left;
@@ -188,7 +188,7 @@ const norma_graph_value *norma_node_output(const norma_node *node, size_t index)
   return value_outside(node_inside(node)->outputs[index]);
 }
 
-/* -------------------------------------------------------------------------------------------------------- attributes */
+/* ------------------------------------------------------------------------------------------------------- attributes */
 
 static const attribute *attribute_inside(const norma_attribute *attribute) {
   return (const struct attribute *)attribute;

@@ -5,7 +5,7 @@
 #include "ops/kernels/kernel_table.h"
 #include "ops/operator.h"
 
-/* --------------------------------------------------------------------------------------------------------- operators */
+/* -------------------------------------------------------------------------------------------------------- operators */
 
 size_t norma_operator_count(void) {
   size_t count = 0;
@@ -72,7 +72,7 @@ norma_status norma_operator_attribute(size_t index, size_t attribute, norma_oper
   return info_give(info, &filled, sizeof filled);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ passes */
+/* ----------------------------------------------------------------------------------------------------------- passes */
 
 size_t norma_pass_count(void) {
   size_t count = 0;
@@ -98,7 +98,7 @@ norma_status norma_pass(size_t index, norma_pass_info *info) {
   return info_give(info, &filled, sizeof filled);
 }
 
-/* ----------------------------------------------------------------------------------------------------- kernel tables */
+/* ---------------------------------------------------------------------------------------------------- kernel tables */
 
 /* The build's table number `index`; false past the last. */
 static bool kernel_isa_at(size_t index, enum cpu_isa *isa) {

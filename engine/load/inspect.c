@@ -1,6 +1,7 @@
 #include "engine/load/inspect.h"
 
 #include "engine/execute/runtime.h"
+#include "engine/load/input_shapes.h"
 #include "engine/plan/shape_inference.h"
 
 static bool inspect_resolve(void *context, graph *graph) {
@@ -22,18 +23,25 @@ static bool is_known_type(const value_info *info) {
   return info->type != NORMA_UNDEFINED;
 }
 
-norma_status inspect_graph(norma_model *model, executor *executor, norma_error *error) {
+static norma_status inspect_infer(norma_model *model, const norma_load_options *options, executor *executor,
+                                  norma_error *error) {
+  TRY(infer_graph_partly(model->graph, executor, error));
+  if (options->input_shape_count == 0) return NORMA_OK;
+  /* What no longer infers with the given shapes keeps what follows from the declared ones. */
+  TRY(input_shapes_set(model, options, error));
+  return infer_graph_partly(model->graph, executor, error);
+}
+
+norma_status inspect_graph(norma_model *model, const norma_load_options *options, executor *executor,
+                           norma_error *error) {
   graph *graph = model->graph;
   value_info *declared = region_array(&model->region, (size_t)graph->output_count, sizeof *declared);
   if (!declared) return region_error(&model->region, error);
   for (int i = 0; i < graph->output_count; i++) declared[i] = graph->outputs[i]->info;
   inspect_resolve(model, graph);
-  norma_error ignored;
-  norma_status status = infer_graph(graph, executor, &ignored); /* what fails leaves the rest unknown */
+  TRY(inspect_infer(model, options, executor, error));
   for (int i = 0; i < graph->output_count; i++) {
     if (!is_known_type(&graph->outputs[i]->info)) graph->outputs[i]->info = declared[i];
   }
-  if (status != NORMA_ERROR_OUT_OF_MEMORY && status != NORMA_ERROR_BUDGET) return NORMA_OK;
-  if (error) *error = ignored;
-  return status;
+  return NORMA_OK;
 }

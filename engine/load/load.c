@@ -8,8 +8,9 @@
 #include "engine/passes/pass.h"
 #include "engine/plan/shape_inference.h"
 
-/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not folded
- * is computed by runs, which have. A number of operations rather than a time, so that each load gives the same graph. */
+/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not
+ * folded is computed by runs, which have. A number of operations rather than a time, so that each load gives the same
+ * graph. */
 #define LOAD_WORK 1e10
 
 static norma_status resolve_and_infer(norma_model *model, const norma_load_options *options, executor *executor,
@@ -67,14 +68,14 @@ static norma_status run_stages(norma_model *model, const norma_load_options *opt
 
 static norma_status look_at(norma_model *model, const norma_load_options *options, executor *executor,
                             norma_error *error) {
-  TRY(inspect_graph(model, executor, error));
+  TRY(inspect_graph(model, options, executor, error));
   if (!graph_find_captures(model->graph) || !list_runtime_inputs(model)) return region_error(&model->region, error);
   return options->keep_constants ? pack_fetch_all(model, error) : NORMA_OK;
 }
 
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
-  TRY(input_shapes_set(model, options, error));
   const bool is_run = options->form == NORMA_FORM_RUN, is_inspected = options->form == NORMA_FORM_INSPECT;
+  if (!is_inspected) TRY(input_shapes_set(model, options, error)); /* looking at a model sets them between inferences */
   if (!is_run && !is_inspected) TRY(onnx_form_take_constants(model, error));
   packed_constants *packed = packed_constants_create(model->memory); /* of nodes that constants replace */
   if (!packed) return memory_error(model->memory, sizeof packed, error);

@@ -51,7 +51,7 @@ norma_status onnx_form_take_constants(norma_model *model, norma_error *error) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ passes */
+/* ----------------------------------------------------------------------------------------------------------- passes */
 
 norma_status onnx_form_disable(norma_model *model, const norma_load_options *options, const char *const **disabled,
                                size_t *count, norma_error *error) {

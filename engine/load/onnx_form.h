@@ -1,5 +1,5 @@
-/* Graphs that are optimised only so far that the result is ONNX again (NORMA_FORM_FOLDED, NORMA_FORM_OPTIMIZED): standard
- * operators of the opset that the model imports, nothing fused beyond that. */
+/* Graphs that are optimised only so far that the result is ONNX again (NORMA_FORM_FOLDED, NORMA_FORM_OPTIMIZED):
+ * standard operators of the opset that the model imports, nothing fused beyond that. */
 #ifndef ENGINE_LOAD_ONNX_FORM_H
 #define ENGINE_LOAD_ONNX_FORM_H
 

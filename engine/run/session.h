@@ -1,6 +1,6 @@
 /*
- * A session: what is bound to the inputs and outputs of one model, the plans and frames for their shapes, and the values of
- * the last run. One thread at a time but for norma_session_cancel.
+ * A session: what is bound to the inputs and outputs of one model, the plans and frames for their shapes, and the
+ * values of the last run. One thread at a time but for norma_session_cancel.
  *
  *   session.c          its life, inputs, plans, runs
  *   session_results.c  what a run has left: outputs, watched values, the profile

@@ -1,5 +1,5 @@
-/* A run with inputs and outputs by name in one call. What is given is bound for the run alone: afterwards the session has
- * the inputs that it had before. */
+/* A run with inputs and outputs by name in one call. What is given is bound for the run alone: afterwards the session
+ * has the inputs that it had before. */
 #include "engine/run/session.h"
 
 typedef struct named_run {

@@ -358,7 +358,7 @@ int main(int argc, char **argv) {
     const struct kernel_table *table = kernel_table_get(isa);
     if (!table || !cpu_isa_supported(isa) || !table_wanted(argc, argv, cpu_isa_name(isa))) continue;
 
-    const double peak = limits_multiply_add(isa, 1) * 1e-9;
+    const double peak = limits_multiply_add(table->name, 1) * 1e-9;
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
     if (section_wanted(argc, argv, "gemm")) {
       bench_gemm(table, peak, 672, 672, 256, true, true);

@@ -15,7 +15,7 @@ int main(int argc, char **argv) {
   enum cpu_isa isa = cpu_isa_choose();
   printf("{\"kernels\": \"%s\", \"threads\": %d, \"multiply_add_gflops\": %.2f, \"read_gb_s\": %.2f, \"copy_gb_s\": "
          "%.2f}\n",
-         cpu_isa_name(isa), (int)threads, limits_multiply_add(isa, (int)threads) * 1e-9,
+         cpu_isa_name(isa), (int)threads, limits_multiply_add(cpu_isa_name(isa), (int)threads) * 1e-9,
          limits_read((int)threads) * 1e-9, limits_copy((int)threads) * 1e-9);
   return EXIT_YES;
 }

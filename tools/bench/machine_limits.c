@@ -92,29 +92,41 @@ static double fastest_round(limits_work work, void *context, int count, int roun
 enum { STEPS = 300000 };
 
 static void multiply_add_chains(void *context, int index, int count) {
-  enum cpu_isa isa = *(const enum cpu_isa *)context;
+  const int lanes = *(const int *)context;
   (void)index;
   (void)count;
 #if defined(__x86_64__)
   __asm__ volatile("xorps %%xmm12, %%xmm12\n xorps %%xmm13, %%xmm13" ::: "xmm12", "xmm13");
-  if (isa == CPU_ISA_AVX512) {
+  if (lanes == 16) {
     CHAINS(FMA_ZMM, FIRST_15_XMM);
-  } else if (isa == CPU_ISA_AVX2) {
+  } else if (lanes == 8) {
     CHAINS(FMA_YMM, FIRST_15_XMM);
   } else {
     CHAINS(FMA_XMM, FIRST_15_XMM);
   }
   /* else the next SSE instruction would pay for upper halves that nobody needs */
-  if (isa != CPU_ISA_SSE2) __asm__ volatile("vzeroupper" ::: FIRST_15_XMM);
+  if (lanes > 4) __asm__ volatile("vzeroupper" ::: FIRST_15_XMM);
 #else
-  (void)isa;
+  (void)lanes;
   CHAINS(FMA_NEON, "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11");
 #endif
 }
 
-double limits_multiply_add(enum cpu_isa isa, int threads) {
-  int lanes = isa == CPU_ISA_AVX512 ? 16 : isa == CPU_ISA_AVX2 ? 8 : 4;
-  double time = fastest_round(multiply_add_chains, &isa, threads, 20);
+/* Vectors of how many floats; tables are called by their instruction set, and more where they have more of it. */
+static int lanes_of(const char *kernels) {
+  static const struct {
+    const char *start;
+    int lanes;
+  } tables[] = {{"avx512", 16}, {"avx2", 8}, {"sse2", 4}, {"neon", 4}};
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    if (strncmp(kernels, tables[i].start, strlen(tables[i].start)) == 0) return tables[i].lanes;
+  }
+  return 0;
+}
+
+double limits_multiply_add(const char *kernels, int threads) {
+  int lanes = lanes_of(kernels);
+  double time = lanes > 0 ? fastest_round(multiply_add_chains, &lanes, threads, 20) : 0;
   return time > 0 ? 2.0 * 12 * STEPS * lanes * threads / time : 0;
 }
 

@@ -227,7 +227,8 @@ static void files_are_told_apart(void **state) {
   assert_int_equal(norma_editor_fingerprint(NULL), 0);
 }
 
-/* A model from memory has no folder: its edited form can be written to a file as long as no other file belongs to it. */
+/* A model from memory has no folder: its edited form can be written to a file as long as no other file belongs to
+ * it. */
 static void a_model_from_memory_becomes_a_file(void **state) {
   fixture *fixture = *state;
   char path[] = "/tmp/norma_editor_XXXXXX";

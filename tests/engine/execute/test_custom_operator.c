@@ -87,7 +87,7 @@ static norma_status infer_same_shape(norma_infer_context *context, void *user) {
   return norma_infer_set_output(context, 0, type, rank, dims);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- messages */
+/* --------------------------------------------------------------------------------------------------------- messages */
 
 static norma_status refuse_to_infer(norma_infer_context *context, void *user) {
   (void)user;
@@ -116,7 +116,7 @@ static void messages_are_formatted(void **state) {
   close_house(&house);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ values */
+/* ----------------------------------------------------------------------------------------------------------- values */
 
 static norma_status make_strings(norma_run_context *context, void *user) {
   const house *house = user;
@@ -211,7 +211,7 @@ static void what_is_not_made_or_made_wrong_ends_the_run(void **state) {
   close_house(&house);
 }
 
-/* -------------------------------------------------------------------------------------------- attributes and threads */
+/* ------------------------------------------------------------------------------------------- attributes and threads */
 
 static void give_lists(node *node) {
   builder_ints(node, "offsets", 2, (int64_t[]){10, 20});
@@ -264,7 +264,7 @@ static void lists_of_attributes_and_loops_on_all_threads(void **state) {
   close_house(&house);
 }
 
-/* -------------------------------------------------------------------------------------------------------- the struct */
+/* ------------------------------------------------------------------------------------------------------- the struct */
 
 static void wrong_operators_are_refused(void **state) {
   (void)state;

@@ -42,7 +42,7 @@ static norma_value *floats(int64_t count, float first) {
   return value;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- tensors */
+/* ---------------------------------------------------------------------------------------------------------- tensors */
 
 static void a_created_tensor_is_a_copy(void **state) {
   (void)state;
@@ -146,7 +146,7 @@ static void a_view_is_copied_where_it_is_kept(void **state) {
   norma_value_destroy(optional);
 }
 
-/* -------------------------------------------------------------------------------------------------------- containers */
+/* ------------------------------------------------------------------------------------------------------- containers */
 
 static void sequences_hold_their_elements(void **state) {
   (void)state;
@@ -205,7 +205,7 @@ static void containers_nest_without_end(void **state) {
   norma_value_destroy(value);
 }
 
-/* ------------------------------------------------------------------------------------------------------- what is wrong */
+/* ---------------------------------------------------------------------------------------------------- what is wrong */
 
 static void what_cannot_be_is_refused(void **state) {
   (void)state;

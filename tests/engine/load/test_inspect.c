@@ -53,6 +53,43 @@ static void nothing_is_refused(void **state) {
   builder_destroy(b);
 }
 
+static void expect_dims(const norma_model *model, const char *name, int rank, const int64_t *dims) {
+  norma_graph_value_info info = {.struct_size = sizeof info};
+  assert_int_equal(norma_graph_value_describe(norma_graph_find_value(norma_model_graph(model), name), &info), NORMA_OK);
+  assert_int_equal(norma_type_rank(info.type), rank);
+  for (int i = 0; i < rank; i++) assert_int_equal(norma_type_dims(info.type)[i], dims[i]);
+}
+
+/* A node that cannot be inferred with the given shapes keeps what the declared ones tell, and so does what follows from
+ * it; all others follow the given shapes. A shape that contradicts the model is refused. */
+static void one_failure_leaves_the_rest(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){-1, 4});
+  builder_input(b, "w", NORMA_FLOAT, 2, (int64_t[]){2, 3});
+  builder_node(b, "MatMul", "w x", "product");
+  builder_node(b, "Relu", "product", "y");
+  builder_node(b, "Relu", "x", "z");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  builder_output(b, "z", NORMA_FLOAT, -1, NULL);
+  size_t size;
+  const void *bytes = builder_bytes(b, &size);
+  int64_t dims[] = {1, 4};
+  norma_input_shape shape = {"x", 2, dims};
+  norma_load_options options = {
+      .struct_size = sizeof options, .form = NORMA_FORM_INSPECT, .input_shapes = &shape, .input_shape_count = 1};
+  norma_model *model;
+  norma_error error;
+  if (norma_model_load_memory(bytes, size, &options, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  expect_dims(model, "product", 2, (int64_t[]){2, 4});
+  expect_dims(model, "y", 2, (int64_t[]){2, 4});
+  expect_dims(model, "z", 2, (int64_t[]){1, 4});
+  norma_model_destroy(model);
+  dims[1] = 5;
+  assert_int_equal(norma_model_load_memory(bytes, size, &options, &model, &error), NORMA_ERROR_ARGUMENT);
+  builder_destroy(b);
+}
+
 /* Broken bytes and broken models are refused as ever. */
 static void what_is_no_model_is_refused(void **state) {
   (void)state;
@@ -143,9 +180,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_is_refused),
-      cmocka_unit_test(what_is_no_model_is_refused),
-      cmocka_unit_test(large_weights_are_read_on_demand),
+      cmocka_unit_test(nothing_is_refused),          cmocka_unit_test(one_failure_leaves_the_rest),
+      cmocka_unit_test(what_is_no_model_is_refused), cmocka_unit_test(large_weights_are_read_on_demand),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
