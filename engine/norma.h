@@ -23,6 +23,14 @@
  * details; it is written only when the call fails. The library prints nothing, ends no process and has no global state.
  *
  * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time.
+ *
+ * Structs. Options and answers begin with their size, which the caller sets: they may grow at their end, and a program
+ * that was compiled with a shorter one goes on working. All else of options may be zero:
+ * `norma_run_options options = {.struct_size = sizeof options};`, and in C++ before 20
+ * `norma_run_options options = {}; options.struct_size = sizeof options;`.
+ *
+ * In this order: status and errors; the runtime; tensors and values; models and what is in them; sessions and runs;
+ * statistics, edits and writing; BatchNormalization; what the build can do; operators of the program's own.
  */
 #ifndef NORMA_H
 #define NORMA_H
@@ -700,9 +708,9 @@ typedef enum norma_run_profile {
 typedef struct norma_run_options {
   size_t struct_size;
   double timeout; /* seconds, planning included; 0: as norma_session_set_timeout says; negative: no limit */
-  bool (*is_cancelled)(
-      void *context); /* asked again and again, from any thread that computes, several at once: true ends
-                                          the run with NORMA_ERROR_CANCELLED. Must be quick: best it reads a flag. */
+  /* Asked again and again, from any thread that computes, several at once: true ends the run with
+   * NORMA_ERROR_CANCELLED. Must be quick: best it reads a flag. */
+  bool (*is_cancelled)(void *context);
   void *cancel_context;
   norma_progress progress; /* default: the session's */
   void *progress_context;
@@ -1165,7 +1173,8 @@ NORMA_API const char *norma_run_attribute_string(const norma_run_context *contex
 /* Ends the run with NORMA_ERROR_RUN: `return norma_run_fail(context, "index %d is out of range", index);` The message
  * is completed by node names. */
 NORMA_API norma_status norma_run_fail(norma_run_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
-/* Whether the run was cancelled or its deadline has passed: a long computation should ask and return early. */
+/* Whether the run was cancelled or its deadline has passed: a long computation should ask, and may then return early
+ * with NORMA_OK; the run ends with CANCELLED or DEADLINE. */
 NORMA_API bool norma_run_cancelled(const norma_run_context *context);
 
 #ifdef __cplusplus

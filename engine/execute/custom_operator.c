@@ -58,7 +58,10 @@ static norma_status custom_compute(run_context *context) {
   norma_run_context outer = {context, false};
   const norma_custom_operator *public = &custom_of(context->node)->public;
   norma_status status = public->compute(&outer, public->user);
-  if (status == NORMA_OK) return check_made_outputs(context);
+  if (status == NORMA_OK) {
+    TRY(run_poll(context)); /* it may have returned early */
+    return check_made_outputs(context);
+  }
   if (outer.failed) return context->error->status;
   return run_fail(context, status, "its operator failed: %s", norma_status_text(status));
 }

@@ -213,6 +213,27 @@ static void what_is_not_made_or_made_wrong_ends_the_run(void **state) {
 
 /* ------------------------------------------------------------------------------------------- attributes and threads */
 
+/* Returns early, with success, when the run is to end. */
+static norma_status wait_for_the_end(norma_run_context *context, void *user) {
+  (void)user;
+  while (!norma_run_cancelled(context)) continue;
+  *(float *)norma_run_output(context, 0)->data = 1;
+  return NORMA_OK;
+}
+
+static void a_computation_that_returns_early_ends_the_run(void **state) {
+  (void)state;
+  house house;
+  const float x[] = {1, 2};
+  open_house(&house, infer_same_shape, wait_for_the_end);
+  assert_int_equal(load_house(&house, NORMA_FLOAT, 2, NULL), NORMA_OK);
+  assert_int_equal(norma_session_create(house.model, NULL, &house.session, &house.error), NORMA_OK);
+  norma_session_set_timeout(house.session, 0.01);
+  assert_int_equal(run_house(&house, NORMA_FLOAT, 2, x), NORMA_ERROR_DEADLINE);
+  assert_null(norma_session_output(house.session, 0));
+  close_house(&house);
+}
+
 static void give_lists(node *node) {
   builder_ints(node, "offsets", 2, (int64_t[]){10, 20});
 }
@@ -301,6 +322,7 @@ int main(void) {
       cmocka_unit_test(strings_come_out),
       cmocka_unit_test(sequences_come_out),
       cmocka_unit_test(what_is_not_made_or_made_wrong_ends_the_run),
+      cmocka_unit_test(a_computation_that_returns_early_ends_the_run),
       cmocka_unit_test(lists_of_attributes_and_loops_on_all_threads),
       cmocka_unit_test(wrong_operators_are_refused),
   };

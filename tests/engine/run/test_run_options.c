@@ -89,6 +89,25 @@ static void a_run_is_cancelled_by_its_callback(void **state) {
   assert_true(norma_session_is_static(fixture->loaded.session));
 }
 
+static bool ask_once(void *context) {
+  polls *polls = context;
+  return atomic_fetch_add(&polls->asked, 1) == polls->most;
+}
+
+/* What a loop left out because of one yes is not there, whatever is answered later. */
+static void one_yes_is_enough(void **state) {
+  fixture *fixture = *state;
+  polls polls = {.most = 0};
+  fixture->options.is_cancelled = ask_once;
+  fixture->options.cancel_context = &polls;
+  for (; polls.most < 8; polls.most++) {
+    atomic_store(&polls.asked, 0);
+    assert_int_equal(run_with(fixture), NORMA_ERROR_CANCELLED);
+    assert_null(norma_session_output(fixture->loaded.session, 0));
+  }
+  assert_int_equal(norma_session_run(fixture->loaded.session, &fixture->error), NORMA_OK);
+}
+
 static void count_progress(void *context, size_t done, size_t total) {
   size_t *last = context;
   assert_int_equal(done, *last + 1);
@@ -225,6 +244,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_time_limit_is_for_one_run, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_run_is_cancelled_by_its_callback, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(one_yes_is_enough, set_up, tear_down),
       cmocka_unit_test_setup_teardown(progress_of_one_run, set_up, tear_down),
       cmocka_unit_test_setup_teardown(single_runs_are_measured, set_up, tear_down),
       cmocka_unit_test(the_log_of_one_run),
