@@ -62,8 +62,8 @@ extern "C" {
 /* The version of the library that is linked, such as "0.1.0". A string literal. */
 NORMA_API const char *norma_version(void);
 
-/* What the build contains, one item after the other separated by "; ": kernel tables, optional libraries, and what it
- * was built without. A string literal. */
+/* What the build contains, one item after the other separated by "; ": kernel tables ("avx2") and their overrides
+ * ("avx2+avx_vnni"), optional libraries, and what it was built without. A string literal. */
 NORMA_API const char *norma_build_features(void);
 
 /* ---------------------------------------------------------------------------------------------------- status, error */
@@ -140,7 +140,8 @@ typedef struct norma_runtime_options {
                                   the machine, so that absurd sizes end in an error, not in the system running dry */
   size_t max_nodes;        /* budget for nodes of one model, functions expanded; default 1,000,000 */
   int max_depth;           /* budget for nested subgraphs and functions; default 32 */
-  const char *kernels;     /* a kernel table by name ("sse2", "avx2", "avx512", "neon"); default: the best that runs */
+  const char *kernels;     /* a kernel table by name, such as "avx2", with the overrides that run on this CPU, or
+                              without them ("avx2:plain"); default: the best that runs; norma_kernel_table lists all */
 } norma_runtime_options;
 
 typedef struct norma_runtime norma_runtime;

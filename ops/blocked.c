@@ -1,7 +1,5 @@
 #include "ops/blocked.h"
 
-#define TYPES_BLOCKED TYPE_BIT(NORMA_FLOAT)
-
 norma_status infer_blocked_input(infer_context *context, shape *x) {
   *x = *infer_shape(context, 0);
   if (x->rank == RANK_UNKNOWN) *x = shape_of_rank(5);

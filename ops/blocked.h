@@ -13,10 +13,12 @@
 #include "ops/window.h"
 #include "ops/work.h"
 
+#define TYPES_BLOCKED                                                                                                  \
+  (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16)) /* may be in blocks */
+
 #define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
-#define BLOCKED_MOST_TAPS                                                                                              \
-  4096 /* of a window: a cancelled run waits for a row of outputs, which is the least that
-                                    kernels on blocks compute */
+/* Of a window: a cancelled run waits for a row of outputs, which is the least that kernels on blocks compute. */
+#define BLOCKED_MOST_TAPS 4096
 
 /* ----------------------------------------------------------------------------------------------------------- shapes */
 
@@ -75,6 +77,8 @@ bool block_as_inner(const node *node, block_form *form, const char *name);
  * out of memory. */
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
                            int64_t channels);
+/* The same for a node that repeats its input to the shape that is its second input. */
+node *graph_insert_expand(graph *graph, node *position, const char *name);
 /* Whether the node takes blocks apart. */
 bool is_unblocking(const node *node);
 
@@ -104,6 +108,24 @@ static inline int64_t blocked_slice_plane(const struct blocked_slices *slices, i
   int64_t sample = i / (slices->blocks * slices->count), rest = i % (slices->blocks * slices->count);
   *row = (size_t)(rest / slices->blocks * slices->rows);
   return sample * slices->blocks + rest % slices->blocks;
+}
+
+/* Leaves a slice the input rows that its windows see. */
+static inline void blocked_slice_trim(struct window_2d *slice) {
+  const size_t reach = (slice->output[0] - 1) * slice->stride[0] + (slice->kernel[0] - 1) * slice->dilation[0] + 1;
+  const size_t rows = reach > slice->pad[0] ? reach - slice->pad[0] : 0;
+  if (rows < slice->input[0]) slice->input[0] = rows;
+}
+
+/* A slice of half precision is computed in float, in a worker's scratch: bytes for its inputs, its outputs and a residual
+ * that is laid out as these. */
+static inline size_t blocked_slice_scratch(const struct blocked_slices *slices, const struct window_2d *plane,
+                                           int64_t block) {
+  const int64_t reach =
+      (slices->rows - 1) * (int64_t)plane->stride[0] + (int64_t)((plane->kernel[0] - 1) * plane->dilation[0]) + 1;
+  const int64_t rows = reach < (int64_t)plane->input[0] ? reach : (int64_t)plane->input[0];
+  const int64_t pixels = rows * (int64_t)plane->input[1] + 2 * slices->rows * (int64_t)plane->output[1];
+  return (size_t)(pixels * block) * sizeof(float);
 }
 
 #endif

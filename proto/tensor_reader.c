@@ -161,7 +161,7 @@ static norma_status stream_varint(number_stream *stream, int64_t *value, bool *e
   if (have < 10 && stream->position < stream->payload->length) {
     memmove(stream->buffer, stream->buffer + stream->begin, have);
     uint64_t left = stream->payload->length - stream->position;
-    size_t room = sizeof stream->buffer - have, count = left < room ? (size_t)left : room;
+    size_t unused = sizeof stream->buffer - have, count = left < unused ? (size_t)left : unused;
     TRY(byte_source_read(stream->source->bytes, stream->payload->offset + stream->position, stream->buffer + have,
                          count, error));
     stream->position += count;

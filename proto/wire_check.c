@@ -278,10 +278,10 @@ static norma_status push(checker *check, uint32_t number, const wire_field *fiel
   opened->muted = muted;
   opened->length_width = (uint8_t)(width < LENGTH_WIDTH ? width : LENGTH_WIDTH);
   if (!muted) {
-    static const unsigned char room[LENGTH_WIDTH];
+    static const unsigned char zeros[LENGTH_WIDTH];
     TRY(append_tag(check, number, WIRE_LENGTH));
     opened->length_at = check->size;
-    TRY(append(check, room, opened->length_width));
+    TRY(append(check, zeros, opened->length_width));
   }
   check->depth++;
   return NORMA_OK;

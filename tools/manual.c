@@ -191,8 +191,10 @@ void manual_print_page(FILE *file) {
   fprintf(file,
           ".SH EXIT STATUS\n.TP\n0\nDone; the answer is yes.\n.TP\n1\nThe answer is no: a test failed, something is "
           "unsupported, tensors differ.\n.TP\n2\nUsage, or input that is refused.\n");
-  fprintf(file, ".SH ENVIRONMENT\n.TP\nNORMA_KERNELS\nForces a kernel table that this machine can run: sse2, avx2, "
-                "avx512 or neon.\n");
+  fprintf(file,
+          ".SH ENVIRONMENT\n.TP\nNORMA_KERNELS\nForces a kernel table that this machine can run, such as "
+          "sse2: \\-\\-version names all that were built. A table comes with those of its overrides that this machine "
+          "can run; avx2:plain is avx2 without them.\n");
 }
 
 void manual_print_version(FILE *file) {

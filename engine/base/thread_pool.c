@@ -17,21 +17,23 @@
 #define STATE_OPEN         0x10000u
 #define STATE_GENERATION   0x20000u
 
-/* The iterations that one worker does first: its own share of the loop. Who has done its share helps the others. Equal
+/* The iterations that one worker does first: its own range. Who has done its range helps the others. Equal
  * loops give a worker equal parts, so that it finds in its cache what it wrote a step before. */
-typedef struct share {
+typedef struct range {
   _Alignas(64) atomic_size_t next;
   size_t end;
-} share;
+} range;
 
 struct thread_pool {
   memory *memory;
   int worker_count; /* without the caller */
   int started;
   pthread_t *threads;
+#if defined(__linux__)
   cpu_set_t cpus; /* that workers may use */
+#endif
   int caller_cpu; /* that they keep away from; -1: none */
-  share *shares;  /* of the caller, then of each worker */
+  range *ranges;  /* of the caller, then of each worker */
   atomic_flag owned;
   atomic_bool stop;
   _Alignas(64) atomic_uint state;
@@ -47,6 +49,9 @@ typedef struct worker_start {
   int worker;
 } worker_start;
 
+/* ------------------------------------------------------------------------------------------------------------- CPUs */
+
+#if defined(__linux__)
 int thread_pool_available_cpus(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -54,6 +59,39 @@ int thread_pool_available_cpus(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+
+static void find_cpus(thread_pool *pool) {
+  CPU_ZERO(&pool->cpus);
+  if (sched_getaffinity(0, sizeof pool->cpus, &pool->cpus) != 0) CPU_ZERO(&pool->cpus);
+}
+
+/* A virtual machine's idle CPUs look busy to Linux, which then wakes workers on the CPU of the caller that wakes them,
+ * where they wait for it. So they are kept away from there, where each thread can have a CPU of its own. */
+static void keep_away_from_caller(thread_pool *pool) {
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu == pool->caller_cpu || !CPU_ISSET(cpu, &pool->cpus)) return;
+  if (CPU_COUNT(&pool->cpus) <= pool->worker_count) return;
+  cpu_set_t others = pool->cpus;
+  CPU_CLR(cpu, &others);
+  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->threads[i], sizeof others, &others);
+  pool->caller_cpu = cpu;
+}
+
+#else /* threads cannot be kept on CPUs, and there are no more than the caller asks for */
+int thread_pool_available_cpus(void) {
+  return 1;
+}
+
+static void find_cpus(thread_pool *pool) {
+  (void)pool;
+}
+
+static void keep_away_from_caller(thread_pool *pool) {
+  (void)pool;
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------- loops */
 
 static void relax(void) {
 #if defined(__x86_64__)
@@ -63,13 +101,13 @@ static void relax(void) {
 #endif
 }
 
-/* Takes half of what is left of a share, so that neighbours are done in one call and the last ones are small. */
-static bool take_part(share *share, size_t *begin, size_t *end) {
-  size_t next = atomic_load_explicit(&share->next, memory_order_relaxed);
-  while (next < share->end) {
-    size_t count = (share->end - next + 1) / 2;
+/* Takes half of what is left of a range, so that neighbours are done in one call and the last ones are small. */
+static bool take_part(range *range, size_t *begin, size_t *end) {
+  size_t next = atomic_load_explicit(&range->next, memory_order_relaxed);
+  while (next < range->end) {
+    size_t count = (range->end - next + 1) / 2;
     if (count > MOST_TAKEN_AT_ONCE) count = MOST_TAKEN_AT_ONCE;
-    if (atomic_compare_exchange_weak_explicit(&share->next, &next, next + count, memory_order_relaxed,
+    if (atomic_compare_exchange_weak_explicit(&range->next, &next, next + count, memory_order_relaxed,
                                               memory_order_relaxed)) {
       *begin = next;
       *end = next + count;
@@ -80,21 +118,21 @@ static bool take_part(share *share, size_t *begin, size_t *end) {
 }
 
 static void work(thread_pool *pool, int worker) {
-  const int shares = pool->worker_count + 1;
-  for (int i = 0; i < shares; i++) {
+  const int ranges = pool->worker_count + 1;
+  for (int i = 0; i < ranges; i++) {
     size_t begin, end;
-    while (take_part(&pool->shares[(worker + i) % shares], &begin, &end))
+    while (take_part(&pool->ranges[(worker + i) % ranges], &begin, &end))
       pool->body(pool->argument, begin, end, worker);
   }
 }
 
 static void divide(thread_pool *pool, size_t count) {
-  const size_t shares = (size_t)pool->worker_count + 1, least = count / shares, more = count % shares;
+  const size_t ranges = (size_t)pool->worker_count + 1, least = count / ranges, more = count % ranges;
   size_t begin = 0;
-  for (size_t i = 0; i < shares; i++) {
-    atomic_store_explicit(&pool->shares[i].next, begin, memory_order_relaxed);
+  for (size_t i = 0; i < ranges; i++) {
+    atomic_store_explicit(&pool->ranges[i].next, begin, memory_order_relaxed);
     begin += least + (i < more);
-    pool->shares[i].end = begin;
+    pool->ranges[i].end = begin;
   }
 }
 
@@ -151,16 +189,15 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   pool->memory = memory;
   pool->worker_count = threads - 1;
   pool->caller_cpu = -1;
-  CPU_ZERO(&pool->cpus);
-  if (sched_getaffinity(0, sizeof pool->cpus, &pool->cpus) != 0) CPU_ZERO(&pool->cpus);
+  find_cpus(pool);
   atomic_flag_clear(&pool->owned);
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
   norma_status status = NORMA_OK;
-  size_t bytes = sizeof(pthread_t) * (size_t)threads, share_bytes = sizeof(share) * (size_t)threads;
+  size_t bytes = sizeof(pthread_t) * (size_t)threads, range_bytes = sizeof(range) * (size_t)threads;
   pool->threads = memory_allocate(memory, bytes);
-  pool->shares = memory_allocate_zeroed(memory, share_bytes);
-  if (!pool->threads || !pool->shares) status = memory_error(memory, bytes + share_bytes, error);
+  pool->ranges = memory_allocate_zeroed(memory, range_bytes);
+  if (!pool->threads || !pool->ranges) status = memory_error(memory, bytes + range_bytes, error);
   while (status == NORMA_OK && pool->started < pool->worker_count) {
     worker_start *start = memory_allocate(memory, sizeof *start);
     if (!start) {
@@ -193,7 +230,7 @@ void thread_pool_destroy(thread_pool *pool) {
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
   memory_free(pool->memory, pool->threads);
-  memory_free(pool->memory, pool->shares);
+  memory_free(pool->memory, pool->ranges);
   memory_free(pool->memory, pool);
 }
 
@@ -203,18 +240,6 @@ bool thread_pool_enter(thread_pool *pool) {
 
 void thread_pool_leave(thread_pool *pool) {
   atomic_flag_clear_explicit(&pool->owned, memory_order_release);
-}
-
-/* A virtual machine's idle CPUs look busy to Linux, which then wakes workers on the CPU of the caller that wakes them,
- * where they wait for it. So they are kept away from there, where each thread can have a CPU of its own. */
-static void keep_away_from_caller(thread_pool *pool) {
-  const int cpu = sched_getcpu();
-  if (cpu < 0 || cpu == pool->caller_cpu || !CPU_ISSET(cpu, &pool->cpus)) return;
-  if (CPU_COUNT(&pool->cpus) <= pool->worker_count) return;
-  cpu_set_t others = pool->cpus;
-  CPU_CLR(cpu, &others);
-  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->threads[i], sizeof others, &others);
-  pool->caller_cpu = cpu;
 }
 
 void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {

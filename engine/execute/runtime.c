@@ -10,12 +10,7 @@
 #define MAX_THREADS       1024
 
 static norma_status choose_kernels(const char *name, const struct kernel_table **kernels, norma_error *error) {
-  if (!name) {
-    *kernels = kernel_table_default();
-    return NORMA_OK;
-  }
-  enum cpu_isa isa;
-  *kernels = cpu_isa_parse(name, &isa) && cpu_isa_supported(isa) ? kernel_table_get(isa) : NULL;
+  *kernels = name ? kernel_table_find(name) : kernel_table_default();
   if (*kernels) return NORMA_OK;
   return error_set(error, NORMA_ERROR_ARGUMENT, "kernel table '%s' does not exist or cannot run on this CPU", name);
 }

@@ -34,9 +34,9 @@ static void forget_mapped(lazy_source *lazy_source) {
 void lazy_source_close(lazy_source *lazy_source) {
   if (lazy_source->source.mapping) forget_mapped(lazy_source);
   byte_source_close(&lazy_source->source);
-  memory_free(lazy_source->memory, lazy_source->room);
-  lazy_source->room = NULL;
-  lazy_source->room_bytes = 0;
+  memory_free(lazy_source->memory, lazy_source->buffer);
+  lazy_source->buffer = NULL;
+  lazy_source->buffer_bytes = 0;
 }
 
 /* ----------------------------------------------------------------------------------------------------------- values */
@@ -72,13 +72,13 @@ static lazy *lazy_of(const value *value) {
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
 
-static norma_status lazy_make_room(lazy_source *lazy_source, size_t bytes, norma_error *error) {
-  if (lazy_source->room_bytes >= bytes) return NORMA_OK;
-  memory_free(lazy_source->memory, lazy_source->room);
-  lazy_source->room_bytes = 0;
-  lazy_source->room = memory_allocate(lazy_source->memory, bytes);
-  if (!lazy_source->room) return memory_error(lazy_source->memory, bytes, error);
-  lazy_source->room_bytes = bytes;
+static norma_status lazy_reserve_buffer(lazy_source *lazy_source, size_t bytes, norma_error *error) {
+  if (lazy_source->buffer_bytes >= bytes) return NORMA_OK;
+  memory_free(lazy_source->memory, lazy_source->buffer);
+  lazy_source->buffer_bytes = 0;
+  lazy_source->buffer = memory_allocate(lazy_source->memory, bytes);
+  if (!lazy_source->buffer) return memory_error(lazy_source->memory, bytes, error);
+  lazy_source->buffer_bytes = bytes;
   return NORMA_OK;
 }
 
@@ -148,9 +148,9 @@ static norma_status read_unscaled(lazy_source *lazy_source, const value *value, 
   const uint64_t offset = lazy_of(value)->offset + (uint64_t)first * element;
   *data = bytes_in_place(lazy_source, offset, length, element);
   if (*data) return NORMA_OK;
-  TRY(lazy_make_room(lazy_source, length, error));
-  TRY(byte_source_read(&lazy_source->source, offset, lazy_source->room, length, error));
-  *data = lazy_source->room;
+  TRY(lazy_reserve_buffer(lazy_source, length, error));
+  TRY(byte_source_read(&lazy_source->source, offset, lazy_source->buffer, length, error));
+  *data = lazy_source->buffer;
   return NORMA_OK;
 }
 
@@ -158,11 +158,11 @@ norma_status lazy_read(lazy_source *lazy_source, const value *value, int64_t fir
                        norma_error *error) {
   TRY(read_unscaled(lazy_source, value, first, count, data, error));
   if (!lazy_of(value)->factors) return NORMA_OK;
-  if (*data != lazy_source->room) {
-    TRY(lazy_make_room(lazy_source, (size_t)count * element_type_bytes(value->tensor.type), error));
+  if (*data != lazy_source->buffer) {
+    TRY(lazy_reserve_buffer(lazy_source, (size_t)count * element_type_bytes(value->tensor.type), error));
   }
-  TRY(lazy_multiply(lazy_source, value, first, count, *data, lazy_source->room, error));
-  *data = lazy_source->room;
+  TRY(lazy_multiply(lazy_source, value, first, count, *data, lazy_source->buffer, error));
+  *data = lazy_source->buffer;
   return NORMA_OK;
 }
 

@@ -26,8 +26,8 @@ typedef struct lazy_source {
   memory *memory;
   const struct kernel_table *kernels;
   byte_source source; /* open until lazy_source_close */
-  char *room;         /* of the piece that was read last */
-  size_t room_bytes;
+  char *buffer;       /* holds the piece that was read last */
+  size_t buffer_bytes;
   uint64_t mapped_begin, mapped_end; /* what was read last of a mapped file */
   const value *lost;                 /* factors took a channel of it out of the range of its type; NULL: none */
 } lazy_source;

@@ -1,9 +1,10 @@
 /* Lists of what the build contains, for callers of the library: operators, passes, kernel tables. */
-#include "engine/base/cpu_features.h"
 #include "engine/base/struct_size.h"
 #include "engine/passes/pass.h"
 #include "ops/kernels/kernel_table.h"
 #include "ops/operator.h"
+
+#include <string.h>
 
 /* -------------------------------------------------------------------------------------------------------- operators */
 
@@ -100,27 +101,17 @@ norma_status norma_pass(size_t index, norma_pass_info *info) {
 
 /* ---------------------------------------------------------------------------------------------------- kernel tables */
 
-/* The build's table number `index`; false past the last. */
-static bool kernel_isa_at(size_t index, enum cpu_isa *isa) {
-  for (int i = 0; i < CPU_ISA_COUNT; i++) {
-    *isa = (enum cpu_isa)i;
-    if (kernel_table_get(*isa) && index-- == 0) return true;
-  }
-  return false;
-}
-
 size_t norma_kernel_table_count(void) {
-  enum cpu_isa isa;
   size_t count = 0;
-  while (kernel_isa_at(count, &isa)) count++;
+  while (kernel_table_built_at(count)) count++;
   return count;
 }
 
 norma_status norma_kernel_table(size_t index, norma_kernel_table_info *info) {
-  enum cpu_isa isa;
-  if (!kernel_isa_at(index, &isa)) return NORMA_ERROR_ARGUMENT;
-  const norma_kernel_table_info filled = {.name = cpu_isa_name(isa),
-                                          .can_run = cpu_isa_supported(isa),
-                                          .is_default = kernel_table_default() == kernel_table_get(isa)};
+  const struct kernel_table *table = kernel_table_built_at(index);
+  if (!table) return NORMA_ERROR_ARGUMENT;
+  const norma_kernel_table_info filled = {.name = table->name,
+                                          .can_run = kernel_table_find(table->name) != NULL,
+                                          .is_default = strcmp(kernel_table_default()->name, table->name) == 0};
   return info_give(info, &filled, sizeof filled);
 }

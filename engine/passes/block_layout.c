@@ -14,8 +14,6 @@
 #include "engine/passes/pass_helpers.h"
 #include "ops/blocked.h"
 
-#define OPSET_OF_EXPAND 13
-
 typedef struct conversion {
   pass_context *context;
   node *node;
@@ -194,7 +192,7 @@ static norma_status repeat_channel(conversion *conversion, graph_value *channel,
   const shape shape = shape_make(1, count);
   value contents;
   graph_value *list;
-  node *expand = graph_insert_node(graph, conversion->node, conversion->node->name, "Expand", "", 2, 1, 0);
+  node *expand = graph_insert_expand(graph, conversion->node, conversion->node->name);
   *result = graph_add_unique_value(graph, channel->name);
   if (!expand || !*result) return conversion_out_of_memory(conversion);
   TRY(value_allocate_tensor(graph->memory, &contents, NORMA_INT64, &shape, conversion->context->error));
@@ -202,7 +200,6 @@ static norma_status repeat_channel(conversion *conversion, graph_value *channel,
   TRY(pass_add_constant(conversion->context, graph, channel->name, &contents, &list));
   (*result)->info = channel->info;
   (*result)->info.shape.dims[1] = conversion->form.block;
-  expand->opset = OPSET_OF_EXPAND;
   node_set_input(expand, 0, channel);
   node_set_input(expand, 1, list);
   node_set_output(expand, 0, *result);

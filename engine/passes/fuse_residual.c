@@ -8,7 +8,7 @@
  * c, and c and r have the same shape in every run. Where r comes later than the layer, the layer moves to the place of the
  * sum: its only reader is there, so r cannot depend on it.
  */
-#include "engine/graph/shape_relation.h"
+#include "engine/passes/shape_relation.h"
 #include "engine/passes/pass_helpers.h"
 
 static node *find_layer(const node *sum, int index) {

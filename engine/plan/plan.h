@@ -24,10 +24,10 @@ typedef struct slot {
   slot_kind kind;
   value_info info;
   const struct norma_value *contents; /* CONSTANT, KNOWN */
-  int root;      /* ARENA: the slot whose memory this one shares, often itself. Views of inputs: the input's slot */
-  size_t offset; /* of ARENA roots without a host */
-  int host;      /* of ARENA roots: the root inside whose memory this one lies, as a part of its contents; -1: none */
-  size_t host_offset;
+  int root; /* ARENA: the slot whose memory this one is an alias of, often itself. Views of inputs: the input's slot */
+  size_t offset; /* of ARENA roots without a parent */
+  int parent;    /* of ARENA roots: the root inside whose memory this one lies, as a part of its contents; -1: none */
+  size_t parent_offset;
   int first, last; /* steps: the one that writes, the last one that reads (INT_MAX: kept after the run) */
 } slot;
 
@@ -35,7 +35,7 @@ typedef struct step {
   const node *node;
   void *state; /* prepared, unless late */
   bool late;
-  bool skipped;          /* a view that shares its input's memory: nothing to do */
+  bool skipped;          /* a view, an alias of its input's memory: nothing to do */
   int *inputs, *outputs; /* slots, -1 where absent */
   size_t scratch_bytes, scratch_offset;
   size_t worker_scratch_stride, worker_scratch_offset;

@@ -41,25 +41,25 @@ static void find_last_reads(plan *plan, const plan_request *request) {
 
 /* ----------------------------------------------------------------------------------------------- views and in place */
 
-/* What is known of the memory of a root while slots come to share it. */
-typedef struct tenancy {
+/* What is known of a slot while slots become aliases of each other. */
+typedef struct alias {
   int writer;      /* of any slot: the slot whose step wrote what it holds; itself, or that of the input of a view */
   int last_writer; /* of a root: the last slot that was written there */
   int overwritten; /* of a root: the step at which something else is written over its first contents; INT_MAX: none */
-} tenancy;
+} alias;
 
 static bool same_size(const value_info *a, const value_info *b) {
   return value_info_bytes(a) == value_info_bytes(b);
 }
 
-static void share_memory(plan *plan, int output, int root) {
+static void alias_memory(plan *plan, int output, int root) {
   plan->slots[output].root = root;
   if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
 }
 
 /* A view shares the memory of its input, whatever that is; but results that outlive the run must not point into the
  * caller's input or the model. */
-static bool try_view(plan *plan, step *step, tenancy *tenancies) {
+static bool try_view(plan *plan, step *step, alias *aliases) {
   if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
   for (int i = 1; i < step->node->output_count; i++) {
     if (step->outputs[i] >= 0) return false;
@@ -68,13 +68,13 @@ static bool try_view(plan *plan, step *step, tenancy *tenancies) {
   if (output->kind != SLOT_ARENA || !same_size(&input->info, &output->info)) return false;
   if (input->kind == SLOT_DYNAMIC) return false; /* its memory goes when it is released */
   if (input->kind != SLOT_ARENA && output->last == INT_MAX) return false;
-  share_memory(plan, step->outputs[0], input->root);
-  tenancies[step->outputs[0]].writer = tenancies[step->inputs[0]].writer;
+  alias_memory(plan, step->outputs[0], input->root);
+  aliases[step->outputs[0]].writer = aliases[step->inputs[0]].writer;
   step->skipped = true;
   return true;
 }
 
-static void try_in_place(plan *plan, const step *step, int s, tenancy *tenancies) {
+static void try_in_place(plan *plan, const step *step, int s, alias *aliases) {
   if (!step->node->op->in_place || step->node->output_count == 0 || step->outputs[0] < 0) return;
   for (int i = 0; i < step->node->input_count; i++) {
     bool allowed = i < 32 && (step->node->op->in_place & INPUT(i)) && step->inputs[i] >= 0;
@@ -89,32 +89,32 @@ static void try_in_place(plan *plan, const step *step, int s, tenancy *tenancies
       if (j != i && step->inputs[j] >= 0 && plan->slots[step->inputs[j]].root == input->root) read_twice = true;
     }
     if (read_twice) continue;
-    share_memory(plan, step->outputs[0], input->root);
-    tenancies[input->root].last_writer = step->outputs[0];
-    if (s < tenancies[input->root].overwritten) tenancies[input->root].overwritten = s;
+    alias_memory(plan, step->outputs[0], input->root);
+    aliases[input->root].last_writer = step->outputs[0];
+    if (s < aliases[input->root].overwritten) aliases[input->root].overwritten = s;
     return;
   }
 }
 
-static void share_slots(plan *plan, tenancy *tenancies) {
-  for (int i = 0; i < plan->slot_count; i++) tenancies[i] = (tenancy){i, i, INT_MAX};
+static void find_aliases(plan *plan, alias *aliases) {
+  for (int i = 0; i < plan->slot_count; i++) aliases[i] = (alias){i, i, INT_MAX};
   for (int s = 0; s < plan->step_count; s++) {
     step *step = &plan->steps[s];
     if (step->late || step->node->output_count == 0 || step->node->input_count == 0) continue;
     if (step->outputs[0] < 0 || plan->slots[step->outputs[0]].kind != SLOT_ARENA) continue;
-    if (!try_view(plan, step, tenancies)) try_in_place(plan, step, s, tenancies);
+    if (!try_view(plan, step, aliases)) try_in_place(plan, step, s, aliases);
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- joining */
+/* ------------------------------------------------------------------------------------------- concatenation in place */
 
-/* An input that was written this many steps before its join would keep the whole output alive for too long. */
-#define MOST_STEPS_TO_JOIN 64
+/* An input that was written this many steps before the concatenation would keep the whole output alive for too long. */
+#define MOST_STEPS_TO_CONCATENATION 64
 /* Of the parts, in bytes: a vector of AVX2. */
-#define JOIN_ALIGNMENT 32
+#define PART_ALIGNMENT 32
 
-/* Whether the inputs of the step lie one behind another in its output: all dimensions before the joined one are 1. */
-static bool joins_whole_inputs(const plan *plan, const step *step) {
+/* Whether the inputs of the step lie one behind another in its output: all dimensions before the concatenated one are 1. */
+static bool concatenates_whole_inputs(const plan *plan, const step *step) {
   const shape *output = &plan->slots[step->outputs[0]].info.shape;
   double bytes = 0;
   for (int i = 0; i < step->node->input_count; i++) {
@@ -132,43 +132,44 @@ static bool joins_whole_inputs(const plan *plan, const step *step) {
   return bytes == value_info_bytes(&plan->slots[step->outputs[0]].info); /* not where elements are parts of bytes */
 }
 
-/* Part of `offset` of the memory of root `host`, if nobody else writes there while it is read. */
-static void try_join(plan *plan, int input, int host, size_t offset, int s, tenancy *tenancies) {
+/* Part of `offset` of the memory of root `parent`, if nobody else writes there while it is read. */
+static void try_alias_part(plan *plan, int input, int parent, size_t offset, int s, alias *aliases) {
   const int root = plan->slots[input].root;
   slot *own = &plan->slots[root];
-  const tenancy *host_tenancy = &tenancies[host];
-  if (plan->slots[input].kind != SLOT_ARENA || own->kind != SLOT_ARENA || own->host >= 0 || root == host) return;
+  const alias *parent_alias = &aliases[parent];
+  if (plan->slots[input].kind != SLOT_ARENA || own->kind != SLOT_ARENA || own->parent >= 0 || root == parent) return;
   if (!same_size(&plan->slots[input].info, &own->info)) return;
-  if (tenancies[root].last_writer != tenancies[input].writer) return; /* its contents go before the join */
-  if (own->last == INT_MAX || own->last >= host_tenancy->overwritten || s - own->first > MOST_STEPS_TO_JOIN) return;
-  const slot *top = &plan->slots[host];
-  own->host = top->host >= 0 ? top->host : host;
-  own->host_offset = (top->host >= 0 ? top->host_offset : 0) + offset;
-  if (host_tenancy->overwritten < tenancies[root].overwritten) tenancies[root].overwritten = host_tenancy->overwritten;
+  if (aliases[root].last_writer != aliases[input].writer) return; /* its contents go before the concatenation */
+  if (own->last == INT_MAX || own->last >= parent_alias->overwritten || s - own->first > MOST_STEPS_TO_CONCATENATION)
+    return;
+  const slot *top = &plan->slots[parent];
+  own->parent = top->parent >= 0 ? top->parent : parent;
+  own->parent_offset = (top->parent >= 0 ? top->parent_offset : 0) + offset;
+  if (parent_alias->overwritten < aliases[root].overwritten) aliases[root].overwritten = parent_alias->overwritten;
 }
 
-/* From the last step to the first, so that what joins an output finds where that one has gone. */
-static bool join_slots(plan *plan, tenancy *tenancies) {
-  bool joined = false;
+/* From the last step to the first, so that parts of an output find where that one has gone. */
+static bool alias_parts(plan *plan, alias *aliases) {
+  bool found = false;
   for (int s = plan->step_count - 1; s >= 0; s--) {
     const step *step = &plan->steps[s];
     if (step->late || !(step->node->op->flags & OPERATOR_CONCATENATES) || step->outputs[0] < 0) continue;
-    const int host = step->outputs[0];
-    if (plan->slots[host].kind != SLOT_ARENA || plan->slots[host].root != host) continue;
-    if (!joins_whole_inputs(plan, step)) continue;
+    const int parent = step->outputs[0];
+    if (plan->slots[parent].kind != SLOT_ARENA || plan->slots[parent].root != parent) continue;
+    if (!concatenates_whole_inputs(plan, step)) continue;
     size_t offset = 0;
     for (int i = 0; i < step->node->input_count; i++) {
       const slot *input = &plan->slots[step->inputs[i]];
-      if (offset % JOIN_ALIGNMENT == 0) try_join(plan, step->inputs[i], host, offset, s, tenancies);
-      joined |= plan->slots[input->root].host >= 0;
+      if (offset % PART_ALIGNMENT == 0) try_alias_part(plan, step->inputs[i], parent, offset, s, aliases);
+      found |= plan->slots[input->root].parent >= 0;
       offset += (size_t)value_info_bytes(&input->info);
     }
   }
-  return joined;
+  return found;
 }
 
 static void separate_slots(plan *plan) {
-  for (int i = 0; i < plan->slot_count; i++) plan->slots[i].host = -1;
+  for (int i = 0; i < plan->slot_count; i++) plan->slots[i].parent = -1;
 }
 
 static norma_status list_releases(plan *plan, norma_error *error) {
@@ -209,7 +210,7 @@ static void add_block(placement *placement, size_t bytes, int first, int last, s
 static norma_status add_slots(placement *placement, plan *plan, norma_error *error) {
   for (int i = 0; i < plan->slot_count; i++) {
     slot *slot = &plan->slots[i];
-    if (slot->kind != SLOT_ARENA || slot->root != i || slot->host >= 0) continue;
+    if (slot->kind != SLOT_ARENA || slot->root != i || slot->parent >= 0) continue;
     size_t bytes = 0;
     if (norma_tensor_size(slot->info.type, slot->info.shape.rank, slot->info.shape.dims, &bytes) != NORMA_OK) {
       char text[200];
@@ -221,10 +222,10 @@ static norma_status add_slots(placement *placement, plan *plan, norma_error *err
   }
   for (int i = 0; i < plan->slot_count; i++) {
     const slot *slot = &plan->slots[i];
-    if (slot->kind != SLOT_ARENA || slot->root != i || slot->host < 0) continue;
-    arena_block *host = &placement->blocks[placement->block_of_slot[slot->host]];
-    if (slot->first < host->first) host->first = slot->first;
-    if (slot->last > host->last) host->last = slot->last;
+    if (slot->kind != SLOT_ARENA || slot->root != i || slot->parent < 0) continue;
+    arena_block *parent = &placement->blocks[placement->block_of_slot[slot->parent]];
+    if (slot->first < parent->first) parent->first = slot->first;
+    if (slot->last > parent->last) parent->last = slot->last;
   }
   return NORMA_OK;
 }
@@ -255,17 +256,17 @@ static norma_status place_slots(plan *plan, size_t workers, norma_error *error) 
   return status;
 }
 
-/* Joined where that takes no more memory than to copy. */
+/* In place where that takes no more memory than to copy. */
 norma_status plan_arrange(plan *plan, const plan_request *request, norma_error *error) {
-  const size_t workers = (size_t)request->executor->workers, bytes = (size_t)plan->slot_count * sizeof(tenancy);
-  tenancy *tenancies = memory_allocate(plan->memory, bytes);
-  if (!tenancies) return memory_error(plan->memory, bytes, error);
+  const size_t workers = (size_t)request->executor->workers, bytes = (size_t)plan->slot_count * sizeof(alias);
+  alias *aliases = memory_allocate(plan->memory, bytes);
+  if (!aliases) return memory_error(plan->memory, bytes, error);
   separate_slots(plan);
   find_last_reads(plan, request);
-  share_slots(plan, tenancies);
+  find_aliases(plan, aliases);
   norma_status status = list_releases(plan, error);
   if (status == NORMA_OK) status = place_slots(plan, workers, error);
-  if (status == NORMA_OK && join_slots(plan, tenancies)) {
+  if (status == NORMA_OK && alias_parts(plan, aliases)) {
     const size_t separate = plan->arena_bytes;
     status = place_slots(plan, workers, error);
     if (status == NORMA_OK && plan->arena_bytes > separate) {
@@ -273,6 +274,6 @@ norma_status plan_arrange(plan *plan, const plan_request *request, norma_error *
       status = place_slots(plan, workers, error);
     }
   }
-  memory_free(plan->memory, tenancies);
+  memory_free(plan->memory, aliases);
   return status;
 }

@@ -106,11 +106,11 @@ void frame_destroy(frame *frame) {
 /* Where the contents of an ARENA root are. */
 static char *root_memory(const frame *frame, int root) {
   const slot *slot = &frame->plan->slots[root];
-  if (slot->host >= 0) return root_memory(frame, slot->host) + slot->host_offset;
+  if (slot->parent >= 0) return root_memory(frame, slot->parent) + slot->parent_offset;
   return frame->overrides[root] ? frame->overrides[root] : frame->arena + slot->offset;
 }
 
-/* Points the values that share the memory of others at it; inputs move from run to run. */
+/* Points aliases at the memory of others; inputs move from run to run. */
 static void frame_point_values(frame *frame, bool only_views_of_inputs) {
   for (int i = 0; i < frame->plan->slot_count; i++) {
     const slot *slot = &frame->plan->slots[i];

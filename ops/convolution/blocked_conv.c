@@ -1,11 +1,13 @@
 /*
- * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), float, two spatial axes.
+ * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), two spatial axes. Half precision is computed in float
+ * and rounded once, when the result is stored.
  *
  * X in blocks, or plain [N, C, H, W] with `plain_input`; W [M, C/group, kh, kw] and B [M] constant and plain; Y in
  * blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's
  * residual is laid out as Y.
  */
 #include "ops/blocked.h"
+#include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
 
@@ -19,6 +21,7 @@ typedef struct blocked_conv_state {
   /* The plan's. */
   window window;
   bool depthwise;
+  norma_element_type type;
   int64_t samples, outputs, x_sample, y_sample; /* elements of one sample */
   int64_t units;                                /* of one group of one sample; blocks when depthwise */
   int64_t grain;
@@ -54,19 +57,21 @@ static norma_status blocked_conv_infer(infer_context *context) {
   int64_t dims[4] = {x.dims[0], w->dims[0], window.output[0], window.output[1]};
   shape plain = shape_make(4, dims);
   shape y = blocked_shape(&plain, conv->block);
-  return window_infer_output(context, 0, NORMA_FLOAT, &y);
+  return window_infer_output(context, 0, infer_type(context, 0), &y);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
 
 typedef struct blocked_conv_packing {
   const blocked_conv_state *conv;
-  const float *source;
+  const struct kernel_table *kernels;
+  const void *source;
 } blocked_conv_packing;
 
 /* Outputs whose weights, `each` elements for one, are read at a time: whole blocks. */
 static int64_t piece_outputs(const blocked_conv_state *conv, int64_t each) {
-  int64_t fitting = PREPARE_PIECE_BYTES / (int64_t)sizeof(float) / (each ? each : 1) / conv->block * conv->block;
+  int64_t elements = PREPARE_PIECE_BYTES / (int64_t)element_type_bytes(conv->type);
+  int64_t fitting = elements / (each ? each : 1) / conv->block * conv->block;
   return fitting > conv->block ? fitting : conv->block;
 }
 
@@ -75,7 +80,8 @@ static void blocked_conv_pack_bias(void *destination, const void *argument) {
   const blocked_conv_state *conv = packing->conv;
   float *bias = destination;
   int64_t padded = divide_up(conv->outputs, conv->block) * conv->block;
-  for (int64_t i = 0; i < padded; i++) bias[i] = i < conv->outputs ? packing->source[i] : 0;
+  float_from(packing->kernels, conv->type, bias, packing->source, conv->outputs);
+  for (int64_t i = conv->outputs; i < padded; i++) bias[i] = 0;
 }
 
 /* [blocks][kh * kw][b] from [M][1][kh][kw]. */
@@ -85,14 +91,16 @@ static norma_status pack_depthwise(prepare_context *context, void *destination, 
   float *packed = destination;
   const void *weights;
   TRY(prepare_read(context, 1, 0, conv->outputs * taps, &weights));
-  const float *source = weights;
-  for (int64_t block = 0; block < divide_up(conv->outputs, b); block++) {
-    for (int64_t tap = 0; tap < taps; tap++) {
-      for (int64_t lane = 0; lane < b; lane++) {
-        int64_t m = block * b + lane;
-        packed[(block * taps + tap) * b + lane] = m < conv->outputs ? source[m * taps + tap] : 0;
-      }
+  const char *source = weights;
+  for (int64_t m = 0; m < divide_up(conv->outputs, b) * b; m++) {
+    float kernel[BLOCKED_MOST_TAPS];
+    memset(kernel, 0, (size_t)taps * sizeof *kernel);
+    if (m < conv->outputs) {
+      const char *from = source + (size_t)(m * taps) * element_type_bytes(conv->type);
+      float_from(context->kernels, conv->type, kernel, from, taps);
     }
+    float *to = packed + m / b * taps * b + m % b;
+    for (int64_t tap = 0; tap < taps; tap++) to[tap * b] = kernel[tap];
   }
   return NORMA_OK;
 }
@@ -151,7 +159,7 @@ static norma_status blocked_conv_prepare_weights(prepare_context *context, block
   context->packed_inputs |= INPUT(1);
   if (prepare_sample_is_fixed(context, 0)) context->packed_for_good |= INPUT(1);
   if (!b) return NORMA_OK;
-  blocked_conv_packing packing = {conv, b->data};
+  blocked_conv_packing packing = {conv, context->kernels, b->data};
   TRY(prepare_packed(context, BLOCKED_CONV_BIAS, padded * sizeof(float), blocked_conv_pack_bias, &packing, &packed));
   conv->bias = packed;
   return NORMA_OK;
@@ -160,6 +168,7 @@ static norma_status blocked_conv_prepare_weights(prepare_context *context, block
 static void describe_problem(const prepare_context *context, blocked_conv_state *conv) {
   const window *w = &conv->window;
   struct blocked_conv_f32 *problem = &conv->problem;
+  problem->type = conv->type;
   problem->channels = (size_t)(conv->channels / conv->group);
   problem->outputs = (size_t)(conv->outputs / conv->group);
   for (int d = 0; d < 2; d++) {
@@ -187,7 +196,8 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
   if (!window_resolve(&conv->attributes, 2, x->dims + 2, w->dims + 2, &conv->window, message)) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
   }
-  if ((size_t)conv->block != context->kernels->channel_block[NORMA_FLOAT]) {
+  conv->type = prepare_type(context, 0);
+  if ((size_t)conv->block != context->kernels->channel_block[conv->type]) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
                         (int)conv->block);
   }
@@ -207,6 +217,9 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
     conv->units = blocks;
     conv->slices = blocked_slices_of(&conv->window, conv->samples, blocks, context->workers);
     conv->grain = work_grain(4 * cost * (double)conv->block / (double)conv->slices.count);
+    if (is_half(conv->type)) {
+      context->worker_scratch_bytes = blocked_slice_scratch(&conv->slices, &conv->plane, conv->block);
+    }
     context->kernel_name = "depthwise, blocks";
     return blocked_conv_prepare_weights(context, conv);
   }
@@ -224,29 +237,59 @@ static norma_status blocked_conv_prepare(prepare_context *context) {
 typedef struct blocked_conv_work {
   const blocked_conv_state *conv;
   const run_context *context;
-  const float *x, *residual;
-  float *y;
+  const char *x, *residual;
+  char *y;
 } blocked_conv_work;
 
 static const float *offset_or_null(const float *pointer, int64_t elements) {
   return pointer ? pointer + elements : NULL;
 }
 
+static const void *elements_or_null(const blocked_conv_state *conv, const char *pointer, int64_t elements) {
+  return pointer ? pointer + (size_t)elements * element_type_bytes(conv->type) : NULL;
+}
+
+/* One slice, in float. */
+static void depthwise_slice(const blocked_conv_work *work, const struct window_slice *slice, int64_t block,
+                            const float *x, const float *residual, float *y) {
+  const blocked_conv_state *conv = work->conv;
+  const float *weights = conv->weights + block * window_taps(&conv->window) * conv->block;
+  work->context->kernels->blocked_depthwise_f32(&slice->plane, x, weights,
+                                                offset_or_null(conv->bias, block * conv->block), residual,
+                                                conv->problem.activation, y);
+}
+
+static void depthwise_slice_converted(const blocked_conv_work *work, const struct window_slice *slice, int64_t block,
+                                      const void *x, const void *residual, void *y, float *scratch) {
+  const blocked_conv_state *conv = work->conv;
+  const struct kernel_table *kernels = work->context->kernels;
+  const int64_t inputs = (int64_t)(slice->plane.input[0] * slice->plane.input[1]) * conv->block;
+  const int64_t outputs = (int64_t)(slice->plane.output[0] * slice->plane.output[1]) * conv->block;
+  float *sums = scratch + inputs, *addends = residual ? sums + outputs : NULL;
+  half_to_float(kernels, conv->type, scratch, x, inputs);
+  if (residual) half_to_float(kernels, conv->type, addends, residual, outputs);
+  depthwise_slice(work, slice, block, scratch, addends, sums);
+  half_from_float(kernels, conv->type, y, sums, outputs);
+}
+
 static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker) {
   const blocked_conv_work *work = argument;
   const blocked_conv_state *conv = work->conv;
   int64_t x_block = conv->x_sample / conv->units, y_block = conv->y_sample / conv->units;
-  (void)worker;
   for (int64_t i = begin; i < end; i++) {
     size_t row;
     int64_t plane = blocked_slice_plane(&conv->slices, i, &row), block = plane % conv->units;
     struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slices.rows);
-    int64_t x_at = plane * x_block + (int64_t)slice.x_offset * conv->block;
-    int64_t y_at = plane * y_block + (int64_t)slice.y_offset * conv->block;
-    work->context->kernels->blocked_depthwise_f32(
-        &slice.plane, work->x + x_at, conv->weights + block * window_taps(&conv->window) * conv->block,
-        offset_or_null(conv->bias, block * conv->block), offset_or_null(work->residual, y_at), conv->problem.activation,
-        work->y + y_at);
+    blocked_slice_trim(&slice.plane);
+    const int64_t y_at = plane * y_block + (int64_t)slice.y_offset * conv->block;
+    const void *x = elements_or_null(conv, work->x, plane * x_block + (int64_t)slice.x_offset * conv->block);
+    const void *residual = elements_or_null(conv, work->residual, y_at);
+    void *y = work->y + (size_t)y_at * element_type_bytes(conv->type);
+    if (is_half(conv->type)) {
+      depthwise_slice_converted(work, &slice, block, x, residual, y, run_worker_scratch(work->context, worker));
+    } else {
+      depthwise_slice(work, &slice, block, x, residual, y);
+    }
   }
 }
 
@@ -263,9 +306,10 @@ static void blocked_conv_run_units(void *argument, int64_t begin, int64_t end, i
     struct blocked_conv_f32 problem = conv->problem;
     problem.packed_weights = conv->weights + (size_t)group * conv->packed_size;
     problem.bias = offset_or_null(conv->bias, group * (int64_t)problem.outputs);
-    problem.residual = offset_or_null(work->residual, y_at);
-    context->kernels->blocked_conv_run(&problem, work->x + x_at, work->y + y_at, (size_t)unit, (size_t)(unit + count),
-                                       run_worker_scratch(context, worker));
+    problem.residual = elements_or_null(conv, work->residual, y_at);
+    context->kernels->blocked_conv_run(&problem, elements_or_null(conv, work->x, x_at),
+                                       work->y + (size_t)y_at * element_type_bytes(conv->type), (size_t)unit,
+                                       (size_t)(unit + count), run_worker_scratch(context, worker));
     begin += count;
   }
 }
@@ -307,7 +351,7 @@ const operator_descriptor operators_blocked_conv[] = {
         .max_inputs = 4, /* the last is the epilogue's residual */
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0) | INPUT(1) | INPUT(2) | INPUT(3), OUTPUT(0)}},
         .attributes = blocked_conv_attributes,
         .state_size = sizeof(blocked_conv_state),
         .read = blocked_conv_read,

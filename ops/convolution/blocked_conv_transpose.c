@@ -178,6 +178,7 @@ static phase_axis phase_axis_of(const blocked_conv_transpose_state *state, int d
 
 static norma_status describe_phase(prepare_context *context, blocked_conv_transpose_state *state, phase *phase) {
   struct blocked_conv_f32 *problem = &phase->problem;
+  problem->type = NORMA_FLOAT;
   problem->channels = (size_t)state->channels;
   problem->outputs = (size_t)state->columns;
   for (int d = 0; d < 2; d++) {

@@ -45,7 +45,7 @@ typedef struct conv_state {
   int64_t slices, slice_rows; /* of a plane, DEPTHWISE */
 
   /* Offsets in scratch, of what the plan needs. */
-  size_t weights_at, packed_at, bias_at, x_at, y_at;
+  size_t weights_at, packed_at, bias_at, x_at, y_at, residual_at;
 } conv_state;
 
 /* ----------------------------------------------------------------------------------------------- attributes, shapes */
@@ -316,8 +316,8 @@ static norma_status conv_prepare(prepare_context *context) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
   conv->type = prepare_type(context, 0);
   conv->converts = is_half(conv->type);
-  if (conv->type != NORMA_FLOAT && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
-    return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that only float has");
+  if (conv->type == NORMA_DOUBLE && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
+    return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that double precision lacks");
   conv->samples = x->dims[0];
   conv->channels = w->dims[1];
   conv->outputs = w->dims[0] / conv->group;
@@ -333,9 +333,11 @@ static norma_status conv_prepare(prepare_context *context) {
   TRY(conv_prepare_weights(context, conv));
   if (!conv->converts) return NORMA_OK;
   size_t *total = &context->scratch_bytes, channels = (size_t)x->dims[1], outputs = (size_t)w->dims[0];
+  const size_t y_sample = outputs * (size_t)conv->pixels;
   if (!scratch_append(total, outputs, sizeof(float), &conv->bias_at) ||
       !scratch_append(total, channels * (size_t)conv->inputs, sizeof(float), &conv->x_at) ||
-      !scratch_append(total, outputs * (size_t)conv->pixels, sizeof(float), &conv->y_at))
+      !scratch_append(total, y_sample, sizeof(float), &conv->y_at) ||
+      !scratch_append(total, epilogue->residual_input ? y_sample : 0, sizeof(float), &conv->residual_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "one sample is too large");
   return NORMA_OK;
 }
@@ -487,13 +489,17 @@ static norma_status conv_compute_converted(struct conv_job *job) {
   char *scratch = job->context->scratch;
   int64_t x_count = conv->group * conv->channels * conv->inputs, y_count = conv->group * conv->outputs * conv->pixels;
   float *bias = (float *)(scratch + conv->bias_at), *x_sample = (float *)(scratch + conv->x_at);
-  float *y_sample = (float *)(scratch + conv->y_at);
+  float *y_sample = (float *)(scratch + conv->y_at), *residual_sample = (float *)(scratch + conv->residual_at);
+  const int residual = job->context->node->epilogue.residual_input;
+  const uint16_t *added = residual ? run_input(job->context, residual)->data : NULL;
   if (b) half_to_float(kernels, conv->type, bias, b->data, conv->group * conv->outputs);
   job->bias = b ? bias : NULL;
   job->x = x_sample;
   job->y = y_sample;
+  job->residual = residual ? residual_sample : NULL;
   for (int64_t n = 0; n < conv->samples; n++) {
     half_to_float(kernels, conv->type, x_sample, (const uint16_t *)x->data + n * x_count, x_count);
+    if (residual) half_to_float(kernels, conv->type, residual_sample, added + n * y_count, y_count);
     TRY(conv_run_samples(job, 1));
     half_from_float(kernels, conv->type, (uint16_t *)y->data + n * y_count, y_sample, y_count);
   }
@@ -606,7 +612,7 @@ static bool conv_block(const node *node, block_form *form) {
   if (!block_takes_window(w->dims + 2, 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
   const int64_t channels = node->inputs[0]->info.shape.dims[1];
-  const bool is_grouped = conv_is_grouped(node, form, w);
+  const bool is_grouped = form->type == NORMA_FLOAT && conv_is_grouped(node, form, w);
   if (!is_grouped && !conv_groups_fit_blocks(form, conv->group, channels, w->dims[0])) return false;
   const bool plain_input = conv->group == 1 && !value_blocked_copy(node->graph, node->inputs[0]) &&
                            (channels < form->block / 2 || channels <= 4);
@@ -636,10 +642,11 @@ const operator_descriptor operators_conv[] = {
         .facts = {.dimension = conv_dimension,
                   .linear = conv_linear,
                   .packs = INPUT(1),
-                  .weights = INPUT(1), .bias = 2,
-                  .store = {.residual = TYPE_BIT(NORMA_FLOAT), .activation = TYPE_BIT(NORMA_FLOAT)},
+                  .weights = INPUT(1),
+                  .bias = 2,
+                  .store = {.residual = TYPES_BLOCKED, .activation = TYPES_BLOCKED},
                   .block = conv_block,
-                  .block_types = TYPE_BIT(NORMA_FLOAT)},
+                  .block_types = TYPES_BLOCKED},
         .compute = conv_compute,
     },
     {0},

@@ -4,12 +4,6 @@
  * Costs count multiply-adds of vectors. Weights are fetched from memory meanwhile, at 10 to 20 GB/s when all layers of
  * a model take turns: a vector of them takes as long as BLOCKED_WEIGHT_COST products, and so many products with each
  * are free. Winograd's transforms cost a number of vector operations per tile and block, loads and stores included. */
-#if defined(__AVX512F__)
-#define BLOCKED_WEIGHT_COST 24
-#else
-#define BLOCKED_WEIGHT_COST 12
-#endif
-
 INLINE double blocked_products_cost(const struct blocked_conv_f32 *conv, double products) {
   const double weights = (double)conv->channels * (double)blocked_count(conv->outputs);
   return weights * (products < BLOCKED_WEIGHT_COST ? BLOCKED_WEIGHT_COST : products);
@@ -40,7 +34,7 @@ static size_t blocked_conv_packed_size(const struct blocked_conv_f32 *conv) {
   return matrix * (conv->algorithm == BLOCKED_WINOGRAD_4 ? 36 : 16);
 }
 
-static void blocked_conv_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+static void blocked_conv_pack(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
                               size_t count) {
   if (conv->algorithm == BLOCKED_DIRECT)
     blocked_direct_pack(conv, packed, weights, first, count);
@@ -72,12 +66,8 @@ struct blocked_work {
 /* Reading weights that another worker, or an earlier call, has brought into the shared cache. */
 #define BLOCKED_WEIGHT_AGAIN_COST 4.0
 
-/* Reading a vector that another worker has written and still has in a cache of its own: some 10 GB/s. */
-#if defined(__AVX512F__)
-#define BLOCKED_FOREIGN_COST 30.0
-#else
-#define BLOCKED_FOREIGN_COST 18.0
-#endif
+/* BLOCKED_FOREIGN_COST, of the instruction set: reading a vector that another worker has written and still has in a cache
+ * of its own, at some 10 GB/s. */
 
 static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) {
   const double channels = (double)conv->channels, blocks = (double)blocked_count(conv->outputs);
@@ -154,7 +144,7 @@ static size_t blocked_rows(const struct blocked_conv_f32 *conv) {
   return w.tile_rows * w.tile_columns;
 }
 
-static void blocked_conv_run(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t unit_begin,
+static void blocked_conv_run(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t unit_begin,
                              size_t unit_end, void *scratch) {
   const size_t panels = blocked_panels(blocked_count(conv->outputs)), rows = blocked_rows(conv);
   while (unit_begin < unit_end) { /* whole parts of rows at once, else what shares one */

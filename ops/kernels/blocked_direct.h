@@ -37,11 +37,7 @@ INLINE size_t blocked_smaller(size_t a, size_t b) {
 }
 
 /* What a band of inputs may take of the second-level cache. */
-#if defined(__AVX512F__)
-#define BLOCKED_BAND_FLOATS (384 * 1024 / sizeof(float))
-#else
-#define BLOCKED_BAND_FLOATS (192 * 1024 / sizeof(float))
-#endif
+#define BLOCKED_BAND_FLOATS (BLOCKED_BAND_BYTES / sizeof(float))
 
 /* What `outputs` neighbouring outputs need. */
 INLINE struct blocked_sorting blocked_sort(const struct blocked_conv_f32 *conv, int d, size_t outputs, bool by_tap) {
@@ -131,7 +127,7 @@ static struct blocked_direct blocked_direct_of(const struct blocked_conv_f32 *co
   const bool pointwise = conv->kernel[0] == 1 && conv->kernel[1] == 1;
   d.groups = d.planes * d.taps;
   d.in_place = pointwise && conv->stride[0] == 1 && stride == 1 && conv->pad[0] == 0 && conv->pad[1] == 0 &&
-               conv->output[0] == conv->input[0] && width == conv->input[1];
+               conv->output[0] == conv->input[0] && width == conv->input[1] && conv->type == NORMA_FLOAT;
   d.flat = pointwise || (!conv->plain_input && blocked_fills_badly(width));
   if (d.in_place) {
     d.rows *= width;
@@ -150,14 +146,14 @@ INLINE size_t blocked_direct_partial_floats(const struct blocked_direct *d) {
   return d->band_rows * d->row_pixels * BLOCKED_PANEL_VECTORS * VF_LANES;
 }
 
-INLINE size_t blocked_direct_offset_room(const struct blocked_direct *d) {
+INLINE size_t blocked_direct_offset_count(const struct blocked_direct *d) {
   return (d->groups + 7) / 8 * 8;
 }
 
 static size_t blocked_direct_scratch_size(const struct blocked_conv_f32 *conv) {
   const struct blocked_direct d = blocked_direct_of(conv);
   const size_t band = d.in_place ? 0 : d.planes * d.plane * d.lanes;
-  return blocked_direct_offset_room(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
+  return blocked_direct_offset_count(&d) * sizeof(size_t) + (blocked_direct_partial_floats(&d) + band) * sizeof(float);
 }
 
 static void blocked_direct_offsets(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
@@ -173,10 +169,39 @@ static void blocked_direct_offsets(const struct blocked_conv_f32 *conv, const st
       }
 }
 
+/* y[i] = x[i * stride], of half precision. */
+static void blocked_direct_widen(float *y, const void *x, size_t n, size_t stride, norma_element_type type) {
+  const uint16_t *from = x;
+  uint16_t piece[64];
+  while (n) {
+    const size_t some = blocked_smaller(n, 64);
+    for (size_t i = 0; i < some; i++) piece[i] = from[i * stride];
+    widen(y, piece, some, type);
+    y += some;
+    from += some * stride;
+    n -= some;
+  }
+}
+
+/* Pixels begin, begin + stride and so on of a row, in float. */
+INLINE void blocked_direct_copy_pixels(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
+                                       const void *row, size_t begin, size_t count, float *to) {
+  const size_t stride = conv->stride[1];
+  const void *from = const_element_at(row, begin * d->lanes, conv->type);
+  if (conv->type != NORMA_FLOAT && stride == 1)
+    widen(to, from, count * d->lanes, conv->type);
+  else if (d->lanes > 1)
+    for (size_t i = 0; i < count; i++) vf_store(to + i * VF_LANES, vf_load_as(from, i * stride * VF_LANES, conv->type));
+  else if (conv->type == NORMA_FLOAT)
+    copy_strided(to, from, count, stride);
+  else
+    blocked_direct_widen(to, from, count, stride, conv->type);
+}
+
 /* One row of the image, or of padding where `row` is NULL, into its segments. Plain rows are stored up to a vector
  * beyond their end: the next row overwrites that, and behind the last one of a part is room. */
 static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
-                                    const float *row, float *to) {
+                                    const void *row, float *to) {
   const size_t stride = conv->stride[1], pad = conv->pad[1], width = conv->input[1];
   for (size_t segment = 0; segment < d->segment.pieces; segment++, to += d->segment_step * d->lanes) {
     /* pixel i holds column i * stride + first - pad */
@@ -185,29 +210,24 @@ static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const s
     size_t end = width + pad > first ? (width + pad - first + stride - 1) / stride : 0;
     if (end > length) end = length;
     if (begin >= end || !row) begin = end = 0;
-    const float *from = begin < end ? row + (begin * stride + first - pad) * d->lanes : NULL;
-    if (d->lanes == 1) {
-      window_fill(to, begin, 0);
-      if (from) copy_strided(to + begin, from, end - begin, stride);
-      window_fill(to + end, length - end, 0);
-    } else {
-      for (size_t i = 0; i < begin; i++) vf_store(to + i * VF_LANES, vf_zero());
-      for (size_t i = begin; i < end; i++, from += stride * VF_LANES) vf_store(to + i * VF_LANES, vf_load(from));
-      for (size_t i = end; i < length; i++) vf_store(to + i * VF_LANES, vf_zero());
-    }
+    window_fill(to, begin * d->lanes, 0);
+    if (begin < end)
+      blocked_direct_copy_pixels(conv, d, row, begin * stride + first - pad, end - begin, to + begin * d->lanes);
+    window_fill(to + end * d->lanes, (length - end) * d->lanes, 0);
   }
 }
 
 /* All that output rows [first, first + rows) need. */
-static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
-                                     const float *x, size_t first, size_t rows, float *band) {
+static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, const void *x,
+                                     size_t first, size_t rows, float *band) {
   const size_t input_row = conv->input[1] * d->lanes, needed = d->part.length - d->band_rows + rows;
-  for (size_t plane = 0; plane < d->planes; plane++, x += conv->input[0] * input_row)
+  for (size_t plane = 0; plane < d->planes; plane++, x = const_element_at(x, conv->input[0] * input_row, conv->type))
     for (size_t i = 0; i < needed; i++)
       for (size_t part = 0; part < d->part.pieces; part++) {
         const size_t padded = (first + i) * conv->stride[0] + blocked_sorted_first(conv, &d->part, 0, part);
         const bool inside = padded >= conv->pad[0] && padded - conv->pad[0] < conv->input[0];
-        blocked_direct_copy_row(conv, d, inside ? x + (padded - conv->pad[0]) * input_row : NULL,
+        const size_t row = inside ? padded - conv->pad[0] : 0;
+        blocked_direct_copy_row(conv, d, inside ? const_element_at(x, row * input_row, conv->type) : NULL,
                                 band + (plane * d->plane + part * d->part_step + i * d->row_step) * d->lanes);
       }
 }
@@ -243,12 +263,23 @@ INLINE void blocked_pack_lanes(const float *x, size_t stride, float *const *y, s
   }
 }
 
-static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights, size_t first,
+/* Weights k to k + some - 1 of `lanes` outputs, `stride` apart: where they are, or in `buffer`, in float. */
+INLINE const float *blocked_weights(const void *weights, size_t *stride, size_t k, size_t some, size_t lanes,
+                                    norma_element_type type, float *buffer) {
+  if (type == NORMA_FLOAT) return (const float *)weights + k;
+  for (size_t lane = 0; lane < lanes; lane++)
+    widen(buffer + lane * some, const_element_at(weights, lane * *stride + k, type), some, type);
+  *stride = some;
+  return buffer;
+}
+
+static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
                                 size_t count) {
   enum { DIRECT_AT_ONCE = 16 }; /* a cache line of each output */
   const size_t taps = conv->kernel[0] * conv->kernel[1], channels = conv->channels, depth = channels * taps;
   const size_t blocks = blocked_count(conv->outputs), group = conv->plain_input ? 1 : VF_LANES, end = first + count;
-  for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * depth) {
+  for (size_t o = first; o < end; o += VF_LANES) {
+    const void *block_weights = const_element_at(weights, (o - first) * depth, conv->type);
     const size_t block = o / VF_LANES, panel = blocked_panel_of(blocks, block),
                  lanes = blocked_smaller(end - o, VF_LANES);
     const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
@@ -259,12 +290,15 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
       float *at[DIRECT_AT_ONCE];
       blocked_direct_steps(step, k, some, channels, taps, group);
       for (size_t i = 0; i < some; i++) at[i] = to + step[i] * width;
+      float buffer[VF_LANES * DIRECT_AT_ONCE];
+      size_t apart = depth;
+      const float *from = blocked_weights(block_weights, &apart, k, some, lanes, conv->type, buffer);
       if (lanes == VF_LANES) {
-        blocked_pack_lanes(weights + k, depth, at, some);
+        blocked_pack_lanes(from, apart, at, some);
         continue;
       }
       for (size_t i = 0; i < some; i++)
-        for (size_t lane = 0; lane < VF_LANES; lane++) at[i][lane] = lane < lanes ? weights[lane * depth + k + i] : 0;
+        for (size_t lane = 0; lane < VF_LANES; lane++) at[i][lane] = lane < lanes ? from[lane * apart + i] : 0;
     }
   }
 }
@@ -274,7 +308,7 @@ static void blocked_direct_pack(const struct blocked_conv_f32 *conv, float *pack
 /* One panel (the last of a call, or not) over one band that has been copied, or of the image itself: every block of
  * depth over all lines. */
 static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, size_t panel,
-                                 bool last, const float *x, float *y, size_t first, size_t rows, const size_t *offset,
+                                 bool last, const float *x, void *y, size_t first, size_t rows, const size_t *offset,
                                  float *partial) {
   static const float no_bias[BLOCKED_PANEL_VECTORS * 16] = {
 #define FOUR -0.0f, -0.0f, -0.0f, -0.0f,
@@ -295,6 +329,7 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
                            .end = pointwise_end_of(conv->activation),
                            .a = conv->activation.a,
                            .b = conv->activation.b,
+                           .type = conv->type,
                            .weights = conv->packed_weights + 2 * panel * VF_LANES * k};
   size_t group = 0;
   do { /* once without channels as well */
@@ -308,8 +343,9 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
     blocked_tile_fetch(&t, t.weights + block, more ? block : 0, lines * blocked_line_tiles(length, vectors));
     for (size_t line = 0; line < lines; line++) {
       const size_t line_at = line * length * VF_LANES;
-      blocked_tile_line(&t, vectors, conv->plain_input, x + line * line_step, partial + line_at, y + at + line_at,
-                        conv->residual ? conv->residual + at + line_at : NULL, length);
+      blocked_tile_line(&t, vectors, conv->plain_input, x + line * line_step, partial + line_at,
+                        element_at(y, at + line_at, conv->type),
+                        const_element_at(conv->residual, at + line_at, conv->type), length);
     }
     t.weights += block;
     group += t.groups;
@@ -317,11 +353,11 @@ static void blocked_direct_panel(const struct blocked_conv_f32 *conv, const stru
 }
 
 /* Rows [row_begin, row_end) of panels [panel_begin, panel_end). */
-static void blocked_direct_run(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t row_begin,
+static void blocked_direct_run(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t row_begin,
                                size_t row_end, size_t panel_begin, size_t panel_end, void *scratch) {
   const struct blocked_direct d = blocked_direct_of(conv);
   size_t *offset = scratch;
-  float *partial = (float *)(offset + blocked_direct_offset_room(&d)),
+  float *partial = (float *)(offset + blocked_direct_offset_count(&d)),
         *band = partial + blocked_direct_partial_floats(&d);
   if (row_begin >= row_end || !d.row_pixels) return;
   const size_t bands = (row_end - row_begin + d.band_rows - 1) / d.band_rows;
@@ -331,7 +367,7 @@ static void blocked_direct_run(const struct blocked_conv_f32 *conv, const float 
     const size_t rows = row_begin + blocked_part(row_end - row_begin, bands, i + 1) - first;
     if (!d.in_place) blocked_direct_copy_band(conv, &d, x, first, rows, band);
     for (size_t panel = panel_begin; panel < panel_end; panel++)
-      blocked_direct_panel(conv, &d, panel, panel + 1 == panel_end, d.in_place ? x + first * d.lanes : band, y, first,
-                           rows, offset, partial);
+      blocked_direct_panel(conv, &d, panel, panel + 1 == panel_end,
+                           d.in_place ? (const float *)x + first * d.lanes : band, y, first, rows, offset, partial);
   }
 }

@@ -65,6 +65,37 @@ static void unblock_channels_f32(float *y, const float *x, size_t channels, size
   }
 }
 
+enum { BLOCKED_CONVERTED_PIXELS = 64 }; /* a block of them fits the first-level cache twice */
+
+static void block_channels(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type) {
+  float planes[VF_LANES * BLOCKED_CONVERTED_PIXELS], block[VF_LANES * BLOCKED_CONVERTED_PIXELS];
+  if (type == NORMA_FLOAT) {
+    block_channels_f32(y, x, channels, pixels);
+    return;
+  }
+  for (size_t p = 0; p < pixels; p += BLOCKED_CONVERTED_PIXELS) {
+    const size_t some = pixels - p < BLOCKED_CONVERTED_PIXELS ? pixels - p : BLOCKED_CONVERTED_PIXELS;
+    for (size_t c = 0; c < channels; c++)
+      widen(planes + c * some, const_element_at(x, c * pixels + p, type), some, type);
+    block_channels_f32(block, planes, channels, some);
+    narrow(element_at(y, p * VF_LANES, type), block, some * VF_LANES, type);
+  }
+}
+
+static void unblock_channels(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type) {
+  float planes[VF_LANES * BLOCKED_CONVERTED_PIXELS], block[VF_LANES * BLOCKED_CONVERTED_PIXELS];
+  if (type == NORMA_FLOAT) {
+    unblock_channels_f32(y, x, channels, pixels);
+    return;
+  }
+  for (size_t p = 0; p < pixels; p += BLOCKED_CONVERTED_PIXELS) {
+    const size_t some = pixels - p < BLOCKED_CONVERTED_PIXELS ? pixels - p : BLOCKED_CONVERTED_PIXELS;
+    widen(block, const_element_at(x, p * VF_LANES, type), some * VF_LANES, type);
+    unblock_channels_f32(planes, block, channels, some);
+    for (size_t c = 0; c < channels; c++) narrow(element_at(y, c * pixels + p, type), planes + c * some, some, type);
+  }
+}
+
 static void blocked_copy_lanes_f32(float *y, const float *x, size_t lanes, size_t pixels) {
   for (size_t p = 0; p < pixels; p++) vf_store_n(y + p * VF_LANES, vf_load_n(x + p * VF_LANES, lanes), lanes);
 }

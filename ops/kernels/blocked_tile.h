@@ -9,40 +9,10 @@
  * Order of the sum: groups are cut in blocks of depth, whose length depends on channels and kernel only; each is summed
  * from 0 upwards by fused multiply-adds, and the blocks' sums are added in order. */
 
-/* Pixels of a tile that is one, two, three vectors of outputs wide. */
-#if defined(__AVX512F__) /* 32 registers */
-#define BLOCKED_PIXELS_1              14
-#define BLOCKED_PIXELS_2              14
-#define BLOCKED_PIXELS_3              9
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1) X(13, 1) X(14, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2) X(13, 2) X(14, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_9(X, 3)
-#elif defined(__AVX2__) /* 16 registers */
-#define BLOCKED_PIXELS_1              12
-#define BLOCKED_PIXELS_2              6
-#define BLOCKED_PIXELS_3              4
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2) X(5, 2) X(6, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3)
-#elif defined(__aarch64__) /* 32 registers */
-#define BLOCKED_PIXELS_1              12
-#define BLOCKED_PIXELS_2              12
-#define BLOCKED_PIXELS_3              8
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)
-#else /* 16 registers, some taken by the products of a missing FMA */
-#define BLOCKED_PIXELS_1              8
-#define BLOCKED_PIXELS_2              4
-#define BLOCKED_PIXELS_3              3
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_4(X, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) X(1, 3) X(2, 3) X(3, 3)
-#endif
-#define BLOCKED_1_TO_4(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors)
-#define BLOCKED_1_TO_9(X, vectors)                                                                                     \
-  BLOCKED_1_TO_4(X, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors) X(9, vectors)
-#define BLOCKED_10_TO_12(X, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
+/* BLOCKED_PIXELS_v: pixels of a tile that is v vectors of outputs wide, by the instruction set's file. */
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) EACH_UP_TO(BLOCKED_PIXELS_1, X, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) EACH_UP_TO(BLOCKED_PIXELS_2, X, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) EACH_UP_TO(BLOCKED_PIXELS_3, X, 3)
 
 enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_CHUNK = 4 /* steps between looks at the fetch */ };
 
@@ -71,7 +41,8 @@ struct blocked_tile {
   size_t y_plane;
   const float *bias; /* of the panel */
   struct pointwise_end end;
-  float a, b; /* of the activation */
+  float a, b;              /* of the activation */
+  norma_element_type type; /* of y and residual */
 };
 
 INLINE void blocked_tile_step(vf sum[][BLOCKED_PANEL_VECTORS], const float *x, const float *weights, const int pixels,
@@ -226,22 +197,43 @@ INLINE void blocked_tile_fetch(struct blocked_tile *t, const float *next, size_t
   t->fetch.period = !rounds ? 0 : rounds < chunks ? chunks / rounds : 1;
 }
 
+/* One tile whose y and residual are of half precision: they go through float, in the first-level cache. */
+static void blocked_tile_converted(struct blocked_tile *t, blocked_tile_function *compute, const float *x,
+                                   float *partial, void *y, const void *residual, size_t pixels, size_t vectors) {
+  float sums[BLOCKED_PANEL_VECTORS * BLOCKED_LARGEST_TILE * VF_LANES] __attribute__((aligned(64)));
+  float addends[BLOCKED_PANEL_VECTORS * BLOCKED_LARGEST_TILE * VF_LANES] __attribute__((aligned(64)));
+  const size_t y_plane = t->y_plane, plane = pixels * VF_LANES;
+  for (size_t v = 0; residual && v < vectors; v++)
+    widen(addends + v * plane, const_element_at(residual, v * y_plane, t->type), plane, t->type);
+  t->y_plane = plane;
+  compute(t, x, partial, sums, residual ? addends : NULL);
+  t->y_plane = y_plane;
+  if (t->end.function) t->end.function(sums, sums, vectors * plane, t->a, t->b);
+  for (size_t v = 0; v < vectors; v++) narrow(element_at(y, v * y_plane, t->type), sums + v * plane, plane, t->type);
+}
+
 /* `length` neighbouring pixels of one line, in tiles that differ by one pixel at most. */
 static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain, const float *x, float *partial,
-                              float *y, const float *residual, size_t length) {
+                              void *y, const void *residual, size_t length) {
   const size_t tiles = blocked_line_tiles(length, vectors);
   const size_t base = length / tiles, larger = length % tiles, x_step = plain ? 1 : VF_LANES;
   for (size_t tile = 0; tile < tiles; tile++) {
     const size_t pixels = base + (tile < larger);
-    blocked_tiles[plain][vectors - 1][pixels - 1](t, x, partial, y, residual);
-    if (!t->store_partial && t->end.function)
-      for (size_t v = 0; v < vectors; v++)
-        t->end.function(y + v * t->y_plane, y + v * t->y_plane, pixels * VF_LANES, t->a, t->b);
+    blocked_tile_function *compute = blocked_tiles[plain][vectors - 1][pixels - 1];
+    if (t->store_partial || t->type == NORMA_FLOAT)
+      compute(t, x, partial, y, residual);
+    else
+      blocked_tile_converted(t, compute, x, partial, y, residual, pixels, vectors);
+    if (!t->store_partial && t->end.function && t->type == NORMA_FLOAT)
+      for (size_t v = 0; v < vectors; v++) {
+        float *stored = (float *)y + v * t->y_plane;
+        t->end.function(stored, stored, pixels * VF_LANES, t->a, t->b);
+      }
     if (t->fetch.next >= t->fetch.end) t->fetch.period = 0;
     x += pixels * x_step;
     if (partial) partial += pixels * VF_LANES;
-    if (y) y += pixels * VF_LANES;
-    if (residual) residual += pixels * VF_LANES;
+    y = element_at(y, pixels * VF_LANES, t->type);
+    residual = const_element_at(residual, pixels * VF_LANES, t->type);
   }
 }
 

@@ -123,12 +123,13 @@ INLINE void winograd_gather_kernels(const float *weights, size_t stride, size_t 
     for (size_t lane = 0; lane < VF_LANES; lane++) at[i][lane] = lane < lanes ? weights[lane * stride + i] : 0;
 }
 
-static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const float *weights,
-                                  size_t first, size_t count) {
+static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *packed, const void *weights, size_t first,
+                                  size_t count) {
   enum { WINOGRAD_AT_ONCE = 4 };
   const size_t channels = conv->channels, blocks = blocked_count(conv->outputs), end = first + count;
   const size_t position_step = blocks * VF_LANES * channels;
-  for (size_t o = first; o < end; o += VF_LANES, weights += VF_LANES * channels * 9) {
+  for (size_t o = first; o < end; o += VF_LANES) {
+    const void *block_weights = const_element_at(weights, (o - first) * channels * 9, conv->type);
     const size_t block = o / VF_LANES, panel = blocked_panel_of(blocks, block),
                  lanes = blocked_smaller(end - o, VF_LANES);
     const size_t width = blocked_panel_vectors(blocks, panel) * VF_LANES;
@@ -136,7 +137,10 @@ static void blocked_winograd_pack(const struct blocked_conv_f32 *conv, float *pa
     for (size_t c = 0; c < channels; c += WINOGRAD_AT_ONCE) {
       float kernels[WINOGRAD_AT_ONCE * 9 * VF_LANES];
       const size_t some = blocked_smaller(channels - c, WINOGRAD_AT_ONCE);
-      winograd_gather_kernels(weights + c * 9, channels * 9, lanes, some, kernels);
+      float buffer[WINOGRAD_AT_ONCE * 9 * VF_LANES];
+      size_t apart = channels * 9;
+      const float *from = blocked_weights(block_weights, &apart, c * 9, some * 9, lanes, conv->type, buffer);
+      winograd_gather_kernels(from, apart, lanes, some, kernels);
       for (size_t i = 0; i < some; i++, to += width)
         for (size_t lane = 0; lane < VF_LANES; lane += VD_LANES) {
           if (winograd_m(conv) == 4)
@@ -160,11 +164,7 @@ struct blocked_winograd {
 };
 
 /* What a batch's transformed inputs and sums should take of the second-level cache. */
-#if defined(__AVX512F__)
-#define WINOGRAD_CACHED_FLOATS (1024 * 1024 / sizeof(float))
-#else
-#define WINOGRAD_CACHED_FLOATS (384 * 1024 / sizeof(float))
-#endif
+#define WINOGRAD_CACHED_FLOATS (WINOGRAD_CACHED_BYTES / sizeof(float))
 
 /* An odd number of cache lines: positions of one tile must not all fall into the same set. */
 INLINE size_t winograd_position_step(size_t floats) {
@@ -232,31 +232,33 @@ INLINE void winograd_input_tile(const float *x, size_t row_step, float *to, size
   }
 }
 
-/* The part of a tile inside the image, zeros around it. */
-static void winograd_copy_tile(const struct blocked_conv_f32 *conv, const float *x, ptrdiff_t row, ptrdiff_t column,
+/* The part of a tile inside the image, zeros around it, in float. */
+static void winograd_copy_tile(const struct blocked_conv_f32 *conv, const void *x, ptrdiff_t row, ptrdiff_t column,
                                int n, float *tile) {
   const ptrdiff_t height = (ptrdiff_t)conv->input[0], width = (ptrdiff_t)conv->input[1];
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++, tile += VF_LANES) {
       const bool inside = row + i >= 0 && row + i < height && column + j >= 0 && column + j < width;
-      vf_store(tile, inside ? vf_load(x + ((row + i) * width + column + j) * VF_LANES) : vf_zero());
+      const size_t pixel = inside ? (size_t)((row + i) * width + column + j) : 0;
+      vf_store(tile, inside ? vf_load_as(x, pixel * VF_LANES, conv->type) : vf_zero());
     }
 }
 
 /* All channel blocks of tiles [first, first + count). */
-INLINE void winograd_inputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+INLINE void winograd_inputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const void *x,
                             size_t first, size_t count, float *to, const int m) {
   float border[WINOGRAD_LARGEST_N * WINOGRAD_LARGEST_N * VF_LANES] __attribute__((aligned(64)));
   const int n = m + 2;
-  const size_t width = conv->input[1], height = conv->input[0];
-  for (size_t block = 0; block < w->channel_blocks; block++, x += height * width * VF_LANES)
+  const size_t width = conv->input[1], height = conv->input[0], plane = height * width * VF_LANES;
+  const bool is_float = conv->type == NORMA_FLOAT;
+  for (size_t block = 0; block < w->channel_blocks; block++, x = const_element_at(x, plane, conv->type))
     for (size_t i = 0; i < count; i++, to += VF_LANES) {
       const size_t tile_row = (first + i) / w->tile_columns, tile_column = (first + i) % w->tile_columns;
       const ptrdiff_t row = (ptrdiff_t)(tile_row * (size_t)m) - (ptrdiff_t)conv->pad[0];
       const ptrdiff_t column = (ptrdiff_t)(tile_column * (size_t)m) - (ptrdiff_t)conv->pad[1];
-      if (row >= 0 && column >= 0 && row + n <= (ptrdiff_t)height && column + n <= (ptrdiff_t)width) {
-        winograd_input_tile(x + ((size_t)row * width + (size_t)column) * VF_LANES, width * VF_LANES, to, w->input_step,
-                            m);
+      if (is_float && row >= 0 && column >= 0 && row + n <= (ptrdiff_t)height && column + n <= (ptrdiff_t)width) {
+        winograd_input_tile((const float *)x + ((size_t)row * width + (size_t)column) * VF_LANES, width * VF_LANES, to,
+                            w->input_step, m);
       } else {
         winograd_copy_tile(conv, x, row, column, n, border);
         winograd_input_tile(border, (size_t)n * VF_LANES, to, w->input_step, m);
@@ -269,24 +271,29 @@ struct winograd_end {
   vf bias;
   struct pointwise_end end;
   struct activation activation;
-  size_t width; /* of the output */
+  size_t width;            /* of the output */
+  norma_element_type type; /* of y and residual */
 };
 
 /* Line of an output tile, of which `columns` pixels lie inside the output. */
-INLINE void winograd_store_line(const struct winograd_end *end, const vf *s, float *y, const float *residual,
+INLINE void winograd_store_line(const struct winograd_end *end, const vf *s, void *y, const void *residual,
                                 size_t columns, const int m) {
+  float buffer[WINOGRAD_LARGEST_M * VF_LANES];
+  float *line = end->type == NORMA_FLOAT ? y : buffer;
   UNROLL
   for (size_t j = 0; j < (size_t)m; j++)
-    if (j < columns)
-      vf_store(y + j * VF_LANES,
-               affine_finish(&end->end, s[j] + end->bias, residual ? vf_load(residual + j * VF_LANES) : -vf_zero()));
-  if (end->end.function) end->end.function(y, y, columns * VF_LANES, end->activation.a, end->activation.b);
+    if (j < columns) {
+      const vf addend = residual ? vf_load_as(residual, j * VF_LANES, end->type) : -vf_zero();
+      vf_store(line + j * VF_LANES, affine_finish(&end->end, s[j] + end->bias, addend));
+    }
+  if (end->end.function) end->end.function(line, line, columns * VF_LANES, end->activation.a, end->activation.b);
+  if (end->type != NORMA_FLOAT) narrow(y, buffer, columns * VF_LANES, end->type);
 }
 
 /* A^T s A of one tile; `rows` x `columns` of it lie inside the output. false, and nothing is stored, where it is not
  * finite: the four corners together sum all positions, so that they tell. */
-INLINE bool winograd_output_tile(const float *sums, size_t position_step, const struct winograd_end *end, float *y,
-                                 const float *residual, size_t rows, size_t columns, const int m) {
+INLINE bool winograd_output_tile(const float *sums, size_t position_step, const struct winograd_end *end, void *y,
+                                 const void *residual, size_t rows, size_t columns, const int m) {
   const int n = m + 2;
   vf half[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_N], first[WINOGRAD_LARGEST_M], last[WINOGRAD_LARGEST_M];
   for (int j = 0; j < n; j++) {
@@ -307,8 +314,8 @@ INLINE bool winograd_output_tile(const float *sums, size_t position_step, const 
   for (size_t i = 1; i < rows; i++) {
     vf s[WINOGRAD_LARGEST_M];
     if (i + 1 < (size_t)m) winograd_output_line(half[i], s, m);
-    winograd_store_line(end, i + 1 < (size_t)m ? s : last, y + i * step, residual ? residual + i * step : NULL, columns,
-                        m);
+    winograd_store_line(end, i + 1 < (size_t)m ? s : last, element_at(y, i * step, end->type),
+                        const_element_at(residual, i * step, end->type), columns, m);
   }
   return true;
 }
@@ -354,20 +361,21 @@ static void winograd_weights_back(const struct blocked_conv_f32 *conv, const str
 }
 
 /* s = the convolution at the m x m outputs from (row, column), without bias. */
-static void winograd_tile_sums(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+static void winograd_tile_sums(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const void *x,
                                size_t block, size_t row, size_t column, vf s[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_M]) {
   const ptrdiff_t height = (ptrdiff_t)conv->input[0], width = (ptrdiff_t)conv->input[1];
   const ptrdiff_t top = (ptrdiff_t)row - (ptrdiff_t)conv->pad[0], left = (ptrdiff_t)column - (ptrdiff_t)conv->pad[1];
   for (int i = 0; i < w->m; i++)
     for (int j = 0; j < w->m; j++) s[i][j] = vf_zero();
   for (size_t c = 0; c < conv->channels; c++) {
-    const float *plane = x + c / VF_LANES * conv->input[0] * conv->input[1] * VF_LANES + c % VF_LANES;
+    const size_t plane = c / VF_LANES * conv->input[0] * conv->input[1] * VF_LANES + c % VF_LANES;
     vf taps[3][3];
     winograd_weights_back(conv, w, block, c, taps);
     for (int i = 0; i < w->m + 2; i++)
       for (int j = 0; j < w->m + 2; j++) {
         if (top + i < 0 || top + i >= height || left + j < 0 || left + j >= width) continue;
-        const vf pixel = vf_set1(plane[((top + i) * width + left + j) * (ptrdiff_t)VF_LANES]);
+        const size_t place = (size_t)((top + i) * width + left + j) * VF_LANES;
+        const vf pixel = vf_set1(load_as(x, plane + place, conv->type));
         for (int a = 0; a < 3; a++)
           for (int b = 0; b < 3; b++)
             if (i >= a && i - a < w->m && j >= b && j - b < w->m)
@@ -378,26 +386,27 @@ static void winograd_tile_sums(const struct blocked_conv_f32 *conv, const struct
 
 static void __attribute__((noinline, cold))
 winograd_redo_tile(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w,
-                   const struct winograd_end *end, const float *x, size_t block, size_t row, size_t column, float *y) {
+                   const struct winograd_end *end, const void *x, size_t block, size_t row, size_t column, void *y) {
   vf s[WINOGRAD_LARGEST_M][WINOGRAD_LARGEST_M];
   const size_t m = (size_t)w->m, columns = blocked_smaller(conv->output[1] - column, m);
   winograd_tile_sums(conv, w, x, block, row, column, s);
   for (size_t i = 0; i < m && row + i < conv->output[0]; i++) {
     const size_t at = ((block * conv->output[0] + row + i) * conv->output[1] + column) * VF_LANES;
-    const float *residual = conv->residual ? conv->residual + at : NULL;
+    const void *residual = const_element_at(conv->residual, at, conv->type);
     if (m == 4)
-      winograd_store_line(end, s[i], y + at, residual, columns, 4);
+      winograd_store_line(end, s[i], element_at(y, at, conv->type), residual, columns, 4);
     else
-      winograd_store_line(end, s[i], y + at, residual, columns, 2);
+      winograd_store_line(end, s[i], element_at(y, at, conv->type), residual, columns, 2);
   }
 }
 
 /* Output blocks [block_begin, block_end) of tiles [first, first + count). */
-INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const float *x,
+INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct blocked_winograd *w, const void *x,
                              const float *sums, size_t first, size_t count, size_t block_begin, size_t block_end,
-                             float *y, const int m) {
+                             void *y, const int m) {
   const size_t height = conv->output[0], width = conv->output[1];
-  struct winograd_end end = {.end = pointwise_end_of(conv->activation), .activation = conv->activation, .width = width};
+  struct winograd_end end = {
+      .end = pointwise_end_of(conv->activation), .activation = conv->activation, .width = width, .type = conv->type};
   for (size_t block = block_begin; block < block_end; block++) {
     end.bias = conv->bias ? vf_load(conv->bias + block * VF_LANES) : -vf_zero();
     for (size_t i = 0; i < count; i++, sums += VF_LANES) {
@@ -405,8 +414,8 @@ INLINE void winograd_outputs(const struct blocked_conv_f32 *conv, const struct b
       const size_t at = ((block * height + row) * width + column) * VF_LANES;
       const size_t rows = blocked_smaller(height - row, (size_t)m),
                    columns = blocked_smaller(width - column, (size_t)m);
-      if (!winograd_output_tile(sums, w->sum_step, &end, y + at, conv->residual ? conv->residual + at : NULL, rows,
-                                columns, m)) {
+      if (!winograd_output_tile(sums, w->sum_step, &end, element_at(y, at, conv->type),
+                                const_element_at(conv->residual, at, conv->type), rows, columns, m)) {
         winograd_redo_tile(conv, w, &end, x, block, row, column, y);
       }
     }
@@ -441,7 +450,7 @@ static void winograd_products(const struct blocked_conv_f32 *conv, const struct 
     }
 }
 
-INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t tile_begin,
+INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t tile_begin,
                                       size_t tile_end, size_t panel_begin, size_t panel_end, void *scratch,
                                       const int m) {
   const struct blocked_winograd w = blocked_winograd_of(conv);
@@ -462,7 +471,7 @@ INLINE void blocked_winograd_run_with(const struct blocked_conv_f32 *conv, const
 }
 
 /* Tiles [tile_begin, tile_end) of panels [panel_begin, panel_end). */
-static void blocked_winograd_run(const struct blocked_conv_f32 *conv, const float *x, float *y, size_t tile_begin,
+static void blocked_winograd_run(const struct blocked_conv_f32 *conv, const void *x, void *y, size_t tile_begin,
                                  size_t tile_end, size_t panel_begin, size_t panel_end, void *scratch) {
   if (winograd_m(conv) == 4)
     blocked_winograd_run_with(conv, x, y, tile_begin, tile_end, panel_begin, panel_end, scratch, 4);

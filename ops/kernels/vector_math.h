@@ -9,16 +9,6 @@
 
 #include "vector.h"
 
-/* p * 2^n for whole |n| <= 254, with one rounding even where the result is denormal. */
-INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
-  const vi power = vi_from_vf(n), half = power >> 1, rest = power - half;
-  return p * (vf)((vu)(half + 127) << 23) * (vf)((vu)(rest + 127) << 23);
-#endif
-}
-
 /* x = n * log(2) + r with |r| <= log(2)/2; log(2) is split so that n times its upper part is exact. */
 INLINE vf vf_reduce_exp(vf x, vf *n) {
   *n = vf_round(x * vf_set1(0x1.715476p+0f));

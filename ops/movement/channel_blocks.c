@@ -1,7 +1,7 @@
 /*
  * BlockChannels, UnblockChannels (norma)
  *
- * Between X [N, C, H, W] and channel blocks (ops/blocked.h), float. Padding lanes become zeros.
+ * Between X [N, C, H, W] and channel blocks (ops/blocked.h). Padding lanes become zeros.
  */
 #include "ops/blocked.h"
 #include "ops/work.h"
@@ -26,6 +26,14 @@ node *graph_insert_reorder(graph *graph, node *position, const char *name, bool 
   return made;
 }
 
+#define OPSET_OF_EXPAND 13 /* the newest of its definitions */
+
+node *graph_insert_expand(graph *graph, node *position, const char *name) {
+  node *made = graph_insert_node(graph, position, name, "Expand", "", 2, 1, 0);
+  if (made) made->opset = OPSET_OF_EXPAND;
+  return made;
+}
+
 bool is_unblocking(const node *node) {
   return strcmp(node->op_type, unblocking) == 0 && strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0 &&
          node_has_output(node, 0);
@@ -46,7 +54,7 @@ static norma_status block_channels_infer(infer_context *context) {
   if (x.rank != 4) return infer_fail(context, "its input has rank %d, expected 4", x.rank);
   x.dims[1] = state->channels;
   shape y = blocked_shape(&x, state->block);
-  infer_output(context, 0, NORMA_FLOAT, &y);
+  infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
 }
 
@@ -55,7 +63,7 @@ static norma_status unblock_channels_infer(infer_context *context) {
   shape x;
   TRY(infer_blocked_input(context, &x));
   shape y = plain_shape(&x, state->channels);
-  infer_output(context, 0, NORMA_FLOAT, &y);
+  infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
 }
 
@@ -71,8 +79,9 @@ static norma_status channel_blocks_prepare(prepare_context *context) {
 typedef struct channel_blocks_work {
   const channel_blocks_state *state;
   const struct kernel_table *kernels;
-  const float *x;
-  float *y;
+  const char *x;
+  char *y;
+  norma_element_type type;
   bool to_blocks;
 } channel_blocks_work;
 
@@ -83,11 +92,13 @@ static void channel_blocks_body(void *argument, int64_t begin, int64_t end, int 
   for (int64_t i = begin; i < end; i++) {
     int64_t sample = i / state->blocks, first = i % state->blocks * state->block;
     int64_t channels = state->channels - first < state->block ? state->channels - first : state->block;
-    int64_t plain = (sample * state->channels + first) * state->pixels, blocked = i * state->block * state->pixels;
+    const size_t bytes = element_type_bytes(work->type), pixels = (size_t)state->pixels;
+    size_t plain = (size_t)((sample * state->channels + first) * state->pixels) * bytes;
+    size_t blocked = (size_t)(i * state->block * state->pixels) * bytes;
     if (work->to_blocks) {
-      work->kernels->block_channels_f32(work->y + blocked, work->x + plain, (size_t)channels, (size_t)state->pixels);
+      work->kernels->block_channels(work->y + blocked, work->x + plain, (size_t)channels, pixels, work->type);
     } else {
-      work->kernels->unblock_channels_f32(work->y + plain, work->x + blocked, (size_t)channels, (size_t)state->pixels);
+      work->kernels->unblock_channels(work->y + plain, work->x + blocked, (size_t)channels, pixels, work->type);
     }
   }
 }
@@ -96,7 +107,7 @@ static norma_status channel_blocks_run(run_context *context, bool to_blocks) {
   const channel_blocks_state *state = context->state;
   const norma_tensor *x = run_input(context, 0);
   norma_tensor *y = run_output(context, 0);
-  channel_blocks_work work = {state, context->kernels, x->data, y->data, to_blocks};
+  channel_blocks_work work = {state, context->kernels, x->data, y->data, x->type, to_blocks};
   if (norma_tensor_count(x) == 0) return NORMA_OK;
   return run_parallel(context, x->dims[0] * state->blocks,
                       work_grain(WORK_ELEMENT * (double)(state->pixels * state->block)), channel_blocks_body, &work);
@@ -125,7 +136,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,
@@ -141,7 +152,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,

@@ -1,7 +1,7 @@
 /*
  * Gather          1; 11: negative axis and indices; 13: bfloat16. Slices of the data along one axis, chosen by indices.
- * GatherElements  11; 13: bfloat16. One element of the data for each index; the index replaces the coordinate on one
- * axis. GatherND        11; 12: batch_dims; 13: bfloat16. Slices chosen by tuples of leading coordinates.
+ * GatherElements  11; 13: bfloat16. One element of the data for each index, which replaces the coordinate on one axis.
+ * GatherND        11; 12: batch_dims; 13: bfloat16. Slices chosen by tuples of leading coordinates.
  *
  * Indices count from the end where they are negative. All are checked before anything is written.
  */

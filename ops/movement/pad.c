@@ -335,7 +335,7 @@ const operator_descriptor operators_pad[] = {
      .read = pad_read,
      .infer = pad_infer,
      .prepare = pad_prepare,
-     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_BLOCKED},
      .compute = pad_compute},
     {0},
 };

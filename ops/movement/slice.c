@@ -240,7 +240,7 @@ const operator_descriptor operators_slice[] = {
      .state_size = sizeof(slice_state),
      .read = slice_read,
      .infer = slice_infer,
-     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_BLOCKED},
      .compute = slice_compute},
     {0},
 };

@@ -1,7 +1,7 @@
 /*
- * Trilu    14: the upper or lower triangle of the last two dimensions, from diagonal k on; the rest is zero (empty,
- * false). EyeLike   9; 22: bfloat16. A matrix of the input's shape with ones on diagonal k, of attribute dtype or the
- * input's type.
+ * Trilu    14: the upper or lower triangle of the last two dimensions, from diagonal k on; the rest is zero (false).
+ * EyeLike  9; 22: bfloat16. A matrix of the input's shape with ones on diagonal k, of attribute dtype or the input's
+ *          type.
  */
 #include "ops/movement/movement.h"
 

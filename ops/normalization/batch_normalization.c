@@ -553,7 +553,7 @@ const operator_descriptor operators_batch_normalization[] = {
                   .packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4),
                   .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
                   .block = batch_normalization_block,
-                  .block_types = TYPE_BIT(NORMA_FLOAT)},
+                  .block_types = TYPES_BLOCKED},
         .compute = batch_normalization_compute,
     },
     {0},

@@ -78,15 +78,16 @@ static void softmax_of_piece(const run_context *context, float *y, const float *
   const int64_t size = state->pixels * state->block;
   for (int64_t i = 0; i < state->blocks; i++) {
     const int64_t first = i * state->block, left = state->channels - first;
-    context->kernels->unblock_channels_f32(rows + first * pixels, x + i * size,
-                                           (size_t)(left < state->block ? left : state->block), (size_t)pixels);
+    context->kernels->unblock_channels(rows + first * pixels, x + i * size,
+                                       (size_t)(left < state->block ? left : state->block), (size_t)pixels,
+                                       NORMA_FLOAT);
   }
   softmax_float_columns(context->kernels, state->kind, rows, rows, (size_t)state->channels, (size_t)pixels,
                         (size_t)pixels);
   for (int64_t i = 0; i < state->blocks; i++) {
     const int64_t first = i * state->block, left = state->channels - first;
-    context->kernels->block_channels_f32(y + i * size, rows + first * pixels,
-                                         (size_t)(left < state->block ? left : state->block), (size_t)pixels);
+    context->kernels->block_channels(y + i * size, rows + first * pixels,
+                                     (size_t)(left < state->block ? left : state->block), (size_t)pixels, NORMA_FLOAT);
   }
 }
 

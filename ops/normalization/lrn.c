@@ -170,12 +170,12 @@ static void lrn_block_of_lanes(const run_context *context, float *y, const float
   float *values = squares + state->channels * count;
   for (int64_t c = 0; c < state->channels; c += state->lanes) {
     int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
-    kernels->unblock_channels_f32(values + c * count, x + c * state->pixels, (size_t)real, (size_t)count);
+    kernels->unblock_channels(values + c * count, x + c * state->pixels, (size_t)real, (size_t)count, NORMA_FLOAT);
   }
   lrn_block(context, values, values, count, count, squares, line);
   for (int64_t c = 0; c < state->channels; c += state->lanes) {
     int64_t real = state->channels - c < state->lanes ? state->channels - c : state->lanes;
-    kernels->block_channels_f32(y + c * state->pixels, values + c * count, (size_t)real, (size_t)count);
+    kernels->block_channels(y + c * state->pixels, values + c * count, (size_t)real, (size_t)count, NORMA_FLOAT);
   }
 }
 

@@ -391,7 +391,7 @@ const operator_descriptor operators_pool[] = {
         .read = max_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
-        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_BLOCKED},
         .compute = pool_compute,
     },
     {
@@ -408,7 +408,7 @@ const operator_descriptor operators_pool[] = {
         .read = average_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
-        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_BLOCKED},
         .compute = pool_compute,
     },
     {

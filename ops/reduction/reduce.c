@@ -249,9 +249,11 @@ static void reduce_any_body(void *argument, int64_t begin, int64_t end, int work
   (void)worker;
   for (int64_t index = begin; index < end; index++) {
     const int64_t base = walk_offset(&job->walk->kept, job->walk->kept.rank, index);
-    if (in_double)
-      element_set_double(job->output->type, job->output->data, index, reduce_floats(job, base));
-    else
+    if (in_double) {
+      const double result = reduce_floats(job, base); /* integers are truncated, as by a cast */
+      const bool is_float = (TYPE_BIT(job->output->type) & TYPES_FLOAT) != 0;
+      element_set_double(job->output->type, job->output->data, index, is_float ? result : trunc(result));
+    } else
       reduce_integers(job, base, index);
   }
 }

@@ -10,7 +10,7 @@
  *
  * Ends with the line "N passed, N failed, N skipped".
  */
-#include "engine/base/cpu_features.h"
+#include "ops/kernels/kernel_table.h"
 #include "engine/graph/model.h"
 #include "engine/load/load.h"
 #include "engine/base/status.h"
@@ -345,7 +345,7 @@ static bool has_fixed_batch(const check *check) {
 
 /* Runs a batch of 2 as exported: where that is refused, or gives something else altogether, dimension 0 is no batch. */
 static void find_out_whether_batched(check *check) {
-  configuration plain = {cpu_isa_name(cpu_isa_best()), NORMA_OPTIMIZE_NONE, false, 1, false};
+  configuration plain = {NULL, NORMA_OPTIMIZE_NONE, false, 1, false};
   batch_edit edit = {check, ANY_BATCH, false};
   engine engine = {NULL, NULL, NULL, 0};
   value joined[MOST_INPUTS] = {{.kind = NORMA_VALUE_NONE}};
@@ -530,13 +530,13 @@ static bool check_everything(check *check) {
                 {NORMA_OPTIMIZE_BASIC, false},
                 {NORMA_OPTIMIZE_FULL, false},
                 {NORMA_OPTIMIZE_FULL, true}};
-  configuration plain = {cpu_isa_name(cpu_isa_best()), NORMA_OPTIMIZE_NONE, false, 1, false};
+  configuration plain = {NULL, NORMA_OPTIMIZE_NONE, false, 1, false};
   if (!run_alone(check, &plain)) return false;
   find_out_whether_batched(check);
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
+  const struct kernel_table *kernels;
+  for (size_t i = 0; (kernels = kernel_table_at(i)); i++) {
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-      configuration with = {cpu_isa_name((enum cpu_isa)isa), levels[l].level, levels[l].exact, 1, false};
+      configuration with = {kernels->name, levels[l].level, levels[l].exact, 1, false};
       if (!run_alone(check, &with) || !check_threads(check, &with)) return false;
       if (!check->unbatched[0] && !check_batches(check, &with)) return false;
     }

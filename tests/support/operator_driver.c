@@ -32,11 +32,7 @@ void driver_finish(driver *driver) {
 }
 
 const struct kernel_table *driver_kernels(int index) {
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    const struct kernel_table *table = kernel_table_get((enum cpu_isa)isa);
-    if (table && cpu_isa_supported((enum cpu_isa)isa) && index-- == 0) return table;
-  }
-  return NULL;
+  return kernel_table_at((size_t)index);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- one run */

@@ -5,8 +5,8 @@
 #define TOOLS_BENCH_MACHINE_LIMITS_H
 
 /* Floating-point operations per second of float32 multiply-adds (each counts two) held in registers, on `threads`
- * threads together, with the instructions of a kernel table ("avx2"; see norma_runtime_kernels), which this machine
- * must be able to run; 0 for a table that is not known. Takes about 20 ms. */
+ * threads together, with the instructions of a kernel table ("avx2"), which this machine must be able to run; 0 for one
+ * that it cannot. Takes about 20 ms. */
 double limits_multiply_add(const char *kernels, int threads);
 
 /* Bytes per second between memory and `threads` threads together, by reading only and by copying (bytes read plus bytes

@@ -126,9 +126,9 @@ static void compare_layouts(const char *what, model_builder *b, int64_t batch, i
   size_t size;
   const void *bytes = builder_bytes(b, &size);
   float *x = random_floats(batch * channels * height * width);
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
-    const char *table = cpu_isa_name((enum cpu_isa)isa);
+  const struct kernel_table *kernels;
+  for (size_t k = 0; (kernels = kernel_table_at(k)); k++) {
+    const char *table = kernels->name;
     result plain = run_model(bytes, size, NORMA_OPTIMIZE_NONE, table, false, batch, channels, height, width, x);
     for (int exact = 0; exact <= 1; exact++) {
       result blocked = run_model(bytes, size, NORMA_OPTIMIZE_FULL, table, exact, batch, channels, height, width, x);

@@ -225,10 +225,8 @@ static void check_network(uint64_t seed, int nodes, numbers numbers) {
   network.input[0] = late.input[0] = seed % 8 == 7 ? 0 : 1 + (int64_t)(seed % 2);
   value x = random_tensor(&state, NORMA_FLOAT, 4, network.input);
   spoil(&state, &x, numbers);
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
-    check_on_table(&network, &late, cpu_isa_name((enum cpu_isa)isa), numbers, &x);
-  }
+  const struct kernel_table *kernels;
+  for (size_t i = 0; (kernels = kernel_table_at(i)); i++) check_on_table(&network, &late, kernels->name, numbers, &x);
   random_tensor_free(&x);
   random_network_free(&late);
   random_network_free(&network);

@@ -41,13 +41,13 @@ static float *blocked_copy(const struct kernel_table *table, const float *x, siz
 }
 
 /* All units for `workers`, in calls of one unit or of random runs of units; y begins as a copy of `start`. */
-static float *run(const struct kernel_table *table, const struct blocked_conv_f32 *conv, int workers, const float *x,
-                  const float *start, size_t size) {
+static void *run(const struct kernel_table *table, const struct blocked_conv_f32 *conv, int workers, const void *x,
+                 const void *start, size_t size) {
+  const size_t bytes = size * (conv->type == NORMA_FLOAT ? sizeof(float) : sizeof(uint16_t));
   struct blocked_conv_f32 local = *conv;
   const size_t units = table->blocked_conv_divide(&local, random_size(1, 2), workers);
-  float *y = float_buffer(size);
-  void *scratch = exact_buffer(table->blocked_conv_scratch_size(conv));
-  memcpy(y, start, size * sizeof(float));
+  void *y = exact_buffer(bytes), *scratch = exact_buffer(table->blocked_conv_scratch_size(conv));
+  memcpy(y, start, bytes);
   if (conv->residual == start) local.residual = y;
   assert_true(units > 0);
   for (size_t unit = 0; unit < units;) {
@@ -57,6 +57,56 @@ static float *run(const struct kernel_table *table, const struct blocked_conv_f3
   }
   free(scratch);
   return y;
+}
+
+static float *pack(const struct kernel_table *table, const struct blocked_conv_f32 *conv, const void *weights) {
+  const size_t bytes = conv->channels * conv->kernel[0] * conv->kernel[1] *
+                       (conv->type == NORMA_FLOAT ? sizeof(float) : sizeof(uint16_t));
+  float *packed = float_buffer(table->blocked_conv_packed_size(conv));
+  for (size_t first = 0, count; first < conv->outputs; first += count) {
+    count = random_size(1, 3) * table->channel_block[conv->type];
+    if (count > conv->outputs - first) count = conv->outputs - first;
+    void *piece = exact_buffer(count * bytes);
+    memcpy(piece, (const char *)weights + first * bytes, count * bytes);
+    table->blocked_conv_pack(conv, packed, piece, first, count);
+    free(piece);
+  }
+  return packed;
+}
+
+/* Numbers of half precision, and `x` becomes the same in float. */
+static uint16_t *half_copy(const struct kernel_table *table, norma_element_type type, float *x, size_t n) {
+  uint16_t *y = exact_buffer(n * sizeof *y);
+  (type == NORMA_FLOAT16 ? table->f32_to_f16 : table->f32_to_bf16)(y, x, n);
+  (type == NORMA_FLOAT16 ? table->f16_to_f32 : table->bf16_to_f32)(x, y, n);
+  return y;
+}
+
+/* With inputs and weights of half precision the result is that of float, rounded once. */
+static void check_half(const struct kernel_table *table, const struct blocked_conv_f32 *conv, norma_element_type type,
+                       float *x, size_t x_size, float *w, float *residual, size_t size, const char *what) {
+  const size_t pixels = conv->output[0] * conv->output[1];
+  struct blocked_conv_f32 wide = *conv, half = *conv;
+  const size_t w_size = conv->outputs * conv->channels * conv->kernel[0] * conv->kernel[1];
+  uint16_t *half_x = half_copy(table, type, x, x_size), *half_w = half_copy(table, type, w, w_size);
+  uint16_t *half_residual = half_copy(table, type, residual, size);
+  half.type = type;
+  half.residual = conv->residual ? half_residual : NULL;
+  float *packed = pack(table, &wide, w), *half_packed = pack(table, &half, half_w);
+  wide.packed_weights = packed;
+  half.packed_weights = half_packed;
+  float *expected = run(table, &wide, 1, x, residual, size);
+  uint16_t *rounded = half_copy(table, type, expected, size);
+  for (int workers = 1; workers <= 3; workers += 2) {
+    uint16_t *got = run(table, &half, workers, half_x, half_residual, size);
+    for (size_t o = 0; o < conv->outputs; o++)
+      for (size_t p = 0; p < pixels; p++) {
+        const size_t at = place(table, pixels, o, p);
+        expect_same_bits(table, what, got + at, rounded + at, sizeof *got);
+      }
+    free(got);
+  }
+  free(half_x), free(half_w), free(half_residual), free(packed), free(half_packed), free(expected), free(rounded);
 }
 
 static double activate(struct activation activation, double x) {
@@ -83,16 +133,9 @@ static void check(const struct kernel_table *table, struct blocked_conv_f32 conv
   const size_t k = conv.channels * conv.kernel[0] * conv.kernel[1], size = outputs * pixels;
   float *x = random_floats(conv.channels * inputs), *blocked_x = blocked_copy(table, x, conv.channels, inputs);
   float *w = random_floats(conv.outputs * k), *bias = random_floats(outputs), *residual = random_floats(size);
-  float *packed = float_buffer(table->blocked_conv_packed_size(&conv));
   for (size_t o = conv.outputs; o < outputs; o++) bias[o] = 0;
-  for (size_t first = 0, count; first < conv.outputs; first += count) {
-    count = random_size(1, 3) * table->channel_block[NORMA_FLOAT];
-    if (count > conv.outputs - first) count = conv.outputs - first;
-    float *piece = float_buffer(count * k);
-    memcpy(piece, w + first * k, count * k * sizeof(float));
-    table->blocked_conv_pack(&conv, packed, piece, first, count);
-    free(piece);
-  }
+  conv.type = NORMA_FLOAT;
+  float *packed = pack(table, &conv, w);
   conv.packed_weights = packed;
   if (random_bits() & 1) conv.bias = bias;
   if (random_bits() & 1) conv.residual = residual;
@@ -117,6 +160,10 @@ static void check(const struct kernel_table *table, struct blocked_conv_f32 conv
       if (conv.residual) sum += residual[at];
       expect_close(table, what, at, y[at], activate(conv.activation, sum), scale, tolerance);
     }
+  const norma_element_type half = random_bits() & 1 ? NORMA_FLOAT16 : NORMA_BFLOAT16;
+  float *own = conv.plain_input ? x : blocked_x;
+  const size_t x_size = conv.plain_input ? conv.channels * inputs : (conv.channels + b - 1) / b * b * inputs;
+  check_half(table, &conv, half, own, x_size, w, residual, size, what);
   free(x), free(blocked_x), free(w), free(bias), free(residual), free(packed), free(y);
 }
 

@@ -144,10 +144,10 @@ TABLE_TEST(to_blocks_and_back) {
       const size_t pixels = i < 6 ? (size_t)i : random_size(6, 300);
       float *x = random_floats(channels * pixels), *blocked = float_buffer(pixels * b);
       float *back = float_buffer(channels * pixels);
-      table->block_channels_f32(blocked, x, channels, pixels);
+      table->block_channels(blocked, x, channels, pixels, NORMA_FLOAT);
       for (size_t e = 0; e < pixels * b; e++)
         expect_close(table, "block", e, blocked[e], e % b < channels ? x[e % b * pixels + e / b] : 0, 0, 0);
-      table->unblock_channels_f32(back, blocked, channels, pixels);
+      table->unblock_channels(back, blocked, channels, pixels, NORMA_FLOAT);
       expect_same_bits(table, "unblock", back, x, channels * pixels * sizeof(float));
       free(x), free(blocked), free(back);
     }

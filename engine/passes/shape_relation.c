@@ -1,4 +1,4 @@
-#include "engine/graph/shape_relation.h"
+#include "engine/passes/shape_relation.h"
 
 #include "engine/graph/query.h"
 #include "ops/operator.h"

@@ -1,6 +1,6 @@
 /* Whether two values have the same shape in every run, as far as the model tells before shapes are known. */
-#ifndef ENGINE_GRAPH_SHAPE_RELATION_H
-#define ENGINE_GRAPH_SHAPE_RELATION_H
+#ifndef ENGINE_PASSES_SHAPE_RELATION_H
+#define ENGINE_PASSES_SHAPE_RELATION_H
 
 #include "engine/graph/graph.h"
 

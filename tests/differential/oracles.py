@@ -1,0 +1,79 @@
+"""Who says what a case's outputs are: the case itself, onnxruntime, onnx.reference."""
+
+import warnings
+
+import numpy as np
+import onnx
+import onnx.reference
+import onnxruntime
+
+from tests.differential.case import type_of
+
+
+def by_onnxruntime(case, model):
+    """ml_dtypes' types go through OrtValue, which onnxruntime cannot make of NumPy arrays."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    feeds = {f"x{i}": ort_value(x) for i, x in case.run_inputs()}
+    run = onnxruntime.RunOptions()
+    run.log_severity_level = 4
+    results = session.run_with_ort_values(None, feeds, run) if not any(
+        isinstance(x, list) for x in feeds.values()) else session.run(None, feeds, run)
+    return [numpy_of(y) for y in results]
+
+
+def ort_value(x):
+    if isinstance(x, list) or x.dtype == object:
+        return x if isinstance(x, list) else onnxruntime.OrtValue.ortvalue_from_numpy(x)
+    if x.dtype.type.__module__.startswith("ml_dtypes"):
+        type_ = type_of(x).tensor_type.elem_type
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(x), type_)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x))
+
+
+def numpy_of(y):
+    if not isinstance(y, onnxruntime.OrtValue):
+        return y
+    if y.is_tensor():
+        element = y.element_type()
+        if element in (onnx.TensorProto.BFLOAT16,) or element >= onnx.TensorProto.FLOAT8E4M3FN:
+            raise NotImplementedError("onnxruntime does not hand out this type")
+    return y.numpy()
+
+
+def by_reference(case, model):
+    session = onnx.reference.ReferenceEvaluator(model)
+    results = session.run(None, {f"x{i}": x for i, x in case.run_inputs()})
+    return [declared(y, output) for y, output in zip(results, model.graph.output)]
+
+
+def declared(y, output):
+    """The reference sometimes widens by NumPy's rules: back to the type that the model says."""
+    type_ = output.type.tensor_type.elem_type
+    if isinstance(y, list) or not type_ or type_ == onnx.TensorProto.STRING:
+        return y
+    return np.asarray(y).astype(onnx.helper.tensor_dtype_to_np_dtype(type_))
+
+
+ORACLES = {"onnxruntime": by_onnxruntime, "reference": by_reference}
+
+
+def expect(case, model, judge=None):
+    """(outputs, None), or (None, why nobody can tell)."""
+    if case.expected and not judge:
+        return [np.asarray(y) if not isinstance(y, list) else y for y in case.expected(*case.inputs)], None
+    reasons = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in [judge] if judge else ORACLES:
+            try:
+                outputs = ORACLES[name](case, model)
+                if all(y is not None for y in outputs):
+                    return outputs, None
+                reasons.append(f"{name}: no output")
+            except Exception as error:  # an oracle may refuse in any way
+                reasons.append(f"{name}: {type(error).__name__} {str(error)[:120]!r}")
+    return None, "; ".join(reasons)
