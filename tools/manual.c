@@ -85,7 +85,7 @@ void manual_print_overview(FILE *file) {
   fprintf(file, "Norma runs ONNX models.\n\nusage:\n");
   for (size_t i = 0; i < command_table_count; i++) {
     const command *command = command_table[i];
-    fprintf(file, "  norma %s ", command->name);
+    fprintf(file, "  norma %s%s", command->name, command->synopsis[0] ? " " : "");
     print_wrapped(file, command->synopsis, 10, 9 + (int)strlen(command->name), true);
     fputc('\n', file);
   }
@@ -109,7 +109,7 @@ void manual_print_group(FILE *file, const char *group) {
 
 void manual_print_command(FILE *file, const command *command) {
   int indent = 14 + (int)strlen(command->name);
-  fprintf(file, "usage: norma %s ", command->name);
+  fprintf(file, "usage: norma %s%s", command->name, command->synopsis[0] ? " " : "");
   print_wrapped(file, command->synopsis, indent, indent, true);
   fprintf(file, "\n\n");
   print_wrapped(file, command->text, 0, 0, false);

@@ -29,7 +29,7 @@ bool shape_equal(const shape *a, const shape *b);
 /* The number of elements; DIM_UNKNOWN when a dimension is unknown (and none is 0) or the product overflows. */
 int64_t shape_count(const shape *shape);
 /* Product of dims[begin .. end - 1], which must be known; 1 for an empty range. Shapes of tensors that exist cannot
- * overflow. */
+ * overflow, parts of one with a 0 elsewhere can: INT64_MAX. */
 int64_t dims_product(const int64_t *dims, int begin, int end);
 /* "2x3x?" or "scalar" or "?" into text. */
 const char *shape_text(const shape *shape, char *text, size_t size);

@@ -98,6 +98,7 @@ static bool can_infer_contents(const node_inference *work) {
     if (node->inputs[i] && (!work->values[i] || !is_small(work->inputs[i]))) return false;
   }
   for (int i = 0; i < node->output_count; i++) {
+    if (!node->outputs[i] && i < node->op->min_outputs) return false; /* in a model that is only looked at */
     if (node->outputs[i] && shape_is_known(&work->outputs[i].shape) && !is_small(&work->outputs[i])) return false;
     if (node->outputs[i] && node->input_count == 0 && !is_small(&work->outputs[i])) return false;
   }

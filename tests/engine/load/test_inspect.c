@@ -90,6 +90,29 @@ static void one_failure_leaves_the_rest(void **state) {
   builder_destroy(b);
 }
 
+/* Operators compute their required outputs without asking whether these are there: nothing is computed of a node that
+ * lacks one, and what it has is described all the same. */
+static void a_required_output_may_be_missing(void **state) {
+  (void)state;
+  model_builder *b = builder_create(17);
+  builder_floats(b, "a", 1, (int64_t[]){3}, (const float[]){1, 3, 2});
+  builder_ints64(b, "k", 1, (int64_t[]){1}, (const int64_t[]){2});
+  static const char *const operators[] = {"Add", "Sqrt", "Transpose", "ReduceSum", "Softmax", "NonZero", "Shape"};
+  for (int i = 0; i < 7; i++) builder_node(b, operators[i], i == 0 ? "a a" : "a", "-");
+  builder_node(b, "TopK", "a k", "- indices");
+  builder_output(b, "indices", NORMA_INT64, -1, NULL);
+  norma_model *model;
+  norma_error error;
+  if (inspect(b, false, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  expect_dims(model, "indices", 1, (int64_t[]){2});
+  norma_node_info info = {.struct_size = sizeof info};
+  const norma_node *node = norma_graph_first_node(norma_model_graph(model));
+  assert_int_equal(norma_node_describe(node, &info), NORMA_OK);
+  assert_null(norma_node_output(node, 0)); /* as the file has it */
+  norma_model_destroy(model);
+  builder_destroy(b);
+}
+
 /* Broken bytes and broken models are refused as ever. */
 static void what_is_no_model_is_refused(void **state) {
   (void)state;
@@ -180,8 +203,11 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_is_refused),          cmocka_unit_test(one_failure_leaves_the_rest),
-      cmocka_unit_test(what_is_no_model_is_refused), cmocka_unit_test(large_weights_are_read_on_demand),
+      cmocka_unit_test(nothing_is_refused),
+      cmocka_unit_test(one_failure_leaves_the_rest),
+      cmocka_unit_test(a_required_output_may_be_missing),
+      cmocka_unit_test(what_is_no_model_is_refused),
+      cmocka_unit_test(large_weights_are_read_on_demand),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
