@@ -12,7 +12,7 @@ typedef struct array_row_job {
 } array_row_job;
 
 /* A strided_row over an array_row_job: operand 0 = function(operand 1, operand 2). */
-strided_row array_binary_row;
+void array_binary_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count);
 
 typedef struct select_row_job {
   const struct kernel_table *kernels;
@@ -20,6 +20,6 @@ typedef struct select_row_job {
 } select_row_job;
 
 /* The same over a select_row_job: operand 0 = operand 1 (bytes) ? operand 2 : operand 3. */
-strided_row array_select_row;
+void array_select_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count);
 
 #endif

@@ -22,6 +22,14 @@
     }                                                                                                                  \
   }
 
+/* Two of them, of which the one is taken that this thread needs. */
+#define UNARY_FUNCTION_WITH_CARE(name, expression, careful)                                                            \
+  UNARY_FUNCTION(name##_flushed, expression)                                                                           \
+  UNARY_FUNCTION(name##_careful, careful)                                                                              \
+  static void name##_f32(float *y, const float *x, size_t n, float a, float b) {                                       \
+    (vector_flushes() ? name##_flushed_f32 : name##_careful_f32)(y, x, n, a, b);                                       \
+  }
+
 INLINE vf vf_hard_sigmoid(vf x, vf a, vf b) {
   return vf_max(vf_zero(), vf_min(vf_set1(1), vf_fma(a, x, b)));
 }
@@ -71,7 +79,7 @@ UNARY_FUNCTION(leaky_relu, vf_select(vf_lt(v, vf_zero()), a *v, v))
 UNARY_FUNCTION(elu, vf_elu(v, a))
 UNARY_FUNCTION(selu, vf_selu(v, a, b))
 UNARY_FUNCTION(celu, vf_celu(v, a))
-UNARY_FUNCTION(sigmoid, vf_sigmoid(v))
+UNARY_FUNCTION_WITH_CARE(sigmoid, vf_sigmoid(v), vf_sigmoid_with(v, true))
 UNARY_FUNCTION(hard_sigmoid, vf_hard_sigmoid(v, a, b))
 UNARY_FUNCTION(hard_swish, v *vf_hard_sigmoid(v, vf_set1(1.0f / 6), vf_set1(0.5f)))
 UNARY_FUNCTION(softplus, vf_softplus(v))
@@ -84,7 +92,7 @@ UNARY_FUNCTION(tanh, vf_tanh(v))
 UNARY_FUNCTION(scaled_tanh, a *vf_tanh(b *v))
 UNARY_FUNCTION(thresholded_relu, vf_select(vf_le(v, a), vf_zero(), v))
 UNARY_FUNCTION(shrink, vf_shrink(v, a, b))
-UNARY_FUNCTION(exp, vf_exp(v))
+UNARY_FUNCTION_WITH_CARE(exp, vf_exp(v), vf_exp_shifted(v, 0, true))
 UNARY_FUNCTION(log, vf_log(v))
 UNARY_FUNCTION(erf, vf_erf(v))
 UNARY_FUNCTION(sqrt, vf_sqrt(v))

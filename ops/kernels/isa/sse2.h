@@ -63,3 +63,9 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
   memcpy(p, &bytes, sizeof bytes);
 }
 #define vi_store_low_bytes vi_store_low_bytes
+
+/* ---- control ---- */
+INLINE bool vector_flushes(void) {
+  return (_mm_getcsr() & _MM_FLUSH_ZERO_MASK) != 0;
+}
+#define vector_flushes vector_flushes

@@ -1,6 +1,8 @@
 /* Unary functions against their formulas in double precision. With NORMA_TEST_VERBOSE set, prints the errors found. */
 #include "tests/ops/kernels/kernel_test.h"
 
+#include "engine/base/float_control.h"
+
 static const char *const names[] = {
 #define NAME(NAME, function, formula) #function,
     UNARY_KINDS(NAME)
@@ -161,6 +163,27 @@ TABLE_TEST(accuracy_over_all_floats) {
   }
 }
 
+/* Where denormals are flushed, results are the same but for those. */
+TABLE_TEST(flushed_denormals_change_nothing_else) {
+  enum { FLUSHED = 2000 };
+  static const enum unary_kind kinds[] = {UNARY_EXP, UNARY_SIGMOID, UNARY_TANH, UNARY_ERF, UNARY_SOFTPLUS};
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    float x[FLUSHED], kept[FLUSHED], flushed[FLUSHED];
+    for (size_t i = 0; i < FLUSHED; i++) x[i] = random_float() * 110;
+    table->unary_f32[kinds[k]](kept, x, FLUSHED, 1, 0);
+    const float_control before = float_control_flush();
+    table->unary_f32[kinds[k]](flushed, x, FLUSHED, 1, 0);
+    float_control_restore(before);
+    for (size_t i = 0; i < FLUSHED; i++) {
+      if (fabsf(kept[i]) >= FLT_MIN) {
+        expect_same_bits(table, names[kinds[k]], &flushed[i], &kept[i], sizeof *kept);
+      } else {
+        expect_close(table, names[kinds[k]], i, (double)flushed[i], 0, 1, (double)FLT_MIN);
+      }
+    }
+  }
+}
+
 /* Compound functions lose relative accuracy where terms cancel, so their error is measured against the larger of the
  * result and the input. */
 TABLE_TEST(compound_functions_near_their_formulas) {
@@ -237,6 +260,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(accuracy_over_all_floats),
       cmocka_unit_test(compound_functions_near_their_formulas),
+      cmocka_unit_test(flushed_denormals_change_nothing_else),
       cmocka_unit_test(not_a_number_stays),
       cmocka_unit_test(infinities),
       cmocka_unit_test(results_do_not_depend_on_position_or_length),
