@@ -187,7 +187,7 @@ static norma_status add_steps(planner *planner) {
 }
 
 /* Operators multiply dimensions as they prepare: a tensor that cannot be is refused before. */
-static norma_status check_size(const planner *planner, const step *step, int slot) {
+static norma_status step_check_size(const planner *planner, const step *step, int slot) {
   size_t bytes;
   if (slot < 0) return NORMA_OK;
   const value_info *info = &planner->plan->slots[slot].info;
@@ -200,9 +200,9 @@ static norma_status check_size(const planner *planner, const step *step, int slo
                        planner->plan->slots[slot].value->name);
 }
 
-static norma_status check_sizes(const planner *planner, const step *step) {
-  for (int i = 0; i < step->node->input_count; i++) TRY(check_size(planner, step, step->inputs[i]));
-  for (int i = 0; i < step->node->output_count; i++) TRY(check_size(planner, step, step->outputs[i]));
+static norma_status step_check_sizes(const planner *planner, const step *step) {
+  for (int i = 0; i < step->node->input_count; i++) TRY(step_check_size(planner, step, step->inputs[i]));
+  for (int i = 0; i < step->node->output_count; i++) TRY(step_check_size(planner, step, step->outputs[i]));
   return NORMA_OK;
 }
 
@@ -246,7 +246,7 @@ static norma_status prepare_steps(planner *planner) {
     for (int i = 0; i < step->node->output_count; i++) {
       if (step->outputs[i] >= 0) step->bytes += value_info_bytes(&plan->slots[step->outputs[i]].info);
     }
-    TRY(check_sizes(planner, step));
+    TRY(step_check_sizes(planner, step));
     if (!step->late) TRY(prepare_step(planner, step));
   }
   return NORMA_OK;
