@@ -1,7 +1,7 @@
 /*
  * words MODEL: an example of embedding, in C and as it stands in C++. Strings, sequences and optionals go in and come
- * out, two operators are the program's own, and single runs have a deadline, can be cancelled and tell how far they are.
- * The model is words.onnx; words is a sequence of string tensors, rounds a number:
+ * out, two operators are the program's own, and single runs have a deadline, can be cancelled and tell how far they
+ * are. The model is words.onnx; words is a sequence of string tensors, rounds a number:
  *
  *     joined  = ConcatFromSequence(words)      shouted = example.Upper(joined)
  *     all     = words and shouted behind them  perhaps = Optional(joined)
@@ -20,7 +20,7 @@ static void leave_unless(norma_status status, const norma_error *error, const ch
   exit(1);
 }
 
-/* ------------------------------------------------------------------------------------------------- two new operators */
+/* ------------------------------------------------------------------------------------------------ two new operators */
 
 static norma_status infer_upper(norma_infer_context *context, void *user) {
   norma_element_type type;
@@ -117,7 +117,8 @@ static norma_value *make_sequence(norma_runtime *runtime, const char *first, con
   return sequence;
 }
 
-/* "one two" for strings, "7" for numbers, "[one two, three]" for sequences, "nothing" for an optional without element. */
+/* "one two" for strings, "7" for numbers, "[one two, three]" for sequences, "nothing" for an optional without an
+ * element. */
 static void print_value(const norma_value *value) {
   const norma_tensor *tensor = norma_value_tensor(value);
   if (!tensor) {

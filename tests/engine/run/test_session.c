@@ -479,7 +479,8 @@ static void parallel_for_of_the_caller(void **state) {
   free(pictures);
 }
 
-/* A declared shape may have more elements than there are addresses, or parts that have: also in a tensor without any. */
+/* A declared shape may have more elements than there are addresses, or parts that have: also in a tensor without
+ * any. */
 static void shapes_beyond_all_memory(void **state) {
   (void)state;
   static const int64_t cases[][3] = {
