@@ -13,7 +13,9 @@
 struct model_patch {
   memory *memory;
   region region;
-  const char *path;
+  const char *path; /* NULL: from memory */
+  norma_read_external read;
+  void *read_context;
   void *bytes; /* of the file */
   size_t size;
   model_parts parts;
@@ -25,18 +27,15 @@ struct model_patch {
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-static norma_status patch_read_file(model_patch *patch, const wire_limits *limits, norma_error *error) {
-  byte_source source;
-  TRY(byte_source_open(&source, patch->memory, patch->path, false, error));
-  norma_status status = NORMA_OK;
-  patch->size = (size_t)source.size;
+static norma_status patch_read_bytes(model_patch *patch, const byte_source *source, const wire_limits *limits,
+                                     norma_error *error) {
+  patch->size = (size_t)source->size;
   patch->bytes = memory_allocate(patch->memory, patch->size);
-  if (!patch->bytes) status = memory_error(patch->memory, patch->size, error);
-  if (status == NORMA_OK) status = byte_source_read(&source, 0, patch->bytes, patch->size, error);
-  byte_source_close(&source);
+  if (!patch->bytes) return memory_error(patch->memory, patch->size, error);
+  TRY(byte_source_read(source, 0, patch->bytes, patch->size, error));
   wire_skeleton skeleton = {0};
-  byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
-  if (status == NORMA_OK) status = wire_check(&bytes, WIRE_MODEL, limits, patch->memory, &skeleton, error);
+  const byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
+  norma_status status = wire_check(&bytes, WIRE_MODEL, limits, patch->memory, &skeleton, error);
   memory_free(patch->memory, skeleton.bytes);
   return status;
 }
@@ -60,30 +59,65 @@ static graph_part *find_part(const name_table *table, const char *name) {
   return entry ? entry->item : NULL;
 }
 
-norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **result,
-                              norma_error *error) {
-  norma_error unwanted;
-  if (!error) error = &unwanted;
-  *result = NULL;
+static norma_status patch_create(memory *memory, model_patch **result, norma_error *error) {
   model_patch *patch = memory_allocate_zeroed(memory, sizeof *patch);
+  *result = patch;
   if (!patch) return memory_error(memory, sizeof *patch, error);
   patch->memory = memory;
   region_init(&patch->region, memory);
   name_table_init(&patch->names, memory);
   name_table_init(&patch->tensors, memory);
   name_table_init(&patch->nodes, memory);
-  patch->path = region_copy_string(&patch->region, path, strlen(path));
-  norma_status status = patch->path ? patch_read_file(patch, limits, error) : region_error(&patch->region, error);
-  wire_span bytes = {patch->bytes, patch->size};
-  if (status == NORMA_OK) status = model_parts_read(&patch->parts, &patch->region, bytes, error);
-  if (status == NORMA_OK) status = patch_index_parts(patch, error);
-  if (status != NORMA_OK) {
-    if (!strstr(error->message, path)) error_prefix(error, "%s", path);
-    model_patch_close(patch);
-    return status;
-  }
-  *result = patch;
   return NORMA_OK;
+}
+
+/* Reads the model into an empty patch. */
+static norma_status patch_fill(model_patch *patch, const byte_source *source, const wire_limits *limits,
+                               norma_error *error) {
+  TRY(patch_read_bytes(patch, source, limits, error));
+  const wire_span bytes = {patch->bytes, patch->size};
+  TRY(model_parts_read(&patch->parts, &patch->region, bytes, error));
+  return patch_index_parts(patch, error);
+}
+
+static norma_status patch_fill_from_file(model_patch *patch, const char *path, const wire_limits *limits,
+                                         norma_error *error) {
+  byte_source source;
+  patch->path = region_copy_string(&patch->region, path, strlen(path));
+  if (!patch->path) return region_error(&patch->region, error);
+  TRY(byte_source_open(&source, patch->memory, path, false, error));
+  norma_status status = patch_fill(patch, &source, limits, error);
+  byte_source_close(&source);
+  return status;
+}
+
+norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **result,
+                              norma_error *error) {
+  norma_error unwanted;
+  if (!error) error = &unwanted;
+  TRY(patch_create(memory, result, error));
+  norma_status status = patch_fill_from_file(*result, path, limits, error);
+  if (status == NORMA_OK) return NORMA_OK;
+  if (!strstr(error->message, path)) error_prefix(error, "%s", path);
+  model_patch_close(*result);
+  *result = NULL;
+  return status;
+}
+
+norma_status model_patch_open_memory(memory *memory, const void *data, size_t size, norma_read_external read,
+                                     void *read_context, const wire_limits *limits, model_patch **result,
+                                     norma_error *error) {
+  norma_error unwanted;
+  if (!error) error = &unwanted;
+  TRY(patch_create(memory, result, error));
+  (*result)->read = read;
+  (*result)->read_context = read_context;
+  const byte_source source = byte_source_from_memory(data, size);
+  norma_status status = patch_fill(*result, &source, limits, error);
+  if (status == NORMA_OK) return NORMA_OK;
+  model_patch_close(*result);
+  *result = NULL;
+  return status;
 }
 
 void model_patch_close(model_patch *patch) {
@@ -163,7 +197,7 @@ static norma_status read_tensor(model_patch *patch, region *temporary, wire_span
                                 norma_error *error) {
   ProtobufCAllocator allocator = region_allocator(temporary);
   external_data external;
-  external_data_init(&external, patch->memory, patch->path, false, NULL, NULL);
+  external_data_init(&external, patch->memory, patch->path, false, patch->read, patch->read_context);
   byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
   tensor_source source = {.memory = patch->memory, .bytes = &bytes, .external = &external};
   Onnx__TensorProto *proto = onnx__tensor_proto__unpack(&allocator, tensor.size, tensor.bytes);

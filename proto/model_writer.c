@@ -246,6 +246,11 @@ static norma_status write_initializers(writer *writer, const graph *graph, Onnx_
   for (int i = 0; i < graph->value_count; i++) {
     const value *contents = contents_of(graph->values[i]);
     if (!contents) continue;
+    if (!contents->tensor.data && contents->tensor.size_bytes > 0) {
+      return error_set(writer->error, NORMA_ERROR_ARGUMENT,
+                       "the contents of '%s' are not there: the model was loaded without keep_constants",
+                       graph->values[i]->name);
+    }
     Onnx__TensorProto *tensor = tensor_message(&writer->region, &contents->tensor, graph->values[i]->name);
     if (!tensor) return no_memory(writer);
     proto->initializer[proto->n_initializer++] = tensor;

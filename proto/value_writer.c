@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* How deep containers may stand within each other, which bounds the recursion here: no less deep than what is read. */
+#define LARGEST_WRITTEN_DEPTH 48
+
 /* --------------------------------------------------------------------------------------------------------- messages */
 
 Onnx__TensorProto *tensor_message(region *region, const norma_tensor *tensor, const char *name) {
@@ -162,6 +165,7 @@ static ProtobufCMessage *map_message(region *region, const value *from, const ch
   return proto->values ? &proto->base : NULL;
 }
 
+/* Bounded by value_depth_fits. */
 static ProtobufCMessage *value_message(region *region, const value *from, const char *name) {
   switch (from->kind) {
   case NORMA_VALUE_TENSOR: {
@@ -208,10 +212,22 @@ norma_status message_write_memory(memory *memory, const ProtobufCMessage *messag
   return NORMA_OK;
 }
 
+/* Whether no more than `left` containers stand within each other. */
+static bool value_depth_fits(const value *from, int left) {
+  if (!from->list) return true;
+  bool fits = left > 0;
+  for (int64_t i = 0; fits && i < from->list->count; i++) fits = value_depth_fits(&from->list->items[i], left - 1);
+  return fits;
+}
+
 /* Makes the message; *message lives as long as the region. */
 static norma_status value_make_message(region *region, const value *from, const char *name, ProtobufCMessage **message,
                                        norma_error *error) {
   if (from->kind == NORMA_VALUE_NONE) return error_set(error, NORMA_ERROR_ARGUMENT, "there is no value to write");
+  if (!value_depth_fits(from, LARGEST_WRITTEN_DEPTH)) {
+    return error_set(error, NORMA_ERROR_BUDGET, "containers stand within each other more than %d deep",
+                     LARGEST_WRITTEN_DEPTH);
+  }
   *message = value_message(region, from, name);
   return *message ? NORMA_OK : region_error(region, error);
 }

@@ -1,8 +1,6 @@
-#include "engine/edit/onnx_form.h"
+#include "engine/load/onnx_form.h"
 
-#include "engine/load/load.h"
 #include "engine/passes/pass.h"
-#include "engine/base/status.h"
 
 #include <string.h>
 
@@ -18,9 +16,9 @@ static bool is_listed(const char *name, const char *const *names) {
   return false;
 }
 
-static bool is_wanted(const pass *pass, onnx_form form) {
+static bool is_wanted(const pass *pass, norma_graph_form form) {
   if (is_listed(pass->name, folding)) return true;
-  return form == STANDARD_OPTIMIZED && (pass->level == 1 || is_listed(pass->name, standard));
+  return form == NORMA_FORM_OPTIMIZED && (pass->level == 1 || is_listed(pass->name, standard));
 }
 
 /* --------------------------------------------------------------------------------------------------- Constant nodes */
@@ -38,10 +36,8 @@ static bool is_parameter(const graph_value *value) {
   return false;
 }
 
-/* Parameters that stand in Constant nodes become constants, which folding can see. */
-static norma_status take_constants(void *context, norma_model *model, norma_error *error) {
+norma_status onnx_form_take_constants(norma_model *model, norma_error *error) {
   static const char *const constant[] = {"Constant", NULL};
-  (void)context;
   for (node *node = model->graph->first, *next; node; node = next) {
     next = node->next;
     const value *held = is_of(node, constant) && node->output_count == 1 ? attribute_tensor(node, "value") : NULL;
@@ -55,27 +51,19 @@ static norma_status take_constants(void *context, norma_model *model, norma_erro
   return NORMA_OK;
 }
 
-norma_status onnx_form_load(const char *path, const norma_load_options *options, onnx_form form, norma_model **model,
-                            norma_error *error) {
-  memory account;
-  norma_load_options changed = *options;
-  *model = NULL;
-  memory_init(&account, NULL, 0);
+/* ----------------------------------------------------------------------------------------------------------- passes */
+
+norma_status onnx_form_disable(norma_model *model, const norma_load_options *options, const char *const **disabled,
+                               size_t *count, norma_error *error) {
   size_t passes = 0;
   while (pass_at(passes)) passes++;
-  size_t bytes = (passes + options->disabled_pass_count + 1) * sizeof(char *);
-  const char **disabled = memory_allocate(&account, bytes);
-  if (!disabled) return memory_error(&account, bytes, error);
-  size_t count = 0;
-  for (size_t i = 0; i < options->disabled_pass_count; i++) disabled[count++] = options->disabled_passes[i];
+  const char **names = region_array(&model->region, passes + options->disabled_pass_count, sizeof *names);
+  if (!names) return region_error(&model->region, error);
+  *count = 0;
+  for (size_t i = 0; i < options->disabled_pass_count; i++) names[(*count)++] = options->disabled_passes[i];
   for (size_t i = 0; i < passes; i++) {
-    if (!is_wanted(pass_at(i), form)) disabled[count++] = pass_at(i)->name;
+    if (!is_wanted(pass_at(i), options->form)) names[(*count)++] = pass_at(i)->name;
   }
-  changed.optimization = NORMA_OPTIMIZE_FULL;
-  changed.keep_constants = true;
-  changed.disabled_passes = disabled;
-  changed.disabled_pass_count = count;
-  norma_status status = model_load_edited(path, &changed, take_constants, NULL, model, error);
-  memory_free(&account, (void *)disabled);
-  return status;
+  *disabled = names;
+  return NORMA_OK;
 }
