@@ -122,6 +122,15 @@ static norma_status check_types(const node *checked, const value_info *const *in
   return NORMA_OK;
 }
 
+/* The graph drops what its attributes hold when it goes, so they are given references of their own. */
+static attribute share_attribute(driver_run_state *run, const attribute *given) {
+  attribute result = *given;
+  if (given->kind != ATTRIBUTE_TENSOR || !given->tensor) return result;
+  RUN_CHECK(result.tensor = region_allocate(&run->driver->region, sizeof *result.tensor));
+  value_share(result.tensor, given->tensor);
+  return result;
+}
+
 static void build_graph(driver_run_state *run) {
   const driver_call *call = run->call;
   char name[32];
@@ -130,7 +139,7 @@ static void build_graph(driver_run_state *run) {
   RUN_CHECK(run->graph = graph_create(&run->driver->region, &run->driver->memory, "test", NULL, NULL));
   RUN_CHECK(run->node = graph_add_node(run->graph, "tested", call->op_type, call->domain ? call->domain : "",
                                        call->input_count, call->output_count, attribute_count));
-  for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = call->attributes[i];
+  for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = share_attribute(run, &call->attributes[i]);
   for (int i = 0; i < call->input_count; i++) {
     if (!call->inputs[i]) continue;
     graph_value *input = NULL;
@@ -262,17 +271,18 @@ static void place_outputs(driver_run_state *run, const value_info *infos, value 
     if (!((call->absent_outputs | call->unwanted_outputs) >> i & 1)) place_output(run, i, &infos[i]);
   }
   if (!call->in_place) return;
-  const norma_tensor *input = &call->inputs[0]->tensor;
+  const int index = call->in_place_input;
+  const norma_tensor *input = &call->inputs[index]->tensor;
   norma_tensor *output = &run->outputs[0].tensor;
-  if (!(run->node->op->in_place & INPUT(0)) || run->outputs[0].kind != NORMA_VALUE_TENSOR ||
+  if (!(run->node->op->in_place & INPUT(index)) || run->outputs[0].kind != NORMA_VALUE_TENSOR ||
       output->size_bytes != input->size_bytes) {
     fail_msg("%s cannot work in place here", call->op_type);
   }
   if (input->size_bytes) memcpy(output->data, input->data, input->size_bytes);
-  *in_place = *call->inputs[0];
+  *in_place = *call->inputs[index];
   in_place->owner = NULL;
   in_place->tensor.data = output->data;
-  run->inputs[0] = in_place;
+  run->inputs[index] = in_place;
 }
 
 static void save_inputs(driver_run_state *run) {
@@ -304,6 +314,18 @@ static void check_guards(const driver_run_state *run) {
       }
     }
   }
+}
+
+/* Whether an output that was filled with GUARD_FILL, none in place, is so no more. */
+static bool has_written(const driver_run_state *run) {
+  for (int i = 0; i < run->call->output_count; i++) {
+    if (!run->guarded[i] || (run->call->in_place && i == 0)) continue;
+    const unsigned char *bytes = run->outputs[i].tensor.data;
+    for (size_t b = 0; b < run->outputs[i].tensor.size_bytes; b++) {
+      if (bytes[b] != GUARD_FILL) return true;
+    }
+  }
+  return false;
 }
 
 static void keep_outputs(driver_run_state *run) {
@@ -345,18 +367,22 @@ static norma_status execute(driver_run_state *run) {
   for (int i = 0; i < call->output_count; i++) {
     if (!((call->absent_outputs | call->unwanted_outputs) >> i & 1)) outputs[i] = &run->outputs[i];
   }
-  TRY(evaluate_node(&run->executor, run->node, run->inputs, run->constants, outputs, NORMA_ERROR_INPUT,
-                    &run->driver->error));
+  norma_status status = evaluate_node(&run->executor, run->node, run->inputs, run->constants, outputs,
+                                      NORMA_ERROR_INPUT, &run->driver->error);
   check_inputs(run);
   check_guards(run);
-  keep_outputs(run);
-  return NORMA_OK;
+  if (status == NORMA_OK)
+    keep_outputs(run);
+  else
+    run->driver->wrote = has_written(run);
+  return status;
 }
 
 norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
   clear_outputs(driver);
   memset(&driver->error, 0, sizeof driver->error);
+  driver->wrote = false;
   region_free(&driver->region);
   run.packed = packed_constants_create(&driver->memory);
   assert_non_null(run.packed);
