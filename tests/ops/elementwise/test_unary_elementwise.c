@@ -1,53 +1,9 @@
-/* Elementwise operators against formulas in double precision, on random broadcast shapes, for every type. */
-#include "tests/support/operator_driver.h"
+/* Functions of one number against their formulas in double precision: every function, type, version and attribute. */
+#include "tests/support/builtin_operator.h"
+#include "tests/support/workbench.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include <float.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static const norma_element_type float_types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_BFLOAT16};
-static const norma_element_type integer_types[] = {NORMA_INT8,  NORMA_INT16,  NORMA_INT32,  NORMA_INT64,
-                                                   NORMA_UINT8, NORMA_UINT16, NORMA_UINT32, NORMA_UINT64};
-
-/* What a result may be off: of the type's own rounding, and of functions in float. */
-static double tolerance(norma_element_type type) {
-  switch (type) {
-  case NORMA_DOUBLE:
-    return 1e-12;
-  case NORMA_FLOAT:
-    return 4e-6;
-  case NORMA_FLOAT16:
-    return 1e-3;
-  default:
-    return 1e-2;
-  }
-}
-
-static void assert_near(const char *op, norma_element_type type, double actual, double expected, double x, double z) {
-  if (isnan(expected) && isnan(actual)) return;
-  if (actual == expected || fabs(actual - expected) <= tolerance(type) * fmax(fabs(expected), 0.1)) return;
-  fail_msg("%s of %s: f(%.17g, %.17g) is %.17g, not %.17g", op, norma_element_type_name(type), x, z, actual, expected);
-}
-
-static value random_tensor(driver *driver, norma_element_type type, int rank, const int64_t *dims, uint64_t *seed,
-                           double low, double high, bool whole) {
-  const int64_t count = dims_product(dims, 0, rank);
-  double *elements = malloc(sizeof(double) * (size_t)(count + 1));
-  for (int64_t i = 0; i < count; i++) {
-    elements[i] = driver_random(seed, low, high);
-    if (whole) elements[i] = floor(elements[i]);
-  }
-  value result = driver_tensor(driver, type, rank, dims, elements);
-  free(elements);
-  return result;
-}
-
-/* -------------------------------------------------------------------------------------------------- of one argument */
 
 typedef struct unary_case {
   const char *op;
@@ -63,14 +19,23 @@ static double relu(double x) {
 static double leaky_relu(double x) {
   return x < 0 ? 0.2f * x : x;
 }
+static double leaky_relu_default(double x) {
+  return x < 0 ? 0.01f * x : x;
+}
 static double elu(double x) {
   return x < 0 ? 1.5 * (exp(x) - 1) : x;
+}
+static double elu_default(double x) {
+  return x < 0 ? exp(x) - 1 : x;
 }
 static double selu(double x) {
   return 1.05070102214813232421875 * (x > 0 ? x : 1.67326319217681884765625 * (exp(x) - 1));
 }
 static double selu_1(double x) {
   return 1.0507f * (x > 0 ? x : 1.6732f * (exp(x) - 1));
+}
+static double selu_given(double x) {
+  return 3 * (x > 0 ? x : 2 * (exp(x) - 1));
 }
 static double celu(double x) {
   return fmax(0, x) + fmin(0, 2 * (exp(x / 2) - 1));
@@ -79,7 +44,10 @@ static double sigmoid(double x) {
   return 1 / (1 + exp(-x));
 }
 static double hard_sigmoid(double x) {
-  return fmax(0, fmin(1, 0.25 * x + 0.5));
+  return fmax(0, fmin(1, 0.25 * x + 0.75));
+}
+static double hard_sigmoid_default(double x) {
+  return fmax(0, fmin(1, 0.2f * x + 0.5));
 }
 static double hard_swish(double x) {
   return x * fmax(0, fmin(1, x / 6 + 0.5));
@@ -102,11 +70,20 @@ static double gelu_tanh(double x) {
 static double swish(double x) {
   return x / (1 + exp(-2 * x));
 }
+static double silu(double x) {
+  return x / (1 + exp(-x));
+}
 static double thresholded_relu(double x) {
   return x > 0.5 ? x : 0;
 }
+static double thresholded_relu_default(double x) {
+  return x > 1 ? x : 0;
+}
 static double shrink(double x) {
   return x < -1 ? x + 0.5 : x > 1 ? x - 0.5 : 0;
+}
+static double shrink_default(double x) {
+  return x < -0.5 || x > 0.5 ? x : 0;
 }
 static double reciprocal(double x) {
   return 1 / x;
@@ -117,28 +94,34 @@ static double negative(double x) {
 static double sign(double x) {
   return (x > 0) - (x < 0);
 }
-static double clip(double x) {
-  return fmax(-1, fmin(2, x));
-}
 
-static const unary_case unary_cases[] = {
+static const unary_case cases[] = {
     {"Relu", 14, {{0}}, -4, 4, relu},
     {"LeakyRelu", 16, {DRIVER_FLOAT("alpha", 0.2f)}, -4, 4, leaky_relu},
+    {"LeakyRelu", 6, {{0}}, -4, 4, leaky_relu_default},
     {"Elu", 22, {DRIVER_FLOAT("alpha", 1.5f)}, -4, 4, elu},
+    {"Elu", 6, {{0}}, -4, 4, elu_default},
     {"Selu", 22, {{0}}, -4, 4, selu},
     {"Selu", 1, {{0}}, -4, 4, selu_1},
+    {"Selu", 22, {DRIVER_FLOAT("alpha", 2), DRIVER_FLOAT("gamma", 3)}, -4, 4, selu_given},
     {"Celu", 28, {DRIVER_FLOAT("alpha", 2)}, -4, 4, celu},
+    {"Celu", 12, {{0}}, -4, 4, elu_default},
     {"Sigmoid", 13, {{0}}, -20, 20, sigmoid},
-    {"HardSigmoid", 22, {DRIVER_FLOAT("alpha", 0.25f)}, -4, 4, hard_sigmoid},
+    {"HardSigmoid", 22, {DRIVER_FLOAT("alpha", 0.25f), DRIVER_FLOAT("beta", 0.75f)}, -4, 4, hard_sigmoid},
+    {"HardSigmoid", 6, {{0}}, -4, 4, hard_sigmoid_default},
     {"HardSwish", 22, {{0}}, -5, 5, hard_swish},
     {"Softplus", 22, {{0}}, -10, 20, softplus},
     {"Softsign", 22, {{0}}, -10, 10, softsign},
     {"Mish", 22, {{0}}, -8, 8, mish},
     {"Gelu", 20, {{0}}, -3, 6, gelu},
+    {"Gelu", 20, {DRIVER_STRING("approximate", "none")}, -3, 6, gelu},
     {"Gelu", 20, {DRIVER_STRING("approximate", "tanh")}, -3, 6, gelu_tanh},
     {"Swish", 24, {DRIVER_FLOAT("alpha", 2)}, -8, 8, swish},
+    {"Swish", 24, {{0}}, -8, 8, silu},
     {"ThresholdedRelu", 22, {DRIVER_FLOAT("alpha", 0.5f)}, -4, 4, thresholded_relu},
+    {"ThresholdedRelu", 10, {{0}}, -4, 4, thresholded_relu_default},
     {"Shrink", 9, {DRIVER_FLOAT("lambd", 1), DRIVER_FLOAT("bias", 0.5f)}, -4, 4, shrink},
+    {"Shrink", 9, {{0}}, -4, 4, shrink_default},
     {"Tanh", 13, {{0}}, -10, 10, tanh},
     {"Exp", 13, {{0}}, -8, 8, exp},
     {"Log", 13, {{0}}, 1e-3, 60, log},
@@ -162,550 +145,329 @@ static const unary_case unary_cases[] = {
     {"Asinh", 22, {{0}}, -10, 10, asinh},
     {"Acosh", 22, {{0}}, 1, 10, acosh},
     {"Atanh", 22, {{0}}, -0.9, 0.9, atanh},
-    {"Clip", 6, {DRIVER_FLOAT("min", -1), DRIVER_FLOAT("max", 2)}, -4, 4, clip},
 };
 
-static void unary_functions_of_every_float_type(void **state) {
-  (void)state;
-  static const int64_t sizes[] = {0, 1, 7, 33, 600, 20000};
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 1;
-  const struct kernel_table *kernels;
-  for (int k = 0; (kernels = driver_kernels(k)); k++) {
-    for (size_t c = 0; c < COUNT(unary_cases); c++) {
-      const unary_case *test = &unary_cases[c];
-      for (size_t t = 0; t < COUNT(float_types); t++) {
-        const norma_element_type type = float_types[t];
-        const int64_t *size = &sizes[(c + t) % COUNT(sizes)];
-        value x = random_tensor(&driver, type, 1, size, &seed, test->low, test->high, false);
-        driver_call call = {.op_type = test->op,
-                            .opset = test->opset,
-                            .inputs = {&x},
-                            .input_count = 1,
-                            .output_count = 1,
-                            .kernels = kernels,
-                            .workers = 2,
-                            .in_place = c % 2 == 0};
-        memcpy(call.attributes, test->attributes, sizeof test->attributes);
-        assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-        for (int64_t i = 0; i < *size; i++) {
-          const double at = driver_element(&x, i);
-          assert_near(test->op, type, driver_element(&driver.outputs[0], i), test->formula(at), at, 0);
-        }
-        value_clear(&x);
-      }
-    }
-  }
-  driver_finish(&driver);
+static driver_call call_of(const unary_case *tested, const value *x) {
+  driver_call call = CALL(tested->op, tested->opset, x);
+  memcpy(call.attributes, tested->attributes, sizeof tested->attributes);
+  return call;
 }
 
-static void unary_functions_of_integers(void **state) {
+static void check_case(workbench *bench, const unary_case *tested, norma_element_type type, shape shape) {
+  const value *x = bench_random(bench, type, shape, tested->low, tested->high);
+  const int64_t count = shape_count(&shape);
+  double *expected = malloc(sizeof *expected * (size_t)(count + 1));
+  for (int64_t i = 0; i < count; i++) expected[i] = tested->formula(driver_element(x, i));
+  driver_call call = call_of(tested, x);
+  check_near(tested->op, bench_run(bench, &call), type, shape, expected, type_tolerance(type));
+  free(expected);
+  bench_clear(bench);
+}
+
+static void every_function_of_every_float_type(void **state) {
+  static const int64_t lengths[] = {1, 7, 33, 600, 9000};
+  workbench bench;
   (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_tensor(&driver, NORMA_INT8, 1, (int64_t[]){4}, (double[]){-128, -1, 0, 127});
-  value u = driver_tensor(&driver, NORMA_UINT64, 1, (int64_t[]){2}, NULL);
-  ((uint64_t *)u.tensor.data)[0] = UINT64_MAX;
-  static const struct {
-    const char *op;
-    double expected[4];
-  } cases[] = {{"Relu", {0, 0, 0, 127}},
-               {"Abs", {-128, 1, 0, 127}},
-               {"Neg", {-128, 1, 0, -127}},
-               {"Sign", {-1, -1, 0, 1}},
-               {"BitwiseNot", {127, 0, -1, -128}}};
-  for (size_t c = 0; c < COUNT(cases); c++) {
-    driver_call call = {.op_type = cases[c].op, .opset = 18, .inputs = {&x}, .input_count = 1, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], NORMA_INT8, 1, (int64_t[]){4}, cases[c].expected);
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (size_t c = 0; c < COUNT(cases); c++) {
+      FOR_TYPES(type, TYPES_FLOAT) check_case(&bench, &cases[c], type, SHAPE(lengths[(c + type) % COUNT(lengths)]));
+    }
   }
-  driver_call call = {.op_type = "Abs", .opset = 18, .inputs = {&u}, .input_count = 1, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_true(((uint64_t *)driver.outputs[0].tensor.data)[0] == UINT64_MAX);
-  call.op_type = "Sign";
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_true(((uint64_t *)driver.outputs[0].tensor.data)[0] == 1);
-  value_clear(&x);
-  value_clear(&u);
-  driver_finish(&driver);
+  bench_finish(&bench);
+}
+
+static void shapes_of_every_rank(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    check_case(&bench, &cases[c], NORMA_FLOAT, SCALAR);
+    check_case(&bench, &cases[c], NORMA_FLOAT, SHAPE(0, 3));
+    check_case(&bench, &cases[c], NORMA_FLOAT, SHAPE(2, 1, 3, 1, 5));
+  }
+  bench_finish(&bench);
+}
+
+/* The definitions differ between versions in element types alone, but for the defaults of Selu. */
+static void every_version_is_the_same_function(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    unary_case tested = cases[c];
+    const operator_descriptor *op = builtin_operator("", tested.op);
+    const bool has_defaults = strcmp(tested.op, "Selu") == 0 && !tested.attributes[0].name;
+    for (int v = 0; op->versions[v] && !has_defaults; v++) {
+      tested.opset = op->versions[v];
+      check_case(&bench, &tested, NORMA_FLOAT, SHAPE(5));
+    }
+  }
+  bench_finish(&bench);
 }
 
 static void not_a_number_stays(void **state) {
+  workbench bench;
   (void)state;
-  driver driver;
-  driver_init(&driver);
-  for (size_t c = 0; c < COUNT(unary_cases); c++) {
-    for (size_t t = 0; t < COUNT(float_types); t++) {
-      value x = driver_tensor(&driver, float_types[t], 1, (int64_t[]){1}, (double[]){NAN});
-      driver_call call = {.op_type = unary_cases[c].op,
-                          .opset = unary_cases[c].opset,
-                          .inputs = {&x},
-                          .input_count = 1,
-                          .output_count = 1};
-      memcpy(call.attributes, unary_cases[c].attributes, sizeof unary_cases[c].attributes);
-      assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-      if (!isnan(driver_element(&driver.outputs[0], 0))) {
-        fail_msg("%s of %s turns NaN to a number", call.op_type, norma_element_type_name(float_types[t]));
+  bench_init(&bench);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    FOR_TYPES(type, TYPES_FLOAT) {
+      const value *x = bench_tensor(&bench, type, SHAPE(1), NUMBERS(NAN));
+      driver_call call = call_of(&cases[c], x);
+      if (!isnan(driver_element(bench_run(&bench, &call), 0))) {
+        fail_msg("%s of %s turns NaN to a number", call.op_type, norma_element_type_name(type));
       }
-      value_clear(&x);
     }
   }
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
-static void clip_takes_bounds_from_inputs(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(integer_types); t++) {
-    value x = driver_tensor(&driver, integer_types[t], 1, (int64_t[]){4}, (double[]){1, 5, 9, 3});
-    value low = driver_tensor(&driver, integer_types[t], 0, NULL, (double[]){2});
-    value high = driver_tensor(&driver, integer_types[t], 0, NULL, (double[]){6});
-    driver_call call = {
-        .op_type = "Clip", .opset = 13, .inputs = {&x, &low, &high}, .input_count = 3, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], integer_types[t], 1, (int64_t[]){4}, (double[]){2, 5, 6, 3});
-    call.inputs[1] = NULL;
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], integer_types[t], 1, (int64_t[]){4}, (double[]){1, 5, 6, 3});
-    call.inputs[1] = &high;
-    call.inputs[2] = &low; /* crossed: everything is the upper bound */
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], integer_types[t], 1, (int64_t[]){4}, (double[]){2, 2, 2, 2});
-    value_clear(&x);
-    value_clear(&low);
-    value_clear(&high);
-  }
-  driver_finish(&driver);
-}
-
-static void predicates(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(float_types); t++) {
-    value x = driver_tensor(&driver, float_types[t], 1, (int64_t[]){4}, (double[]){NAN, -INFINITY, INFINITY, 1});
-    driver_call call = {.op_type = "IsNaN", .opset = 20, .inputs = {&x}, .input_count = 1, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], NORMA_BOOL, 1, (int64_t[]){4}, (double[]){1, 0, 0, 0});
-    call.op_type = "IsInf";
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], NORMA_BOOL, 1, (int64_t[]){4}, (double[]){0, 1, 1, 0});
-    call.attributes[0] = (attribute)DRIVER_INT("detect_negative", 0);
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], NORMA_BOOL, 1, (int64_t[]){4}, (double[]){0, 0, 1, 0});
-    value_clear(&x);
-  }
-  driver_finish(&driver);
-}
-
-/* ------------------------------------------------------------------------------------------------- of two arguments */
-
-/* Two random shapes that can be broadcast, and what comes out. */
-static void random_shapes(uint64_t *seed, shape *a, shape *b, shape *result) {
-  static const int64_t sizes[] = {1, 1, 2, 3, 5, 8, 40};
-  result->rank = (int)driver_random(seed, 0, 5.99);
-  for (int i = 0; i < result->rank; i++) result->dims[i] = sizes[(int)driver_random(seed, 0, 6.99)];
-  if (driver_random(seed, 0, 1) < 0.05 && result->rank > 0) result->dims[0] = 0;
-  shape *const shapes[2] = {a, b};
-  for (int k = 0; k < 2; k++) {
-    const int skipped = driver_random(seed, 0, 1) < 0.5 ? 0 : (int)driver_random(seed, 0, result->rank + 0.99);
-    shapes[k]->rank = result->rank - skipped;
-    for (int i = 0; i < shapes[k]->rank; i++) {
-      shapes[k]->dims[i] = driver_random(seed, 0, 1) < 0.3 ? 1 : result->dims[i + skipped];
-    }
-  }
-  shape_broadcast(a, b, result);
-}
-
-/* The element of a broadcast tensor at position `index` of the result. */
-static int64_t broadcast_index(const shape *own, const shape *result, int64_t index) {
-  int64_t at = 0, stride = 1;
-  for (int i = 1; i <= result->rank; i++) {
-    const int64_t coordinate = index % result->dims[result->rank - i];
-    index /= result->dims[result->rank - i];
-    if (i > own->rank) continue;
-    if (own->dims[own->rank - i] > 1) at += coordinate * stride;
-    stride *= own->dims[own->rank - i];
-  }
-  return at;
-}
-
-typedef struct binary_case {
+/* What the formulas give at the ends of the range. */
+static const struct {
   const char *op;
-  int64_t opset;
-  double low, high;
-  double (*formula)(double x, double z);
-  bool floats, integers, is_bool;
-} binary_case;
-
-static double add(double x, double z) {
-  return x + z;
-}
-static double subtract(double x, double z) {
-  return x - z;
-}
-static double multiply(double x, double z) {
-  return x * z;
-}
-static double divide(double x, double z) {
-  return x / z;
-}
-static double divide_whole(double x, double z) {
-  return trunc(x / z);
-}
-static double smaller(double x, double z) {
-  return x < z ? x : z;
-}
-static double larger(double x, double z) {
-  return x > z ? x : z;
-}
-static double modulo(double x, double z) {
-  return x - floor(x / z) * z;
-}
-static double equal(double x, double z) {
-  return x == z;
-}
-static double less(double x, double z) {
-  return x < z;
-}
-static double greater(double x, double z) {
-  return x > z;
-}
-static double less_or_equal(double x, double z) {
-  return x <= z;
-}
-static double greater_or_equal(double x, double z) {
-  return x >= z;
-}
-static double bits_and(double x, double z) {
-  return (double)((int64_t)x & (int64_t)z);
-}
-static double bits_or(double x, double z) {
-  return (double)((int64_t)x | (int64_t)z);
-}
-static double bits_xor(double x, double z) {
-  return (double)((int64_t)x ^ (int64_t)z);
-}
-static double mean(double x, double z) {
-  return (x + z) / 2;
-}
-
-static const binary_case binary_cases[] = {
-    {"Add", 14, 1, 50, add, true, true, false},
-    {"Sub", 14, 1, 50, subtract, true, false, false},
-    {"Mul", 14, 1, 11, multiply, true, true, false},
-    {"Div", 14, 1, 50, divide, true, false, false},
-    {"Div", 14, 1, 50, divide_whole, false, true, false},
-    {"Min", 13, 1, 50, smaller, true, true, false},
-    {"Max", 13, 1, 50, larger, true, true, false},
-    {"Sum", 13, 1, 50, add, true, false, false},
-    {"Mean", 13, 1, 50, mean, true, false, false},
-    {"Mod", 13, 1, 50, modulo, false, true, false},
-    {"Pow", 15, 0.5, 3, pow, true, false, false},
-    {"Equal", 19, 1, 4, equal, true, true, true},
-    {"Less", 13, 1, 4, less, true, true, true},
-    {"Greater", 13, 1, 4, greater, true, true, true},
-    {"LessOrEqual", 16, 1, 4, less_or_equal, true, true, true},
-    {"GreaterOrEqual", 16, 1, 4, greater_or_equal, true, true, true},
-    {"BitwiseAnd", 18, 0, 100, bits_and, false, true, false},
-    {"BitwiseOr", 18, 0, 100, bits_or, false, true, false},
-    {"BitwiseXor", 18, 0, 100, bits_xor, false, true, false},
+  double at_minus_infinity, at_minus_zero, at_zero, at_infinity;
+} limits[] = {
+    {"Relu", 0, 0, 0, INFINITY},
+    {"LeakyRelu", -INFINITY, -0.0, 0, INFINITY},
+    {"Elu", -1, -0.0, 0, INFINITY},
+    {"Selu", -1.05070102214813232421875 * 1.67326319217681884765625, -0.0, 0, INFINITY},
+    {"Celu", -1, -0.0, 0, INFINITY},
+    {"Sigmoid", 0, 0.5, 0.5, 1},
+    {"HardSigmoid", 0, 0.5, 0.5, 1},
+    {"Softplus", 0, 0.69314718055994531, 0.69314718055994531, INFINITY},
+    {"Softsign", NAN, -0.0, 0, NAN},
+    {"Mish", NAN, -0.0, 0, INFINITY},
+    {"Gelu", NAN, -0.0, 0, INFINITY},
+    {"Swish", NAN, -0.0, 0, INFINITY},
+    {"HardSwish", NAN, -0.0, 0, INFINITY},
+    {"Tanh", -1, -0.0, 0, 1},
+    {"Exp", 0, 1, 1, INFINITY},
+    {"Log", NAN, -INFINITY, -INFINITY, INFINITY},
+    {"Erf", -1, -0.0, 0, 1},
+    {"Sqrt", NAN, -0.0, 0, INFINITY},
+    {"Reciprocal", -0.0, -INFINITY, INFINITY, 0},
+    {"Abs", INFINITY, 0, 0, INFINITY},
+    {"Neg", INFINITY, 0, -0.0, -INFINITY},
+    {"Floor", -INFINITY, -0.0, 0, INFINITY},
+    {"Ceil", -INFINITY, -0.0, 0, INFINITY},
+    {"Round", -INFINITY, -0.0, 0, INFINITY},
+    {"Sign", -1, 0, 0, 1},
+    {"Sin", NAN, -0.0, 0, NAN},
+    {"Cos", NAN, 1, 1, NAN},
+    {"Atan", -1.5707963267948966, -0.0, 0, 1.5707963267948966},
+    {"Acosh", NAN, NAN, NAN, INFINITY},
+    {"Atanh", NAN, -0.0, 0, NAN},
+    {"Sinh", -INFINITY, -0.0, 0, INFINITY},
+    {"Cosh", INFINITY, 1, 1, INFINITY},
 };
 
-static void check_binary(driver *driver, const binary_case *test, norma_element_type type, uint64_t *seed, bool whole,
-                         const struct kernel_table *kernels) {
-  shape a, b, result;
-  random_shapes(seed, &a, &b, &result);
-  value x = random_tensor(driver, type, a.rank, a.dims, seed, test->low, test->high, whole);
-  value z = random_tensor(driver, type, b.rank, b.dims, seed, test->low, test->high, whole);
-  driver_call call = {.op_type = test->op,
-                      .opset = test->opset,
-                      .inputs = {&x, &z},
-                      .input_count = 2,
-                      .output_count = 1,
-                      .workers = 3,
-                      .kernels = kernels,
-                      .in_place = shape_equal(&a, &result) && !test->is_bool};
-  if (driver_run(driver, &call) != NORMA_OK) fail_msg("%s: %s", test->op, driver->error.message);
-  const value *y = &driver->outputs[0];
-  const shape actual = shape_of_tensor(&y->tensor);
-  assert_true(shape_equal(&actual, &result));
-  assert_int_equal(y->tensor.type, test->is_bool ? NORMA_BOOL : type);
-  for (int64_t i = 0; i < norma_tensor_count(&y->tensor); i++) {
-    const double left = driver_element(&x, broadcast_index(&a, &result, i));
-    const double right = driver_element(&z, broadcast_index(&b, &result, i));
-    assert_near(test->op, type, driver_element(y, i), test->formula(left, right), left, right);
+static void ends_of_the_range(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (size_t c = 0; c < COUNT(limits); c++) {
+      const double expected[] = {limits[c].at_minus_infinity, limits[c].at_minus_zero, limits[c].at_zero,
+                                 limits[c].at_infinity};
+      const operator_descriptor *op = builtin_operator("", limits[c].op);
+      FOR_TYPES(type, TYPES_FLOAT) {
+        const value *x = bench_tensor(&bench, type, SHAPE(4), NUMBERS(-INFINITY, -0.0, 0, INFINITY));
+        driver_call call = CALL(op->name, 28, x);
+        const value *y = bench_run(&bench, &call);
+        check_near(op->name, y, type, SHAPE(4), expected, type_tolerance(type));
+      }
+      bench_clear(&bench);
+    }
   }
-  value_clear(&x);
-  value_clear(&z);
+  bench_finish(&bench);
 }
 
-static void binary_functions_on_random_shapes(void **state) {
+/* Functions that only look at or change a sign, or round, keep every bit; zeros keep their sign. */
+static void exact_functions_are_exact(void **state) {
+  static const struct {
+    const char *op;
+    double expected[6];
+  } exact[] = {{"Abs", {0, 0x1p-149, 2.5, 0.5, 1e38, 3.5}}, {"Neg", {0, -0x1p-149, 2.5, -0.5, -1e38, 3.5}},
+               {"Floor", {-0.0, 0, -3, 0, 1e38, -4}},       {"Ceil", {-0.0, 1, -2, 1, 1e38, -3}},
+               {"Round", {-0.0, 0, -2, 0, 1e38, -4}},       {"Sign", {0, 1, -1, 1, 1, -1}},
+               {"Relu", {0, 0x1p-149, 0, 0.5, 1e38, 0}}};
+  workbench bench;
   (void)state;
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 7;
-  const struct kernel_table *kernels;
-  for (int k = 0; (kernels = driver_kernels(k)); k++) {
-    for (size_t c = 0; c < COUNT(binary_cases); c++) {
-      const binary_case *test = &binary_cases[c];
-      for (int round = 0; round < 12; round++) {
-        for (size_t t = 0; t < COUNT(float_types) && test->floats; t++) {
-          check_binary(&driver, test, float_types[t], &seed, test->is_bool, kernels);
-        }
-        for (size_t t = 0; t < COUNT(integer_types) && test->integers; t++) {
-          check_binary(&driver, test, integer_types[t], &seed, true, kernels);
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    const float elements[] = {-0.0f, 0x1p-149f, -2.5f, 0.5f, 1e38f, -3.5f};
+    for (size_t c = 0; c < COUNT(exact); c++) {
+      value *x = bench_make(&bench, NORMA_FLOAT, SHAPE(6));
+      memcpy(x->tensor.data, elements, sizeof elements);
+      driver_call call = CALL(exact[c].op, 22, x);
+      const value *y = bench_run(&bench, &call);
+      for (int i = 0; i < 6; i++) {
+        const double wanted = (double)(float)exact[c].expected[i], got = driver_element(y, i);
+        if (wanted != got ||
+            (strcmp(exact[c].op, "Relu") != 0 && strcmp(exact[c].op, "Sign") != 0 && signbit(wanted) != signbit(got))) {
+          fail_msg("%s(%g) is %g, not %g", exact[c].op, (double)elements[i], got, wanted);
         }
       }
     }
+    bench_clear(&bench);
   }
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
-static value *integers(driver *driver, value *into, norma_element_type type, int64_t x, int64_t z) {
-  *into = driver_tensor(driver, type, 1, (int64_t[]){2}, NULL);
-  element_set_int64(type, into->tensor.data, 0, x);
-  element_set_int64(type, into->tensor.data, 1, z);
-  return into;
-}
-
-static void integer_division_at_the_limits(void **state) {
-  (void)state;
-  static const struct {
-    norma_element_type type;
-    int64_t least;
-  } types[] = {{NORMA_INT8, INT8_MIN}, {NORMA_INT16, INT16_MIN}, {NORMA_INT32, INT32_MIN}, {NORMA_INT64, INT64_MIN}};
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(types); t++) {
-    value x, z, zero;
-    integers(&driver, &x, types[t].type, types[t].least, -7);
-    integers(&driver, &z, types[t].type, -1, 3);
-    integers(&driver, &zero, types[t].type, 1, 0);
-    driver_call call = {.op_type = "Div", .opset = 14, .inputs = {&x, &z}, .input_count = 2, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    assert_true(tensor_get_int64(&driver.outputs[0].tensor, 0) == types[t].least);
-    assert_true(tensor_get_int64(&driver.outputs[0].tensor, 1) == -2);
-    call.op_type = "Mod";
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    assert_true(tensor_get_int64(&driver.outputs[0].tensor, 0) == 0);
-    assert_true(tensor_get_int64(&driver.outputs[0].tensor, 1) == 2); /* the divisor's sign */
-    call.attributes[0] = (attribute)DRIVER_INT("fmod", 1);
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    assert_true(tensor_get_int64(&driver.outputs[0].tensor, 1) == -1);
-    call.inputs[1] = &zero;
-    assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_RUN);
-    call = (driver_call){.op_type = "Div", .opset = 14, .inputs = {&x, &zero}, .input_count = 2, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_RUN);
-    value_clear(&x);
-    value_clear(&z);
-    value_clear(&zero);
-  }
-  driver_finish(&driver);
-}
-
-static void floats_modulo_keep_the_divisors_sign(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_floats(&driver, 1, (int64_t[]){5}, (float[]){-7.5f, 7.5f, 0, 3, INFINITY});
-  value z = driver_floats(&driver, 1, (int64_t[]){5}, (float[]){2, -2, -1, -INFINITY, 2});
-  driver_call call = {.op_type = "Mod", .opset = 28, .inputs = {&x, &z}, .input_count = 2, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){5}, (double[]){0.5, -0.5, -0.0, -INFINITY, NAN});
-  call.attributes[0] = (attribute)DRIVER_INT("fmod", 1);
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){5}, (double[]){-1.5, 1.5, 0, 3, NAN});
-  call = (driver_call){.op_type = "Mod", .opset = 13, .inputs = {&x, &z}, .input_count = 2, .output_count = 1};
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK); /* not defined before 28 */
-  value_clear(&x);
-  value_clear(&z);
-  driver_finish(&driver);
-}
-
-static void shifts_beyond_the_width(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_tensor(&driver, NORMA_INT8, 1, (int64_t[]){4}, (double[]){-128, 127, -1, 5});
-  value by = driver_tensor(&driver, NORMA_INT8, 1, (int64_t[]){4}, (double[]){1, 7, 8, -1});
-  driver_call call = {.op_type = "BitShift",
-                      .opset = 28,
-                      .inputs = {&x, &by},
-                      .input_count = 2,
-                      .output_count = 1,
-                      .attributes = {DRIVER_STRING("direction", "RIGHT")}};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT8, 1, (int64_t[]){4}, (double[]){-64, 0, -1, 0});
-  call.attributes[0] = (attribute)DRIVER_STRING("direction", "LEFT");
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT8, 1, (int64_t[]){4}, (double[]){0, -128, 0, 0});
-  call.attributes[0] = (attribute)DRIVER_STRING("direction", "UP");
-  assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_INVALID_MODEL);
-  value_clear(&x);
-  value_clear(&by);
-  driver_finish(&driver);
-}
-
-static void broadcasting_before_version_7(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value a = driver_floats(&driver, 3, (int64_t[]){2, 3, 2}, (float[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
-  value middle = driver_floats(&driver, 1, (int64_t[]){3}, (float[]){100, 200, 300});
-  value last = driver_floats(&driver, 1, (int64_t[]){2}, (float[]){100, 200});
-  value one = driver_floats(&driver, 2, (int64_t[]){1, 1}, (float[]){1});
-  driver_call call = {.op_type = "Add",
-                      .opset = 6,
-                      .inputs = {&a, &middle},
-                      .input_count = 2,
-                      .output_count = 1,
-                      .attributes = {DRIVER_INT("broadcast", 1), DRIVER_INT("axis", 1)}};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 3, (int64_t[]){2, 3, 2},
-                       (double[]){100, 101, 202, 203, 304, 305, 106, 107, 208, 209, 310, 311});
-  call.inputs[1] = &one;
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_true(driver_element(&driver.outputs[0], 11) == 12);
-  call.inputs[1] = &last;
-  call.attributes[1] = (attribute){0}; /* the last dimensions */
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_true(driver_element(&driver.outputs[0], 11) == 211);
-  call.attributes[0] = (attribute){0};
-  call.inputs[1] = &a;
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  call.inputs[1] = &middle;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  /* PRelu had one slope for each channel. */
-  call = (driver_call){.op_type = "PRelu", .opset = 6, .inputs = {&a, &middle}, .input_count = 2, .output_count = 1};
-  ((float *)a.tensor.data)[2] = -1;
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_true(driver_element(&driver.outputs[0], 2) == -200);
-  value_clear(&a);
-  value_clear(&middle);
-  value_clear(&last);
-  value_clear(&one);
-  driver_finish(&driver);
-}
-
-static void powers_of_mixed_types(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_tensor(&driver, NORMA_INT32, 1, (int64_t[]){4}, (double[]){2, -3, 1, -1});
-  value z = driver_tensor(&driver, NORMA_INT64, 1, (int64_t[]){4}, (double[]){10, 3, -5, -3});
-  value half = driver_tensor(&driver, NORMA_FLOAT, 0, NULL, (double[]){2.0});
-  driver_call call = {.op_type = "Pow", .opset = 15, .inputs = {&x, &z}, .input_count = 2, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT32, 1, (int64_t[]){4}, (double[]){1024, -27, 1, -1});
-  call.inputs[1] = &half;
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT32, 1, (int64_t[]){4}, (double[]){4, 9, 1, 1});
-  value_clear(&x);
-  value_clear(&z);
-  value_clear(&half);
-  driver_finish(&driver);
-}
-
-static void minimum_and_maximum_give_not_a_number(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(float_types); t++) {
-    value x = driver_tensor(&driver, float_types[t], 1, (int64_t[]){2}, (double[]){NAN, 1});
-    value z = driver_tensor(&driver, float_types[t], 1, (int64_t[]){2}, (double[]){1, NAN});
-    static const char *const ops[] = {"Min", "Max"};
-    for (int o = 0; o < 2; o++) {
-      driver_call call = {.op_type = ops[o], .opset = 13, .inputs = {&x, &z}, .input_count = 2, .output_count = 1};
-      assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-      assert_true(isnan(driver_element(&driver.outputs[0], 0)) && isnan(driver_element(&driver.outputs[0], 1)));
-    }
-    value_clear(&x);
-    value_clear(&z);
-  }
-  driver_finish(&driver);
-}
-
-static void many_inputs(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value a = driver_floats(&driver, 1, (int64_t[]){3}, (float[]){1, 2, 3});
-  value b = driver_floats(&driver, 2, (int64_t[]){2, 1}, (float[]){10, 20});
-  value c = driver_floats(&driver, 0, NULL, (float[]){100});
-  driver_call call = {.op_type = "Sum", .opset = 13, .inputs = {&a, &b, &c}, .input_count = 3, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){2, 3}, (double[]){111, 112, 113, 121, 122, 123});
-  call.op_type = "Mean";
-  call.input_count = 1;
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){3}, (double[]){1, 2, 3});
-  value_clear(&a);
-  value_clear(&b);
-  value_clear(&c);
-  driver_finish(&driver);
-}
-
-static void logic_and_strings(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value a = driver_bools(&driver, 1, (int64_t[]){4}, (bool[]){false, false, true, true});
-  value b = driver_bools(&driver, 1, (int64_t[]){4}, (bool[]){false, true, false, true});
+/* Large arguments must not overflow on the way to a result that is representable. */
+static void no_overflow_inside(void **state) {
   static const struct {
     const char *op;
-    double expected[4];
-  } cases[] = {{"And", {0, 0, 0, 1}}, {"Or", {0, 1, 1, 1}}, {"Xor", {0, 1, 1, 0}}, {"Equal", {1, 0, 0, 1}}};
-  for (size_t c = 0; c < COUNT(cases); c++) {
-    driver_call call = {.op_type = cases[c].op, .opset = 19, .inputs = {&a, &b}, .input_count = 2, .output_count = 1};
-    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    driver_assert_tensor(&driver.outputs[0], NORMA_BOOL, 1, (int64_t[]){4}, cases[c].expected);
+    double x, y;
+  } large[] = {{"Softplus", 1000, 1000}, {"Softplus", -1000, 0}, {"Sigmoid", -1000, 0}, {"Sigmoid", 1000, 1},
+               {"Mish", 1000, 1000},     {"Swish", 1000, 1000},  {"Swish", -1000, 0},   {"Tanh", 1000, 1},
+               {"Softsign", 1e30, 1},    {"Elu", -1000, -1},     {"Gelu", 1000, 1000},  {"Gelu", -1000, 0},
+               {"Mish", -1000, 0},       {"Erf", -1000, -1},     {"Exp", -1000, 0},     {"HardSwish", -1000, 0}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (size_t c = 0; c < COUNT(large); c++) {
+      FOR_TYPES(type, TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_DOUBLE) | TYPE_BIT(NORMA_BFLOAT16)) {
+        const value *x = bench_tensor(&bench, type, SHAPE(1), &large[c].x);
+        driver_call call = CALL(large[c].op, 28, x);
+        check_near(large[c].op, bench_run(&bench, &call), type, SHAPE(1), &large[c].y, type_tolerance(type));
+      }
+    }
+    bench_clear(&bench);
   }
-  value s = driver_strings(&driver, 1, (int64_t[]){3}, (const char *[]){"a", "", "bc"});
-  value t = driver_strings(&driver, 1, (int64_t[]){1}, (const char *[]){"bc"});
-  driver_call call = {.op_type = "Equal", .opset = 19, .inputs = {&s, &t}, .input_count = 2, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_BOOL, 1, (int64_t[]){3}, (double[]){0, 0, 1});
-  value_clear(&a);
-  value_clear(&b);
-  value_clear(&s);
-  value_clear(&t);
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
-static void shapes_that_do_not_fit(void **state) {
+/* --------------------------------------------------------------------------------------------------------- integers */
+
+/* Of signed types; the smallest number has no opposite and stays. */
+static void signed_integers_wrap_around(void **state) {
+  workbench bench;
   (void)state;
-  driver driver;
-  driver_init(&driver);
-  value a = driver_floats(&driver, 1, (int64_t[]){3}, NULL);
-  value b = driver_floats(&driver, 1, (int64_t[]){2}, NULL);
-  driver_call call = {.op_type = "Mul", .opset = 14, .inputs = {&a, &b}, .input_count = 2, .output_count = 1};
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  assert_non_null(strstr(driver.error.message, "cannot be broadcast"));
-  value_clear(&a);
-  value_clear(&b);
-  driver_finish(&driver);
+  bench_init(&bench);
+  FOR_TYPES(type, TYPES_SIGNED) {
+    const int64_t most = (int64_t)(UINT64_MAX >> (65 - element_type_bits(type))), least = -most - 1;
+    const int64_t elements[] = {least, -7, 0, 7, most};
+    const struct {
+      const char *op;
+      int64_t expected[5];
+    } wrapped[] = {{"Abs", {least, 7, 0, 7, most}},
+                   {"Neg", {least, 7, 0, -7, -most}},
+                   {"Sign", {-1, -1, 0, 1, 1}},
+                   {"Relu", {0, 0, 0, 7, most}}};
+    for (size_t c = 0; c < COUNT(wrapped); c++) {
+      value *x = bench_make(&bench, type, SHAPE(5));
+      for (int i = 0; i < 5; i++) element_set_int64(type, x->tensor.data, i, elements[i]);
+      driver_call call = CALL(wrapped[c].op, 14, x);
+      const value *y = bench_run(&bench, &call);
+      assert_int_equal(y->tensor.type, type);
+      for (int i = 0; i < 5; i++) assert_true(tensor_get_int64(&y->tensor, i) == wrapped[c].expected[i]);
+    }
+  }
+  bench_finish(&bench);
+}
+
+static void unsigned_integers_are_never_negative(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  FOR_TYPES(type, TYPES_UNSIGNED) {
+    value *x = bench_make(&bench, type, SHAPE(3));
+    for (int i = 0; i < 3; i++) element_set_int64(type, x->tensor.data, i, i == 2 ? -1 : i); /* 0, 1, the largest */
+    driver_call call = CALL("Abs", 13, x);
+    assert_true(same_value(bench_run(&bench, &call), x));
+    call.op_type = "Sign";
+    check_tensor(bench_run(&bench, &call), type, SHAPE(3), NUMBERS(0, 1, 1));
+  }
+  bench_finish(&bench);
+}
+
+/* Shrink and Erf of integers go through double and are truncated. */
+static void shrink_and_erf_of_integers(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  FOR_TYPES(type, TYPES_INTEGER) {
+    const value *x = bench_tensor(&bench, type, SHAPE(4), NUMBERS(0, 1, 2, 100));
+    driver_call call = CALL("Shrink", 9, x);
+    call.attributes[0] = (attribute)DRIVER_FLOAT("bias", 1.5f);
+    call.attributes[1] = (attribute)DRIVER_FLOAT("lambd", 1);
+    check_tensor(bench_run(&bench, &call), type, SHAPE(4), NUMBERS(0, 0, 0, 98));
+    driver_call erf_call = CALL("Erf", 13, x);
+    check_tensor(bench_run(&bench, &erf_call), type, SHAPE(4), NUMBERS(0, 0, 0, 1));
+  }
+  const value *x = bench_tensor(&bench, NORMA_INT8, SHAPE(3), NUMBERS(-5, -1, 1));
+  driver_call call = CALL("Shrink", 9, x);
+  call.attributes[0] = (attribute)DRIVER_FLOAT("bias", 2);
+  call.attributes[1] = (attribute)DRIVER_FLOAT("lambd", 1);
+  check_tensor(bench_run(&bench, &call), NORMA_INT8, SHAPE(3), NUMBERS(-3, 0, 0));
+  bench_finish(&bench);
+}
+
+/* --------------------------------------------------------------------------------------------------------- refusals */
+
+static void what_makes_no_sense_is_refused(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const value *x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NULL);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    driver_call call = call_of(&cases[c], x);
+    const value *text = bench_strings(&bench, SHAPE(1), (const char *[]){"x"});
+    call.inputs[0] = text;
+    bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "element type string");
+    call = call_of(&cases[c], x);
+    call.inputs[call.input_count++] = x;
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "wrong number of inputs");
+    call = call_of(&cases[c], x);
+    call.attributes[0] = (attribute)DRIVER_INT("alpha", 1); /* none has an integer of that name */
+    call.attributes[1] = (attribute){0};
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "attribute alpha");
+    const operator_descriptor *op = builtin_operator("", cases[c].op);
+    call = call_of(&cases[c], x);
+    call.opset = op->versions[0] - 1;
+    if (call.opset > 0) bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "not known");
+  }
+  driver_call call = CALL("Gelu", 20, x);
+  call.attributes[0] = (attribute)DRIVER_STRING("approximate", "erf");
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "approximate is \"erf\"");
+  bench_finish(&bench);
+}
+
+/* Version 1 of some knew the attribute consumed_inputs, which means nothing. */
+static void consumed_inputs_end_with_version_6(void **state) {
+  static const char *const known[] = {"Relu", "LeakyRelu", "Elu", "Selu", "Sigmoid",    "HardSigmoid", "Tanh", "Exp",
+                                      "Log",  "Abs",       "Neg", "Sqrt", "Reciprocal", "Floor",       "Ceil"};
+  static const int64_t zero = 0;
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const value *x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NUMBERS(1, 1));
+  for (size_t i = 0; i < COUNT(known); i++) {
+    driver_call call = CALL(known[i], 5, x);
+    call.attributes[0] = (attribute)DRIVER_INTS("consumed_inputs", 1, &zero);
+    bench_run(&bench, &call);
+    call.opset = 6;
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "consumed_inputs");
+  }
+  bench_finish(&bench);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(unary_functions_of_every_float_type),
-      cmocka_unit_test(unary_functions_of_integers),
+      cmocka_unit_test(every_function_of_every_float_type),
+      cmocka_unit_test(shapes_of_every_rank),
+      cmocka_unit_test(every_version_is_the_same_function),
       cmocka_unit_test(not_a_number_stays),
-      cmocka_unit_test(clip_takes_bounds_from_inputs),
-      cmocka_unit_test(predicates),
-      cmocka_unit_test(binary_functions_on_random_shapes),
-      cmocka_unit_test(integer_division_at_the_limits),
-      cmocka_unit_test(floats_modulo_keep_the_divisors_sign),
-      cmocka_unit_test(shifts_beyond_the_width),
-      cmocka_unit_test(broadcasting_before_version_7),
-      cmocka_unit_test(powers_of_mixed_types),
-      cmocka_unit_test(minimum_and_maximum_give_not_a_number),
-      cmocka_unit_test(many_inputs),
-      cmocka_unit_test(logic_and_strings),
-      cmocka_unit_test(shapes_that_do_not_fit),
+      cmocka_unit_test(ends_of_the_range),
+      cmocka_unit_test(exact_functions_are_exact),
+      cmocka_unit_test(no_overflow_inside),
+      cmocka_unit_test(signed_integers_wrap_around),
+      cmocka_unit_test(unsigned_integers_are_never_negative),
+      cmocka_unit_test(shrink_and_erf_of_integers),
+      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(consumed_inputs_end_with_version_6),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
