@@ -1,6 +1,6 @@
 /*
  * OneHot: for each index a vector of `depth` elements that is "off" but for one "on". 9; 11: negative indices count
- * from the end; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and on.
+ * from the end, before they lie outside; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and on.
  */
 #include "ops/movement/movement.h"
 
@@ -61,7 +61,7 @@ static norma_status one_hot_compute(run_context *context) {
   for (int64_t i = 0; i < count; i++) {
     int64_t index = tensor_get_int64(indices, i);
     if (indices->type == NORMA_UINT64 && index < 0) continue; /* beyond any depth */
-    if (index < 0) index += depth;
+    if (index < 0 && context->node->version >= 11) index += depth;
     if (index < 0 || index >= depth) continue;
     const int64_t at = (i / inner * depth + index) * inner + i % inner;
     memcpy((char *)target.data + (size_t)at * bytes, on, bytes);

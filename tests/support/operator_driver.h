@@ -66,6 +66,8 @@ typedef struct driver {
   value_info inferred[DRIVER_MAX]; /* what was inferred at load, from ranks alone */
   norma_error error;               /* of the last run that failed */
   bool wrote;                      /* whether that run wrote to an output of known shape before it failed */
+  thread_pool *pool;               /* of `pool_workers`, kept for the next run */
+  int pool_workers;
 } driver;
 
 void driver_init(driver *driver);

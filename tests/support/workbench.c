@@ -26,6 +26,7 @@ struct bench_value {
 void bench_init(workbench *bench) {
   memset(bench, 0, sizeof *bench);
   driver_init(&bench->driver);
+  driver_init(&bench->again);
   bench->seed = 20240229;
 }
 
@@ -40,6 +41,7 @@ void bench_clear(workbench *bench) {
 
 void bench_finish(workbench *bench) {
   bench_clear(bench);
+  driver_finish(&bench->again);
   driver_finish(&bench->driver);
 }
 
@@ -142,15 +144,12 @@ const value *bench_run_once(workbench *bench, const driver_call *call) {
 }
 
 static void check_same_run(workbench *bench, const driver_call *call, const char *way) {
-  driver again;
-  driver_init(&again);
-  if (run_once(bench, &again, call) != NORMA_OK) fail_msg("%s: %s", way, again.error.message);
+  if (run_once(bench, &bench->again, call) != NORMA_OK) fail_msg("%s: %s", way, bench->again.error.message);
   for (int i = 0; i < call->output_count; i++) {
-    if (!same_value(&bench->driver.outputs[i], &again.outputs[i])) {
+    if (!same_value(&bench->driver.outputs[i], &bench->again.outputs[i])) {
       fail_msg("%s of opset %d: output %d is another %s", call->op_type, (int)call->opset, i, way);
     }
   }
-  driver_finish(&again);
 }
 
 static bool may_overwrite(const workbench *bench, const driver_call *call, int input) {

@@ -53,6 +53,7 @@ typedef struct bench_value bench_value;
 
 typedef struct workbench {
   driver driver;
+  struct driver again; /* for runs that must give the same */
   uint64_t seed;
   const struct kernel_table *kernels; /* of all runs; NULL: the default */
   bench_value *values;                /* the last one made first */
