@@ -91,11 +91,11 @@ typedef struct blocked_pool_work {
   float *y;
 } blocked_pool_work;
 
-/* The mean over no pixel is 0, as in ops/pooling/global_pool.c. */
+/* The mean of nothing is NaN, as in ops/pooling/global_pool.c. */
 static void global_plane(const blocked_pool_work *work, const float *x, float *y) {
   const blocked_pool_state *pool = work->state;
   work->kernels->blocked_sum_f32(y, x, (size_t)pool->inputs);
-  for (int64_t lane = 0; lane < pool->block && pool->inputs > 0; lane++) y[lane] /= (float)pool->inputs;
+  for (int64_t lane = 0; lane < pool->block; lane++) y[lane] /= (float)pool->inputs;
 }
 
 static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int worker) {
