@@ -131,7 +131,7 @@ static norma_status tile_compute(run_context *context) {
 #define REPEAT(op, prefix, most, rest, ...)                                                                            \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 2, .max_inputs = most, .min_outputs = 1,        \
-    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | INPUT(2), 0}},                     \
+    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | (most > 2 ? INPUT(2) : 0), 0}},    \
     .infer = prefix##_infer, .facts = {.is_identity = fact_keeps_shape}, .compute = prefix##_compute,                  \
   }
 
