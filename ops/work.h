@@ -25,6 +25,11 @@ static inline bool work_interrupted(const run_context *context, int64_t iteratio
   return (iteration & 0xFFFF) == 0xFFFF && run_cancelled(context);
 }
 
+/* The same for loops in compute itself, as the status to leave them with. */
+static inline norma_status work_poll(const run_context *context, int64_t iteration) {
+  return (iteration & 0xFFFF) == 0xFFFF ? run_poll(context) : NORMA_OK;
+}
+
 static inline int64_t divide_up(int64_t a, int64_t b) { /* a >= 0, b > 0, no overflow */
   return a / b + (a % b != 0);
 }

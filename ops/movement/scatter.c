@@ -6,8 +6,11 @@
  * are checked before anything is written.
  */
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 #include <math.h>
+
+#define UPDATES_PER_POLL 65536 /* elements between questions whether to stop */
 
 enum scatter_reduction { SCATTER_NONE, SCATTER_ADD, SCATTER_MUL, SCATTER_MIN, SCATTER_MAX };
 
@@ -147,6 +150,7 @@ static norma_status scatter_elements_compute(run_context *context) {
   }
   const int64_t count = norma_tensor_count(indices), size = data->dims[axis];
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     const int64_t index = tensor_get_int64(indices, i);
     if (index < -size || index >= size) return outside(context, index, size);
   }
@@ -156,6 +160,7 @@ static norma_status scatter_elements_compute(run_context *context) {
   int64_t strides[NORMA_MAX_RANK], at[NORMA_MAX_RANK] = {0};
   movement_strides(data->rank, data->dims, strides);
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     const int64_t index = tensor_get_int64(indices, i);
     int64_t place = (index < 0 ? index + size : index) * strides[axis];
     for (int k = 0; k < data->rank; k++) place += k == axis ? 0 : at[k] * strides[k];
@@ -199,6 +204,7 @@ static norma_status scatter_nd_compute(run_context *context) {
     return run_fail(context, NORMA_ERROR_RUN, "updates do not fit data and indices");
   }
   for (int64_t i = 0; i < tuples * tuple; i++) {
+    TRY(work_poll(context, i));
     const int64_t index = tensor_get_int64(indices, i), size = data->dims[i % tuple];
     if (index < -size || index >= size) return outside(context, index, size);
   }
@@ -207,7 +213,9 @@ static norma_status scatter_nd_compute(run_context *context) {
   TRY(scatter_begin(context, &output, &target));
   int64_t strides[NORMA_MAX_RANK];
   movement_strides(data->rank, data->dims, strides);
+  const int64_t tuples_per_poll = block < UPDATES_PER_POLL ? UPDATES_PER_POLL / (block + 1) + 1 : 1;
   for (int64_t i = 0; i < tuples && block > 0; i++) {
+    if (i % tuples_per_poll == 0) TRY(run_poll(context));
     int64_t place = 0;
     for (int64_t k = 0; k < tuple; k++) {
       const int64_t index = tensor_get_int64(indices, i * tuple + k);

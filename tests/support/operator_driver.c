@@ -402,6 +402,8 @@ norma_status driver_run(driver *driver, const driver_call *call) {
     run.executor.pool = enter_pool(driver, call->workers);
     run.executor.workers = call->workers;
   }
+  atomic_bool cancelled = call->cancelled;
+  run.executor.cancelled = &cancelled;
   norma_status status = execute(&run);
   if (call->workers > 1) thread_pool_leave(driver->pool);
   for (int i = 0; i < DRIVER_MAX; i++) {

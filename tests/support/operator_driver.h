@@ -41,6 +41,7 @@ typedef struct driver_call {
   int in_place_input;           /* 0 unless said otherwise */
   const struct kernel_table *kernels; /* NULL: kernel_table_default() */
   int workers;                        /* 0: 1 */
+  bool cancelled;                     /* from the beginning */
 } driver_call;
 
 #define DRIVER_INT(text, number)                                                                                       \
