@@ -175,13 +175,14 @@ static norma_status resolve(driver_run_state *run) {
   made->op = builtin_operator(made->domain, made->op_type);
   made->version = made->op ? operator_version(made->op, call->opset) : 0;
   if (!made->version) return error_at_node(error, NORMA_ERROR_UNSUPPORTED, made, "operator not known");
-  bool too_many = call->input_count > made->op->max_inputs && !call->residual_input;
+  bool too_many = call->input_count > made->op->max_inputs && !call->residual_input && !call->bias_input;
   if (call->input_count < made->op->min_inputs || too_many || call->output_count < made->op->min_outputs ||
       call->output_count > made->op->max_outputs) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, made, "wrong number of inputs or outputs");
   }
   TRY(check_attributes(made, error));
   made->epilogue.activation = call->activation;
+  made->epilogue.bias_input = call->bias_input;
   made->epilogue.residual_input = call->residual_input;
   made->state = region_allocate(&run->driver->region, made->op->state_size);
   RUN_CHECK(made->state);
@@ -371,11 +372,16 @@ static norma_status execute(driver_run_state *run) {
                                       NORMA_ERROR_INPUT, &run->driver->error);
   check_inputs(run);
   check_guards(run);
-  if (status == NORMA_OK)
-    keep_outputs(run);
-  else
+  if (status != NORMA_OK) {
     run->driver->wrote = has_written(run);
-  return status;
+    return status;
+  }
+  keep_outputs(run);
+  for (int i = 0; i < call->output_count; i++) {
+    if (run->node->outputs[i]) run->node->outputs[i]->info = infos[i];
+  }
+  if (call->inspect) call->inspect(run->node, call->inspect_argument);
+  return NORMA_OK;
 }
 
 static thread_pool *enter_pool(driver *driver, int workers) {
