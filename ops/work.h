@@ -46,6 +46,16 @@ static inline bool scratch_append(size_t *total, size_t count, size_t element_by
   return true;
 }
 
+/* Refuses more than `inputs` inputs in versions before `version`, which had attributes in their place or nothing: they would
+ * be passed over in silence. */
+static inline norma_status read_inputs_since(const node *node, int inputs, int version, norma_error *error) {
+  int given = node->input_count;
+  while (given > inputs && !node->inputs[given - 1]) given--;
+  if (node->version >= version || given <= inputs) return NORMA_OK;
+  return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d inputs, expected at most %d before version %d",
+                       given, inputs, version);
+}
+
 /* Refuses an input 0 of one of `types` in versions before `version`, which added them. */
 static inline norma_status infer_types_since(infer_context *context, type_mask types, int version) {
   norma_element_type type = infer_type(context, 0);

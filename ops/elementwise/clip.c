@@ -18,7 +18,7 @@ typedef struct clip_state {
 
 static norma_status clip_read(const node *node, void *state, norma_error *error) {
   clip_state *clip = state;
-  (void)error;
+  TRY(read_inputs_since(node, 1, 11, error));
   clip->has_attributes = node->version < 11;
   clip->low = attribute_float(node, "min", -FLT_MAX);
   clip->high = attribute_float(node, "max", FLT_MAX);

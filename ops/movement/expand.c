@@ -84,6 +84,10 @@ static norma_status tile_repeats(infer_context *context, int rank, integers *rep
 static norma_status tile_infer(infer_context *context) {
   const shape *input = infer_shape(context, 0);
   shape result = *input;
+  const bool has_axis = infer_has_input(context, 2); /* which came with the tiles of version 1 */
+  if (has_axis != (context->node->version < 6)) {
+    return infer_fail(context, "has %d inputs, expected %d", has_axis ? 3 : 2, has_axis ? 2 : 3);
+  }
   if (input->rank != RANK_UNKNOWN) {
     integers repeats;
     bool known;

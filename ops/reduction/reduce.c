@@ -35,7 +35,9 @@ static norma_status reduce_read(const node *node, void *opaque, norma_error *err
   }
   state->keep_dims = attribute_int(node, "keepdims", 1) != 0;
   state->nothing_without_axes = attribute_int(node, "noop_with_empty_axes", 0) != 0;
-  state->axes_input = node->version >= (state->reduction == SUM ? 13 : 18);
+  const int axes_since = state->reduction == SUM ? 13 : 18;
+  state->axes_input = node->version >= axes_since;
+  TRY(read_inputs_since(node, 1, axes_since, error));
   if (!state->axes_input && !integers_from_attribute(node, "axes", &state->axes)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
   }

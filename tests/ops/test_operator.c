@@ -63,6 +63,50 @@ static void versions_in_force(void **state) {
   assert_int_equal(operator_version(builtin_operator("", "Mish"), 17), 0);
 }
 
+/* What an early version has as an attribute, or not at all, is no input of it: it would be passed over in silence. */
+static void inputs_and_outputs_of_versions(void **state) {
+  static const struct {
+    const char *op;
+    int before, inputs, outputs; /* one more than versions before `before` have */
+  } cases[] = {{"Clip", 11, 2, 1},      {"Dropout", 12, 2, 1},    {"ReduceSum", 13, 2, 1},
+               {"ReduceMax", 18, 2, 1}, {"ReduceMean", 18, 2, 1}, {"ReduceSumSquare", 18, 2, 1},
+               {"Reshape", 5, 2, 1},    {"Slice", 10, 2, 1},      {"TopK", 10, 2, 2},
+               {"Pad", 11, 2, 1},       {"Pad", 18, 4, 1},        {"Resize", 11, 3, 1},
+               {"Upsample", 9, 2, 1},   {"MaxPool", 8, 1, 2}};
+  static const float scales[] = {1, 1, 1, 1};
+  static const int64_t ones[] = {1, 1, 1, 1};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    driver_call call = {.op_type = cases[c].op, .opset = cases[c].before - 1, .input_count = cases[c].inputs};
+    call.output_count = cases[c].outputs;
+    for (int i = 0; i < cases[c].inputs; i++)
+      call.inputs[i] = bench_tensor(&bench, NORMA_FLOAT, SHAPE(1, 1, 2, 2), NULL);
+    if (strcmp(cases[c].op, "Upsample") == 0) call.attributes[0] = (attribute)DRIVER_FLOATS("scales", 4, scales);
+    if (strcmp(cases[c].op, "TopK") == 0) call.attributes[0] = (attribute)DRIVER_INT("k", 1);
+    if (strcmp(cases[c].op, "MaxPool") == 0) call.attributes[0] = (attribute)DRIVER_INTS("kernel_shape", 2, ones);
+    if (strcmp(cases[c].op, "Slice") == 0) {
+      call.attributes[0] = (attribute)DRIVER_INTS("starts", 1, ones);
+      call.attributes[1] = (attribute)DRIVER_INTS("ends", 1, ones);
+    }
+    if (strcmp(cases[c].op, "Pad") == 0 && cases[c].before == 11)
+      call.attributes[0] = (attribute)DRIVER_INTS("pads", 4, ones);
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL,
+                 cases[c].outputs > 1 && cases[c].inputs == 1 ? "outputs" : "inputs, expected at most");
+  }
+  driver_call call =
+      CALL("Tile", 6, bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NULL), bench_list(&bench, 1), bench_list(&bench, 0));
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "has 3 inputs, expected 2");
+  call.opset = 1;
+  call.input_count = 2;
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "has 2 inputs, expected 3");
+  call = CALL("TopK", 11, bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NULL));
+  call.output_count = 2;
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "input 1 (K) is missing");
+  bench_finish(&bench);
+}
+
 /* ------------------------------------------------------------------------------------------------------------- types */
 
 static void types_are_those_of_the_rules(void **state) {
@@ -339,6 +383,7 @@ int main(void) {
       cmocka_unit_test(each_name_stands_once),
       cmocka_unit_test(descriptors_make_sense),
       cmocka_unit_test(versions_in_force),
+      cmocka_unit_test(inputs_and_outputs_of_versions),
       cmocka_unit_test(types_are_those_of_the_rules),
       cmocka_unit_test(types_of_variadic_inputs),
       cmocka_unit_test(what_is_known_of_inputs),
