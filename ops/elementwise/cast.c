@@ -354,7 +354,8 @@ static const operator_attribute bit_cast_attributes[] = {
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
 static bool casts_to_same(const node *node) {
-  return value_is(node->inputs[0], (norma_element_type)attribute_int(node, "to", NORMA_UNDEFINED));
+  const cast_state *state = node->state;
+  return value_is(node->inputs[0], state->type);
 }
 
 static bool casts_like_same(const node *node) {

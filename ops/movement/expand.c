@@ -85,6 +85,10 @@ static norma_status tile_repeats(infer_context *context, int rank, integers *rep
 static norma_status tile_infer(infer_context *context) {
   const shape *input = infer_shape(context, 0);
   shape result = *input;
+  const bool has_axis = infer_has_input(context, 2); /* which came with the tiles of version 1 */
+  if (has_axis != (context->node->version < 6)) {
+    return infer_fail(context, "has %d inputs, expected %d", has_axis ? 3 : 2, has_axis ? 2 : 3);
+  }
   if (input->rank != RANK_UNKNOWN) {
     integers repeats;
     bool known;
@@ -215,7 +219,7 @@ static norma_status tile_compute(run_context *context) {
 #define REPEAT(op, prefix, most, rest, ...)                                                                            \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 2, .max_inputs = most, .min_outputs = 1,        \
-    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | INPUT(2), 0}},                     \
+    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | (most > 2 ? INPUT(2) : 0), 0}},    \
     .infer = prefix##_infer, .facts = {.is_identity = fact_keeps_shape}, .compute = prefix##_compute,                  \
   }
 

@@ -9,6 +9,8 @@
 #include "ops/movement/movement.h"
 #include "ops/work.h"
 
+#define UPDATES_PER_POLL 65536 /* elements between questions whether to stop */
+
 enum scatter_reduction { SCATTER_NONE, SCATTER_ADD, SCATTER_MUL, SCATTER_MIN, SCATTER_MAX };
 
 typedef struct scatter_state {
@@ -295,7 +297,9 @@ static norma_status scatter_nd_compute(run_context *context) {
   TRY(scatter_begin(context, &output, &target));
   int64_t strides[NORMA_MAX_RANK];
   movement_strides(data->rank, data->dims, strides);
+  const int64_t tuples_per_poll = block < UPDATES_PER_POLL ? UPDATES_PER_POLL / (block + 1) + 1 : 1;
   for (int64_t i = 0; i < tuples && block > 0; i++) {
+    if (i % tuples_per_poll == 0) TRY(run_poll(context));
     int64_t place = 0;
     for (int64_t k = 0; k < tuple; k++) {
       const int64_t index = tensor_get_int64(indices, i * tuple + k);
