@@ -1142,9 +1142,9 @@ NORMA_API const char *norma_infer_attribute_string(const norma_infer_context *co
 NORMA_API norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 
 /*
- * For `compute`: the same for a node that runs; an absent input is NULL. What it returns other than NORMA_OK ends the
- * run, with the error of the call below that failed, if one did. Outputs that have no memory yet, and strings,
- * sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
+ * For `compute`: the same for a node that runs; an input that is absent or no tensor is NULL. What it returns other than
+ * NORMA_OK ends the run, with the error of the call below that failed, if one did. Outputs that have no memory yet, and
+ * strings, sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
  */
 NORMA_API const norma_node *norma_run_node(const norma_run_context *context);
 NORMA_API const norma_tensor *norma_run_input(const norma_run_context *context, int index);

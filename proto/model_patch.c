@@ -224,21 +224,35 @@ static bool is_payload(uint32_t number) {
          number == TENSOR_EXTERNAL_DATA || number == TENSOR_DATA_LOCATION;
 }
 
-/* Elements as the varints of int32_data: 16-bit patterns and small integers, zero-extended or not as they were. */
+/* What int32_data, int64_data and uint64_data hold for a tensor: a number for each element, or for each byte of
+ * elements of 4 and 2 bits. Small integers are sign-extended, floats are bit patterns. */
+static int64_t payload_count(const norma_tensor *contents) {
+  const int bits = element_type_bits(contents->type);
+  return bits == 4 || bits == 2 ? (int64_t)contents->size_bytes : norma_tensor_count(contents);
+}
+
+static uint64_t payload_number(const norma_tensor *contents, int64_t i) {
+  const int bits = element_type_bits(contents->type);
+  const uint8_t *bytes = contents->data;
+  if (bits >= 8 && (TYPES_INTEGER & TYPE_BIT(contents->type))) return (uint64_t)tensor_get_int64(contents, i);
+  if (bits == 16) return ((const uint16_t *)contents->data)[i];
+  if (bits != 6) return bytes[i];
+  const size_t at = (size_t)i * 6, byte = at / 8;
+  const unsigned next = byte + 1 < contents->size_bytes ? bytes[byte + 1] : 0;
+  return ((bytes[byte] | next << 8) >> (at % 8)) & 0x3F;
+}
+
 static wire_span encode_varints(region *region, const norma_tensor *contents) {
   wire_build build;
   build_init(&build, region);
-  for (int64_t i = 0; i < norma_tensor_count(contents); i++) {
-    bool bits = contents->type == NORMA_FLOAT16 || contents->type == NORMA_BFLOAT16;
-    build_varint(&build, bits ? ((const uint16_t *)contents->data)[i] : (uint64_t)tensor_get_int64(contents, i));
-  }
+  for (int64_t i = 0; i < payload_count(contents); i++) build_varint(&build, payload_number(contents, i));
   wire_span result = build_flatten(&build);
   build_free(&build);
   return result;
 }
 
 static void patch_add_payload(wire_build *build, uint32_t number, const norma_tensor *contents) {
-  wire_span raw = {contents->data, contents->size_bytes};
+  const wire_span raw = span_of_bytes(contents->data, contents->size_bytes);
   switch (number) {
   case TENSOR_INT32_DATA:
   case TENSOR_INT64_DATA:
@@ -286,7 +300,7 @@ static wire_span rebuild_constant(region *region, const tensor_place *place, con
     } else if (part.number != ATTRIBUTE_FLOAT_LIST) {
       build_add(&build, part.whole);
     } else if (!is_done) {
-      build_length_prefixed(&build, ATTRIBUTE_FLOAT_LIST, (wire_span){contents->data, contents->size_bytes});
+      build_length_prefixed(&build, ATTRIBUTE_FLOAT_LIST, span_of_bytes(contents->data, contents->size_bytes));
       is_done = true;
     }
   }
@@ -364,6 +378,9 @@ static norma_status choose_name(model_patch *patch, const char *stem, const char
 
 norma_status model_patch_add(model_patch *patch, const char *stem, const norma_tensor *contents, const char **name,
                              norma_error *error) {
+  if (contents->type == NORMA_STRING) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "strings cannot become an initializer");
+  }
   patch->suffix = 0;
   TRY(choose_name(patch, stem, name, error));
   region *region = &patch->region;

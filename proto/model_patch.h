@@ -37,7 +37,7 @@ norma_status model_patch_replace(model_patch *patch, const char *name, const nor
                                  norma_error *error);
 
 /* A new initializer whose name begins with `stem`; *name is valid until the patch is closed. Below IR version 4 it is
- * declared as an input of the graph as well. */
+ * declared as an input of the graph as well. Errors: ARGUMENT (strings), OUT_OF_MEMORY, BUDGET. */
 norma_status model_patch_add(model_patch *patch, const char *stem, const norma_tensor *contents, const char **name,
                              norma_error *error);
 

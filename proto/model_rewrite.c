@@ -68,6 +68,21 @@ static graph_part *find(const name_table *names, const char *name) {
   return entry ? entry->item : NULL;
 }
 
+/* Whether both are nodes of one operator: a call of a function has the results of the nodes that stand in its place,
+ * and not their operators, since functions do not call themselves. */
+static bool is_same_operator(wire_span node, wire_span other) {
+  static const uint32_t numbers[] = {NODE_OP_TYPE, NODE_DOMAIN, NODE_OVERLOAD};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    wire_span texts[2] = {wire_find(node, numbers[i]), wire_find(other, numbers[i])};
+    for (int k = 0; k < 2; k++) {
+      if (numbers[i] == NODE_DOMAIN && span_equals(texts[k], "ai.onnx")) texts[k].size = 0;
+    }
+    if (texts[0].size != texts[1].size) return false;
+    if (texts[0].size > 0 && memcmp(texts[0].bytes, texts[1].bytes, texts[0].size) != 0) return false;
+  }
+  return true;
+}
+
 /* What the file has for a part of the changed graph, if that is as it was; else NULL. */
 static graph_part *find_kept(const rewrite *work, const graph_part *part, int kind) {
   const graph_part *old = find(&work->before_names[kind], part->name);
@@ -75,7 +90,8 @@ static graph_part *find_kept(const rewrite *work, const graph_part *part, int ki
       (part->contents.size > 0 && memcmp(old->contents.bytes, part->contents.bytes, part->contents.size) != 0)) {
     return NULL;
   }
-  return find(&work->file_names[kind], part->name);
+  graph_part *kept = find(&work->file_names[kind], part->name);
+  return kept && kind == 0 && !is_same_operator(kept->contents, part->contents) ? NULL : kept;
 }
 
 /* Nodes in the order of the changed graph. */

@@ -202,7 +202,8 @@ static norma_status write_names(writer *writer, graph_value *const *values, int 
 }
 
 static norma_status check_node(writer *writer, const node *node) {
-  if (node->epilogue.residual_input || node->epilogue.activation.kind != UNARY_IDENTITY) {
+  const epilogue *fused = &node->epilogue;
+  if (fused->bias_input || fused->residual_input || fused->activation.kind != UNARY_IDENTITY) {
     return error_at_node(writer->error, NORMA_ERROR_UNSUPPORTED, node, "a fused node has no form in ONNX");
   }
   for (size_t i = 0; i < writer->model->opset_count; i++) {

@@ -58,11 +58,11 @@ static norma_status custom_compute(run_context *context) {
   norma_run_context outer = {context, false};
   const norma_custom_operator *public = &custom_of(context->node)->public;
   norma_status status = public->compute(&outer, public->user);
+  if (outer.failed) return context->error->status; /* whatever came back */
   if (status == NORMA_OK) {
     TRY(run_poll(context)); /* it may have returned early */
     return check_made_outputs(context);
   }
-  if (outer.failed) return context->error->status;
   return run_fail(context, status, "its operator failed: %s", norma_status_text(status));
 }
 
@@ -192,7 +192,8 @@ const char *norma_infer_attribute_string(const norma_infer_context *context, con
 /* -------------------------------------------------------------------------------------------------------------- run */
 
 const norma_tensor *norma_run_input(const norma_run_context *context, int index) {
-  return index < 0 ? NULL : run_input(context->inner, index);
+  if (index < 0 || index >= context->inner->input_count) return NULL;
+  return norma_value_tensor(context->inner->inputs[index]);
 }
 
 norma_tensor *norma_run_output(norma_run_context *context, int index) {

@@ -1,42 +1,20 @@
-/* Operators that move elements, gates and constants of all shapes stay in channel blocks, on every table, and compute
- * what they compute on plain tensors. */
-#include "tests/support/model_builder.h"
+/* What operators become in channel blocks (facts.block): those that move elements, gates, normalizations and constants
+ * of all shapes stay in blocks where they can, and compute what they compute on plain tensors. */
+#include "tests/engine/passes/block_check.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#define DIMS(...)     ((int64_t[]){__VA_ARGS__})
-#define LARGEST_ERROR 1e-5 /* over the largest magnitude */
-#define CHANNELS      32   /* whole blocks on every table */
-
-static unsigned random_state = 1;
-
-static float random_float(void) {
-  random_state = random_state * 1664525u + 1013904223u;
-  return (float)(random_state >> 8) / 8388608.0f - 1;
-}
-
-static void add_constant(model_builder *b, const char *name, int rank, const int64_t *dims, float scale) {
-  int64_t count = 1;
-  for (int i = 0; i < rank; i++) count *= dims[i];
-  float *values = malloc((size_t)count * sizeof *values);
-  for (int64_t i = 0; i < count; i++) values[i] = random_float() * scale;
-  builder_floats(b, name, rank, dims, values);
-  free(values);
-}
+#define DIMS(...) ((int64_t[]){__VA_ARGS__})
+#define CHANNELS  32 /* whole blocks on every table */
 
 static void add_conv(model_builder *b, const char *x, const char *y, int64_t channels, int64_t outputs) {
-  char w[32], inputs[80];
-  snprintf(w, sizeof w, "%s.w", y);
-  snprintf(inputs, sizeof inputs, "%s %s", x, w);
-  add_constant(b, w, 4, DIMS(outputs, channels, 1, 1), 1.0f / sqrtf((float)channels));
-  builder_node(b, "Conv", inputs, y);
+  block_conv(b, x, y, (block_conv_form){.channels = channels, .outputs = outputs, .without_bias = true});
 }
 
 /* x [2, 8, 6, 5] -> Conv -> c of `channels`; the test puts something between c and d; then Conv d -> y. */
@@ -47,89 +25,13 @@ static model_builder *start(int opset, int64_t channels, bool sizes_are_known) {
   return b;
 }
 
-typedef struct result {
-  float *values;
-  int64_t count;
-  int reorders, chains;
-} result;
-
-static result run_model(model_builder *b, norma_optimization level, const char *table, int threads) {
-  norma_error error;
-  norma_runtime *runtime;
-  norma_model *model;
-  norma_session *session;
-  norma_tensor input;
-  float x[2 * 8 * 6 * 5];
-  size_t size;
-  const void *bytes = builder_bytes(b, &size);
-  norma_runtime_options options = {.struct_size = sizeof options, .threads = threads, .kernels = table};
-  if (norma_runtime_create(&options, &runtime, &error) != NORMA_OK) fail_msg("%s", error.message);
-  norma_load_options load = {.struct_size = sizeof load, .runtime = runtime, .optimization = level};
-  if (norma_model_load_memory(bytes, size, &load, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
-  norma_session_options session_options = {.struct_size = sizeof session_options, .profile = true};
-  if (norma_session_create(model, &session_options, &session, &error) != NORMA_OK) fail_msg("%s", error.message);
-  for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = (float)((i * 7919) % 1009) / 250.0f - 2;
-  norma_tensor_init(&input, NORMA_FLOAT, 4, DIMS(2, 8, 6, 5), x);
-  if (norma_session_set_input(session, "x", &input, &error) != NORMA_OK) fail_msg("%s", error.message);
-  if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s", error.message);
-  const norma_tensor *y = norma_value_tensor(norma_session_output(session, 0));
-  result result = {.values = malloc(y->size_bytes + 1), .count = norma_tensor_count(y)};
-  memcpy(result.values, y->data, y->size_bytes);
-  for (size_t i = 0; i < norma_session_profile_count(session); i++) {
-    norma_profile_entry entry;
-    norma_session_profile(session, i, &entry);
-    if (strstr(entry.op_type, "BlockChannels") || strstr(entry.op_type, "UnblockChannels")) result.reorders++;
-    if (strcmp(entry.op_type, "ElementwiseChain") == 0) result.chains++;
-  }
-  norma_session_destroy(session);
-  norma_model_destroy(model);
-  norma_runtime_destroy(runtime);
-  return result;
-}
-
-/* Ends the model (d has `channels`) and compares. `reorders`: how many there may be in blocks, -1: any; x is reordered
- * once where its channels are not read plain. */
+/* Ends the model (d has `channels`) and compares. `reorders`: how many there may be, -1: any; x is reordered once where
+ * its channels are not read plain. */
 static void expect_blocks(const char *what, model_builder *b, int64_t channels, int reorders) {
-  static const int threads[] = {1, 2, 3, 7};
+  const bool any_batch = builder_model(b)->graph->inputs[0]->info.shape.dims[0] == DIM_UNKNOWN;
   add_conv(b, "d", "y", channels, 16);
   builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
-  const struct kernel_table *kernels;
-  for (size_t k = 0; (kernels = kernel_table_at(k)); k++) {
-    const char *table = kernels->name;
-    result plain = run_model(b, NORMA_OPTIMIZE_NONE, table, 1), first = {0};
-    for (int t = 0; t < 4; t++) {
-      result blocked = run_model(b, NORMA_OPTIMIZE_FULL, table, threads[t]);
-      double largest = 0, error = 0;
-      int64_t finite = 0;
-      assert_int_equal(blocked.count, plain.count);
-      for (int64_t i = 0; i < plain.count; i++) {
-        finite += isfinite(plain.values[i]) != 0;
-        if (!isfinite(plain.values[i])) {
-          bool is_same = isnan(plain.values[i]) ? isnan(blocked.values[i]) : plain.values[i] == blocked.values[i];
-          if (!is_same) fail_msg("%s, %s: not %g", what, table, (double)plain.values[i]);
-          continue;
-        }
-        double difference = fabs((double)plain.values[i] - (double)blocked.values[i]);
-        if (!(difference <= error)) error = difference;
-        if (fabs((double)plain.values[i]) > largest) largest = fabs((double)plain.values[i]);
-      }
-      assert_true(2 * finite > plain.count);
-      if (!(error <= LARGEST_ERROR * largest)) fail_msg("%s, %s: error %g of %g", what, table, error, largest);
-      if (reorders >= 0 && blocked.reorders > reorders) {
-        fail_msg("%s, %s: %d reorders", what, table, blocked.reorders);
-      }
-      if (t == 0) {
-        first = blocked;
-        continue;
-      }
-      if (memcmp(first.values, blocked.values, (size_t)plain.count * sizeof(float)) != 0) {
-        fail_msg("%s, %s, %d threads: other bits", what, table, threads[t]);
-      }
-      free(blocked.values);
-    }
-    free(first.values), free(plain.values);
-  }
-  builder_destroy(b);
+  check_blocks(b, &(block_case){what, {2, 8, 6, 5}, reorders, any_batch});
 }
 
 #define BORDERS 2 /* reorders of x and y */
@@ -207,7 +109,7 @@ static void pads(void **state) {
     model_builder *b = start(18, 20, known);
     builder_ints64(b, "p", 1, DIMS(4), DIMS(1, 2, -1, 3));
     builder_ints64(b, "a", 1, DIMS(2), DIMS(-1, 2));
-    add_constant(b, "v", 0, NULL, 2);
+    block_constant(b, "v", 0, NULL, 2);
     node *pad = builder_node(b, "Pad", "c p v a", "d");
     builder_string(pad, "mode", modes[i / 2]);
     expect_blocks(modes[i / 2], b, 20, BORDERS);
@@ -302,8 +204,8 @@ static void instance_normalization(void **state) {
   for (int i = 0; i < 8; i++) {
     int64_t channels = i & 1 ? CHANNELS : 21;
     model_builder *b = start(13, channels, i & 2);
-    add_constant(b, "scale", 1, &channels, 2);
-    add_constant(b, "bias", 1, &channels, 1);
+    block_constant(b, "scale", 1, &channels, 2);
+    block_constant(b, "bias", 1, &channels, 1);
     builder_floats(b, "far", 0, NULL, (const float[]){20}); /* the mean is far larger than the deviations */
     if (i & 4) builder_node(b, "Add", "c far", "e");
     builder_node(b, "InstanceNormalization", i & 4 ? "e scale bias" : "c scale bias", "n");
@@ -315,8 +217,8 @@ static void instance_normalization(void **state) {
 static void large_planes(void **state) {
   (void)state;
   model_builder *b = start(13, 5, true); /* pixels for several chunks */
-  add_constant(b, "scale", 1, DIMS(5), 2);
-  add_constant(b, "bias", 1, DIMS(5), 1);
+  block_constant(b, "scale", 1, DIMS(5), 2);
+  block_constant(b, "bias", 1, DIMS(5), 1);
   builder_floats(b, "s", 1, DIMS(4), (const float[]){1, 1, 17, 13});
   builder_string(builder_node(b, "Resize", "c - s", "e"), "mode", "linear");
   add_conv(b, "e", "f", 5, 5);
@@ -384,8 +286,9 @@ static void constants_of_all_shapes(void **state) {
   (void)state;
   for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
     size_t s = i / 2;
-    model_builder *b = start(13, 21, i % 2);
-    add_constant(b, "k", shapes[s].rank, shapes[s].dims, 1);
+    const bool has_samples = shapes[s].rank == 4 && shapes[s].dims[0] > 1; /* then the batch is fixed */
+    model_builder *b = start(13, 21, i % 2 || has_samples);
+    block_constant(b, "k", shapes[s].rank, shapes[s].dims, 1);
     builder_node(b, operators[s % 5], "c k", "e");
     builder_node(b, "Abs", "e", "d");
     expect_blocks(operators[s % 5], b, 21, BORDERS);
@@ -404,7 +307,7 @@ static void operands_that_are_no_blocks(void **state) {
   builder_node(b, "Add", "c x", "d");
   expect_blocks("sum", b, 8, BORDERS + 1);
   b = start(13, CHANNELS, true); /* Concat with a constant, and with less than half from elsewhere */
-  add_constant(b, "k", 4, DIMS(2, 3, 6, 5), 1);
+  block_constant(b, "k", 4, DIMS(2, 3, 6, 5), 1);
   builder_int(builder_node(b, "Concat", "c k x", "d"), "axis", 1);
   expect_blocks("concat", b, CHANNELS + 3 + 8, BORDERS + 1);
   b = start(13, 2, true); /* and with more */
@@ -412,8 +315,36 @@ static void operands_that_are_no_blocks(void **state) {
   expect_blocks("concat", b, 10, -1);
 }
 
+/* Factors per channel that float does not hold, or only with few digits: these are computed in double, on plain
+ * tensors. */
+static void normalizations_beyond_float(void **state) {
+  static const struct {
+    float weights, scale, variance; /* results are about weights * scale / sqrt(variance) */
+  } cases[] = {{1, 2, 1}, {1e-11f, 1e38f, 1e-6f}, {1e11f, 1e-38f, 1e12f}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    float vectors[4][CHANNELS] = {{0}};
+    static const char *const names[] = {"scale", "shift", "mean", "variance"};
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 4, DIMS(-1, 8, -1, -1));
+    block_constant(b, "w", 4, DIMS(CHANNELS, 8, 1, 1), cases[i].weights);
+    builder_node(b, "Conv", "x w", "c");
+    builder_node(b, "Relu", "c", "r");
+    for (int c = 0; c < CHANNELS; c++) {
+      vectors[0][c] = c % 3 ? cases[i].scale : cases[i].scale / 2;
+      vectors[3][c] = cases[i].variance;
+    }
+    for (int k = 0; k < 4; k++) builder_floats(b, names[k], 1, DIMS(CHANNELS), vectors[k]);
+    builder_float(builder_node(b, "BatchNormalization", "r scale shift mean variance", "n"), "epsilon", 0);
+    builder_node(b, "Relu", "n", "d");
+    expect_blocks(i == 0 ? "a normalization in blocks" : "a normalization beyond float", b, CHANNELS,
+                  i == 0 ? BORDERS : -1);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(normalizations_beyond_float),
       cmocka_unit_test(slices),
       cmocka_unit_test(splits),
       cmocka_unit_test(pads),
