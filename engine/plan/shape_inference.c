@@ -205,13 +205,25 @@ norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
   return NORMA_OK;
 }
 
+/* An output of which inference tells nothing keeps what the model declares: it is what readers of the output expect. */
+static norma_status infer_keeping_outputs(inferrer *inferrer, graph *graph, norma_error *error) {
+  value_info *declared = region_array(inferrer->region, (size_t)graph->output_count, sizeof *declared);
+  if (!declared) return region_error(inferrer->region, error);
+  for (int i = 0; i < graph->output_count; i++) declared[i] = graph->outputs[i]->info;
+  TRY(inferrer_run(inferrer, error));
+  for (int i = 0; i < graph->output_count; i++) {
+    if (graph->outputs[i]->info.kind == NORMA_VALUE_NONE) graph->outputs[i]->info = declared[i];
+  }
+  return NORMA_OK;
+}
+
 norma_status infer_graph(graph *graph, executor *executor, norma_error *error) {
   region region;
   region_init(&region, executor->memory);
   inferrer inferrer;
   norma_status status = inferrer_init(&inferrer, executor, &region, graph, NULL, NORMA_ERROR_INVALID_MODEL, error);
   inferrer.write_back = true;
-  if (status == NORMA_OK) status = inferrer_run(&inferrer, error);
+  if (status == NORMA_OK) status = infer_keeping_outputs(&inferrer, graph, error);
   inferrer_release(&inferrer);
   region_free(&region);
   return status;

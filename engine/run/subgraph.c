@@ -122,3 +122,23 @@ norma_status run_subgraph(run_context *context, const graph *subgraph, const val
   frame_clear(frame);
   return status;
 }
+
+norma_status run_infer_subgraph(run_context *context, const graph *subgraph, const value *const *inputs,
+                                int input_count, value_info *outputs) {
+  executor *executor = context->executor;
+  subgraph_entry *entry = NULL;
+  norma_error ignored;
+  norma_status status = NORMA_ERROR_INPUT;
+  if (executor->subgraphs && input_count == subgraph->input_count) {
+    status = find_entry(executor, subgraph, inputs, input_count, &entry, &ignored);
+  }
+  if (status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET) {
+    *context->error = ignored;
+    return status;
+  }
+  for (int i = 0; i < subgraph->output_count; i++) {
+    const graph_value *output = subgraph->outputs[i];
+    outputs[i] = status == NORMA_OK ? *inferrer_info(&entry->plan->inferrer, output) : output->info;
+  }
+  return NORMA_OK;
+}

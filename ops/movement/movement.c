@@ -17,15 +17,23 @@ static uint8_t packed_code(const uint8_t *data, int64_t index, int bits) {
   return (uint8_t)(code & ((1u << bits) - 1));
 }
 
-static void pack(uint8_t *data, size_t size, const uint8_t *codes, int64_t count, int bits) {
-  if (size) memset(data, 0, size);
+void movement_pack(norma_element_type type, void *data, const uint8_t *codes, int64_t count) {
+  const int bits = element_type_bits(type);
+  uint8_t *bytes = data;
+  const size_t size = ((size_t)count * (size_t)bits + 7) / 8;
+  if (size) memset(bytes, 0, size);
   for (int64_t i = 0; i < count; i++) {
     const uint64_t position = (uint64_t)i * (uint64_t)bits;
     const int shift = (int)(position % 8);
     const unsigned code = codes[i] & ((1u << bits) - 1);
-    data[position / 8] |= (uint8_t)(code << shift);
-    if (shift + bits > 8) data[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
+    bytes[position / 8] |= (uint8_t)(code << shift);
+    if (shift + bits > 8) bytes[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
   }
+}
+
+void movement_unpack(norma_element_type type, uint8_t *codes, const void *data, int64_t count) {
+  const int bits = element_type_bits(type);
+  for (int64_t i = 0; i < count; i++) codes[i] = packed_code(data, i, bits);
 }
 
 void movement_get(norma_element_type type, const void *data, int64_t index, void *item) {
@@ -43,8 +51,7 @@ norma_status movement_source(run_context *context, const norma_tensor *tensor, c
   const int64_t count = norma_tensor_count(tensor);
   void *codes;
   TRY(run_allocate_temporary(context, (size_t)count, &codes));
-  const int bits = element_type_bits(tensor->type);
-  for (int64_t i = 0; i < count; i++) ((uint8_t *)codes)[i] = packed_code(tensor->data, i, bits);
+  movement_unpack(tensor->type, codes, tensor->data, count);
   *source = codes;
   return NORMA_OK;
 }
@@ -139,7 +146,7 @@ norma_status movement_finish(run_context *context, int index, const norma_tensor
   const shape shape = shape_of_tensor(target);
   TRY(run_allocate_output(context, index, target->type, &shape, &output));
   if (!is_packed(target->type)) return copy_bytes(context, output->data, target->data, output->size_bytes);
-  pack(output->data, output->size_bytes, target->data, norma_tensor_count(output), element_type_bits(output->type));
+  movement_pack(output->type, output->data, target->data, norma_tensor_count(output));
   return NORMA_OK;
 }
 
