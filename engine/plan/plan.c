@@ -310,3 +310,24 @@ bool plan_matches(const plan *plan, const value_info *inputs, const value_info *
   }
   return true;
 }
+
+static bool value_matches(const value_info *info, const value *value) {
+  if (info->kind != value->kind) return false;
+  if (info->kind != NORMA_VALUE_TENSOR) return true;
+  const norma_tensor *tensor = &value->tensor;
+  if (info->type != tensor->type || info->shape.rank != tensor->rank) return false;
+  for (int i = 0; i < tensor->rank; i++) {
+    if (info->shape.dims[i] != tensor->dims[i]) return false;
+  }
+  return true;
+}
+
+bool plan_matches_values(const plan *plan, const value *const *inputs, const value *const *captures) {
+  for (int i = 0; i < plan->graph->input_count; i++) {
+    if (!plan->graph->inputs[i]->constant && !value_matches(&plan->input_infos[i], inputs[i])) return false;
+  }
+  for (int i = 0; i < plan->graph->capture_count; i++) {
+    if (!value_matches(&plan->capture_infos[i], captures[i])) return false;
+  }
+  return true;
+}

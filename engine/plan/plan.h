@@ -80,6 +80,8 @@ void plan_destroy(plan *plan); /* NULL is fine */
 
 /* Whether the plan serves inputs and captures of these shapes. */
 bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures);
+/* The same for values that are there. */
+bool plan_matches_values(const plan *plan, const value *const *inputs, const value *const *captures);
 
 /* Slot of a value of this graph or of a capture, -1 if it has none. */
 int plan_find_slot(const plan *plan, const graph_value *value);

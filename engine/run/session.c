@@ -24,6 +24,7 @@ struct norma_session {
   memory *memory;
   executor executor;
   subgraph_cache subgraphs;
+  region spare; /* of the executor */
   atomic_bool cancelled;
   double timeout;
   bool profile;
@@ -335,6 +336,8 @@ static void session_init_executor(norma_session *session) {
   session->subgraphs.memory = session->memory;
   session->subgraphs.keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE;
   session->executor.subgraphs = &session->subgraphs;
+  region_init(&session->spare, session->memory);
+  session->executor.spare = &session->spare;
 }
 
 norma_status norma_session_create(norma_model *model, const norma_session_options *given, norma_session **result,
@@ -382,6 +385,7 @@ void norma_session_destroy(norma_session *session) {
   memory *memory = session->memory;
   if (session->plans) forget_plans(session);
   subgraph_cache_free(&session->subgraphs);
+  region_free(&session->spare);
   memory_free(memory, session->plans);
   memory_free(memory, session->inputs);
   memory_free(memory, session->input_infos);
