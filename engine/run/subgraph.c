@@ -125,7 +125,7 @@ static buffer *result_buffer(executor *executor, subgraph_result *result, size_t
   for (int k = 0; k < 2; k++) {
     buffer *spare = result->spare[k];
     const bool is_free = spare && atomic_load_explicit(&spare->references, memory_order_acquire) == 1;
-    if (is_free) return buffer_retain(spare);
+    if (is_free && spare->bytes == bytes) return buffer_retain(spare);
     if (!spare) return buffer_retain(result->spare[k] = buffer_create(executor->memory, bytes));
   }
   buffer_release(result->spare[0]);
@@ -145,9 +145,7 @@ static norma_status take_result(executor *executor, subgraph_entry *entry, int i
   }
   const bool is_small = value->kind == NORMA_VALUE_TENSOR && !value->owner && value->tensor.type != NORMA_STRING &&
                         value->tensor.size_bytes <= SUBGRAPH_SMALL_RESULT;
-  if (!is_small || entry->plan->slots[slot].kind != SLOT_ARENA) {
-    return value_copy(executor->memory, output, value, error);
-  }
+  if (!is_small) return value_copy(executor->memory, output, value, error);
   buffer *owner = result_buffer(executor, &entry->results[index], value->tensor.size_bytes);
   if (!owner) return memory_error(executor->memory, value->tensor.size_bytes, error);
   *output = *value;
@@ -222,7 +220,7 @@ static norma_status make_entry(executor *executor, subgraph_plans *plans, const 
   return NORMA_OK;
 }
 
-static norma_status find_captures(executor *executor, subgraph_plans *plans, norma_error *error) {
+static norma_status subgraph_find_captures(executor *executor, subgraph_plans *plans, norma_error *error) {
   const graph *graph = plans->graph;
   for (int i = 0; i < graph->capture_count; i++) {
     plans->captures[i] = frame_find(executor->frame, graph->captures[i]);
@@ -235,7 +233,7 @@ static norma_status find_captures(executor *executor, subgraph_plans *plans, nor
 static norma_status find_entry(executor *executor, const graph *graph, const value *const *inputs,
                                subgraph_plans **plans, subgraph_entry **entry, norma_error *error) {
   TRY(find_plans(executor->subgraphs, graph, plans, error));
-  TRY(find_captures(executor, *plans, error));
+  TRY(subgraph_find_captures(executor, *plans, error));
   for (*entry = (*plans)->entries; *entry; *entry = (*entry)->next) {
     if (!(*entry)->frame->running && plan_matches_values((*entry)->plan, inputs, (*plans)->captures)) return NORMA_OK;
   }
