@@ -64,8 +64,8 @@ typedef struct recurrent_state {
 
   /* The plan's. */
   norma_element_type type;
-  bool in_double, is_default; /* default: the functions of the definition, and nothing between them */
-  size_t real_bytes;          /* of what is computed in */
+  bool in_double;
+  size_t real_bytes; /* of what is computed in */
   int64_t steps, batch, inputs, hidden;
   int64_t width;       /* gates * hidden */
   int64_t block_steps; /* steps whose inputs are multiplied together */

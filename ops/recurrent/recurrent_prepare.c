@@ -267,24 +267,12 @@ static size_t product_scratch(const struct kernel_table *kernels, const recurren
   return kernels->gemm_f32_scratch_size(&gemm);
 }
 
-/* Whether cells are those of the definition, without clip, coupled gates and other functions. */
-static bool has_default_cells(const recurrent_state *state) {
-  bool is_default = !state->has_clip && !state->input_forget;
-  for (int d = 0; d < state->directions; d++) {
-    for (int i = 0; i < state->form.functions; i++) {
-      is_default &= state->functions[d][i].kind == state->form.defaults[i];
-    }
-  }
-  return is_default;
-}
-
 norma_status recurrent_prepare(prepare_context *context) {
   recurrent_state *state = context->state;
   const shape *x = prepare_shape(context, RECURRENT_X), *r = prepare_shape(context, RECURRENT_R);
   state->type = prepare_type(context, RECURRENT_X);
   state->in_double = state->type == NORMA_DOUBLE;
   state->real_bytes = state->in_double ? sizeof(double) : sizeof(float);
-  state->is_default = has_default_cells(state);
   state->steps = x->dims[state->batch_first];
   state->batch = x->dims[!state->batch_first];
   state->inputs = x->dims[2];
