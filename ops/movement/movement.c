@@ -134,7 +134,7 @@ static void copy_bytes_body(void *argument, int64_t begin, int64_t end, int work
   memcpy((char *)ends[0] + begin, (const char *)ends[1] + begin, (size_t)(end - begin));
 }
 
-static norma_status copy_bytes(run_context *context, void *to, const void *from, size_t bytes) {
+norma_status movement_copy_bytes(run_context *context, void *to, const void *from, size_t bytes) {
   void *ends[2] = {to, (void *)(uintptr_t)from};
   if (to == from) return NORMA_OK;
   return run_parallel(context, (int64_t)bytes, 256 * 1024, copy_bytes_body, ends);
@@ -145,7 +145,7 @@ norma_status movement_finish(run_context *context, int index, const norma_tensor
   norma_tensor *output;
   const shape shape = shape_of_tensor(target);
   TRY(run_allocate_output(context, index, target->type, &shape, &output));
-  if (!is_packed(target->type)) return copy_bytes(context, output->data, target->data, output->size_bytes);
+  if (!is_packed(target->type)) return movement_copy_bytes(context, output->data, target->data, output->size_bytes);
   movement_pack(output->type, output->data, target->data, norma_tensor_count(output));
   return NORMA_OK;
 }
@@ -164,7 +164,7 @@ norma_status movement_same(run_context *context) {
     return run_fail(context, NORMA_ERROR_RUN, "input and output differ in their number of elements");
   }
   if (context->outputs[0]->kind == NORMA_VALUE_TENSOR) {
-    return copy_bytes(context, output.data, input->data, input->size_bytes);
+    return movement_copy_bytes(context, output.data, input->data, input->size_bytes);
   }
   output.data = input->data;
   if (is_packed(output.type)) TRY(movement_source(context, input, (const void **)(uintptr_t)&output.data));

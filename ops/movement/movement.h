@@ -21,6 +21,9 @@ norma_status movement_target(run_context *context, int index, norma_tensor *targ
 /* Turns what was written to `target` (or what lies in memory of the same layout) into output `index`. */
 norma_status movement_finish(run_context *context, int index, const norma_tensor *target);
 
+/* Copies bytes, in parallel; nothing where both pointers are the same. */
+norma_status movement_copy_bytes(run_context *context, void *to, const void *from, size_t bytes);
+
 /* The compute of operators whose output 0 has the elements of input 0 in the same order; copies where they do not share
  * memory already. Any kind of value. */
 norma_status movement_same(run_context *context);

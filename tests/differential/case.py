@@ -193,7 +193,7 @@ def random_tensor(random, type_, shape, low=-4, high=4):
     type_ = np.dtype(type_)
     if type_.kind in "USO":
         words = np.array(["", "a", "b", "Ab", "ä", "longer text", "7", "-1.5", "nan"], dtype=object)
-        return words[random.integers(len(words), size=shape)]
+        return np.asarray(words[random.integers(len(words), size=shape)], dtype=object)
     if type_ == np.bool_:
         return random.integers(2, size=shape).astype(np.bool_)
     if type_.kind == "c":
