@@ -34,8 +34,8 @@ static float take_number(recurrent_numbers *numbers, bool takes, float otherwise
   return takes && numbers->taken < numbers->count ? numbers->numbers[numbers->taken++] : otherwise;
 }
 
-static norma_status read_function(const node *node, const char *name, recurrent_numbers *alphas,
-                                  recurrent_numbers *betas, struct activation *result, norma_error *error) {
+static norma_status recurrent_read_function(const node *node, const char *name, recurrent_numbers *alphas,
+                                            recurrent_numbers *betas, struct activation *result, norma_error *error) {
   for (size_t i = 0; i < sizeof recurrent_functions / sizeof *recurrent_functions; i++) {
     const struct recurrent_function *function = &recurrent_functions[i];
     if (strcasecmp(function->name, name) != 0) continue;
@@ -67,7 +67,7 @@ norma_status recurrent_read_functions(const node *node, const recurrent_form *fo
       struct activation *function = &state->functions[d][i];
       if (are_given) {
         const norma_string *name = &names->strings[d * form->functions + i];
-        TRY(read_function(node, name->data, &alphas, &betas, function, error));
+        TRY(recurrent_read_function(node, name->data, &alphas, &betas, function, error));
       } else {
         *function = (struct activation){.kind = form->defaults[i]};
       }

@@ -92,7 +92,7 @@ struct recurrent_packing {
   int input;
 };
 
-static norma_status fill_weights(prepare_context *context, void *destination, const void *argument) {
+static norma_status recurrent_fill_weights(prepare_context *context, void *destination, const void *argument) {
   const struct recurrent_packing *packing = argument;
   recurrent_matrix matrices[RECURRENT_MOST_MATRICES];
   const int count = recurrent_list_matrices(packing->state, packing->input, matrices);
@@ -191,9 +191,9 @@ static norma_status prepare_parts(prepare_context *context) {
     phase->packed_at = state->packed_r_size;
     state->packed_r_size += packed_size(context->kernels, state, state->hidden, phase->gates * state->hidden);
   }
-  TRY(prepare_part(context, RECURRENT_W, RECURRENT_PACKED_W, directions * state->packed_w_size, fill_weights,
+  TRY(prepare_part(context, RECURRENT_W, RECURRENT_PACKED_W, directions * state->packed_w_size, recurrent_fill_weights,
                    &state->packed_w, &state->w_at));
-  TRY(prepare_part(context, RECURRENT_R, RECURRENT_PACKED_R, directions * state->packed_r_size, fill_weights,
+  TRY(prepare_part(context, RECURRENT_R, RECURRENT_PACKED_R, directions * state->packed_r_size, recurrent_fill_weights,
                    &state->packed_r, &state->r_at));
   TRY(prepare_part(context, RECURRENT_B, RECURRENT_PACKED_B, recurrent_bias_size(state), fill_bias, &state->bias,
                    &state->bias_at));

@@ -418,7 +418,7 @@ static void write_states(const recurrent_walk *walk, int output, const char *sta
   }
 }
 
-static norma_status check_lengths(recurrent_walk *walk) {
+static norma_status walk_check_lengths(recurrent_walk *walk) {
   const recurrent_state *state = walk->state;
   const norma_tensor *lengths = run_input(walk->context, RECURRENT_LENGTHS);
   if (!lengths) return NORMA_OK;
@@ -460,7 +460,7 @@ norma_status recurrent_run(run_context *context, recurrent_cell *cell) {
   const recurrent_state *state = context->state;
   recurrent_walk walk = {.context = context, .state = state, .cell = cell};
   if (state->batch == 0 || state->hidden == 0) return NORMA_OK;
-  TRY(check_lengths(&walk));
+  TRY(walk_check_lengths(&walk));
   open_walk(&walk);
   for (; walk.block < state->steps; walk.block += walk.block_steps) {
     const int64_t left = state->steps - walk.block;
