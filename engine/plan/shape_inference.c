@@ -46,8 +46,14 @@ const value_info *inferrer_info(const inferrer *inferrer, const graph_value *val
 }
 
 const value *inferrer_known(const inferrer *inferrer, const graph_value *value) {
-  while (inferrer && inferrer->graph != value->graph) inferrer = inferrer->outer;
-  return inferrer ? inferrer->known[value->id] : value->constant;
+  for (; inferrer; inferrer = inferrer->outer) {
+    if (inferrer->graph == value->graph) return inferrer->known[value->id];
+    int capture = inferrer->capture_values ? graph_find_capture(inferrer->graph, value) : -1;
+    if (capture >= 0 && inferrer->capture_values[capture].kind != NORMA_VALUE_NONE) {
+      return &inferrer->capture_values[capture];
+    }
+  }
+  return value->constant;
 }
 
 /* The arrays that one node's infer call works on. */

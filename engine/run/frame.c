@@ -162,6 +162,14 @@ const value *frame_find(const frame *frame, const graph_value *value) {
   return NULL;
 }
 
+bool frame_knows(const frame *frame, const graph_value *value) {
+  for (; frame; frame = frame->outer) {
+    int slot = plan_find_slot(frame->plan, value);
+    if (slot >= 0) return frame->plan->slots[slot].kind == SLOT_KNOWN;
+  }
+  return false;
+}
+
 /* -------------------------------------------------------------------------------------------------------------- run */
 
 /* What was planned on from an inferred shape must hold, or later steps would read beyond it. */

@@ -47,5 +47,7 @@ void frame_clear(frame *frame);
 
 /* The value of a graph value of this frame's graph or an outer one; NULL if it is not there. */
 const value *frame_find(const frame *frame, const graph_value *value);
+/* Whether its contents are the same in all runs of the plan that it belongs to. */
+bool frame_knows(const frame *frame, const graph_value *value);
 
 #endif

@@ -209,7 +209,7 @@ static void forget_plans(norma_session *session) {
 
 static planned *find_planned(norma_session *session) {
   for (int i = 0; i < session->plan_count; i++) {
-    if (plan_matches(session->plans[i].plan, session->input_infos, NULL)) return &session->plans[i];
+    if (plan_matches(session->plans[i].plan, session->input_infos)) return &session->plans[i];
   }
   return NULL;
 }

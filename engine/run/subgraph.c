@@ -157,22 +157,26 @@ static norma_status take_result(executor *executor, subgraph_entry *entry, int i
 
 /* ------------------------------------------------------------------------------------------------------------ plans */
 
-/* What is known of inputs and captures while a plan is made. */
+/* What is known of inputs and captures while a plan is made. Captures whose contents the plans around fix, such as shapes
+ * that were computed outside, count by their contents. */
 typedef struct subgraph_infos {
   region region;
   value_info *inputs, *captures;
+  const value **known;
 } subgraph_infos;
 
-static norma_status describe_values(subgraph_infos *infos, const subgraph_plans *plans, const value *const *inputs,
-                                    norma_error *error) {
+static norma_status describe_values(subgraph_infos *infos, const executor *executor, const subgraph_plans *plans,
+                                    const value *const *inputs, norma_error *error) {
   const graph *graph = plans->graph;
   infos->inputs = region_array(&infos->region, (size_t)graph->input_count, sizeof *infos->inputs);
   infos->captures = region_array(&infos->region, (size_t)graph->capture_count, sizeof *infos->captures);
-  if (!infos->inputs || !infos->captures) return region_error(&infos->region, error);
+  infos->known = region_array(&infos->region, (size_t)graph->capture_count, sizeof *infos->known);
+  if (!infos->inputs || !infos->captures || !infos->known) return region_error(&infos->region, error);
   for (int i = 0; i < graph->input_count; i++) infos->inputs[i] = value_info_of(inputs[i]);
   for (int i = 0; i < graph->capture_count; i++) {
     infos->captures[i] = value_info_of(plans->captures[i]);
     infos->captures[i].item = graph->captures[i]->info.item;
+    if (frame_knows(executor->frame, graph->captures[i])) infos->known[i] = plans->captures[i];
   }
   return NORMA_OK;
 }
@@ -183,11 +187,12 @@ static norma_status fill_entry(executor *executor, const subgraph_plans *plans, 
   const graph *graph = plans->graph;
   subgraph_infos infos;
   region_init(&infos.region, cache->memory);
-  norma_status status = describe_values(&infos, plans, inputs, error);
+  norma_status status = describe_values(&infos, executor, plans, inputs, error);
   plan_request request = {.executor = executor,
                           .graph = graph,
                           .inputs = infos.inputs,
                           .captures = infos.captures,
+                          .capture_values = infos.known,
                           .keep_all = cache->keep_all};
   if (status == NORMA_OK) status = plan_create(&request, &entry->plan, error);
   region_free(&infos.region);

@@ -67,6 +67,58 @@ static void iterations_allocate_nothing(void **state) {
   }
 }
 
+/* A shape that is computed outside, from the shapes of the inputs, is known where the body is planned: its Reshape is a
+ * step like others, and allocates nothing; other inputs get a plan of their own. */
+static void captured_shapes_are_known(void **state) {
+  (void)state;
+  static const float x[24] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
+  FOR_EACH_BUILT_LEVEL(level) {
+    model_builder *builder = builder_create(13);
+    builder_input(builder, "trips", NORMA_INT64, 0, NULL);
+    builder_input(builder, "x", NORMA_FLOAT, 2, (int64_t[]){-1, -1});
+    builder_node(builder, "Shape", "x", "dims");
+    builder_ints64(builder, "swap", 1, (int64_t[]){2}, (int64_t[]){1, 0});
+    builder_node(builder, "Gather", "dims swap", "swapped");
+    node *loop = builder_node(builder, "Loop", "trips - x", "y");
+    model_builder *body = builder_subgraph(builder, loop, "body");
+    builder_input(body, "i", NORMA_INT64, 0, NULL);
+    builder_input(body, "go", NORMA_BOOL, 0, NULL);
+    builder_input(body, "v", NORMA_FLOAT, -1, NULL);
+    builder_node(body, "Reshape", "v swapped", "other");
+    builder_node(body, "Neg", "other", "minus");
+    builder_node(body, "Reshape", "minus dims", "next");
+    builder_output(body, "go", NORMA_UNDEFINED, -1, NULL);
+    builder_output(body, "next", NORMA_UNDEFINED, -1, NULL);
+    builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
+    counting_allocator counting = {0};
+    norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+    options.allocator = counting_allocator_functions(&counting);
+    norma_runtime *runtime;
+    assert_int_equal(norma_runtime_create(&options, &runtime, NULL), NORMA_OK);
+    built_model built;
+    if (built_try_load(&built, builder, built_levels[level], runtime) != NORMA_OK) fail_msg("%s", built.error.message);
+    for (int round = 0; round < 6; round++) {
+      const int64_t dims[2] = {2 + round % 3, round % 2 ? 4 : 6};
+      long counts[2];
+      built_set(&built, "x", NORMA_FLOAT, 2, dims, x);
+      for (int i = -1; i < 2; i++) {
+        const int64_t trips = i == 1 ? 501 : 11;
+        const long before = atomic_load(&counting.allocations);
+        built_set(&built, "trips", NORMA_INT64, 0, NULL, &trips);
+        built_run(&built);
+        if (i >= 0) counts[i] = atomic_load(&counting.allocations) - before;
+        double expected[24];
+        for (int k = 0; k < 24; k++) expected[k] = -(double)x[k];
+        built_assert_floats(&built, 0, 2, dims, expected);
+      }
+      if (level > 0) assert_int_equal(counts[0], counts[1]); /* without optimisation nothing is computed beforehand */
+    }
+    built_free(&built);
+    norma_runtime_destroy(runtime);
+    builder_destroy(builder);
+  }
+}
+
 /* Results that are kept (in a sequence) while the graph runs on stay what they were, small ones and large ones. */
 static void results_live_on(void **state) {
   (void)state;
@@ -154,6 +206,7 @@ static void outputs_may_be_the_same_value(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(iterations_allocate_nothing),
+      cmocka_unit_test(captured_shapes_are_known),
       cmocka_unit_test(results_live_on),
       cmocka_unit_test(outputs_may_be_the_same_value),
   };
