@@ -4,14 +4,14 @@
 
 #define SUBGRAPH_PLANS 4 /* kept per subgraph, for different shapes */
 
-/* Results of up to this many bytes are computed in the arena and copied to memory that is used again once nobody holds the
- * result any more; larger ones are computed where they stay. */
+/* Results of up to this many bytes are computed in the arena and copied; larger ones are computed where they stay. Either
+ * way their memory is used again once nobody holds the result any more. */
 #define SUBGRAPH_SMALL_RESULT 4096
 
 /* Of one output of the graph. */
 typedef struct subgraph_result {
   int root;         /* the slot whose memory becomes the result's own; -1: the result is copied or shared */
-  buffer *spare[2]; /* for small results: the last ones, of which a loop may still read one while it makes the next */
+  buffer *spare[2]; /* the last ones, of which a loop may still read one while it makes the next */
 } subgraph_result;
 
 typedef struct subgraph_entry {
@@ -107,19 +107,6 @@ static int own_root(const subgraph_entry *entry, int output) {
   return slot->root;
 }
 
-/* Gives large results memory of their own, before the run. */
-static norma_status place_results(executor *executor, subgraph_entry *entry, value *outputs, int output_count,
-                                  norma_error *error) {
-  for (int i = 0; i < output_count; i++) {
-    const int root = entry->results[i].root;
-    if (root < 0) continue;
-    const slot *slot = &entry->plan->slots[entry->plan->outputs[i]];
-    TRY(value_allocate_tensor(executor->memory, &outputs[i], slot->info.type, &slot->info.shape, error));
-    frame_place(entry->frame, root, outputs[i].tensor.data);
-  }
-  return NORMA_OK;
-}
-
 /* A buffer that nobody else holds any more, or a new one. */
 static buffer *result_buffer(executor *executor, subgraph_result *result, size_t bytes) {
   for (int k = 0; k < 2; k++) {
@@ -131,6 +118,31 @@ static buffer *result_buffer(executor *executor, subgraph_result *result, size_t
   buffer_release(result->spare[0]);
   result->spare[0] = result->spare[1];
   return buffer_retain(result->spare[1] = buffer_create(executor->memory, bytes));
+}
+
+/* The result is `tensor`, in memory that is its own. */
+static norma_status own_result(executor *executor, subgraph_result *result, const norma_tensor *tensor, value *output,
+                               norma_error *error) {
+  buffer *owner = result_buffer(executor, result, tensor->size_bytes);
+  if (!owner) return memory_error(executor->memory, tensor->size_bytes, error);
+  *output = (value){.kind = NORMA_VALUE_TENSOR, .tensor = *tensor, .owner = owner};
+  output->tensor.data = owner->data;
+  return NORMA_OK;
+}
+
+/* Gives large results memory of their own, before the run. */
+static norma_status place_results(executor *executor, subgraph_entry *entry, value *outputs, int output_count,
+                                  norma_error *error) {
+  for (int i = 0; i < output_count; i++) {
+    subgraph_result *result = &entry->results[i];
+    if (result->root < 0) continue;
+    const norma_tensor *tensor = &entry->frame->values[entry->plan->outputs[i]].tensor;
+    TRY(own_result(executor, result, tensor, &outputs[i], error));
+    if (entry->frame->overrides[result->root] != outputs[i].tensor.data) {
+      frame_place(entry->frame, result->root, outputs[i].tensor.data);
+    }
+  }
+  return NORMA_OK;
 }
 
 static norma_status take_result(executor *executor, subgraph_entry *entry, int index, value *output,
@@ -146,12 +158,8 @@ static norma_status take_result(executor *executor, subgraph_entry *entry, int i
   const bool is_small = value->kind == NORMA_VALUE_TENSOR && !value->owner && value->tensor.type != NORMA_STRING &&
                         value->tensor.size_bytes <= SUBGRAPH_SMALL_RESULT;
   if (!is_small) return value_copy(executor->memory, output, value, error);
-  buffer *owner = result_buffer(executor, &entry->results[index], value->tensor.size_bytes);
-  if (!owner) return memory_error(executor->memory, value->tensor.size_bytes, error);
-  *output = *value;
-  output->owner = owner;
-  output->tensor.data = owner->data;
-  if (value->tensor.size_bytes) memcpy(owner->data, value->tensor.data, value->tensor.size_bytes);
+  TRY(own_result(executor, &entry->results[index], &value->tensor, output, error));
+  if (value->tensor.size_bytes) memcpy(output->tensor.data, value->tensor.data, value->tensor.size_bytes);
   return NORMA_OK;
 }
 
