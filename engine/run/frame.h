@@ -21,13 +21,17 @@ typedef struct frame {
   int *input_views;      /* ARENA slots that are views of inputs or captures, which move from run to run */
   int dynamic_count, input_view_count;
   char *arena;           /* what the values are bound to */
-  step_profile *profile; /* by step, NULL when off */
+  step_profile *profile; /* by step; NULL until runs are measured */
+  bool is_profiled;      /* runs are measured */
   bool running;
 } frame;
 
 norma_status frame_create(memory *memory, const plan *plan, executor *executor, bool profile, frame **frame,
                           norma_error *error);
 void frame_destroy(frame *frame); /* NULL is fine; the plan is left alone */
+
+/* Whether later runs are measured; what was measured stays. Errors: OUT_OF_MEMORY, BUDGET. */
+norma_status frame_set_profile(frame *frame, bool is_profiled, norma_error *error);
 
 /* Binds values and scratch to an arena of plan->arena_bytes bytes. */
 void frame_bind(frame *frame, void *arena);

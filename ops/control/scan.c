@@ -244,7 +244,9 @@ static norma_status scan_open_source(scan_run *run, int index, int axis, int lea
   return NORMA_OK;
 }
 
-static const value *scan_select(scan_source *source, int64_t index) {
+/* Shows the body element `index` of input `input`. */
+static norma_status scan_select(scan_run *run, int input, int64_t index) {
+  scan_source *source = &run->sources[input];
   const char *data = source->data + (size_t)index * source->inner_bytes;
   norma_tensor *tensor = &source->element.tensor;
   for (int64_t o = 0; source->gathered && source->inner_bytes && o < source->outer; o++) {
@@ -253,11 +255,12 @@ static const value *scan_select(scan_source *source, int64_t index) {
   }
   if (source->gathered) data = source->gathered;
   if (source->packed) {
-    movement_pack(tensor->type, source->packed, (const uint8_t *)data, norma_tensor_count(tensor));
+    TRY(movement_pack(run->context, tensor->type, source->packed, (const uint8_t *)data, norma_tensor_count(tensor)));
     data = source->packed;
   }
   tensor->data = (void *)(uintptr_t)data;
-  return &source->element;
+  run->inputs[input] = &source->element;
+  return NORMA_OK;
 }
 
 static norma_status scan_check_lengths(scan_run *run) {
@@ -379,7 +382,7 @@ static norma_status scan_step(scan_run *run, int64_t sample, int64_t step, int64
   TRY(run_poll(context));
   for (int i = 0; i < state->sequences; i++) {
     const int64_t at = scan_option(state->input_directions, i) ? length - 1 - step : step;
-    run->inputs[state->states + i] = scan_select(&run->sources[state->states + i], sample * run->length + at);
+    TRY(scan_select(run, state->states + i, sample * run->length + at));
   }
   TRY(run_subgraph(context, state->body, run->inputs, state->states + state->sequences, run->results, count));
   run->has_run = true;
@@ -399,7 +402,8 @@ static norma_status scan_sample(scan_run *run, int64_t sample) {
   run_context *context = run->context;
   const int64_t length = run->lengths ? run->lengths[sample] : run->length;
   for (int i = 0; i < state->states; i++) {
-    run->inputs[i] = state->batched ? scan_select(&run->sources[i], sample) : context->inputs[state->first + i];
+    run->inputs[i] = context->inputs[state->first + i];
+    if (state->batched) TRY(scan_select(run, i, sample));
   }
   for (int64_t t = 0; t < length; t++) TRY(scan_step(run, sample, t, length));
   for (int i = 0; i < state->states && scan_has_output(run, i); i++) {

@@ -128,7 +128,7 @@ norma_status stack_set(stack *stack, int64_t index, const value *element) {
   TRY(stack_reserve(stack, index));
   const char *source = tensor->data;
   if (TYPE_BIT(stack->type) & TYPES_PACKED) {
-    movement_unpack(stack->type, stack->codes, tensor->data, norma_tensor_count(tensor));
+    TRY(movement_unpack(stack->context, stack->type, stack->codes, tensor->data, norma_tensor_count(tensor)));
     source = (const char *)stack->codes;
   } else if (stack->type == NORMA_STRING) {
     value_clear(&stack->kept[index]);

@@ -1,5 +1,7 @@
 #include "ops/movement/movement.h"
 
+#include "ops/work.h"
+
 static bool is_packed(norma_element_type type) {
   return (TYPE_BIT(type) & TYPES_PACKED) != 0;
 }
@@ -17,23 +19,31 @@ static uint8_t packed_code(const uint8_t *data, int64_t index, int bits) {
   return (uint8_t)(code & ((1u << bits) - 1));
 }
 
-void movement_pack(norma_element_type type, void *data, const uint8_t *codes, int64_t count) {
+norma_status movement_pack(const run_context *context, norma_element_type type, void *data, const uint8_t *codes,
+                           int64_t count) {
   const int bits = element_type_bits(type);
   uint8_t *bytes = data;
   const size_t size = ((size_t)count * (size_t)bits + 7) / 8;
   if (size) memset(bytes, 0, size);
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     const uint64_t position = (uint64_t)i * (uint64_t)bits;
     const int shift = (int)(position % 8);
     const unsigned code = codes[i] & ((1u << bits) - 1);
     bytes[position / 8] |= (uint8_t)(code << shift);
     if (shift + bits > 8) bytes[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
   }
+  return NORMA_OK;
 }
 
-void movement_unpack(norma_element_type type, uint8_t *codes, const void *data, int64_t count) {
+norma_status movement_unpack(const run_context *context, norma_element_type type, uint8_t *codes, const void *data,
+                             int64_t count) {
   const int bits = element_type_bits(type);
-  for (int64_t i = 0; i < count; i++) codes[i] = packed_code(data, i, bits);
+  for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
+    codes[i] = packed_code(data, i, bits);
+  }
+  return NORMA_OK;
 }
 
 void movement_get(norma_element_type type, const void *data, int64_t index, void *item) {
@@ -51,7 +61,7 @@ norma_status movement_source(run_context *context, const norma_tensor *tensor, c
   const int64_t count = norma_tensor_count(tensor);
   void *codes;
   TRY(run_allocate_temporary(context, (size_t)count, &codes));
-  movement_unpack(tensor->type, codes, tensor->data, count);
+  TRY(movement_unpack(context, tensor->type, codes, tensor->data, count));
   *source = codes;
   return NORMA_OK;
 }
@@ -111,6 +121,7 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   const norma_string *strings = target->data;
   size_t bytes = 0;
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     if (!size_add(bytes, strings[i].size, &bytes)) {
       return run_fail(context, NORMA_ERROR_BUDGET, "the output's strings are too long");
     }
@@ -120,6 +131,7 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   TRY(run_allocate_strings(context, index, &shape, bytes, &characters, &output));
   norma_string *copies = output->data;
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     copies[i].data = strings[i].size ? characters : NULL;
     copies[i].size = strings[i].size;
     if (strings[i].size) memcpy(characters, strings[i].data, strings[i].size);
@@ -146,8 +158,7 @@ norma_status movement_finish(run_context *context, int index, const norma_tensor
   const shape shape = shape_of_tensor(target);
   TRY(run_allocate_output(context, index, target->type, &shape, &output));
   if (!is_packed(target->type)) return movement_copy_bytes(context, output->data, target->data, output->size_bytes);
-  movement_pack(output->type, output->data, target->data, norma_tensor_count(output));
-  return NORMA_OK;
+  return movement_pack(context, output->type, output->data, target->data, norma_tensor_count(output));
 }
 
 norma_status movement_same(run_context *context) {

@@ -45,8 +45,11 @@ static inline void movement_strides(int rank, const int64_t *dims, int64_t *stri
 /* One element of `type` at `index`, in the presentation above, into item[16]. */
 void movement_get(norma_element_type type, const void *data, int64_t index, void *item);
 
-/* `count` elements of a packed type to a byte each, and back; what is left of the last byte becomes zero. */
-void movement_unpack(norma_element_type type, uint8_t *codes, const void *data, int64_t count);
-void movement_pack(norma_element_type type, void *data, const uint8_t *codes, int64_t count);
+/* `count` elements of a packed type to a byte each, and back; what is left of the last byte becomes zero.
+ * Errors: those of run_poll. */
+norma_status movement_unpack(const run_context *context, norma_element_type type, uint8_t *codes, const void *data,
+                             int64_t count);
+norma_status movement_pack(const run_context *context, norma_element_type type, void *data, const uint8_t *codes,
+                           int64_t count);
 
 #endif

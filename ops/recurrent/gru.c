@@ -7,8 +7,8 @@
  *   ht = g(Xt * Wh^T + rt o (Ht-1 * Rh^T + Rbh) + Wbh)       else
  *   Ht = (1 - zt) o ht + zt o Ht-1
  *
- * Gates lie in the order z, r, h. Versions and attributes stand in ops/recurrent/recurrent.c, layouts and the walk over
- * time in recurrent.h.
+ * Gates lie in the order z, r, h. Version 3: linear_before_reset. Attributes, layouts and the walk over time stand in
+ * ops/recurrent/recurrent.h.
  */
 #include "ops/recurrent/recurrent.h"
 
@@ -47,6 +47,12 @@ static norma_status gru_compute(run_context *context) {
   return recurrent_run(context, gru_cell);
 }
 
+static const operator_attribute gru_attributes[] = {
+    RECURRENT_ATTRIBUTES,
+    {"linear_before_reset", ATTRIBUTE_INT, 3, OPERATOR_LATEST, false},
+    {0},
+};
+
 const operator_descriptor operators_gru[] = {
     {
         .domain = "",
@@ -56,9 +62,9 @@ const operator_descriptor operators_gru[] = {
         .max_inputs = 6,
         .min_outputs = 0,
         .max_outputs = 2,
-        .types = RECURRENT_TYPES,
-        .attributes = recurrent_attributes,
-        .facts = RECURRENT_FACTS,
+        .types = RECURRENT_TYPES(0, 0),
+        .attributes = gru_attributes,
+        .facts = RECURRENT_FACTS(0),
         .state_size = sizeof(recurrent_state),
         .read = gru_read,
         .infer = recurrent_infer,

@@ -8,8 +8,8 @@
  *   ot = f(Xt * Wo^T + Ht-1 * Ro^T + Po o Ct + Wbo + Rbo)
  *   Ht = ot o h(Ct)
  *
- * Gates lie in the order i, o, f, c, peepholes in the order i, o, f. Versions and attributes stand in
- * ops/recurrent/recurrent.c, layouts and the walk over time in recurrent.h.
+ * Gates lie in the order i, o, f, c, peepholes in the order i, o, f. Attributes, layouts and the walk over time stand in
+ * ops/recurrent/recurrent.h.
  */
 #include "ops/recurrent/recurrent.h"
 
@@ -58,6 +58,12 @@ static norma_status lstm_compute(run_context *context) {
   return recurrent_run(context, lstm_cell);
 }
 
+static const operator_attribute lstm_attributes[] = {
+    RECURRENT_ATTRIBUTES,
+    {"input_forget", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
 const operator_descriptor operators_lstm[] = {
     {
         .domain = "",
@@ -67,9 +73,9 @@ const operator_descriptor operators_lstm[] = {
         .max_inputs = 8,
         .min_outputs = 0,
         .max_outputs = 3,
-        .types = RECURRENT_TYPES,
-        .attributes = recurrent_attributes,
-        .facts = RECURRENT_FACTS,
+        .types = RECURRENT_TYPES(INPUT(RECURRENT_INITIAL_C) | INPUT(RECURRENT_P), OUTPUT(2)),
+        .attributes = lstm_attributes,
+        .facts = RECURRENT_FACTS(INPUT(RECURRENT_P)),
         .state_size = sizeof(recurrent_state),
         .read = lstm_read,
         .infer = recurrent_infer,

@@ -2,21 +2,6 @@
 
 #include "ops/work.h"
 
-/* Versions: 1; 3 (GRU): linear_before_reset; 7: no output_sequence; 14: layout; 22: bfloat16. */
-const operator_attribute recurrent_attributes[] = {
-    {"activation_alpha", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
-    {"activation_beta", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
-    {"activations", ATTRIBUTE_STRINGS, 1, OPERATOR_LATEST, false},
-    {"clip", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
-    {"direction", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
-    {"hidden_size", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
-    {"layout", ATTRIBUTE_INT, 14, OPERATOR_LATEST, false},
-    {"output_sequence", ATTRIBUTE_INT, 1, 6, false},
-    {"input_forget", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},        /* LSTM */
-    {"linear_before_reset", ATTRIBUTE_INT, 3, OPERATOR_LATEST, false}, /* GRU */
-    {0},
-};
-
 /* ------------------------------------------------------------------------------------------------------------- read */
 
 /* The default of GRU-1 is a slip of the pen, "foward". */

@@ -130,21 +130,30 @@ static inline void *recurrent_at(const recurrent_row *row, const void *array, in
 
 /* ------------------------------------------------------------------------------------------------------ descriptors */
 
-extern const operator_attribute recurrent_attributes[];
-
-#define RECURRENT_TYPES                                                                                                \
+/* Versions: 1; 7: no output_sequence; 14: layout; 22: bfloat16. The arguments add what only one operator has. */
+#define RECURRENT_ATTRIBUTES                                                                                           \
+  {"activation_alpha", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},                                                   \
+      {"activation_beta", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},                                                \
+      {"activations", ATTRIBUTE_STRINGS, 1, OPERATOR_LATEST, false},                                                   \
+      {"clip", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},                                                            \
+      {"direction", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},                                                      \
+      {"hidden_size", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},                                                       \
+      {"layout", ATTRIBUTE_INT, 14, OPERATOR_LATEST, false}, {                                                         \
+    "output_sequence", ATTRIBUTE_INT, 1, 6, false                                                                      \
+  }
+#define RECURRENT_TYPES(inputs, outputs)                                                                               \
   {                                                                                                                    \
     {TYPES_FLOAT,                                                                                                      \
      INPUT(RECURRENT_X) | INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | INPUT(RECURRENT_INITIAL_H) |  \
-         INPUT(RECURRENT_INITIAL_C) | INPUT(RECURRENT_P),                                                              \
-     OUTPUT(0) | OUTPUT(1) | OUTPUT(2)},                                                                               \
+         (inputs),                                                                                                     \
+     OUTPUT(0) | OUTPUT(1) | (outputs)},                                                                               \
     {                                                                                                                  \
       TYPE_BIT(NORMA_INT32), INPUT(RECURRENT_LENGTHS), 0                                                               \
     }                                                                                                                  \
   }
-#define RECURRENT_FACTS                                                                                                \
+#define RECURRENT_FACTS(inputs)                                                                                        \
   {                                                                                                                    \
-    .packs = INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | INPUT(RECURRENT_P),                        \
+    .packs = INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | (inputs),                                  \
     .weights = INPUT(RECURRENT_W) | INPUT(RECURRENT_R)                                                                 \
   }
 

@@ -3,7 +3,7 @@
  *
  *   Ht = f(Xt * W^T + Ht-1 * R^T + Wb + Rb)
  *
- * Versions and attributes stand in ops/recurrent/recurrent.c, layouts and the walk over time in recurrent.h.
+ * Attributes, layouts and the walk over time stand in ops/recurrent/recurrent.h.
  */
 #include "ops/recurrent/recurrent.h"
 
@@ -24,6 +24,11 @@ static norma_status rnn_compute(run_context *context) {
   return recurrent_run(context, rnn_cell);
 }
 
+static const operator_attribute rnn_attributes[] = {
+    RECURRENT_ATTRIBUTES,
+    {0},
+};
+
 const operator_descriptor operators_rnn[] = {
     {
         .domain = "",
@@ -33,9 +38,9 @@ const operator_descriptor operators_rnn[] = {
         .max_inputs = 6,
         .min_outputs = 0,
         .max_outputs = 2,
-        .types = RECURRENT_TYPES,
-        .attributes = recurrent_attributes,
-        .facts = RECURRENT_FACTS,
+        .types = RECURRENT_TYPES(0, 0),
+        .attributes = rnn_attributes,
+        .facts = RECURRENT_FACTS(0),
         .state_size = sizeof(recurrent_state),
         .read = rnn_read,
         .infer = recurrent_infer,

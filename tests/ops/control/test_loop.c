@@ -1,6 +1,6 @@
 /* Loop in whole models: when it ends, what it carries, what it stacks, what it sees of the graph around it, and what ends
  * a loop without end. */
-#include "tests/support/built_model.h"
+#include "tests/support/opened_model.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -39,21 +39,21 @@ static model_builder *make_doubling(int64_t opset, const char *inputs) {
   return builder;
 }
 
-static void set_doubling(built_model *built, int64_t *trips, uint8_t *condition, float *x) {
-  built_set(built, "trips", NORMA_INT64, 0, NULL, trips);
-  built_set(built, "condition", NORMA_BOOL, 0, NULL, condition);
-  built_set(built, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
+static void set_doubling(opened_model *opened, int64_t *trips, uint8_t *condition, float *x) {
+  opened_set(opened, "trips", NORMA_INT64, 0, NULL, trips);
+  opened_set(opened, "condition", NORMA_BOOL, 0, NULL, condition);
+  opened_set(opened, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
 }
 
 /* After `steps` doublings of {1, 3}. */
-static void assert_doubled(const built_model *built, int steps) {
+static void assert_doubled(const opened_model *opened, int steps) {
   double last[2] = {ldexp(1, steps), ldexp(3, steps)}, all[80];
   for (int i = 0; i < steps; i++) {
     all[2 * i] = ldexp(1, i);
     all[2 * i + 1] = ldexp(3, i);
   }
-  built_assert_floats(built, 0, 1, (int64_t[]){2}, last);
-  built_assert_floats(built, 1, 2, (int64_t[]){steps, 2}, all);
+  opened_assert_floats(opened, 0, 1, (int64_t[]){2}, last);
+  opened_assert_floats(opened, 1, 2, (int64_t[]){steps, 2}, all);
 }
 
 /* 3 * 2^n reaches 100 after 6 doublings. */
@@ -62,9 +62,9 @@ static void trip_count_and_condition_end_a_loop(void **state) {
   static const int64_t opsets[] = {9, 11, 13, 16, 19, 21, 23, 24, 25};
   float x[2] = {1, 3};
   for (size_t o = 0; o < sizeof opsets / sizeof *opsets; o++) {
-    FOR_EACH_BUILT_LEVEL(level) {
+    FOR_EACH_LEVEL(level) {
       model_builder *builder = make_doubling(opsets[o], "trips condition x");
-      built_model built = built_load(builder, built_levels[level]);
+      opened_model opened = opened_load(builder, tested_levels[level]);
       static const struct {
         int64_t trips;
         bool condition;
@@ -74,11 +74,11 @@ static void trip_count_and_condition_end_a_loop(void **state) {
       for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         int64_t trips = cases[c].trips;
         uint8_t condition = cases[c].condition;
-        set_doubling(&built, &trips, &condition, x);
-        built_run(&built);
-        assert_doubled(&built, cases[c].steps);
+        set_doubling(&opened, &trips, &condition, x);
+        opened_run(&opened);
+        assert_doubled(&opened, cases[c].steps);
       }
-      built_free(&built);
+      opened_free(&opened);
       builder_destroy(builder);
     }
   }
@@ -93,15 +93,15 @@ static void controls_may_be_absent(void **state) {
     int steps;
   } cases[] = {{"trips - x", 9}, {"- condition x", 6}};
   for (size_t c = 0; c < 2; c++) {
-    FOR_EACH_BUILT_LEVEL(level) {
+    FOR_EACH_LEVEL(level) {
       model_builder *builder = make_doubling(16, cases[c].inputs);
-      built_model built = built_load(builder, built_levels[level]);
+      opened_model opened = opened_load(builder, tested_levels[level]);
       int64_t trips = 9;
       uint8_t condition = 1;
-      set_doubling(&built, &trips, &condition, x);
-      built_run(&built);
-      assert_doubled(&built, cases[c].steps);
-      built_free(&built);
+      set_doubling(&opened, &trips, &condition, x);
+      opened_run(&opened);
+      assert_doubled(&opened, cases[c].steps);
+      opened_free(&opened);
       builder_destroy(builder);
     }
   }
@@ -111,7 +111,7 @@ static void controls_may_be_absent(void **state) {
 static void carried_tensors_may_change_shape(void **state) {
   (void)state;
   float x[1] = {7};
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){1});
     builder_ints64(builder, "five", 0, NULL, (int64_t[]){5});
@@ -131,22 +131,22 @@ static void carried_tensors_may_change_shape(void **state) {
     builder_node(builder, "Neg", "grown", "y");
     builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
     builder_output(builder, "sizes", NORMA_INT64, -1, NULL);
-    built_model built = built_load(builder, built_levels[level]);
+    opened_model opened = opened_load(builder, tested_levels[level]);
     norma_value_info info;
-    assert_int_equal(norma_model_output(built.model, 0, &info), NORMA_OK);
+    assert_int_equal(norma_model_output(opened.model, 0, &info), NORMA_OK);
     assert_int_equal(info.rank, 1);
     assert_int_equal(info.dims[0], -1);
-    assert_int_equal(norma_model_output(built.model, 1, &info), NORMA_OK);
+    assert_int_equal(norma_model_output(opened.model, 1, &info), NORMA_OK);
     assert_int_equal(info.rank, 1);
     assert_int_equal(info.dims[0], 5);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){1}, x);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){1}, x);
     for (int round = 0; round < 2; round++) {
-      built_run(&built);
-      built_assert_floats(&built, 0, 1, (int64_t[]){6}, (double[]){-7, 0, -1, -2, -3, -4});
-      built_assert_tensor(norma_session_output(built.session, 1), NORMA_INT64, 1, (int64_t[]){5},
-                          (double[]){2, 3, 4, 5, 6});
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 1, (int64_t[]){6}, (double[]){-7, 0, -1, -2, -3, -4});
+      opened_assert_tensor(norma_session_output(opened.session, 1), NORMA_INT64, 1, (int64_t[]){5},
+                           (double[]){2, 3, 4, 5, 6});
     }
-    built_free(&built);
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -154,7 +154,7 @@ static void carried_tensors_may_change_shape(void **state) {
 static void carried_ranks_may_change(void **state) {
   (void)state;
   float x[1] = {7};
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 0, NULL);
     builder_ints64(builder, "three", 0, NULL, (int64_t[]){3});
@@ -168,11 +168,11 @@ static void carried_ranks_may_change(void **state) {
     builder_output(body, "go", NORMA_UNDEFINED, -1, NULL);
     builder_output(body, "deeper", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "x", NORMA_FLOAT, 0, NULL, x);
-    built_run(&built);
-    built_assert_floats(&built, 0, 3, (int64_t[]){1, 1, 1}, (double[]){7});
-    built_free(&built);
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "x", NORMA_FLOAT, 0, NULL, x);
+    opened_run(&opened);
+    opened_assert_floats(&opened, 0, 3, (int64_t[]){1, 1, 1}, (double[]){7});
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -181,7 +181,7 @@ static void carried_ranks_may_change(void **state) {
 static void sequences_and_optionals_are_carried(void **state) {
   (void)state;
   float x[2] = {1, 2};
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(16);
     builder_input(builder, "trips", NORMA_INT64, 0, NULL);
     builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){2});
@@ -208,16 +208,16 @@ static void sequences_and_optionals_are_carried(void **state) {
     builder_output(builder, "joined", NORMA_FLOAT, -1, NULL);
     builder_output(builder, "last", NORMA_FLOAT, -1, NULL);
     builder_output_info(builder, "list", &sequence);
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
     for (int64_t trips = 3; trips > 0; trips--) {
-      built_set(&built, "trips", NORMA_INT64, 0, NULL, &trips);
-      built_run(&built);
-      built_assert_floats(&built, 0, 1, (int64_t[]){2 * trips}, (double[]){1, 2, 2, 4, 4, 8});
-      built_assert_floats(&built, 1, 1, (int64_t[]){2}, (double[]){ldexp(1, (int)trips), ldexp(2, (int)trips)});
-      assert_int_equal(norma_value_count(norma_session_output(built.session, 2)), trips);
+      opened_set(&opened, "trips", NORMA_INT64, 0, NULL, &trips);
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 1, (int64_t[]){2 * trips}, (double[]){1, 2, 2, 4, 4, 8});
+      opened_assert_floats(&opened, 1, 1, (int64_t[]){2}, (double[]){ldexp(1, (int)trips), ldexp(2, (int)trips)});
+      assert_int_equal(norma_value_count(norma_session_output(opened.session, 2)), trips);
     }
-    built_free(&built);
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -225,7 +225,7 @@ static void sequences_and_optionals_are_carried(void **state) {
 /* Loops within loops, with values from both graphs around the inner one and an If below. */
 static void loops_nest(void **state) {
   (void)state;
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 0, NULL);
     builder_ints64(builder, "four", 0, NULL, (int64_t[]){4});
@@ -261,7 +261,7 @@ static void loops_nest(void **state) {
     builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
     builder_output(builder, "rows", NORMA_FLOAT, -1, NULL);
 
-    built_model built = built_load(builder, built_levels[level]);
+    opened_model opened = opened_load(builder, tested_levels[level]);
     for (int round = 0; round < 2; round++) {
       float x = round ? 90 : 2, v = x;
       double totals[4];
@@ -273,12 +273,12 @@ static void loops_nest(void **state) {
         }
         v += 1;
       }
-      built_set(&built, "x", NORMA_FLOAT, 0, NULL, &x);
-      built_run(&built);
-      built_assert_floats(&built, 0, 0, NULL, (double[]){v});
-      built_assert_floats(&built, 1, 1, (int64_t[]){4}, totals);
+      opened_set(&opened, "x", NORMA_FLOAT, 0, NULL, &x);
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 0, NULL, (double[]){v});
+      opened_assert_floats(&opened, 1, 1, (int64_t[]){4}, totals);
     }
-    built_free(&built);
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -304,10 +304,10 @@ static void stacks_every_element_type(void **state) {
       builder_output(body, "go", NORMA_UNDEFINED, -1, NULL);
       builder_output(body, "row", NORMA_UNDEFINED, -1, NULL);
       builder_output(builder, "all", (norma_element_type)type, -1, NULL);
-      built_model built = built_load(builder, NORMA_OPTIMIZE_FULL);
-      built_set(&built, "trips", NORMA_INT64, 0, NULL, &trips);
-      built_run(&built);
-      const norma_tensor *all = built_output(&built, 0);
+      opened_model opened = opened_load(builder, NORMA_OPTIMIZE_FULL);
+      opened_set(&opened, "trips", NORMA_INT64, 0, NULL, &trips);
+      opened_run(&opened);
+      const norma_tensor *all = opened_output(&opened, 0);
       assert_int_equal(all->type, type);
       assert_int_equal(all->rank, 2);
       assert_int_equal(all->dims[0], trips);
@@ -318,7 +318,7 @@ static void stacks_every_element_type(void **state) {
         const int got = ((const uint8_t *)all->data)[bit / 8] >> (bit % 8) & 1;
         if (got != expected) fail_msg("type %d, bit %zu: expected %d, got %d", type, bit, expected, got);
       }
-      built_free(&built);
+      opened_free(&opened);
       builder_destroy(builder);
     }
   }
@@ -327,7 +327,7 @@ static void stacks_every_element_type(void **state) {
 static void stacks_and_carries_strings(void **state) {
   (void)state;
   static const char *const words[2] = {"a", "a longer text than fits a pointer"};
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     for (int64_t trips = 0; trips < 8; trips += 7) {
       model_builder *builder = builder_create(13);
       builder_input(builder, "trips", NORMA_INT64, 0, NULL);
@@ -344,10 +344,10 @@ static void stacks_and_carries_strings(void **state) {
       builder_output(body, "swapped", NORMA_UNDEFINED, -1, NULL);
       builder_output(builder, "last", NORMA_STRING, -1, NULL);
       builder_output(builder, "all", NORMA_STRING, -1, NULL);
-      built_model built = built_load(builder, built_levels[level]);
-      built_set(&built, "trips", NORMA_INT64, 0, NULL, &trips);
-      built_run(&built);
-      const norma_tensor *last = built_output(&built, 0), *all = built_output(&built, 1);
+      opened_model opened = opened_load(builder, tested_levels[level]);
+      opened_set(&opened, "trips", NORMA_INT64, 0, NULL, &trips);
+      opened_run(&opened);
+      const norma_tensor *last = opened_output(&opened, 0), *all = opened_output(&opened, 1);
       assert_int_equal(all->rank, 2);
       assert_int_equal(all->dims[0], trips);
       assert_int_equal(all->dims[1], 2);
@@ -359,7 +359,7 @@ static void stacks_and_carries_strings(void **state) {
         assert_int_equal(got->size, strlen(expected));
         assert_memory_equal(got->data, expected, got->size);
       }
-      built_free(&built);
+      opened_free(&opened);
       builder_destroy(builder);
     }
   }
@@ -369,7 +369,7 @@ static void stacks_and_carries_strings(void **state) {
 static void no_iteration_gives_inferred_shapes(void **state) {
   (void)state;
   static const float x[12];
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 2, (int64_t[]){-1, -1});
     builder_input(builder, "trips", NORMA_INT64, 0, NULL);
@@ -384,14 +384,14 @@ static void no_iteration_gives_inferred_shapes(void **state) {
     builder_output(body, "n", NORMA_UNDEFINED, -1, NULL);
     builder_output(body, "t", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "swapped", NORMA_FLOAT, -1, NULL);
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "x", NORMA_FLOAT, 2, (int64_t[]){4, 3}, x);
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "x", NORMA_FLOAT, 2, (int64_t[]){4, 3}, x);
     for (int64_t trips = 0; trips < 3; trips++) {
-      built_set(&built, "trips", NORMA_INT64, 0, NULL, &trips);
-      built_run(&built);
-      built_assert_floats(&built, 0, 3, (int64_t[]){trips, 3, 4}, (double[24]){0});
+      opened_set(&opened, "trips", NORMA_INT64, 0, NULL, &trips);
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 3, (int64_t[]){trips, 3, 4}, (double[24]){0});
     }
-    built_free(&built);
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -404,7 +404,7 @@ static void unchanged_values_are_shared(void **state) {
   float *x = calloc((size_t)count, sizeof *x);
   assert_non_null(x);
   x[count - 1] = 5;
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 1, &count);
     builder_ints64(builder, "many", 0, NULL, (int64_t[]){2000});
@@ -420,12 +420,13 @@ static void unchanged_values_are_shared(void **state) {
     norma_runtime_options options = {.struct_size = sizeof options, .max_memory_bytes = 14u << 20};
     norma_runtime *runtime;
     assert_int_equal(norma_runtime_create(&options, &runtime, NULL), NORMA_OK);
-    built_model built;
-    if (built_try_load(&built, builder, built_levels[level], runtime) != NORMA_OK) fail_msg("%s", built.error.message);
-    built_set(&built, "x", NORMA_FLOAT, 1, &count, x);
-    built_run(&built);
-    assert_float_equal(((const float *)built_output(&built, 0)->data)[count - 1], 5, 0);
-    built_free(&built);
+    opened_model opened;
+    if (opened_try_load(&opened, builder, tested_levels[level], runtime) != NORMA_OK)
+      fail_msg("%s", opened.error.message);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, &count, x);
+    opened_run(&opened);
+    assert_float_equal(((const float *)opened_output(&opened, 0)->data)[count - 1], 5, 0);
+    opened_free(&opened);
     norma_runtime_destroy(runtime);
     builder_destroy(builder);
   }
@@ -463,15 +464,15 @@ static void cancel_and_deadline_end_a_loop(void **state) {
   static const float x[1024];
   for (int hollow = 0; hollow < 2; hollow++) {
     model_builder *builder = make_endless(false, hollow);
-    built_model built = built_load(builder, NORMA_OPTIMIZE_FULL);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){1024}, x);
+    opened_model opened = opened_load(builder, NORMA_OPTIMIZE_FULL);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){1024}, x);
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, built.session), 0);
-    built_assert_run_fails(&built, NORMA_ERROR_CANCELLED, "cancelled");
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, opened.session), 0);
+    opened_assert_run_fails(&opened, NORMA_ERROR_CANCELLED, "cancelled");
     pthread_join(thread, NULL);
-    norma_session_set_timeout(built.session, 0.02);
-    built_assert_run_fails(&built, NORMA_ERROR_DEADLINE, "time limit");
-    built_free(&built);
+    norma_session_set_timeout(opened.session, 0.02);
+    opened_assert_run_fails(&opened, NORMA_ERROR_DEADLINE, "time limit");
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -479,20 +480,21 @@ static void cancel_and_deadline_end_a_loop(void **state) {
 static void the_memory_budget_ends_a_loop(void **state) {
   (void)state;
   static const float x[1024];
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = make_endless(true, false);
     norma_runtime_options options = {.struct_size = sizeof options, .max_memory_bytes = 32u << 20};
     norma_runtime *runtime;
     assert_int_equal(norma_runtime_create(&options, &runtime, NULL), NORMA_OK);
-    built_model built;
-    if (built_try_load(&built, builder, built_levels[level], runtime) != NORMA_OK) fail_msg("%s", built.error.message);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){1024}, x);
+    opened_model opened;
+    if (opened_try_load(&opened, builder, tested_levels[level], runtime) != NORMA_OK)
+      fail_msg("%s", opened.error.message);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){1024}, x);
     const size_t used = norma_runtime_memory_used(runtime);
     for (int round = 0; round < 2; round++) {
-      built_assert_run_fails(&built, NORMA_ERROR_BUDGET, "budget");
+      opened_assert_run_fails(&opened, NORMA_ERROR_BUDGET, "budget");
       assert_true(norma_runtime_memory_used(runtime) < used + (1u << 20));
     }
-    built_free(&built);
+    opened_free(&opened);
     norma_runtime_destroy(runtime);
     builder_destroy(builder);
   }
@@ -517,19 +519,19 @@ static model_builder *make_wrong(const char *inputs, const char *outputs, int bo
 
 static void refuses_bodies_that_do_not_fit(void **state) {
   (void)state;
-  built_assert_refused(make_wrong("trips condition x", "y", 4, 2), "body has 4 inputs, expected 3");
-  built_assert_refused(make_wrong("trips condition x", "y", 2, 1), "body has 2 inputs, expected 3");
-  built_assert_refused(make_wrong("trips condition x", "y", 3, 1), "body has 1 outputs");
-  built_assert_refused(make_wrong("trips condition x", "y z", 3, 2), "body has 2 outputs");
-  built_assert_refused(make_wrong("condition trips x", "y", 3, 2), "the trip count is bool");
-  built_assert_refused(make_wrong("trips trips x", "y", 3, 2), "the condition is int64");
-  built_assert_refused(make_wrong("x condition x", "y", 3, 2), "the trip count is float");
+  opened_assert_refused(make_wrong("trips condition x", "y", 4, 2), "body has 4 inputs, expected 3");
+  opened_assert_refused(make_wrong("trips condition x", "y", 2, 1), "body has 2 inputs, expected 3");
+  opened_assert_refused(make_wrong("trips condition x", "y", 3, 1), "body has 1 outputs");
+  opened_assert_refused(make_wrong("trips condition x", "y z", 3, 2), "body has 2 outputs");
+  opened_assert_refused(make_wrong("condition trips x", "y", 3, 2), "the trip count is bool");
+  opened_assert_refused(make_wrong("trips trips x", "y", 3, 2), "the condition is int64");
+  opened_assert_refused(make_wrong("x condition x", "y", 3, 2), "the trip count is float");
 
   model_builder *builder = builder_create(13);
   builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){2});
   builder_node(builder, "Loop", "- - x", "y");
   builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
-  built_assert_refused(builder, "body");
+  opened_assert_refused(builder, "body");
 }
 
 /* A carried float that becomes an int64, a tensor that becomes a sequence, a sequence that is stacked. */
@@ -554,7 +556,7 @@ static void refuses_what_changes_its_type(void **state) {
     builder_output(body, cases[c].stacks ? "v" : "made", NORMA_UNDEFINED, -1, NULL);
     if (cases[c].stacks) builder_output(body, "made", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "y", NORMA_UNDEFINED, -1, NULL);
-    built_assert_refused(builder, cases[c].text);
+    opened_assert_refused(builder, cases[c].text);
   }
 }
 
@@ -562,19 +564,19 @@ static void fails_in_the_run(void **state) {
   (void)state;
   static const float x[2];
   model_builder *builder = make_wrong("trips condition x", "y", 3, 2);
-  built_model built = built_load(builder, NORMA_OPTIMIZE_FULL);
-  built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
-  built_set(&built, "condition", NORMA_BOOL, 1, (int64_t[]){2}, (uint8_t[]){1, 1});
-  built_set(&built, "trips", NORMA_INT64, 0, NULL, (int64_t[]){1});
-  assert_int_not_equal(built_try_run(&built), NORMA_OK);
-  assert_non_null(strstr(built.error.message, "the condition"));
-  built_set(&built, "condition", NORMA_BOOL, 1, (int64_t[]){1}, (uint8_t[]){1});
-  built_set(&built, "trips", NORMA_INT64, 1, (int64_t[]){2}, (int64_t[]){1, 1});
-  assert_int_not_equal(built_try_run(&built), NORMA_OK);
-  assert_non_null(strstr(built.error.message, "the trip count"));
-  built_set(&built, "trips", NORMA_INT64, 1, (int64_t[]){1}, (int64_t[]){1});
-  built_run(&built);
-  built_free(&built);
+  opened_model opened = opened_load(builder, NORMA_OPTIMIZE_FULL);
+  opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
+  opened_set(&opened, "condition", NORMA_BOOL, 1, (int64_t[]){2}, (uint8_t[]){1, 1});
+  opened_set(&opened, "trips", NORMA_INT64, 0, NULL, (int64_t[]){1});
+  assert_int_not_equal(opened_try_run(&opened), NORMA_OK);
+  assert_non_null(strstr(opened.error.message, "the condition"));
+  opened_set(&opened, "condition", NORMA_BOOL, 1, (int64_t[]){1}, (uint8_t[]){1});
+  opened_set(&opened, "trips", NORMA_INT64, 1, (int64_t[]){2}, (int64_t[]){1, 1});
+  assert_int_not_equal(opened_try_run(&opened), NORMA_OK);
+  assert_non_null(strstr(opened.error.message, "the trip count"));
+  opened_set(&opened, "trips", NORMA_INT64, 1, (int64_t[]){1}, (int64_t[]){1});
+  opened_run(&opened);
+  opened_free(&opened);
   builder_destroy(builder);
 }
 
@@ -582,7 +584,7 @@ static void fails_in_the_run(void **state) {
 static void stacked_elements_keep_their_shape(void **state) {
   (void)state;
   static const float x[1];
-  FOR_EACH_BUILT_LEVEL(level) {
+  FOR_EACH_LEVEL(level) {
     model_builder *builder = builder_create(13);
     builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){1});
     builder_ints64(builder, "three", 0, NULL, (int64_t[]){3});
@@ -596,11 +598,11 @@ static void stacked_elements_keep_their_shape(void **state) {
     builder_output(body, "longer", NORMA_UNDEFINED, -1, NULL);
     builder_output(body, "longer", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "all", NORMA_FLOAT, -1, NULL);
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){1}, x);
-    built_assert_run_fails(&built, NORMA_ERROR_RUN, "output 1 is now float 4, at first it was float 2");
-    assert_string_equal(built.error.op_type, "Loop");
-    built_free(&built);
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){1}, x);
+    opened_assert_run_fails(&opened, NORMA_ERROR_RUN, "output 1 is now float 4, at first it was float 2");
+    assert_string_equal(opened.error.op_type, "Loop");
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -634,11 +636,11 @@ static void deep_nests_are_inferred_in_time(void **state) {
     builder_output(builders[d], name, NORMA_UNDEFINED, -1, NULL);
   }
   builder_output(builders[0], "y0", NORMA_FLOAT, -1, NULL);
-  built_model built = built_load(builders[0], NORMA_OPTIMIZE_FULL);
-  built_set(&built, "v0", NORMA_FLOAT, 1, (int64_t[]){1}, x);
-  built_run(&built);
-  built_assert_floats(&built, 0, 1, (int64_t[]){2}, (double[]){0, 0});
-  built_free(&built);
+  opened_model opened = opened_load(builders[0], NORMA_OPTIMIZE_FULL);
+  opened_set(&opened, "v0", NORMA_FLOAT, 1, (int64_t[]){1}, x);
+  opened_run(&opened);
+  opened_assert_floats(&opened, 0, 1, (int64_t[]){2}, (double[]){0, 0});
+  opened_free(&opened);
   builder_destroy(builders[0]);
 }
 

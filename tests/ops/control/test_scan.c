@@ -1,5 +1,5 @@
 /* Scan in whole models: axes and directions, states, batches and lengths of version 8, refusals. */
-#include "tests/support/built_model.h"
+#include "tests/support/opened_model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,17 +81,17 @@ static void axes_and_directions(void **state) {
     int64_t dims[3], first_dims[3];
     insert_length(dims, axis, length);
     insert_length(first_dims, output_axis, length);
-    FOR_EACH_BUILT_LEVEL(level) {
-      built_model built = built_load(builder, built_levels[level]);
-      built_set(&built, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3}, initial);
-      built_set(&built, "x", NORMA_FLOAT, 3, dims, x);
+    FOR_EACH_LEVEL(level) {
+      opened_model opened = opened_load(builder, tested_levels[level]);
+      opened_set(&opened, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3}, initial);
+      opened_set(&opened, "x", NORMA_FLOAT, 3, dims, x);
       for (int round = 0; round < 2; round++) {
-        built_run(&built);
-        built_assert_floats(&built, 0, 2, (int64_t[]){2, 3}, last);
-        built_assert_floats(&built, 1, 3, first_dims, first);
-        built_assert_floats(&built, 2, 3, (int64_t[]){length, 2, 3}, second);
+        opened_run(&opened);
+        opened_assert_floats(&opened, 0, 2, (int64_t[]){2, 3}, last);
+        opened_assert_floats(&opened, 1, 3, first_dims, first);
+        opened_assert_floats(&opened, 2, 3, (int64_t[]){length, 2, 3}, second);
       }
-      built_free(&built);
+      opened_free(&opened);
     }
     builder_destroy(builder);
   }
@@ -105,21 +105,21 @@ static void defaults_and_inference(void **state) {
   model_builder *builder = make_sum(9, "initial x", &scan);
   builder_input(builder, "initial", NORMA_FLOAT, 0, NULL);
   builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){3});
-  FOR_EACH_BUILT_LEVEL(level) {
-    built_model built = built_load(builder, built_levels[level]);
+  FOR_EACH_LEVEL(level) {
+    opened_model opened = opened_load(builder, tested_levels[level]);
     norma_value_info info;
-    assert_int_equal(norma_model_output(built.model, 0, &info), NORMA_OK);
+    assert_int_equal(norma_model_output(opened.model, 0, &info), NORMA_OK);
     assert_int_equal(info.rank, 0);
-    assert_int_equal(norma_model_output(built.model, 1, &info), NORMA_OK);
+    assert_int_equal(norma_model_output(opened.model, 1, &info), NORMA_OK);
     assert_int_equal(info.rank, 1);
     assert_int_equal(info.dims[0], 3);
-    built_set(&built, "initial", NORMA_FLOAT, 0, NULL, initial);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){3}, x);
-    built_run(&built);
-    built_assert_floats(&built, 0, 0, NULL, (double[]){22});
-    built_assert_floats(&built, 1, 1, (int64_t[]){3}, (double[]){12, 16, 22});
-    built_assert_floats(&built, 2, 1, (int64_t[]){3}, (double[]){-12, -16, -22});
-    built_free(&built);
+    opened_set(&opened, "initial", NORMA_FLOAT, 0, NULL, initial);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){3}, x);
+    opened_run(&opened);
+    opened_assert_floats(&opened, 0, 0, NULL, (double[]){22});
+    opened_assert_floats(&opened, 1, 1, (int64_t[]){3}, (double[]){12, 16, 22});
+    opened_assert_floats(&opened, 2, 1, (int64_t[]){3}, (double[]){-12, -16, -22});
+    opened_free(&opened);
   }
   builder_destroy(builder);
 }
@@ -140,16 +140,16 @@ static void zips_sequences(void **state) {
   builder_node(body, "Sub", "b a", "c");
   builder_output(body, "c", NORMA_UNDEFINED, -1, NULL);
   builder_output(builder, "z", NORMA_FLOAT, -1, NULL);
-  FOR_EACH_BUILT_LEVEL(level) {
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "x", NORMA_FLOAT, 1, (int64_t[]){3}, x);
-    built_set(&built, "y", NORMA_FLOAT, 1, (int64_t[]){3}, y);
-    built_run(&built);
-    built_assert_floats(&built, 0, 1, (int64_t[]){3}, (double[]){29, 18, 7});
-    built_set(&built, "y", NORMA_FLOAT, 1, (int64_t[]){2}, y);
-    assert_int_not_equal(built_try_run(&built), NORMA_OK);
-    assert_non_null(strstr(built.error.message, "length of 3 and of 2"));
-    built_free(&built);
+  FOR_EACH_LEVEL(level) {
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "x", NORMA_FLOAT, 1, (int64_t[]){3}, x);
+    opened_set(&opened, "y", NORMA_FLOAT, 1, (int64_t[]){3}, y);
+    opened_run(&opened);
+    opened_assert_floats(&opened, 0, 1, (int64_t[]){3}, (double[]){29, 18, 7});
+    opened_set(&opened, "y", NORMA_FLOAT, 1, (int64_t[]){2}, y);
+    assert_int_not_equal(opened_try_run(&opened), NORMA_OK);
+    assert_non_null(strstr(opened.error.message, "length of 3 and of 2"));
+    opened_free(&opened);
   }
   builder_destroy(builder);
 }
@@ -180,28 +180,28 @@ static void batches_of_version_8(void **state) {
     builder_input(builder, "initial", NORMA_FLOAT, 3, (int64_t[]){-1, 2, 3});
     builder_input(builder, "x", NORMA_FLOAT, 4, (int64_t[]){-1, -1, 2, 3});
     if (reverse) builder_ints(scan, "directions", 1, (int64_t[]){1});
-    FOR_EACH_BUILT_LEVEL(level) {
-      built_model built = built_load(builder, built_levels[level]);
-      if (has_lengths) built_set(&built, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, lengths);
-      built_set(&built, "initial", NORMA_FLOAT, 3, (int64_t[]){BATCH, 2, 3}, initial);
-      built_set(&built, "x", NORMA_FLOAT, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, x);
-      built_run(&built);
-      built_assert_floats(&built, 0, 3, (int64_t[]){BATCH, 2, 3}, last);
-      built_assert_floats(&built, 1, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, stacked);
-      built_assert_floats(&built, 2, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, negative);
+    FOR_EACH_LEVEL(level) {
+      opened_model opened = opened_load(builder, tested_levels[level]);
+      if (has_lengths) opened_set(&opened, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, lengths);
+      opened_set(&opened, "initial", NORMA_FLOAT, 3, (int64_t[]){BATCH, 2, 3}, initial);
+      opened_set(&opened, "x", NORMA_FLOAT, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, x);
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 3, (int64_t[]){BATCH, 2, 3}, last);
+      opened_assert_floats(&opened, 1, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, stacked);
+      opened_assert_floats(&opened, 2, 4, (int64_t[]){BATCH, LENGTH, 2, 3}, negative);
       if (has_lengths) {
-        built_set(&built, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, (int64_t[]){0, 1, LENGTH + 1});
-        built_assert_run_fails(&built, NORMA_ERROR_RUN, "sequence_lens holds 6");
-        built_set(&built, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, (int64_t[]){0, -1, 1});
-        built_assert_run_fails(&built, NORMA_ERROR_RUN, "sequence_lens holds -1");
-        built_set(&built, "lengths", NORMA_INT64, 1, (int64_t[]){0}, lengths);
+        opened_set(&opened, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, (int64_t[]){0, 1, LENGTH + 1});
+        opened_assert_run_fails(&opened, NORMA_ERROR_RUN, "sequence_lens holds 6");
+        opened_set(&opened, "lengths", NORMA_INT64, 1, (int64_t[]){BATCH}, (int64_t[]){0, -1, 1});
+        opened_assert_run_fails(&opened, NORMA_ERROR_RUN, "sequence_lens holds -1");
+        opened_set(&opened, "lengths", NORMA_INT64, 1, (int64_t[]){0}, lengths);
       }
-      built_set(&built, "initial", NORMA_FLOAT, 3, (int64_t[]){0, 2, 3}, initial);
-      built_set(&built, "x", NORMA_FLOAT, 4, (int64_t[]){0, LENGTH, 2, 3}, x);
-      built_run(&built);
-      built_assert_floats(&built, 0, 3, (int64_t[]){0, 2, 3}, NULL);
-      built_assert_floats(&built, 1, 4, (int64_t[]){0, LENGTH, 2, 3}, NULL);
-      built_free(&built);
+      opened_set(&opened, "initial", NORMA_FLOAT, 3, (int64_t[]){0, 2, 3}, initial);
+      opened_set(&opened, "x", NORMA_FLOAT, 4, (int64_t[]){0, LENGTH, 2, 3}, x);
+      opened_run(&opened);
+      opened_assert_floats(&opened, 0, 3, (int64_t[]){0, 2, 3}, NULL);
+      opened_assert_floats(&opened, 1, 4, (int64_t[]){0, LENGTH, 2, 3}, NULL);
+      opened_free(&opened);
     }
     builder_destroy(builder);
   }
@@ -225,10 +225,10 @@ static void moves_every_element_type(void **state) {
     builder_node(body, "Identity", "e", "same");
     builder_output(body, "same", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "y", (norma_element_type)type, -1, NULL);
-    built_model built = built_load(builder, NORMA_OPTIMIZE_FULL);
-    built_set(&built, "x", (norma_element_type)type, 2, (int64_t[]){2, 3}, data);
-    built_run(&built);
-    const norma_tensor *y = built_output(&built, 0);
+    opened_model opened = opened_load(builder, NORMA_OPTIMIZE_FULL);
+    opened_set(&opened, "x", (norma_element_type)type, 2, (int64_t[]){2, 3}, data);
+    opened_run(&opened);
+    const norma_tensor *y = opened_output(&opened, 0);
     assert_int_equal(y->type, type);
     assert_int_equal(y->dims[0], 3);
     assert_int_equal(y->dims[1], 2);
@@ -239,7 +239,7 @@ static void moves_every_element_type(void **state) {
         if (got != expected) fail_msg("type %d, element %d: bit %d differs", type, i, bit);
       }
     }
-    built_free(&built);
+    opened_free(&opened);
     builder_destroy(builder);
   }
 }
@@ -261,10 +261,10 @@ static void moves_strings(void **state) {
     builder_output(body, "e", NORMA_UNDEFINED, -1, NULL);
     builder_output(builder, "last", NORMA_STRING, -1, NULL);
     builder_output(builder, "y", NORMA_STRING, -1, NULL);
-    FOR_EACH_BUILT_LEVEL(level) {
-      built_model built = built_load(builder, built_levels[level]);
-      built_run(&built);
-      const norma_tensor *last = built_output(&built, 0), *y = built_output(&built, 1);
+    FOR_EACH_LEVEL(level) {
+      opened_model opened = opened_load(builder, tested_levels[level]);
+      opened_run(&opened);
+      const norma_tensor *last = opened_output(&opened, 0), *y = opened_output(&opened, 1);
       assert_int_equal(norma_tensor_count(y), 6);
       for (int i = 0; i < 7; i++) {
         const norma_string *got = i < 6 ? (const norma_string *)y->data + i : (const norma_string *)last->data;
@@ -272,7 +272,7 @@ static void moves_strings(void **state) {
         assert_int_equal(got->size, strlen(expected));
         if (got->size) assert_memory_equal(got->data, expected, got->size);
       }
-      built_free(&built);
+      opened_free(&opened);
     }
     builder_destroy(builder);
   }
@@ -300,7 +300,7 @@ static void refuses_nodes_that_do_not_fit(void **state) {
     builder_input(builder, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3});
     builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){5, 2, 3});
     builder_ints(scan, lists[i].name, (size_t)lists[i].count, lists[i].values);
-    built_assert_refused(builder, lists[i].text);
+    opened_assert_refused(builder, lists[i].text);
   }
   for (int i = 0; i < 2; i++) {
     node *scan;
@@ -308,30 +308,30 @@ static void refuses_nodes_that_do_not_fit(void **state) {
     builder_input(builder, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3});
     builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){5, 2, 3});
     scan->attributes[0].i = i ? 0 : 3;
-    built_assert_refused(builder, i ? "num_scan_inputs is 0" : "num_scan_inputs is 3");
+    opened_assert_refused(builder, i ? "num_scan_inputs is 0" : "num_scan_inputs is 3");
   }
   node *scan;
   model_builder *builder = make_sum(11, "initial x x", &scan);
   builder_input(builder, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3});
   builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){5, 2, 3});
-  built_assert_refused(builder, "body has 2 inputs");
+  opened_assert_refused(builder, "body has 2 inputs");
 
   builder = make_sum(11, "initial x", &scan);
   builder_input(builder, "initial", NORMA_FLOAT, 1, (int64_t[]){3}); /* the body makes it 2 x 3 */
   builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){5, 2, 3});
-  built_assert_refused(builder, "changes type or shape of state 0");
+  opened_assert_refused(builder, "changes type or shape of state 0");
 
   builder = make_sum(8, "lengths initial x", &scan);
   builder_input(builder, "lengths", NORMA_INT64, 1, (int64_t[]){4});
   builder_input(builder, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3});
   builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){2, 5, 3});
-  built_assert_refused(builder, "a batch of 4 and of 2");
+  opened_assert_refused(builder, "a batch of 4 and of 2");
 
   builder = make_sum(8, "lengths initial x", &scan);
   builder_input(builder, "lengths", NORMA_INT32, 1, (int64_t[]){2});
   builder_input(builder, "initial", NORMA_FLOAT, 2, (int64_t[]){2, 3});
   builder_input(builder, "x", NORMA_FLOAT, 3, (int64_t[]){2, 5, 3});
-  built_assert_refused(builder, "sequence_lens is not int64");
+  opened_assert_refused(builder, "sequence_lens is not int64");
 }
 
 /* Where shapes are not known at load. */
@@ -343,19 +343,19 @@ static void fails_in_the_run(void **state) {
   builder_ints(scan, "scan_input_axes", 1, (int64_t[]){2});
   builder_input(builder, "initial", NORMA_FLOAT, -1, NULL);
   builder_input(builder, "x", NORMA_FLOAT, -1, NULL);
-  FOR_EACH_BUILT_LEVEL(level) {
-    built_model built = built_load(builder, built_levels[level]);
-    built_set(&built, "initial", NORMA_FLOAT, 1, (int64_t[]){3}, x);
-    built_set(&built, "x", NORMA_FLOAT, 3, (int64_t[]){2, 3, 5}, x);
-    assert_int_not_equal(built_try_run(&built), NORMA_OK);
-    assert_non_null(strstr(built.error.message, "changes type or shape of state 0"));
-    built_set(&built, "x", NORMA_FLOAT, 2, (int64_t[]){6, 5}, x);
-    assert_int_not_equal(built_try_run(&built), NORMA_OK);
-    assert_non_null(strstr(built.error.message, "axis 2 is outside input 1"));
-    built_set(&built, "x", NORMA_FLOAT, 3, (int64_t[]){1, 3, 5}, x);
-    built_set(&built, "initial", NORMA_FLOAT, 2, (int64_t[]){1, 3}, x);
-    built_run(&built);
-    built_free(&built);
+  FOR_EACH_LEVEL(level) {
+    opened_model opened = opened_load(builder, tested_levels[level]);
+    opened_set(&opened, "initial", NORMA_FLOAT, 1, (int64_t[]){3}, x);
+    opened_set(&opened, "x", NORMA_FLOAT, 3, (int64_t[]){2, 3, 5}, x);
+    assert_int_not_equal(opened_try_run(&opened), NORMA_OK);
+    assert_non_null(strstr(opened.error.message, "changes type or shape of state 0"));
+    opened_set(&opened, "x", NORMA_FLOAT, 2, (int64_t[]){6, 5}, x);
+    assert_int_not_equal(opened_try_run(&opened), NORMA_OK);
+    assert_non_null(strstr(opened.error.message, "axis 2 is outside input 1"));
+    opened_set(&opened, "x", NORMA_FLOAT, 3, (int64_t[]){1, 3, 5}, x);
+    opened_set(&opened, "initial", NORMA_FLOAT, 2, (int64_t[]){1, 3}, x);
+    opened_run(&opened);
+    opened_free(&opened);
   }
   builder_destroy(builder);
 }
