@@ -122,6 +122,55 @@ static void statistics_are_written(void **state) {
   close_fixture(&fixture);
 }
 
+/* A Constant node may hold floats as a list: it is replaced where it stands, as a tensor is. */
+static void statistics_of_constant_nodes_are_written(void **state) {
+  (void)state;
+  static const float old[] = {0.5f, 0.25f};
+  const double mean[] = {-1.5, 2.5}, variance[] = {8, 16};
+  for (int lists = 0; lists < 4; lists++) { /* which of mean and variance */
+    fixture fixture;
+    size_t copied = 9;
+    model_builder *b = builder_create(17);
+    builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){-1, 2});
+    builder_floats(b, "scale", 1, (int64_t[]){2}, (float[]){1, 1});
+    builder_floats(b, "zero", 1, (int64_t[]){2}, (float[]){0, 0});
+    for (int i = 0; i < 2; i++) {
+      node *constant = builder_node(b, "Constant", "", i ? "variance" : "mean");
+      if (lists >> i & 1) {
+        builder_float_list(constant, "value_floats", 2, old);
+      } else {
+        builder_tensor(constant, "value", NORMA_FLOAT, 1, (int64_t[]){2}, old);
+      }
+    }
+    builder_named_node(b, "bn", "", "BatchNormalization", "x scale zero mean variance", "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    open_fixture(&fixture, b);
+    norma_bn_info info = {.struct_size = sizeof info};
+    assert_int_equal(norma_bn_describe(fixture.study, 0, &info), NORMA_OK);
+    assert_null(info.obstacle);
+    assert_int_equal(info.channels, 2);
+    assert_false(info.is_shared);
+    assert_memory_equal(info.mean->data, old, sizeof old);
+    assert_memory_equal(info.variance->data, old, sizeof old);
+    if (norma_bn_set_statistics(fixture.study, 0, fixture.editor, mean, variance, &copied, &fixture.error) !=
+        NORMA_OK) {
+      fail_msg("%s", fixture.error.message);
+    }
+    assert_int_equal(copied, 0);
+    for (int i = 0; i < 2; i++) { /* what the editor holds now */
+      float written[2];
+      norma_tensor tensor;
+      assert_int_equal(
+          norma_editor_read(fixture.editor, i ? "variance" : "mean", &tensor, written, sizeof written, &fixture.error),
+          NORMA_OK);
+      const double *expected = i ? variance : mean;
+      assert_true(written[0] == (float)expected[0] && written[1] == (float)expected[1]);
+    }
+    load_edited(&fixture);
+    close_fixture(&fixture);
+  }
+}
+
 static void statistics_that_cannot_be_are_refused(void **state) {
   (void)state;
   fixture fixture;
@@ -219,6 +268,7 @@ static void what_cannot_be_frozen_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(statistics_are_written),
+      cmocka_unit_test(statistics_of_constant_nodes_are_written),
       cmocka_unit_test(statistics_that_cannot_be_are_refused),
       cmocka_unit_test(training_becomes_inference),
       cmocka_unit_test(what_cannot_be_frozen_is_refused),
