@@ -38,7 +38,7 @@ static norma_status read_constant(const node *node, const value **contents, bool
   value *made = region_allocate(node->graph->region, sizeof *made);
   if (!made) return region_error(node->graph->region, error);
   made->kind = NORMA_VALUE_TENSOR;
-  norma_tensor_init(&made->tensor, NORMA_FLOAT, list ? 1 : 0, &count, (void *)(uintptr_t)floats); /* only read */
+  norma_tensor_init(&made->tensor, NORMA_FLOAT, list ? 1 : 0, &count, tensor_read_only(floats));
   *contents = made;
   return NORMA_OK;
 }

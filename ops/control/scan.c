@@ -232,8 +232,10 @@ static norma_status scan_open_source(scan_run *run, int index, int axis, int lea
   source->outer = dims_product(tensor->dims, 0, axis);
   source->size = dims_product(tensor->dims, axis, axis + leading);
   source->inner_bytes = (size_t)dims_product(tensor->dims, axis + leading, tensor->rank) * movement_bytes(tensor->type);
-  TRY(movement_source(context, tensor, (const void **)&source->data));
+  const void *elements;
   void *block = NULL;
+  TRY(movement_source(context, tensor, &elements));
+  source->data = elements;
   if (source->outer > 1) {
     TRY(run_allocate_temporary(context, (size_t)source->outer * source->inner_bytes, &block));
     source->gathered = block;
@@ -258,7 +260,7 @@ static norma_status scan_select(scan_run *run, int input, int64_t index) {
     TRY(movement_pack(run->context, tensor->type, source->packed, (const uint8_t *)data, norma_tensor_count(tensor)));
     data = source->packed;
   }
-  tensor->data = (void *)(uintptr_t)data;
+  tensor->data = tensor_read_only(data);
   run->inputs[input] = &source->element;
   return NORMA_OK;
 }

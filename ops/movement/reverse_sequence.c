@@ -77,7 +77,9 @@ static norma_status reverse_sequence_compute(run_context *context) {
     return run_fail(context, NORMA_ERROR_RUN, "sequence_lens holds %lld, but there are %lld times",
                     (long long)work.lengths[i], (long long)work.times);
   }
-  TRY(movement_source(context, input, (const void **)&work.source));
+  const void *source;
+  TRY(movement_source(context, input, &source));
+  work.source = source;
   TRY(movement_target(context, 0, &target));
   work.target = target.data;
   const int64_t grain = work_grain(WORK_ELEMENT / 4 * ((double)work.bytes + 8));

@@ -108,9 +108,10 @@ static norma_status tensor_scatter_compute(run_context *context) {
   work.bytes = (size_t)dims_product(past->dims, axis + 1, past->rank) * movement_bytes(past->type);
   TRY(tensor_scatter_check(context, &work, past->dims[0], state->circular));
   norma_tensor target;
-  const void *source;
+  const void *source, *updates;
   TRY(movement_source(context, past, &source));
-  TRY(movement_source(context, update, (const void **)&work.update));
+  TRY(movement_source(context, update, &updates));
+  work.update = updates;
   TRY(movement_target(context, 0, &target));
   TRY(movement_copy_bytes(context, target.data, source, (size_t)norma_tensor_count(past) * movement_bytes(past->type)));
   work.cache = target.data;

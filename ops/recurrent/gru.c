@@ -34,7 +34,7 @@ static void gru_cell(const recurrent_row *row, int phase) {
   }
   if (state->linear_before_reset) {
     recurrent_multiply(row, h, h, r, n);
-    recurrent_add(row, h, h, recurrent_at(row, row->inputs, 2 * n), n);
+    recurrent_add(row, h, h, recurrent_seen_at(row, row->inputs, 2 * n), n);
   }
   recurrent_activate(row, 1, h, h, n);
   recurrent_multiply(row, row->h, row->h, z, n);

@@ -26,7 +26,7 @@ static norma_status lstm_read(const node *node, void *opaque, norma_error *error
 static void lstm_add_peephole(const recurrent_row *row, void *gate, int peephole) {
   const int64_t n = row->cells->state->hidden;
   if (!row->peepholes) return;
-  recurrent_multiply(row, row->spare, recurrent_at(row, row->peepholes, peephole * n), row->c, n);
+  recurrent_multiply(row, row->spare, recurrent_seen_at(row, row->peepholes, peephole * n), row->c, n);
   recurrent_add(row, gate, gate, row->spare, n);
 }
 

@@ -124,8 +124,11 @@ void recurrent_one_minus(const recurrent_row *row, void *y, const void *x, int64
 void recurrent_activate(const recurrent_row *row, int index, void *y, const void *x, int64_t n);
 
 /* Element `index` of an array of float or double. */
-static inline void *recurrent_at(const recurrent_row *row, const void *array, int64_t index) {
-  return (char *)(uintptr_t)array + (size_t)index * row->cells->state->real_bytes;
+static inline void *recurrent_at(const recurrent_row *row, void *array, int64_t index) {
+  return (char *)array + (size_t)index * row->cells->state->real_bytes;
+}
+static inline const void *recurrent_seen_at(const recurrent_row *row, const void *array, int64_t index) {
+  return (const char *)array + (size_t)index * row->cells->state->real_bytes;
 }
 
 /* ------------------------------------------------------------------------------------------------------ descriptors */

@@ -50,7 +50,7 @@ void opened_assert_refused(model_builder *builder, const char *text) {
 void opened_set(opened_model *opened, const char *name, norma_element_type type, int rank, const int64_t *dims,
                 const void *data) {
   norma_tensor tensor;
-  assert_int_equal(norma_tensor_init(&tensor, type, rank, dims, (void *)(uintptr_t)data), NORMA_OK);
+  assert_int_equal(norma_tensor_init(&tensor, type, rank, dims, tensor_read_only(data)), NORMA_OK);
   if (norma_session_set_input(opened->session, name, &tensor, &opened->error) != NORMA_OK) {
     fail_msg("%s", opened->error.message);
   }
