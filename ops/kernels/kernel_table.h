@@ -196,6 +196,32 @@ struct gemm_part {
   size_t column, columns;
 };
 
+/* ---- Attention -----------------------------------------------------------------------------------------------------
+ * Some rows of queries against all keys of one head:
+ *
+ *   y[r] = sum over j of w[r][j] * v[j],  w[r] = softmax over j of cap(q[r] . k[j]) + bias[r][j]
+ *
+ * where cap(s) = softcap * tanh(s / softcap). Keys are given in blocks, one call after the other, and no more than a block
+ * of scores exists at a time. A row's result depends on where blocks begin and on `few`, not on the rows beside it. A row
+ * that sees no key becomes zeros. */
+struct attention_f32 {
+  size_t rows;          /* at most attention_f32_rows */
+  size_t keys;          /* the most keys of a block */
+  size_t depth, values; /* elements of a row of q and of k; of v and of y */
+  float softcap;        /* 0: none */
+  bool few;             /* the algorithm for up to attention_f32_few rows, which is as correct for more */
+};
+
+/* A block of keys, which row r sees from first[r] to end[r] - 1, counted from the block's first. */
+struct attention_keys_f32 {
+  size_t keys;
+  const float *k, *v;
+  size_t k_stride, v_stride;  /* of rows, whose elements are adjacent */
+  const float *bias;          /* [rows][keys]; an element of -inf masks its position, whatever the score. NULL: none */
+  size_t bias_stride;         /* 0: the same for all rows */
+  const int32_t *first, *end; /* NULL, both: all rows see all keys */
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -338,6 +364,18 @@ struct kernel_table {
   float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
   /* Softmax of each of `lines` lines of n elements, one behind the other; y may be x. */
   void (*softmax_lines_f32)(float *y, const float *x, size_t lines, size_t n);
+
+  /* ---- attention: begin, keys for each block, end ---- */
+  size_t attention_f32_rows; /* the most rows of a call */
+  size_t attention_f32_few;
+  size_t (*attention_f32_state_size)(const struct attention_f32 *attention); /* bytes */
+  /* q: [rows][depth], scaled. sink: for each row the score of a further key whose value is 0; NULL: none. */
+  void (*attention_f32_begin)(const struct attention_f32 *attention, const float *q, const float *sink, void *state);
+  void (*attention_f32_keys)(const struct attention_f32 *attention, const struct attention_keys_f32 *block,
+                             void *state);
+  /* y: [rows][values] */
+  void (*attention_f32_end)(const struct attention_f32 *attention, float *y, void *state);
+
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);

@@ -22,6 +22,9 @@
 #include "blocked_winograd.h"
 #include "blocked_conv.h"
 #include "blocked_grouped.h"
+#include "attention_tile.h"
+#include "attention_few.h"
+#include "attention.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -107,6 +110,12 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .reduce_rows_f32 = {sum_rows_f32, sum_squares_rows_f32, sum_abs_rows_f32, maximum_rows_f32, minimum_rows_f32},
     .exp_sum_f32 = exp_sum_f32,
     .softmax_lines_f32 = softmax_lines_f32,
+    .attention_f32_rows = ATTENTION_ROWS,
+    .attention_f32_few = ATTENTION_FEW,
+    .attention_f32_state_size = attention_f32_state_size,
+    .attention_f32_begin = attention_f32_begin,
+    .attention_f32_keys = attention_f32_keys,
+    .attention_f32_end = attention_f32_end,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
     .dot_f32 = dot_f32,
