@@ -9,9 +9,9 @@
 
 /* The parts of a state; offsets in floats. With few rows scores and results are [rows][..], else [..][rows]. */
 struct attention_parts {
-  size_t width;               /* rows, padded where they are lanes */
-  size_t depth, values, keys; /* strides of rows of q, o and s where rows are few */
-  size_t q, o, largest, sum, factor, s, bias;
+  size_t width;                            /* rows, padded where they are lanes */
+  size_t depth, values, keys;              /* strides of rows of q, o and s where rows are few */
+  size_t o, largest, sum, factor, s, bias; /* queries come first */
   size_t count;
 };
 
@@ -26,7 +26,7 @@ static struct attention_parts attention_parts_of(const struct attention_f32 *att
   parts.values = few ? attention_padded(attention->values) : attention->values;
   parts.keys = few ? attention_padded(attention->keys) : attention->keys;
   const size_t rows = few ? attention->rows : parts.width;
-  parts.o = parts.q + rows * parts.depth;
+  parts.o = rows * parts.depth;
   parts.largest = parts.o + rows * parts.values;
   parts.sum = parts.largest + parts.width;
   parts.factor = parts.sum + parts.width;
@@ -40,22 +40,28 @@ static size_t attention_f32_state_size(const struct attention_f32 *attention) {
   return attention_parts_of(attention).count * sizeof(float);
 }
 
-static void attention_f32_begin(const struct attention_f32 *attention, const float *q, const float *sink,
-                                void *memory) {
+static void attention_f32_begin(const struct attention_f32 *attention, const float *q, size_t q_stride,
+                                const float *sink, void *memory) {
   const struct attention_parts parts = attention_parts_of(attention);
   const size_t rows = attention->rows, depth = attention->depth;
   float *state = memory;
-  memset(state, 0, parts.largest * sizeof *state);
+  memset(state + parts.o, 0, (parts.largest - parts.o) * sizeof *state);
   for (size_t r = 0; r < parts.width; r++) {
     state[parts.largest + r] = sink && r < rows ? sink[r] : -INFINITY;
     state[parts.sum + r] = sink && r < rows ? 1 : 0;
   }
   if (attention->few) {
-    for (size_t r = 0; r < rows; r++) memcpy(state + parts.q + r * parts.depth, q + r * depth, depth * sizeof *q);
+    memset(state, 0, parts.o * sizeof *state);
+    for (size_t r = 0; r < rows; r++) memcpy(state + r * parts.depth, q + r * q_stride, depth * sizeof *q);
   } else {
-    transpose_32(state + parts.q, parts.width, q, depth, rows, depth);
-    if (rows % VF_LANES) memset(state + parts.bias, 0, (parts.count - parts.bias) * sizeof *state);
+    if (rows % VF_LANES) { /* lanes that stand for no row */
+      memset(state, 0, parts.o * sizeof *state);
+      memset(state + parts.bias, 0, (parts.count - parts.bias) * sizeof *state);
+    }
+    transpose_32(state, parts.width, q, q_stride, rows, depth);
   }
+  const vf scale = vf_set1(attention->scale);
+  for (size_t i = 0; i < parts.o; i += VF_LANES) vf_store(state + i, vf_load(state + i) * scale);
 }
 
 /* ---- from scores to weights ---- */
@@ -205,36 +211,40 @@ static void attention_f32_keys(const struct attention_f32 *attention, const stru
   const size_t rows = attention->rows, keys = block->keys;
   float *state = memory, *s = state + parts.s;
   if (attention->few) {
-    few_scores(s, parts.keys, state + parts.q, parts.depth, rows, block->k, block->k_stride, keys, attention->depth);
+    few_scores(s, parts.keys, state, parts.depth, rows, block->k, block->k_stride, keys, attention->depth);
     for (size_t r = 0; r < rows; r++) attention_weigh_row(attention, block, &parts, state, r);
     few_values(state + parts.o, parts.values, state + parts.factor, s, parts.keys, rows, block->v, block->v_stride,
                keys, attention->values);
     return;
   }
-  attention_product(attention_scores_tiles, s, keys, block->k, block->k_stride, block->k_stride, state + parts.q,
-                    parts.width, attention->depth, NULL);
+  attention_product(attention_scores_tiles, s, keys, block->k, block->k_stride, block->k_stride, state, parts.width,
+                    attention->depth, NULL);
   attention_weigh(attention, block, &parts, state);
   attention_product(attention_values_tiles, state + parts.o, attention->values, block->v, 1, block->v_stride, s,
                     parts.width, keys, state + parts.factor);
 }
 
-static void attention_f32_end(const struct attention_f32 *attention, float *y, void *memory) {
+static void attention_f32_end(const struct attention_f32 *attention, float *y, size_t y_stride, void *memory) {
   const struct attention_parts parts = attention_parts_of(attention);
   const size_t rows = attention->rows, values = attention->values;
-  float *state = memory, *o = state + parts.o;
+  float *state = memory, *o = state + parts.o, *factor = state + parts.factor;
   for (size_t r = 0; r < parts.width; r += VF_LANES) {
     const vf sum = vf_load(state + parts.sum + r);
-    vf_store(state + parts.factor + r, vf_select(vf_eq(sum, vf_zero()), vf_zero(), vf_set1(1) / sum));
+    vf_store(factor + r, vf_select(vf_eq(sum, vf_zero()), vf_zero(), vf_set1(1) / sum));
   }
   if (attention->few) {
-    for (size_t r = 0; r < rows; r++)
-      affine_channel_f32(y + r * values, o + r * parts.values, NULL, values, state[parts.factor + r], 0,
-                         (struct activation){0});
+    for (size_t r = 0; r < rows; r++) {
+      for (size_t c = 0; c < parts.values; c += VF_LANES) {
+        float *from = o + r * parts.values + c;
+        vf_store(from, vf_load(from) * vf_set1(factor[r]));
+      }
+      memcpy(y + r * y_stride, o + r * parts.values, values * sizeof *y);
+    }
     return;
   }
   for (size_t c = 0; c < values; c++) {
     for (size_t r = 0; r < parts.width; r += VF_LANES)
-      vf_store(o + c * parts.width + r, vf_load(o + c * parts.width + r) * vf_load(state + parts.factor + r));
+      vf_store(o + c * parts.width + r, vf_load(o + c * parts.width + r) * vf_load(factor + r));
   }
-  transpose_32(y, values, o, parts.width, values, rows);
+  transpose_32(y, y_stride, o, parts.width, values, rows);
 }

@@ -199,7 +199,7 @@ struct gemm_part {
 /* ---- Attention -----------------------------------------------------------------------------------------------------
  * Some rows of queries against all keys of one head:
  *
- *   y[r] = sum over j of w[r][j] * v[j],  w[r] = softmax over j of cap(q[r] . k[j]) + bias[r][j]
+ *   y[r] = sum over j of w[r][j] * v[j],  w[r] = softmax over j of cap(scale * q[r] . k[j]) + bias[r][j]
  *
  * where cap(s) = softcap * tanh(s / softcap). Keys are given in blocks, one call after the other, and no more than a block
  * of scores exists at a time. A row's result depends on where blocks begin and on `few`, not on the rows beside it. A row
@@ -208,8 +208,9 @@ struct attention_f32 {
   size_t rows;          /* at most attention_f32_rows */
   size_t keys;          /* the most keys of a block */
   size_t depth, values; /* elements of a row of q and of k; of v and of y */
-  float softcap;        /* 0: none */
-  bool few;             /* the algorithm for up to attention_f32_few rows, which is as correct for more */
+  float scale;
+  float softcap; /* 0: none */
+  bool few;      /* the algorithm for up to attention_f32_few rows, which is as correct for more */
 };
 
 /* A block of keys, which row r sees from first[r] to end[r] - 1, counted from the block's first. */
@@ -369,12 +370,12 @@ struct kernel_table {
   size_t attention_f32_rows; /* the most rows of a call */
   size_t attention_f32_few;
   size_t (*attention_f32_state_size)(const struct attention_f32 *attention); /* bytes */
-  /* q: [rows][depth], scaled. sink: for each row the score of a further key whose value is 0; NULL: none. */
-  void (*attention_f32_begin)(const struct attention_f32 *attention, const float *q, const float *sink, void *state);
+  /* sink: for each row the score of a further key whose value is 0; NULL: none. */
+  void (*attention_f32_begin)(const struct attention_f32 *attention, const float *q, size_t q_stride, const float *sink,
+                              void *state);
   void (*attention_f32_keys)(const struct attention_f32 *attention, const struct attention_keys_f32 *block,
                              void *state);
-  /* y: [rows][values] */
-  void (*attention_f32_end)(const struct attention_f32 *attention, float *y, void *state);
+  void (*attention_f32_end)(const struct attention_f32 *attention, float *y, size_t y_stride, void *state);
 
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);

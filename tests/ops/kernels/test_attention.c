@@ -24,7 +24,7 @@ static struct attention_data make_data(const struct attention_case *t) {
   for (size_t i = 0; i < t->rows * t->keys; i++) {
     if (random_bits() % 7 == 0) data.bias[i] = -INFINITY;
   }
-  for (size_t i = 0; i < t->rows * t->depth; i++) data.q[i] *= 2;
+  for (size_t i = 0; i < t->rows * t->depth; i++) data.q[i] *= 4;
   for (size_t r = 0; r < t->rows; r++) {
     data.first[r] = (int32_t)random_size(0, t->keys);
     data.end[r] = (int32_t)random_size(0, t->keys);
@@ -44,13 +44,18 @@ static int32_t within(int64_t x, size_t size) {
 /* Rows row .. row + count - 1, block by block. */
 static void run_rows(const struct kernel_table *table, const struct attention_case *t,
                      const struct attention_data *data, size_t row, size_t count, float *y) {
-  struct attention_f32 attention = {
-      .rows = count, .keys = t->block, .depth = t->depth, .values = t->values, .softcap = t->softcap, .few = t->few};
+  struct attention_f32 attention = {.rows = count,
+                                    .keys = t->block,
+                                    .depth = t->depth,
+                                    .values = t->values,
+                                    .scale = 0.5f,
+                                    .softcap = t->softcap,
+                                    .few = t->few};
   void *state = exact_buffer(table->attention_f32_state_size(&attention));
   float *q = float_buffer(count * t->depth), *result = float_buffer(count * t->values);
   int32_t *first = exact_buffer(count * sizeof *first), *end = exact_buffer(count * sizeof *end);
   memcpy(q, data->q + row * t->depth, count * t->depth * sizeof *q);
-  table->attention_f32_begin(&attention, q, t->sink ? data->sink + row : NULL, state);
+  table->attention_f32_begin(&attention, q, t->depth, t->sink ? data->sink + row : NULL, state);
   for (size_t key = 0; key < t->keys; key += t->block) {
     struct attention_keys_f32 block = {.keys = t->keys - key < t->block ? t->keys - key : t->block,
                                        .k = data->k + key * (t->depth + t->gap),
@@ -69,7 +74,7 @@ static void run_rows(const struct kernel_table *table, const struct attention_ca
     }
     table->attention_f32_keys(&attention, &block, state);
   }
-  table->attention_f32_end(&attention, result, state);
+  table->attention_f32_end(&attention, result, t->values, state);
   memcpy(y + row * t->values, result, count * t->values * sizeof *y);
   free(state), free(q), free(result), free(first), free(end);
 }
@@ -81,7 +86,7 @@ static void expect_row(const struct kernel_table *table, const struct attention_
     const double bias = t->bias ? (double)data->bias[(t->shared_bias ? 0 : row) * t->keys + j] : 0;
     score[j] = 0;
     for (size_t p = 0; p < t->depth; p++)
-      score[j] += (double)data->q[row * t->depth + p] * (double)data->k[j * (t->depth + t->gap) + p];
+      score[j] += 0.5 * (double)data->q[row * t->depth + p] * (double)data->k[j * (t->depth + t->gap) + p];
     if (t->softcap > 0) score[j] = t->softcap * tanh(score[j] / t->softcap);
     score[j] += bias;
     const bool seen = !t->ranges || ((int32_t)j >= data->first[row] && (int32_t)j < data->end[row]);
@@ -155,7 +160,7 @@ TABLE_TEST(sizes_of_models) {
 TABLE_TEST(masked_scores_do_not_count) {
   enum { ROWS = 3, DEPTH = 5, KEYS = 9 };
   for (int few = 0; few < 2; few++) {
-    struct attention_f32 attention = {.rows = ROWS, .keys = KEYS, .depth = DEPTH, .values = 1, .few = few};
+    struct attention_f32 attention = {.rows = ROWS, .keys = KEYS, .depth = DEPTH, .values = 1, .scale = 1, .few = few};
     float q[ROWS * DEPTH], k[KEYS * DEPTH], v[KEYS], bias[ROWS * KEYS], y[ROWS];
     for (int i = 0; i < ROWS * DEPTH; i++) q[i] = i < DEPTH ? NAN : 1;
     for (int i = 0; i < KEYS * DEPTH; i++) k[i] = i < DEPTH ? INFINITY : 0;
@@ -164,9 +169,9 @@ TABLE_TEST(masked_scores_do_not_count) {
     void *state = exact_buffer(table->attention_f32_state_size(&attention));
     const struct attention_keys_f32 block = {
         .keys = KEYS, .k = k, .v = v, .k_stride = DEPTH, .v_stride = 1, .bias = bias, .bias_stride = KEYS};
-    table->attention_f32_begin(&attention, q, NULL, state);
+    table->attention_f32_begin(&attention, q, DEPTH, NULL, state);
     table->attention_f32_keys(&attention, &block, state);
-    table->attention_f32_end(&attention, y, state);
+    table->attention_f32_end(&attention, y, 1, state);
     expect_close(table, "all masked", 0, (double)y[0], 0, 1, 0);
     for (int r = 1; r < ROWS; r++) expect_close(table, "one masked", (size_t)r, (double)y[r], 4.5, 1, 1e-6);
     free(state);

@@ -1,0 +1,70 @@
+"""Attention of ai.onnx and what stands around it."""
+
+import numpy as np
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from tests.differential.case import Case, chance, operator, pick, random_tensor, type_of, types_of
+
+
+def by_reference(name, version, attributes, outputs):
+    def compute(*inputs):
+        names = ["" if x is None else f"x{i}" for i, x in enumerate(inputs)]
+        node = helper.make_node(name, names, [f"y{i}" for i in range(outputs)], **attributes)
+        given = {f"x{i}": x for i, x in enumerate(inputs) if x is not None}
+        graph = helper.make_graph([node], "case", [helper.make_value_info(n, type_of(x)) for n, x in given.items()],
+                                  [helper.make_value_info(f"y{i}", type_of(inputs[0])) for i in range(outputs)])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
+        return [np.asarray(y).astype(inputs[0].dtype) for y in ReferenceEvaluator(model).run(None, given)]
+    return compute
+
+
+@operator("Attention", tolerance="rtol=1e-3 atol=1e-4",
+          narrow={"float16": "rtol=1e-2 atol=1e-2", "bfloat16": "rtol=5e-2 atol=5e-2"})
+def attention(random, version, index):
+    types = types_of("Attention", "T1", version)
+    type_ = types[index % len(types)]
+    batch, key_heads, group = (int(random.integers(1, 4)) for _ in range(3))
+    queries, fresh = int(random.integers(1, 9)), int(random.integers(1, 9))
+    depth, values = int(random.integers(1, 9)), int(random.integers(1, 9))
+    heads, past = key_heads * group, int(random.integers(1, 5)) if chance(random, 0.3) else 0
+    by_row = chance(random)
+
+    def rows(count, length, elements):
+        shape = (batch, length, count * elements) if by_row else (batch, count, length, elements)
+        return random_tensor(random, type_, shape, -1, 1)
+
+    keys = past + fresh
+    inputs = [rows(heads, queries, depth), rows(key_heads, fresh, depth), rows(key_heads, fresh, values), None, None, None]
+    attributes = {"q_num_heads": heads, "kv_num_heads": key_heads} if by_row else {}
+    if chance(random):
+        kept = keys if version < 24 or chance(random, 0.7) else int(random.integers(1, keys + 1))
+        shape = pick(random, [(queries, kept), (heads, queries, kept), (batch, heads, queries, kept), (batch, 1, queries, kept)])
+        mask = pick(random, [np.bool_, type_])
+        inputs[3] = random_tensor(random, mask, shape, -1, 1)
+    if past:
+        inputs[4] = random_tensor(random, type_, (batch, key_heads, past, depth), -1, 1)
+        inputs[5] = random_tensor(random, type_, (batch, key_heads, past, values), -1, 1)
+    if version >= 24 and not past and chance(random, 0.4):
+        inputs.append(random.integers(1, fresh + 1, batch).astype(np.int64))
+    if chance(random, 0.4):
+        attributes["is_causal"] = 1
+    if chance(random, 0.4):
+        attributes["scale"] = float(random.uniform(0.1, 2))
+    if chance(random, 0.4):
+        attributes["softcap"] = float(random.uniform(0.5, 3))
+    if version >= 25 and chance(random):
+        attributes["left_window_size"] = int(random.integers(-1, 5))
+        attributes["right_window_size"] = int(random.integers(-1, 5))
+    while inputs[-1] is None:
+        inputs.pop()
+    outputs = 3 if past else 1
+    if chance(random, 0.3) and len(inputs) < 7:
+        outputs, attributes["qk_matmul_output_mode"] = 4, int(random.integers(4))
+    if attributes.get("qk_matmul_output_mode") == 0:
+        attributes.pop("softcap", None)  # the reference shows scores behind the cap, where the definition says raw ones
+    # onnxruntime shows masked scores as the lowest number; by the definition masks contribute -inf. It lets a single
+    # query see all keys; by the definition query i sees those up to i + past_sequence_length.
+    own = attributes.get("qk_matmul_output_mode") == 2 or ("is_causal" in attributes and queries == 1 and fresh > 1)
+    return Case(inputs, attributes, outputs,
+                expected=by_reference("Attention", version, attributes, outputs) if own else None)
