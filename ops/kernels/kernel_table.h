@@ -377,6 +377,10 @@ struct kernel_table {
                              void *state);
   void (*attention_f32_end)(const struct attention_f32 *attention, float *y, size_t y_stride, void *state);
 
+  /* Rotates pairs of elements, (x[i], x[half + i]) or with `neighbours` (x[2 * i], x[2 * i + 1]), by the angle whose cosine
+   * and sine are cos[i] and sin[i], i < half. y may be x. */
+  void (*rotate_f32)(float *y, const float *x, const float *cos, const float *sin, size_t half, bool neighbours);
+
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);

@@ -25,6 +25,7 @@
 #include "attention_tile.h"
 #include "attention_few.h"
 #include "attention.h"
+#include "rotate.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -116,6 +117,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .attention_f32_begin = attention_f32_begin,
     .attention_f32_keys = attention_f32_keys,
     .attention_f32_end = attention_f32_end,
+    .rotate_f32 = rotate_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
     .dot_f32 = dot_f32,

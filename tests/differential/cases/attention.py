@@ -4,7 +4,7 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from tests.differential.case import Case, chance, operator, pick, random_tensor, type_of, types_of
+from tests.differential.case import Case, chance, operator, pick, random_shape, random_tensor, type_of, types_of
 
 
 def by_reference(name, version, attributes, outputs):
@@ -68,3 +68,43 @@ def attention(random, version, index):
     own = attributes.get("qk_matmul_output_mode") == 2 or ("is_causal" in attributes and queries == 1 and fresh > 1)
     return Case(inputs, attributes, outputs,
                 expected=by_reference("Attention", version, attributes, outputs) if own else None)
+
+
+def rotary(contrib):
+    def make(random, version, index):
+        types = [np.float32, np.float16] if contrib else types_of("RotaryEmbedding", "T", version)
+        type_ = types[index % len(types)]
+        batch, heads, rows = (int(random.integers(1, 4)) for _ in range(3))
+        size = 8 * int(random.integers(1, 4)) if contrib else 2 * int(random.integers(1, 9))
+        turned = size if chance(random) else int(random.integers(1, size // 2 + 1)) // (4 if contrib else 1) * (8 if contrib else 2)
+        turned = turned or size
+        by_row = chance(random)
+        shape = (batch, rows, heads * size) if by_row else (batch, heads, rows, size)
+        x = random_tensor(random, type_, shape, -2, 2)
+        by_position = contrib or chance(random)
+        cache = (8, turned // 2) if by_position else (batch, rows, turned // 2)
+        caches = [random_tensor(random, type_, cache, -1, 1) for _ in range(2)]
+        attributes = {"interleaved": int(random.integers(2))}
+        if by_row or turned != size:
+            attributes["num_heads"] = heads
+        if turned != size:
+            attributes["rotary_embedding_dim"] = turned
+        ids = random.integers(0, 8, (batch, rows)).astype(np.int64)
+        if contrib:
+            if chance(random):
+                ids = np.array([int(random.integers(0, 6))], np.int64)
+            return Case([x, ids, *caches], attributes)
+        return Case([x, *caches, ids] if by_position else [x, *caches], attributes)
+    return make
+
+
+operator("RotaryEmbedding")(rotary(False))
+operator("RotaryEmbedding", "com.microsoft", versions=(1,))(rotary(True))
+
+
+@operator("SwiGLU")
+def swiglu(random, version, index):
+    types = types_of("SwiGLU", "T", version)
+    shape = random_shape(random)
+    inputs = [random_tensor(random, types[index % len(types)], shape) for _ in range(2)]
+    return Case(inputs, {"alpha": float(random.uniform(0.2, 2))} if chance(random) else {})
