@@ -25,6 +25,13 @@ typedef enum attention_scores {
   ATTENTION_WEIGHTS /* behind softmax */
 } attention_scores;
 
+/* Which part of the computation a run does. Others than the whole need plan->scores. */
+typedef enum attention_stage {
+  ATTENTION_WHOLE,
+  ATTENTION_TO_SCORES,  /* the scores alone */
+  ATTENTION_FROM_SCORES /* what is at the place of the scores are the weights */
+} attention_stage;
+
 typedef struct attention_plan {
   int64_t batch, query_heads, key_heads; /* query_heads is a multiple of key_heads */
   int64_t queries;                       /* rows of each head */
@@ -82,6 +89,7 @@ typedef struct attention_call {
   const float *sinks; /* for each query head the score of a further key whose value is 0; NULL: none */
   const attention_sample *samples;
   attention_operand scores; /* where plan->scores wants some; its strides are those of its shape */
+  attention_stage stage;
 } attention_call;
 
 /* Strides of [batch][heads][rows][elements], or where `by_row` of [batch][rows][heads][elements]. */

@@ -86,6 +86,7 @@ static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int6
   int64_t from = unit->from[r], to = unit->to[r];
   const REAL masked = -(REAL)INFINITY;
   ROWS(store)(work, ATTENTION_RAW, r, s, stored, 0);
+  if (plan->scores == ATTENTION_RAW && work->job->call->stage == ATTENTION_TO_SCORES) return;
   if (plan->softcap > 0) ROWS_CAP(s, (REAL)plan->softcap, stored);
   ROWS(store)(work, ATTENTION_CAPPED, r, s, stored, 0);
   if (attention_has_bias(work->job->call)) {
@@ -106,13 +107,28 @@ static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int6
   ROWS(store)(work, ATTENTION_WEIGHTS, r, s, stored, 0);
 }
 
+static void ROWS(read_weights)(const struct ROWS(work) * work, REAL *s, int64_t stored) {
+  const attention_operand *from = &work->job->call->scores;
+  for (int64_t r = 0; r < work->unit->rows;) {
+    attention_span span = attention_span_of(work->job->plan, work->unit, r);
+    attention_read_rows(work->job->context->kernels, from, work->unit->sample, span.head, span.query, span.rows, stored,
+                        REAL_TYPE, s + r * stored);
+    r += span.rows;
+  }
+}
+
 static void ROWS(run)(const attention_job *job, const attention_unit *unit, char *scratch) {
   const attention_plan *plan = job->plan;
   const struct ROWS(work) work = {job, unit, scratch};
   int64_t stored = job->call->samples[unit->sample].stored;
   REAL *s = ROWS(scratch)(&work, plan->state_at), *result = ROWS(scratch)(&work, plan->y_at);
-  ROWS(multiply_queries)(&work, (size_t)stored, s);
-  for (int64_t r = 0; r < unit->rows; r++) ROWS(weigh)(&work, r, s + r * stored, stored);
+  if (job->call->stage == ATTENTION_FROM_SCORES) {
+    ROWS(read_weights)(&work, s, stored);
+  } else {
+    ROWS(multiply_queries)(&work, (size_t)stored, s);
+    for (int64_t r = 0; r < unit->rows; r++) ROWS(weigh)(&work, r, s + r * stored, stored);
+  }
+  if (job->call->stage == ATTENTION_TO_SCORES) return;
   attention_range values = attention_values_of(job, unit, 0, stored);
   size_t stride;
   const REAL *v = ROWS(load)(&work, &values, ROWS(scratch)(&work, plan->v_at), &stride);

@@ -1,7 +1,7 @@
 """Attention of ai.onnx and what stands around it."""
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from tests.differential.case import Case, chance, operator, pick, random_shape, random_tensor, type_of, types_of
@@ -108,3 +108,23 @@ def swiglu(random, version, index):
     shape = random_shape(random)
     inputs = [random_tensor(random, types[index % len(types)], shape) for _ in range(2)]
     return Case(inputs, {"alpha": float(random.uniform(0.2, 2))} if chance(random) else {})
+
+
+@operator("FlexAttention", "ai.onnx.preview", tolerance="rtol=1e-3 atol=1e-4", versions=(1,),
+          narrow={"float16": "rtol=1e-2 atol=1e-2", "bfloat16": "rtol=5e-2 atol=5e-2"})
+def flex_attention(random, version, index):
+    types = types_of("FlexAttention", "T1", version, "ai.onnx.preview")
+    type_ = types[index % len(types)]
+    batch, key_heads, group, queries, keys = (int(random.integers(1, 5)) for _ in range(5))
+    depth, values = int(random.integers(1, 9)), int(random.integers(1, 9))
+    inputs = [random_tensor(random, type_, (batch, heads, length, size), -1, 1) for heads, length, size in (
+        (key_heads * group, queries, depth), (key_heads, keys, depth), (key_heads, keys, values))]
+    attributes = {"scale": float(random.uniform(0.1, 2))} if chance(random) else {}
+    score_type = TensorProto.DOUBLE if type_ == np.float64 else TensorProto.FLOAT
+    if chance(random, 0.3):
+        attributes["softmax_precision"] = score_type
+    for name, operation in (("score_mod", "Tanh"), ("prob_mod", "Sqrt")):
+        if chance(random):
+            infos = [helper.make_tensor_value_info(x, score_type, [None] * 4) for x in "sr"]
+            attributes[name] = helper.make_graph([helper.make_node(operation, ["s"], ["r"])], name, infos[:1], infos[1:])
+    return Case(inputs, attributes, opset=24)
