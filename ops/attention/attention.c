@@ -17,6 +17,7 @@
  */
 #include "engine/graph/query.h"
 #include "ops/attention/attention_core.h"
+#include "ops/attention/attention_sizes.h"
 #include "ops/work.h"
 
 #include <inttypes.h>
@@ -73,20 +74,6 @@ typedef struct attention_sizes {
   int64_t batch, query_heads, key_heads, queries, fresh, past, depth, values;
 } attention_sizes;
 
-/* Two sizes that must be the same, of which either may be unknown; false where they differ. */
-static bool attention_unite(int64_t *size, int64_t other) {
-  if (*size == DIM_UNKNOWN) *size = other;
-  return other == DIM_UNKNOWN || *size == other;
-}
-
-static int64_t attention_share(int64_t hidden, int64_t heads) {
-  return hidden == DIM_UNKNOWN || heads == DIM_UNKNOWN ? DIM_UNKNOWN : hidden / heads;
-}
-
-static bool attention_divides(int64_t size, int64_t heads) {
-  return size == DIM_UNKNOWN || heads == DIM_UNKNOWN || (heads > 0 && size % heads == 0);
-}
-
 /* Sizes from shapes of rank 4. */
 static bool attention_sizes_of_heads(const shape *q, const shape *k, const shape *v, attention_sizes *sizes) {
   const shape none = shape_of_rank(4);
@@ -99,8 +86,8 @@ static bool attention_sizes_of_heads(const shape *q, const shape *k, const shape
   sizes->key_heads = k->dims[1];
   sizes->fresh = k->dims[2];
   sizes->values = v->dims[3];
-  return attention_unite(&sizes->key_heads, v->dims[1]) && attention_unite(&sizes->fresh, v->dims[2]) &&
-         attention_unite(&sizes->depth, k->dims[3]);
+  return size_unite(&sizes->key_heads, v->dims[1]) && size_unite(&sizes->fresh, v->dims[2]) &&
+         size_unite(&sizes->depth, k->dims[3]);
 }
 
 /* Sizes from shapes of rank 3, with heads from attributes. */
@@ -109,27 +96,25 @@ static bool attention_sizes_of_rows(const shape *q, const shape *k, const shape 
   if (q->rank == RANK_UNKNOWN) q = &none;
   if (k->rank == RANK_UNKNOWN) k = &none;
   if (v->rank == RANK_UNKNOWN) v = &none;
-  if (!attention_divides(q->dims[2], sizes->query_heads) || !attention_divides(k->dims[2], sizes->key_heads) ||
-      !attention_divides(v->dims[2], sizes->key_heads))
+  if (!size_divides(q->dims[2], sizes->query_heads) || !size_divides(k->dims[2], sizes->key_heads) ||
+      !size_divides(v->dims[2], sizes->key_heads))
     return false;
   sizes->queries = q->dims[1];
   sizes->fresh = k->dims[1];
-  sizes->depth = attention_share(q->dims[2], sizes->query_heads);
-  sizes->values = attention_share(v->dims[2], sizes->key_heads);
-  return attention_unite(&sizes->fresh, v->dims[1]) &&
-         attention_unite(&sizes->depth, attention_share(k->dims[2], sizes->key_heads));
+  sizes->depth = size_share(q->dims[2], sizes->query_heads);
+  sizes->values = size_share(v->dims[2], sizes->key_heads);
+  return size_unite(&sizes->fresh, v->dims[1]) && size_unite(&sizes->depth, size_share(k->dims[2], sizes->key_heads));
 }
 
 /* What the past says. */
 static bool attention_sizes_of_past(const shape *key, const shape *value, attention_sizes *sizes) {
   if ((key->rank != RANK_UNKNOWN && key->rank != 4) || (value->rank != RANK_UNKNOWN && value->rank != 4)) return false;
-  if (key->rank == 4 &&
-      (!attention_unite(&sizes->batch, key->dims[0]) || !attention_unite(&sizes->key_heads, key->dims[1]) ||
-       !attention_unite(&sizes->past, key->dims[2]) || !attention_unite(&sizes->depth, key->dims[3])))
+  if (key->rank == 4 && (!size_unite(&sizes->batch, key->dims[0]) || !size_unite(&sizes->key_heads, key->dims[1]) ||
+                         !size_unite(&sizes->past, key->dims[2]) || !size_unite(&sizes->depth, key->dims[3])))
     return false;
   return value->rank != 4 ||
-         (attention_unite(&sizes->batch, value->dims[0]) && attention_unite(&sizes->key_heads, value->dims[1]) &&
-          attention_unite(&sizes->past, value->dims[2]) && attention_unite(&sizes->values, value->dims[3]));
+         (size_unite(&sizes->batch, value->dims[0]) && size_unite(&sizes->key_heads, value->dims[1]) &&
+          size_unite(&sizes->past, value->dims[2]) && size_unite(&sizes->values, value->dims[3]));
 }
 
 static norma_status attention_find_sizes(infer_context *context, attention_sizes *sizes) {
@@ -143,7 +128,7 @@ static norma_status attention_find_sizes(infer_context *context, attention_sizes
       return infer_fail(context, "Q, K and V have ranks %d, %d and %d: all need rank 3 or all 4", q->rank, k->rank,
                         v->rank);
     sizes->rank = rank;
-    if (!attention_unite(&sizes->batch, infer_shape(context, i)->dims[0]))
+    if (!size_unite(&sizes->batch, infer_shape(context, i)->dims[0]))
       return infer_fail(context, "Q, K and V have different batches");
   }
   if (sizes->rank == RANK_UNKNOWN) return NORMA_OK;
@@ -159,8 +144,8 @@ static norma_status attention_find_sizes(infer_context *context, attention_sizes
     return infer_fail(context, "Q of shape %s, K of shape %s and V of shape %s do not fit",
                       shape_text(q, texts[0], sizeof texts[0]), shape_text(k, texts[1], sizeof texts[1]),
                       shape_text(v, texts[2], sizeof texts[2]));
-  if ((state->query_heads && !attention_unite(&sizes->query_heads, state->query_heads)) ||
-      (state->key_heads && !attention_unite(&sizes->key_heads, state->key_heads)))
+  if ((state->query_heads && !size_unite(&sizes->query_heads, state->query_heads)) ||
+      (state->key_heads && !size_unite(&sizes->key_heads, state->key_heads)))
     return infer_fail(context,
                       "the inputs have %" PRId64 " and %" PRId64 " heads, the attributes say %" PRId64 " and %" PRId64,
                       sizes->query_heads, sizes->key_heads, state->query_heads, state->key_heads);
@@ -169,22 +154,10 @@ static norma_status attention_find_sizes(infer_context *context, attention_sizes
     return infer_fail(context, "past_key of shape %s and past_value of shape %s do not fit",
                       shape_text(infer_shape(context, IN_PAST_KEY), texts[0], sizeof texts[0]),
                       shape_text(infer_shape(context, IN_PAST_VALUE), texts[1], sizeof texts[1]));
-  if (!attention_divides(sizes->query_heads, sizes->key_heads) && sizes->query_heads != 0)
+  if (!size_divides(sizes->query_heads, sizes->key_heads) && sizes->query_heads != 0)
     return infer_fail(context, "%" PRId64 " query heads cannot share %" PRId64 " key heads", sizes->query_heads,
                       sizes->key_heads);
   return NORMA_OK;
-}
-
-static int64_t attention_sum(int64_t a, int64_t b) {
-  int64_t sum;
-  if (a == DIM_UNKNOWN || b == DIM_UNKNOWN || __builtin_add_overflow(a, b, &sum)) return DIM_UNKNOWN;
-  return sum;
-}
-
-static int64_t attention_times(int64_t a, int64_t b) {
-  int64_t product;
-  if (a == DIM_UNKNOWN || b == DIM_UNKNOWN || __builtin_mul_overflow(a, b, &product)) return DIM_UNKNOWN;
-  return product;
 }
 
 static norma_status attention_infer_rest(infer_context *context, const attention_sizes *sizes, int64_t keys) {
@@ -210,14 +183,14 @@ static norma_status attention_infer(infer_context *context) {
   if (has_nonpad && context->node->version < 24) return infer_fail(context, "nonpad_kv_seqlen needs opset 24");
   if (has_nonpad && has_past) return infer_fail(context, "nonpad_kv_seqlen cannot stand beside past_key");
   TRY(attention_find_sizes(context, &sizes));
-  int64_t keys = attention_sum(sizes.past, sizes.fresh);
+  int64_t keys = size_sum(sizes.past, sizes.fresh);
   TRY(attention_infer_rest(context, &sizes, keys));
   shape y = sizes.rank == RANK_UNKNOWN ? shape_unknown() : shape_of_rank(sizes.rank);
   shape key = shape_of_rank(4), value, scores = shape_of_rank(4);
   y.dims[0] = key.dims[0] = scores.dims[0] = sizes.batch;
   if (sizes.rank == 3) {
     y.dims[1] = sizes.queries;
-    y.dims[2] = attention_times(sizes.query_heads, sizes.values);
+    y.dims[2] = size_times(sizes.query_heads, sizes.values);
   } else if (sizes.rank == 4) {
     y.dims[1] = sizes.query_heads;
     y.dims[2] = sizes.queries;
@@ -267,6 +240,7 @@ static norma_status attention_prepare_operator(prepare_context *context) {
   attention_plan_sizes(state, prepare_shape(context, IN_Q), prepare_shape(context, IN_K), prepare_shape(context, IN_V));
   state->past = past->rank == 4 ? past->dims[2] : 0;
   plan->keys = state->past + state->fresh;
+  plan->masked = -INFINITY;
   plan->scale = state->has_scale ? (double)state->scale : 1 / sqrt((double)plan->depth);
   plan->softcap = state->softcap;
   plan->in_double = prepare_type(context, IN_Q) == NORMA_DOUBLE || state->precision == NORMA_DOUBLE;
@@ -298,25 +272,6 @@ static norma_status attention_find_samples(run_context *context, attention_sampl
     samples[b].offset = keys - plan->queries;
   }
   return NORMA_OK;
-}
-
-/* Where the tensor is: NULL data where it is absent. */
-static attention_operand attention_input(const run_context *context, int index, int64_t heads, int64_t rows,
-                                         int64_t elements, bool by_row) {
-  const norma_tensor *tensor = run_input(context, index);
-  if (!tensor) return (attention_operand){.data = NULL};
-  attention_operand operand = attention_operand_of(tensor->type, heads, rows, elements, by_row);
-  operand.data = tensor->data;
-  return operand;
-}
-
-static attention_operand attention_output(const run_context *context, int index, int64_t heads, int64_t rows,
-                                          int64_t elements, bool by_row) {
-  norma_tensor *tensor = run_output(context, index);
-  if (!tensor) return (attention_operand){.data = NULL};
-  attention_operand operand = attention_operand_of(tensor->type, heads, rows, elements, by_row);
-  operand.target = tensor->data;
-  return operand;
 }
 
 static norma_status attention_compute(run_context *context) {

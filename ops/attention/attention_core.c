@@ -70,12 +70,15 @@ norma_status attention_prepare(prepare_context *context, attention_plan *plan) {
 
 /* ---------------------------------------------------------------------------------------------------------- present */
 
-/* Rows begin .. end - 1 of a head of the present. */
-static void attention_append_range(const attention_job *job, const attention_range *range,
+/* Keys begin .. end - 1 of a head, as far as the present has them. */
+static void attention_append_range(const attention_job *job, const attention_range *keys,
                                    const attention_operand *present) {
-  if (present->data && range->begin < range->end)
-    attention_range_copy(job, range, present->type,
-                         attention_target(present, range->sample, range->head, range->begin));
+  attention_range range = *keys;
+  int64_t dropped = job->call->samples[range.sample].dropped;
+  if (range.begin < dropped) range.begin = dropped;
+  if (present->data && range.begin < range.end)
+    attention_range_copy(job, &range, present->type,
+                         attention_target(present, range.sample, range.head, range.begin - dropped));
 }
 
 static void attention_append_part(const attention_job *job, const attention_unit *unit, int64_t begin, int64_t end) {
@@ -87,7 +90,8 @@ static void attention_append_part(const attention_job *job, const attention_unit
 /* Zeros behind a sample's keys. */
 static void attention_append_rest(const attention_job *job, const attention_unit *unit) {
   const attention_call *call = job->call;
-  int64_t keys = call->samples[unit->sample].stored, rest = call->present_rows - keys;
+  const attention_sample *sample = &call->samples[unit->sample];
+  int64_t keys = sample->stored - sample->dropped, rest = call->present_rows - keys;
   if (rest <= 0) return;
   if (call->present_k.data)
     memset(attention_target(&call->present_k, unit->sample, unit->key_head, keys), 0,
@@ -173,15 +177,15 @@ static const float *attention_load_bias(const struct attention_block_work *work,
   const attention_unit *unit = work->unit;
   const attention_bias *first = &work->job->call->bias[0], *second = &work->job->call->bias[1];
   attention_span span = attention_span_of(plan, unit, 0);
-  int64_t keys = end - begin;
+  int64_t keys = end - begin, column = work->job->call->samples[unit->sample].base + begin;
   bool one_head = span.rows == unit->rows;
   bool same = (!first->data || (first->row_stride == 0 && (one_head || first->head_stride == 0))) &&
               (!second->data || (second->row_stride == 0 && (one_head || second->head_stride == 0)));
   if (first->type == NORMA_FLOAT && first->data && !second->data && first->column_stride == 1 &&
-      first->columns >= end && (same || one_head)) {
+      first->columns >= column + keys && (same || one_head)) {
     *stride = (size_t)first->row_stride;
     return (const float *)first->data + unit->sample * first->batch_stride + span.head * first->head_stride +
-           span.query * first->row_stride + begin;
+           span.query * first->row_stride + column;
   }
   float *bias = attention_scratch(work, plan->bias_at);
   *stride = same ? 0 : (size_t)keys;
@@ -240,18 +244,21 @@ static void attention_run_blocks(void *argument, int64_t begin, int64_t end, int
 
 /* -------------------------------------------------------------------------------------------------------------- run */
 
+norma_status attention_append(run_context *context, const attention_plan *plan, const attention_call *call) {
+  attention_job job = {.context = context, .plan = plan, .call = call};
+  double cost = WORK_ELEMENT * (double)plan->keys * (double)(plan->depth + plan->values);
+  if (!call->present_k.data && !call->present_v.data) return NORMA_OK;
+  return run_parallel(context, plan->batch * plan->key_heads, work_grain(cost), attention_append_heads, &job);
+}
+
 norma_status attention_run(run_context *context, const attention_plan *plan, const attention_call *call) {
   attention_job job = {.context = context, .plan = plan, .call = call};
   bool in_rows = plan->in_double || plan->scores != ATTENTION_NO_SCORES;
-  int64_t heads = plan->batch * plan->key_heads;
   bool has_rows = plan->batch > 0 && plan->query_heads > 0 && plan->queries > 0;
   /* Where a unit has all rows of its head, it stores the present as it reads. */
-  job.appends = (call->present_k.data || call->present_v.data) && has_rows && !in_rows &&
-                plan->query_heads / plan->key_heads * plan->queries <= plan->row_block;
-  if ((call->present_k.data || call->present_v.data) && !job.appends)
-    TRY(run_parallel(context, heads,
-                     work_grain(WORK_ELEMENT * (double)plan->keys * (double)(plan->depth + plan->values)),
-                     attention_append_heads, &job));
+  job.appends = has_rows && !in_rows && plan->query_heads / plan->key_heads * plan->queries <= plan->row_block &&
+                (call->present_k.data || call->present_v.data);
+  if (!job.appends) TRY(attention_append(context, plan, call));
   if (!has_rows) return NORMA_OK;
   /* Few rows wait for memory rather than compute. */
   double cost = 2 * ((double)plan->row_block + 8) * (double)plan->keys * (double)(plan->depth + plan->values);

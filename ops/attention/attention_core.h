@@ -21,7 +21,7 @@ typedef enum attention_scores {
   ATTENTION_NO_SCORES,
   ATTENTION_RAW,    /* scale * q . k */
   ATTENTION_CAPPED, /* and behind the cap */
-  ATTENTION_BIASED, /* and with the bias; -inf where a key is not seen */
+  ATTENTION_BIASED, /* and with the bias; plan->masked where a key is not seen */
   ATTENTION_WEIGHTS /* behind softmax */
 } attention_scores;
 
@@ -41,6 +41,7 @@ typedef struct attention_plan {
   float softcap; /* 0: none */
   bool in_double;
   attention_scores scores;
+  double masked; /* a score that stands for -inf */
   /* The query at position p sees keys from p - left to p + right; negative: without a bound. Causal is a right of 0. */
   int64_t left, right;
 
@@ -60,7 +61,7 @@ typedef struct attention_operand {
   int64_t batch_stride, head_stride, row_stride;
 } attention_operand;
 
-/* Added to the scores: the elements, or with `masks` (BOOL or INT32) `filter` where an element is 0. Strides of 0 repeat;
+/* Added to the scores: the elements, or with `masks` (BOOL or INT32) `filter` where an element is not above 0. Strides of 0 repeat;
  * that of columns is 0 or 1. Keys from `columns` on are not seen. */
 typedef struct attention_bias {
   const void *data; /* NULL: none */
@@ -74,9 +75,10 @@ typedef struct attention_bias {
 #define ATTENTION_BIASES 2
 
 /* Of each sample: keys 0 .. stored - 1 exist, of which the first `past` come from the past; keys first .. keys - 1 may be
- * seen. Query i stands at position offset + i. */
+ * seen. Query i stands at position offset + i. The present leaves out the first `dropped` keys. Key j belongs to column
+ * base + j of biases. */
 typedef struct attention_sample {
-  int64_t past, stored, first, keys, offset;
+  int64_t past, stored, first, keys, offset, dropped, base;
 } attention_sample;
 
 typedef struct attention_call {
@@ -104,6 +106,8 @@ attention_bias attention_bias_of(const norma_tensor *tensor, int64_t keys, bool 
 
 /* Adds to worker_scratch_bytes; sets kernel_name and flops. */
 norma_status attention_prepare(prepare_context *context, attention_plan *plan);
+/* Stores the present alone; attention_run does so before it computes, or as it computes. */
+norma_status attention_append(run_context *context, const attention_plan *plan, const attention_call *call);
 norma_status attention_run(run_context *context, const attention_plan *plan, const attention_call *call);
 
 #endif

@@ -192,7 +192,7 @@ static void attention_add_bias(const struct kernel_table *kernels, const attenti
   }
   if (bias->masks) {
     const int32_t *from = (const int32_t *)bias->data + first;
-    for (int64_t j = 0; j < count; j++) row[j] += from[j * step] ? 0 : bias->filter;
+    for (int64_t j = 0; j < count; j++) row[j] += from[j * step] > 0 ? 0 : bias->filter;
     return;
   }
   if (bias->type == NORMA_FLOAT) {
@@ -218,11 +218,12 @@ struct attention_covered {
   int64_t first, count;
 };
 
-static struct attention_covered attention_cover(const attention_bias *bias, int64_t sample, int64_t head, int64_t query,
-                                                int64_t begin, int64_t end) {
-  int64_t covered = bias->columns < end ? bias->columns - begin : end - begin;
+static struct attention_covered attention_cover(const attention_job *job, const attention_bias *bias, int64_t sample,
+                                                int64_t head, int64_t query, int64_t begin, int64_t end) {
+  int64_t base = job->call->samples[sample].base, column = base + begin;
+  int64_t covered = bias->columns < base + end ? bias->columns - column : end - begin;
   return (struct attention_covered){sample * bias->batch_stride + head * bias->head_stride + query * bias->row_stride +
-                                        begin * bias->column_stride,
+                                        column * bias->column_stride,
                                     covered > 0 ? covered : 0};
 }
 
@@ -232,7 +233,7 @@ void attention_bias_row(const attention_job *job, int64_t sample, int64_t head, 
   for (int i = 0; i < ATTENTION_BIASES; i++) {
     const attention_bias *bias = &job->call->bias[i];
     if (!bias->data) continue;
-    struct attention_covered covered = attention_cover(bias, sample, head, query, begin, end);
+    struct attention_covered covered = attention_cover(job, bias, sample, head, query, begin, end);
     attention_add_bias(job->context->kernels, bias, covered.first, covered.count, row);
     for (int64_t j = covered.count; j < end - begin; j++) row[j] = -INFINITY;
   }
@@ -244,10 +245,10 @@ void attention_bias_row_f64(const attention_job *job, int64_t sample, int64_t he
   for (int i = 0; i < ATTENTION_BIASES; i++) {
     const attention_bias *bias = &job->call->bias[i];
     if (!bias->data) continue;
-    struct attention_covered covered = attention_cover(bias, sample, head, query, begin, end);
+    struct attention_covered covered = attention_cover(job, bias, sample, head, query, begin, end);
     for (int64_t j = 0; j < covered.count; j++) {
       double element = element_get_double(bias->type, bias->data, covered.first + j * bias->column_stride);
-      row[j] += !bias->masks ? element : element != 0 ? 0 : (double)bias->filter;
+      row[j] += !bias->masks ? element : element > 0 ? 0 : (double)bias->filter;
     }
     for (int64_t j = covered.count; j < end - begin; j++) row[j] = -INFINITY;
   }

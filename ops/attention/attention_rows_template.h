@@ -94,9 +94,9 @@ static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int6
     ROWS_BIAS(work->job, unit->sample, row.head, row.query, from, to, bias);
     for (int64_t j = from; j < to; j++) s[j] = bias[j - from] == masked ? masked : s[j] + bias[j - from];
   }
-  for (int64_t j = 0; j < from; j++) s[j] = masked;
-  for (int64_t j = to; j < stored; j++) s[j] = masked;
-  ROWS(store)(work, ATTENTION_BIASED, r, s, stored, masked);
+  for (int64_t j = 0; j < from; j++) s[j] = (REAL)plan->masked;
+  for (int64_t j = to; j < stored; j++) s[j] = (REAL)plan->masked;
+  ROWS(store)(work, ATTENTION_BIASED, r, s, stored, (REAL)plan->masked);
   REAL largest = work->job->call->sinks ? (REAL)work->job->call->sinks[row.head] : masked;
   for (int64_t j = from; j < to; j++) largest = s[j] > largest ? s[j] : largest;
   if (largest == masked) largest = 0;

@@ -122,6 +122,7 @@ static norma_status flex_prepare(prepare_context *context) {
   plan->keys = k->dims[2];
   plan->depth = q->dims[3];
   plan->values = v->dims[3];
+  plan->masked = -INFINITY;
   plan->scale = state->has_scale ? (double)state->scale : 1 / sqrt((double)plan->depth);
   plan->in_double = state->score_type == NORMA_DOUBLE || prepare_type(context, 0) == NORMA_DOUBLE;
   plan->left = plan->right = -1;

@@ -1,0 +1,128 @@
+"""Attention operators of com.microsoft."""
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from tests.differential.case import Case, chance, operator, pick, random_tensor
+
+FLOAT = [np.float32]
+
+
+def of_types(*types):
+    """Rank-free output types: ONNX infers nothing for operators of other domains."""
+    return [helper.make_tensor_type_proto(type_, None) for type_ in types]
+
+
+def padding_mask(random, batch, queries, keys):
+    kind = random.integers(4)
+    if kind == 0:
+        return random.integers(1, keys + 1, batch).astype(np.int32)
+    if kind == 1:
+        ends = random.integers(1, keys + 1, batch)
+        return np.concatenate([ends, [random.integers(0, end) for end in ends]]).astype(np.int32)
+    shape = (batch, keys) if kind == 2 else (batch, queries, keys)
+    return random.integers(0, 2, shape).astype(np.int32)
+
+
+@operator("MultiHeadAttention", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4")
+def multi_head_attention(random, version, index):
+    batch, heads, queries, fresh = (int(random.integers(1, 5)) for _ in range(4))
+    depth, values = (8 * int(random.integers(1, 4)) for _ in range(2))
+    past = int(random.integers(1, 5)) if chance(random, 0.3) else 0
+    crossed = not past and chance(random, 0.2)
+    biased = not crossed and chance(random, 0.4)
+
+    def tensor(*shape):
+        return random_tensor(random, np.float32, shape, -1, 1)
+
+    if past or crossed:
+        values = depth
+    if crossed:
+        k, v = tensor(batch, heads, fresh, depth), tensor(batch, heads, fresh, values)
+    else:
+        k, v = tensor(batch, fresh, heads * depth), tensor(batch, fresh, heads * values)
+    inputs = [tensor(batch, queries, heads * depth), k, v] + [None] * 5
+    if biased:
+        inputs[3] = tensor(heads * (2 * depth + values))
+    keys = past + fresh
+    if chance(random, 0.4):
+        mask = padding_mask(random, batch, queries, keys)
+        if len(mask) != 2 * batch or mask.ndim > 1:
+            inputs[4] = mask
+    if chance(random, 0.4):
+        inputs[5] = tensor(pick(random, [1, batch]), pick(random, [1, heads]), queries, keys)
+    if past:
+        inputs[6], inputs[7] = tensor(batch, heads, past, depth), tensor(batch, heads, past, values)
+    attributes = {"num_heads": heads}
+    if chance(random, 0.3):
+        attributes["scale"] = float(random.uniform(0.1, 1))
+    if chance(random, 0.3):
+        attributes["mask_filter_value"] = float(random.uniform(-20, -1))
+    if chance(random, 0.3) and fresh == queries:
+        attributes["unidirectional"] = 1
+    while inputs[-1] is None:
+        inputs.pop()
+    outputs = pick(random, [3, 4]) if past or chance(random, 0.3) else 1
+    return Case(inputs, attributes, outputs, output_types=of_types(*[TensorProto.FLOAT] * outputs))
+
+
+def decoded(heads, scale, past):
+    """onnxruntime wants past and present in the same memory, which no caller without bindings can give."""
+    def compute(q, k, v, mask, _, past_k, past_v, __=None, ___=None, beams=None, bias=None):
+        batch, _, hidden = q.shape
+        q, k, v = (x[:, 0].astype(np.float64) for x in (q, k, v))
+        if bias is not None:
+            q, k, v = q + bias[:hidden], k + bias[hidden:2 * hidden], v + bias[2 * hidden:]
+        result = np.zeros((batch, 1, hidden), np.float32)
+        for b in range(batch):
+            rows = np.arange(past)
+            of = np.full(past, b)
+            if beams is not None:
+                count = beams.shape[1]
+                of = b // count * count + beams[b // count, b % count, :past]
+            for h in range(heads):
+                part = slice(h * hidden // heads, (h + 1) * hidden // heads)
+                keys = np.concatenate([past_k[of, h, rows], k[b:b + 1, part]])
+                values = np.concatenate([past_v[of, h, rows], v[b:b + 1, part]])
+                scores = keys @ q[b, part] * (scale or (hidden // heads) ** -0.5)
+                if mask is not None:
+                    scores = (scores + np.where(mask[b] > 0, 0, -10000)).astype(np.float32).astype(np.float64)
+                weights = np.exp(scores - scores.max())
+                result[b, 0, part] = weights @ values / weights.sum()
+        return [result]
+    return compute
+
+
+@operator("DecoderMaskedMultiHeadAttention", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4")
+def decoder_masked_multi_head_attention(random, version, index):
+    beams = int(random.integers(1, 4))
+    batch, heads, past = int(random.integers(1, 4)) * beams, int(random.integers(1, 4)), int(random.integers(0, 5))
+    depth, room = 8 * int(random.integers(1, 4)), past + int(random.integers(1, 4))
+
+    def tensor(*shape):
+        return random_tensor(random, np.float32, shape, -1, 1)
+
+    q, k, v = (tensor(batch, 1, heads * depth) for _ in range(3))
+    inputs = [q, k, v] + [None] * 8
+    attributes = {"num_heads": heads}
+    if chance(random, 0.3):  # cross attention
+        inputs[1], inputs[2] = tensor(batch, heads, past + 1, depth), tensor(batch, heads, past + 1, depth)
+        outputs = 1
+    else:
+        inputs[5], inputs[6] = tensor(batch, heads, room, depth), tensor(batch, heads, room, depth)
+        inputs[7] = np.array([past], np.int32)
+        attributes["past_present_share_buffer"] = 1
+        outputs = 1
+        if beams > 1:
+            inputs[8] = np.array([beams], np.int32)
+            inputs[9] = random.integers(0, beams, (batch // beams, beams, room)).astype(np.int32)
+        if chance(random, 0.4):
+            inputs[10] = tensor(3 * heads * depth)
+    if chance(random, 0.4):
+        inputs[3] = random.integers(0, 2, (batch, past + 1)).astype(np.int32)
+    if chance(random, 0.3):
+        attributes["scale"] = float(random.uniform(0.1, 1))
+    while inputs[-1] is None:
+        inputs.pop()
+    own = decoded(heads, attributes.get("scale"), past) if "past_present_share_buffer" in attributes else None
+    return Case(inputs, attributes, outputs, expected=own, output_types=of_types(*[TensorProto.FLOAT] * outputs))
