@@ -301,9 +301,14 @@ static norma_status mha_compute(run_context *context) {
     call.past_v = attention_input(context, in->past_value, heads, state->buffer, plan->values, false);
   }
   const norma_tensor *mask = mha_input(context, in->mask), *addend = mha_input(context, in->addend);
-  if (mask)
-    call.bias[0] =
-        contrib_mask_bias(&state->mask, mask, keys, past, (float *)((char *)context->scratch + state->mask_at));
+  if (mask) {
+    contrib_mask known = state->mask;
+    shape of_mask = shape_of_tensor(mask);
+    known.keys = keys;
+    if (!contrib_mask_find(&known, &of_mask))
+      return run_fail(context, NORMA_ERROR_RUN, "the mask does not fit %" PRId64 " keys", keys);
+    call.bias[0] = contrib_mask_bias(&known, mask, keys, past, (float *)((char *)context->scratch + state->mask_at));
+  }
   if (addend) call.bias[1] = attention_bias_of(addend, keys, false);
   return mha_attend(context, &call, past);
 }
