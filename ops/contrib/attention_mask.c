@@ -1,5 +1,7 @@
 #include "ops/contrib/attention_mask.h"
 
+#include <inttypes.h>
+
 static bool contrib_mask_is(int64_t size, int64_t wanted) {
   return size == DIM_UNKNOWN || wanted == DIM_UNKNOWN || size == wanted;
 }
@@ -49,8 +51,8 @@ static float contrib_mask_element(const contrib_mask *mask, const int32_t *eleme
   return seen ? 0 : mask->filter;
 }
 
-attention_bias contrib_mask_bias(const contrib_mask *mask, const norma_tensor *tensor, int64_t keys, int64_t past,
-                                 float *memory) {
+static attention_bias contrib_mask_bias(const contrib_mask *mask, const norma_tensor *tensor, int64_t keys,
+                                        int64_t past, float *memory) {
   attention_bias bias = {.data = NULL};
   if (mask->kind == CONTRIB_MASK_NONE) return bias;
   if (contrib_mask_is_expanded(mask)) {
@@ -72,4 +74,29 @@ attention_bias contrib_mask_bias(const contrib_mask *mask, const norma_tensor *t
     bias.data = (const int32_t *)tensor->data + (keys - mask->queries) * bias.columns;
   }
   return bias;
+}
+
+norma_status contrib_mask_run(run_context *context, const contrib_mask *mask, const norma_tensor *tensor, int64_t keys,
+                              int64_t past, float *memory, attention_bias *bias) {
+  contrib_mask known = *mask;
+  shape of_mask = shape_of_tensor(tensor);
+  known.keys = keys;
+  if (!contrib_mask_find(&known, &of_mask))
+    return run_fail(context, NORMA_ERROR_RUN, "the mask does not fit %" PRId64 " keys", keys);
+  *bias = contrib_mask_bias(&known, tensor, keys, past, memory);
+  return NORMA_OK;
+}
+
+norma_status contrib_past_length(run_context *context, const norma_tensor *length, int64_t buffer, int64_t fresh,
+                                 const norma_tensor *attention_bias, int64_t *past) {
+  if (norma_tensor_count(length) != 1)
+    return run_fail(context, NORMA_ERROR_RUN, "past_sequence_length is not one number");
+  *past = ((const int32_t *)length->data)[0];
+  if (*past < 0 || *past + fresh > buffer)
+    return run_fail(context, NORMA_ERROR_RUN,
+                    "past_sequence_length is %" PRId64 ", but with %" PRId64 " new keys there is room for %" PRId64,
+                    *past, fresh, buffer);
+  if (attention_bias && attention_bias->dims[attention_bias->rank - 1] != *past + fresh)
+    return run_fail(context, NORMA_ERROR_RUN, "attention_bias is not for %" PRId64 " keys", *past + fresh);
+  return NORMA_OK;
 }

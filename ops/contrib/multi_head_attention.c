@@ -241,26 +241,6 @@ static norma_status mha_gather_beams(run_context *context, int64_t past, attenti
   return NORMA_OK;
 }
 
-/* How many keys the past has; refuses an attention_bias that does not fit it. */
-static norma_status mha_find_past_length(run_context *context, int64_t *past) {
-  const mha_state *state = context->state;
-  const norma_tensor *length = mha_input(context, state->inputs.past_length);
-  const norma_tensor *addend = mha_input(context, state->inputs.addend);
-  *past = state->buffer;
-  if (!length || state->buffer == 0) return NORMA_OK;
-  if (norma_tensor_count(length) != 1)
-    return run_fail(context, NORMA_ERROR_RUN, "past_sequence_length is not one number");
-  *past = ((const int32_t *)length->data)[0];
-  if (*past < 0 || *past + state->fresh > state->buffer)
-    return run_fail(context, NORMA_ERROR_RUN,
-                    "past_sequence_length is %" PRId64 ", but with %" PRId64 " new keys there is room for %" PRId64,
-                    *past, state->fresh, state->buffer);
-  int64_t keys = *past + state->fresh;
-  if (addend && addend->dims[addend->rank - 1] != keys)
-    return run_fail(context, NORMA_ERROR_RUN, "attention_bias is not for %" PRId64 " keys", keys);
-  return NORMA_OK;
-}
-
 static norma_status mha_attend(run_context *context, attention_call *call, int64_t past) {
   const mha_state *state = context->state;
   const attention_plan *plan = &state->plan;
@@ -278,10 +258,12 @@ static norma_status mha_compute(run_context *context) {
   const mha_inputs *in = &state->inputs;
   attention_sample *samples = (attention_sample *)((char *)context->scratch + state->samples_at);
   attention_operand parts[MHA_PARTS];
-  int64_t heads = state->heads, past;
+  const norma_tensor *length = mha_input(context, in->past_length), *mask = mha_input(context, in->mask);
+  const norma_tensor *addend = mha_input(context, in->addend);
+  bool is_buffer = length && state->buffer > 0;
+  int64_t heads = state->heads, past = state->buffer;
   if (plan->batch == 0) return NORMA_OK;
-  TRY(mha_find_past_length(context, &past));
-  bool is_buffer = mha_input(context, in->past_length) && state->buffer > 0;
+  if (is_buffer) TRY(contrib_past_length(context, length, state->buffer, state->fresh, addend, &past));
   int64_t keys = past + state->fresh, present = is_buffer ? state->buffer : keys;
   for (int64_t b = 0; b < plan->batch; b++)
     samples[b] = (attention_sample){.past = past, .stored = keys, .keys = keys, .offset = past};
@@ -300,15 +282,9 @@ static norma_status mha_compute(run_context *context) {
     call.past_k = attention_input(context, in->past_key, heads, state->buffer, plan->depth, false);
     call.past_v = attention_input(context, in->past_value, heads, state->buffer, plan->values, false);
   }
-  const norma_tensor *mask = mha_input(context, in->mask), *addend = mha_input(context, in->addend);
-  if (mask) {
-    contrib_mask known = state->mask;
-    shape of_mask = shape_of_tensor(mask);
-    known.keys = keys;
-    if (!contrib_mask_find(&known, &of_mask))
-      return run_fail(context, NORMA_ERROR_RUN, "the mask does not fit %" PRId64 " keys", keys);
-    call.bias[0] = contrib_mask_bias(&known, mask, keys, past, (float *)((char *)context->scratch + state->mask_at));
-  }
+  if (mask)
+    TRY(contrib_mask_run(context, &state->mask, mask, keys, past, (float *)((char *)context->scratch + state->mask_at),
+                         &call.bias[0]));
   if (addend) call.bias[1] = attention_bias_of(addend, keys, false);
   return mha_attend(context, &call, past);
 }

@@ -10,6 +10,11 @@ static bool product_is_integer(const matrix_product *product) {
   return product->type != NORMA_FLOAT && product->type != NORMA_DOUBLE && !is_half(product->type);
 }
 
+/* Whether the result is made in scratch. */
+static bool product_uses_scratch(const matrix_product *product) {
+  return is_half(product->type) || product->in_scratch;
+}
+
 static size_t product_element_bytes(const matrix_product *product) {
   return is_half(product->type) ? sizeof(float) : element_type_bytes(product->type);
 }
@@ -229,7 +234,8 @@ norma_status product_prepare(prepare_context *context, matrix_product *product) 
   TRY(product_prepare_operand(context, product, false));
   TRY(product_prepare_operand(context, product, true));
   size_t results = (size_t)(product->batch * product->m * product->n);
-  if (is_half(product->type) && !scratch_append(&context->scratch_bytes, results, sizeof(float), &product->result_at))
+  if (product_uses_scratch(product) &&
+      !scratch_append(&context->scratch_bytes, results, sizeof(float), &product->result_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "the matrices are too large");
   product_split(context, product);
   if (product->type == NORMA_DOUBLE) {
@@ -376,7 +382,7 @@ static const void *product_source(run_context *context, const matrix_product *pr
 }
 
 void *product_result(run_context *context, const matrix_product *product) {
-  if (is_half(product->type)) return (char *)context->scratch + product->result_at;
+  if (product_uses_scratch(product)) return (char *)context->scratch + product->result_at;
   return run_output(context, 0)->data;
 }
 

@@ -126,3 +126,40 @@ def decoder_masked_multi_head_attention(random, version, index):
         inputs.pop()
     own = decoded(heads, attributes.get("scale"), past) if "past_present_share_buffer" in attributes else None
     return Case(inputs, attributes, outputs, expected=own, output_types=of_types(*[TensorProto.FLOAT] * outputs))
+
+
+@operator("Attention", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4")
+def contrib_attention(random, version, index):
+    batch, heads, queries, width = (int(random.integers(1, 5)) for _ in range(4))
+    depth, values = (8 * int(random.integers(1, 4)) for _ in range(2))
+    past = int(random.integers(1, 5)) if chance(random, 0.3) else 0
+    if past or chance(random):
+        values = depth
+
+    def tensor(*shape):
+        return random_tensor(random, np.float32, shape, -1, 1)
+
+    columns = heads * (2 * depth + values)
+    inputs = [tensor(batch, queries, 4 * width), tensor(4 * width, columns), tensor(columns)] + [None] * 3
+    attributes = {"num_heads": heads}
+    if values != depth:
+        attributes["qkv_hidden_sizes"] = [heads * depth, heads * depth, heads * values]
+    if chance(random, 0.5):
+        mask = padding_mask(random, batch, queries, past + queries)
+        if mask.ndim > 1 or len(mask) != batch or batch > 1:
+            inputs[3] = mask
+    if past:
+        inputs[4] = tensor(2, batch, heads, past, depth)
+    if not past and chance(random, 0.4):
+        inputs[5] = tensor(pick(random, [1, batch]), pick(random, [1, heads]), queries, queries)
+    if chance(random, 0.3):
+        attributes["scale"] = float(random.uniform(0.1, 1))
+    if chance(random, 0.3):
+        attributes["unidirectional"] = 1
+    # By default -10000, next to which scores lose digits where all keys of a query are masked.
+    attributes["mask_filter_value"] = float(random.uniform(-30, -5))
+    while inputs[-1] is None:
+        inputs.pop()
+    outputs = 2 if past or (values == depth and chance(random, 0.3)) else 1
+    return Case(inputs, attributes, outputs, constants=(1, 2) if chance(random) else (),
+                output_types=of_types(*[TensorProto.FLOAT] * outputs))
