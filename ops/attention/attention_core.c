@@ -93,12 +93,12 @@ static void attention_append_rest(const attention_job *job, const attention_unit
   const attention_sample *sample = &call->samples[unit->sample];
   int64_t keys = sample->stored - sample->dropped, rest = call->present_rows - keys;
   if (rest <= 0) return;
-  if (call->present_k.data)
-    memset(attention_target(&call->present_k, unit->sample, unit->key_head, keys), 0,
-           (size_t)(rest * job->plan->depth) * element_type_bytes(call->present_k.type));
-  if (call->present_v.data)
-    memset(attention_target(&call->present_v, unit->sample, unit->key_head, keys), 0,
-           (size_t)(rest * job->plan->values) * element_type_bytes(call->present_v.type));
+  for (int i = 0; i < 2; i++) {
+    const attention_operand *present = i ? &call->present_v : &call->present_k;
+    if (present->data)
+      memset(attention_target(present, unit->sample, unit->key_head, keys), 0,
+             (size_t)(rest * present->row_stride) * element_type_bytes(present->type));
+  }
 }
 
 /* Heads begin .. end - 1, counted over samples and key heads, of the present. */

@@ -51,6 +51,14 @@ typedef struct attention_plan {
   size_t q_at, y_at, state_at, k_at, v_at, bias_at, product_at; /* in worker scratch */
 } attention_plan;
 
+/* A row as a quantized cache holds it: element e of head h is number * scales[h * head_step + e * element_step]. Numbers are
+ * of the operand's type, or with `packed` two in a byte, the first in the low half, of which 8 stands for 0. */
+typedef struct attention_quantization {
+  const float *scales;
+  int64_t head_step, element_step; /* 0: the same for all */
+  bool packed;
+} attention_quantization;
+
 /* Element e of row r of head h of sample b lies at b * batch_stride + h * head_stride + r * row_stride + e. */
 typedef struct attention_operand {
   union {
@@ -58,6 +66,7 @@ typedef struct attention_operand {
     void *target;     /* of results */
   };
   norma_element_type type;
+  const attention_quantization *quantization; /* NULL: none */
   int64_t batch_stride, head_stride, row_stride;
 } attention_operand;
 

@@ -87,17 +87,47 @@ static void attention_convert(const struct kernel_table *kernels, norma_element_
   }
 }
 
+/* Numbers times scales. */
+static void attention_dequantize(const attention_operand *from, int64_t head, const void *source, int64_t elements,
+                                 norma_element_type type, void *target) {
+  const attention_quantization *quantization = from->quantization;
+  const float *scales = quantization->scales + head * quantization->head_step;
+  for (int64_t e = 0; e < elements; e++) {
+    double number;
+    if (quantization->packed)
+      number = (double)(((const uint8_t *)source)[e / 2] >> (e % 2 * 4) & 15) - 8;
+    else
+      number = element_get_double(from->type, source, e);
+    number *= (double)scales[e * quantization->element_step];
+    if (type == NORMA_FLOAT)
+      ((float *)target)[e] = (float)number;
+    else
+      element_set_double(type, target, e, number);
+  }
+}
+
+/* Elements of memory that a row takes. */
+static int64_t attention_row_elements(const attention_operand *operand, int64_t elements) {
+  return operand->quantization && operand->quantization->packed ? (elements + 1) / 2 : elements;
+}
+
 void attention_read_rows(const struct kernel_table *kernels, const attention_operand *from, int64_t sample,
                          int64_t head, int64_t row, int64_t rows, int64_t elements, norma_element_type type,
                          void *target) {
-  bool at_once = from->row_stride == elements;
+  bool dequantizes = from->quantization && type != from->type;
+  if (!dequantizes) elements = attention_row_elements(from, elements);
+  bool at_once = from->row_stride == elements && !dequantizes;
   int64_t steps = at_once ? 1 : rows, count = at_once ? rows * elements : elements;
   int64_t step = from->row_stride * (int64_t)element_type_bytes(from->type);
   size_t bytes = (size_t)elements * element_type_bytes(type);
   if (elements == 0 || rows == 0) return;
   const char *source = attention_source(from, sample, head, row);
-  for (int64_t r = 0; r < steps; r++)
-    attention_convert(kernels, type, (char *)target + (size_t)r * bytes, from->type, source + r * step, count);
+  for (int64_t r = 0; r < steps; r++) {
+    if (dequantizes)
+      attention_dequantize(from, head, source + r * step, elements, type, (char *)target + (size_t)r * bytes);
+    else
+      attention_convert(kernels, type, (char *)target + (size_t)r * bytes, from->type, source + r * step, count);
+  }
 }
 
 void attention_write_rows(const struct kernel_table *kernels, const attention_operand *to, int64_t sample, int64_t head,
@@ -116,7 +146,9 @@ void attention_range_copy(const attention_job *job, const attention_range *range
                           void *target) {
   const struct kernel_table *kernels = job->context->kernels;
   int64_t past = job->call->samples[range->sample].past, begin = range->begin, end = range->end;
-  size_t bytes = (size_t)range->elements * element_type_bytes(type);
+  bool as_it_is = type == range->now->type;
+  size_t bytes = (size_t)(as_it_is ? attention_row_elements(range->now, range->elements) : range->elements) *
+                 element_type_bytes(type);
   int64_t of_past = begin >= past ? 0 : end < past ? end - begin : past - begin, of_now = end - begin - of_past;
   if (of_past > 0)
     attention_read_rows(kernels, range->past, range->sample, range->head, begin, of_past, range->elements, type,

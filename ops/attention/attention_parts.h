@@ -63,7 +63,7 @@ attention_range attention_values_of(const attention_job *job, const attention_un
 
 /* The one operand that all rows come from, *row of it being the first; NULL where there are two. */
 const attention_operand *attention_range_source(const attention_job *job, const attention_range *range, int64_t *row);
-/* Copies rows, one behind the other, converted to `type`. */
+/* Copies rows, one behind the other, converted to `type`, or as they are where that is their type. */
 void attention_range_copy(const attention_job *job, const attention_range *range, norma_element_type type,
                           void *target);
 

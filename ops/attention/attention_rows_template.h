@@ -78,6 +78,12 @@ static void ROWS(store)(const struct ROWS(work) * work, attention_scores scores,
   }
 }
 
+/* Sets the scores of keys that are not seen. */
+static void ROWS(hide)(REAL *s, int64_t from, int64_t to, int64_t stored, REAL masked) {
+  for (int64_t j = 0; j < from; j++) s[j] = masked;
+  for (int64_t j = to; j < stored; j++) s[j] = masked;
+}
+
 /* From a row of products to a row of weights. */
 static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int64_t stored) {
   const attention_plan *plan = work->job->plan;
@@ -94,9 +100,9 @@ static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int6
     ROWS_BIAS(work->job, unit->sample, row.head, row.query, from, to, bias);
     for (int64_t j = from; j < to; j++) s[j] = bias[j - from] == masked ? masked : s[j] + bias[j - from];
   }
-  for (int64_t j = 0; j < from; j++) s[j] = (REAL)plan->masked;
-  for (int64_t j = to; j < stored; j++) s[j] = (REAL)plan->masked;
+  ROWS(hide)(s, from, to, stored, (REAL)plan->masked);
   ROWS(store)(work, ATTENTION_BIASED, r, s, stored, (REAL)plan->masked);
+  ROWS(hide)(s, from, to, stored, masked);
   REAL largest = work->job->call->sinks ? (REAL)work->job->call->sinks[row.head] : masked;
   for (int64_t j = from; j < to; j++) largest = s[j] > largest ? s[j] : largest;
   if (largest == masked) largest = 0;

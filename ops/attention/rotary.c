@@ -25,8 +25,8 @@ static int64_t rotary_offset(const int64_t strides[3], int64_t sample, int64_t h
 /* Cosines or sines as float. */
 static const float *rotary_angles(const struct rotary_job *job, const void *table, int64_t position, float *row) {
   int64_t first = position * job->plan->half;
-  if (job->call->type == NORMA_FLOAT) return (const float *)table + first;
-  half_to_float(job->context->kernels, job->call->type, row, (const uint16_t *)table + first, job->plan->half);
+  if (job->call->angle_type == NORMA_FLOAT) return (const float *)table + first;
+  half_to_float(job->context->kernels, job->call->angle_type, row, (const uint16_t *)table + first, job->plan->half);
   return row;
 }
 

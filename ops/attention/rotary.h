@@ -18,7 +18,7 @@ typedef struct rotary_plan {
 
 /* Element e of row r of head h of sample b lies at b * batch_stride + h * head_stride + r * row_stride + e. */
 typedef struct rotary_call {
-  norma_element_type type, y_type; /* of x and of cosines and sines; of y */
+  norma_element_type type, y_type, angle_type; /* of x, of y, of cosines and sines */
   const void *x;
   void *y;                            /* may be x where the strides are the same */
   int64_t x_strides[3], y_strides[3]; /* batch, head, row */

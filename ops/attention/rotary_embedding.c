@@ -164,6 +164,7 @@ static norma_status rotary_compute(run_context *context) {
   if (plan->batch == 0 || whole == 0) return NORMA_OK;
   rotary_call call = {.type = x->type,
                       .y_type = x->type,
+                      .angle_type = x->type,
                       .x = x->data,
                       .y = run_output(context, 0)->data,
                       .cos = run_input(context, state->cos)->data,

@@ -163,3 +163,75 @@ def contrib_attention(random, version, index):
     outputs = 2 if past or (values == depth and chance(random, 0.3)) else 1
     return Case(inputs, attributes, outputs, constants=(1, 2) if chance(random) else (),
                 output_types=of_types(*[TensorProto.FLOAT] * outputs))
+
+
+@operator("GroupQueryAttention", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4",
+          narrow={"float16": "rtol=1e-2 atol=1e-2"})
+def group_query_attention(random, version, index):
+    type_ = [np.float32, np.float16][index % 2]
+    code = helper.np_dtype_to_tensor_dtype(np.dtype(type_))
+    batch, key_heads, group = (int(random.integers(1, 4)) for _ in range(3))
+    heads, size = key_heads * group, 16 * int(random.integers(1, 4))
+    kind = pick(random, ["prompt", "token", "chunk", "lengths"])
+    queries = 1 if kind == "token" else int(random.integers(2, 6))
+    if kind == "chunk":
+        batch = 1
+
+    def tensor(*shape):
+        return random_tensor(random, type_, shape, -1, 1)
+
+    past = np.zeros(batch, np.int64) if kind == "prompt" else random.integers(1, 6, batch)
+    total = int(past.max()) + queries
+    room = int(past.max()) + (0 if kind != "lengths" else queries)
+    inputs = [None] * 17
+    if chance(random, 0.3):
+        inputs[0] = tensor(batch, queries, (heads + 2 * key_heads) * size)
+    else:
+        inputs[0] = tensor(batch, queries, heads * size)
+        inputs[1], inputs[2] = tensor(batch, queries, key_heads * size), tensor(batch, queries, key_heads * size)
+    inputs[5], inputs[6] = (past + queries - 1).astype(np.int32), np.array(total, np.int32)
+    attributes = {"num_heads": heads, "kv_num_heads": key_heads}
+    outputs, types, quantized = 3, [code] * 3, False
+    if kind != "prompt":
+        quantized = chance(random, 0.3) and type_ == np.float32  # others round before they are quantized
+        if quantized:
+            packed = chance(random)
+            attributes["kv_cache_bit_width"] = 4 if packed else 8
+            shape = (batch, key_heads, room, size // 2 if packed else size)
+            low, high, element = (0, 256, np.uint8) if packed else (-127, 128, np.int8)
+            inputs[3], inputs[4] = (random.integers(low, high, shape).astype(element) for _ in range(2))
+            kinds = pick(random, ["PER_TENSOR", "PER_CHANNEL"])
+            attributes["k_quant_type"] = attributes["v_quant_type"] = kinds
+            of_scale = (1,) if kinds == "PER_TENSOR" else (1, key_heads, 1, size)
+            for i in (12, 13):
+                inputs[i] = random.uniform(0.005, 0.01, of_scale).astype(np.float32) * (16 if packed else 1)
+            types = [code] + [helper.np_dtype_to_tensor_dtype(np.dtype(element))] * 2
+        else:
+            inputs[3], inputs[4] = tensor(batch, key_heads, room, size), tensor(batch, key_heads, room, size)
+    if kind == "lengths":
+        inputs[16] = np.full(batch, queries, np.int32)
+    if chance(random):
+        attributes["do_rotary"] = 1
+        inputs[7], inputs[8] = tensor(total + 3, size // 2), tensor(total + 3, size // 2)
+        if chance(random):
+            attributes["rotary_interleaved"] = 1
+        if chance(random):
+            inputs[9] = random.integers(0, 4 if kind == "prompt" else total, (batch, queries)).astype(np.int64)
+    if chance(random, 0.3) and not quantized:
+        inputs[10] = tensor(pick(random, [1, batch]), pick(random, [1, heads]), queries, total)
+    if chance(random, 0.3) and not quantized:
+        inputs[11] = tensor(heads)
+    elif chance(random, 0.2) and not quantized:
+        attributes["smooth_softmax"] = 1
+    if chance(random, 0.3):
+        attributes["local_window_size"] = int(random.integers(1, 6))
+    if chance(random, 0.3):
+        attributes["softcap"] = float(random.uniform(0.5, 3))
+    if chance(random, 0.3):
+        attributes["scale"] = float(random.uniform(0.1, 1))
+    if chance(random, 0.2) and not quantized and kind != "lengths" and "local_window_size" not in attributes:
+        attributes["qk_output"], outputs = int(random.integers(1, 3)), 4
+        types = types + [code]
+    while inputs[-1] is None:
+        inputs.pop()
+    return Case(inputs, attributes, outputs, constants=(6,) if chance(random) else (), output_types=of_types(*types))
