@@ -20,7 +20,7 @@
 #include "engine/execute/executor.h"
 #include "ops/operator.h"
 
-#define DRIVER_MAX 16 /* inputs, outputs and attributes */
+#define DRIVER_MAX 20 /* inputs, outputs and attributes */
 
 typedef struct driver_call {
   const char *domain; /* NULL: ai.onnx */
