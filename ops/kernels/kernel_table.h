@@ -223,6 +223,18 @@ struct attention_keys_f32 {
   const int32_t *first, *end; /* NULL, both: all rows see all keys */
 };
 
+/* ---- Weights of a few bits -----------------------------------------------------------------------------------------
+ * c[i][j] = bias[j] + sum over p < k of a[i][p] * scale[j][p / block] * (number[j][p] - zero[j][p / block]), j < n, where
+ * numbers are unsigned, of 2, 4 or 8 bits. They stay so when they are packed. */
+struct nbits {
+  size_t n, k;
+  size_t bits, block; /* block: a multiple of 16 */
+  bool has_zeros;
+  float zero;         /* without zeros of their own */
+  const void *packed; /* by nbits_pack */
+  const float *bias;  /* n values, or NULL */
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "sse2", "avx2", "avx512", "neon" */
@@ -376,6 +388,33 @@ struct kernel_table {
   void (*attention_f32_keys)(const struct attention_f32 *attention, const struct attention_keys_f32 *block,
                              void *state);
   void (*attention_f32_end)(const struct attention_f32 *attention, float *y, size_t y_stride, void *state);
+
+  /* ---- weights of a few bits ----
+   * Columns are cut in nbits_panels(nbits) panels of nbits_panel_columns. Nothing but the packing reads weights. */
+  size_t nbits_panel_columns;
+  size_t nbits_few;   /* up to this many rows nbits_few_f32 is best */
+  size_t nbits_chunk; /* see nbits_few_f32 */
+  size_t (*nbits_panels)(const struct nbits *nbits);
+  size_t (*nbits_packed_size)(const struct nbits *nbits); /* bytes, to be aligned for a vector */
+  /* Packs blocks first .. first + count - 1 of all ceil(k / block) of a panel. weights: whole columns of the panel,
+   * [column][blocks][block * bits / 8] bytes, the first step of depth in the lowest bits. scales and zeros: [column][count];
+   * zeros NULL without has_zeros. */
+  void (*nbits_pack)(const struct nbits *nbits, void *packed, size_t panel, size_t first, size_t count,
+                     const uint8_t *weights, const float *scales, const float *zeros);
+  /* y[p * y_stride + j] = weight of step first + p and column j of a panel, for p < count; first is a multiple of 16. Columns
+   * behind n are written too. */
+  void (*nbits_dequantize)(const struct nbits *nbits, size_t panel, size_t first, size_t count, float *y,
+                           size_t y_stride);
+  /* c for some rows and panels. Sums are those of gemm_f32 on nbits_chunk steps of depth after the other: a chunk's sum,
+   * the bias with the last one, then what the chunks before gave. */
+  void (*nbits_few_f32)(const struct nbits *nbits, const float *a, size_t a_stride, size_t rows, float *c,
+                        size_t c_stride, size_t panel_begin, size_t panel_end);
+  /* The same with a quantized to 8 bits, each block of a row by its largest magnitude: rows of nbits_row_size bytes, aligned
+   * for a vector. A block with NaN or infinity makes its row NaN. */
+  size_t (*nbits_row_size)(const struct nbits *nbits);
+  void (*nbits_quantize_row)(const struct nbits *nbits, void *row, const float *a);
+  void (*nbits_run_i8)(const struct nbits *nbits, const void *a, size_t rows, float *c, size_t c_stride,
+                       size_t panel_begin, size_t panel_end);
 
   /* Rotates pairs of elements, (x[i], x[half + i]) or with `neighbours` (x[2 * i], x[2 * i + 1]), by the angle whose cosine
    * and sine are cos[i] and sin[i], i < half. y may be x. */

@@ -26,6 +26,8 @@
 #include "attention_few.h"
 #include "attention.h"
 #include "rotate.h"
+#include "nbits.h"
+#include "nbits_i8.h"
 
 #define KERNEL_PASTE(a, b)  a##b
 #define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
@@ -117,6 +119,18 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .attention_f32_begin = attention_f32_begin,
     .attention_f32_keys = attention_f32_keys,
     .attention_f32_end = attention_f32_end,
+    .nbits_panel_columns = VF_LANES,
+    .nbits_few = NBITS_FEW,
+    .nbits_chunk = NBITS_CHUNK,
+    .nbits_panels = nbits_panels,
+    .nbits_packed_size = nbits_packed_size,
+    .nbits_pack = nbits_pack,
+    .nbits_dequantize = nbits_dequantize,
+    .nbits_few_f32 = nbits_few_f32,
+    .nbits_row_size = nbits_row_size,
+    .nbits_quantize_row = nbits_quantize_row,
+    .nbits_run_i8 = nbits_run_i8,
+
     .rotate_f32 = rotate_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
