@@ -21,7 +21,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { IN_INPUT, IN_WEIGHTS, IN_BIAS, IN_MASK, IN_PAST, IN_ADDEND, IN_PAST_LENGTH };
+enum { ATTEND_INPUT, ATTEND_WEIGHTS, ATTEND_BIAS, ATTEND_MASK, ATTEND_PAST, ATTEND_ADDEND, ATTEND_PAST_LENGTH };
 
 typedef struct contrib_attention_state {
   int64_t heads;
@@ -69,8 +69,8 @@ typedef struct contrib_attention_sizes {
 
 static norma_status contrib_attention_check_product(infer_context *context, contrib_attention_sizes *sizes) {
   const contrib_attention_state *state = context->state;
-  const shape *x = infer_shape(context, IN_INPUT), *w = infer_shape(context, IN_WEIGHTS);
-  const shape *bias = infer_shape(context, IN_BIAS);
+  const shape *x = infer_shape(context, ATTEND_INPUT), *w = infer_shape(context, ATTEND_WEIGHTS);
+  const shape *bias = infer_shape(context, ATTEND_BIAS);
   char texts[3][100];
   shape_text(x, texts[0], sizeof texts[0]);
   shape_text(w, texts[1], sizeof texts[1]);
@@ -96,8 +96,8 @@ static norma_status contrib_attention_check_product(infer_context *context, cont
 
 static norma_status contrib_attention_check_past(infer_context *context, contrib_attention_sizes *sizes) {
   const contrib_attention_state *state = context->state;
-  const shape *past = infer_shape(context, IN_PAST);
-  bool has_past = infer_has_input(context, IN_PAST);
+  const shape *past = infer_shape(context, ATTEND_PAST);
+  bool has_past = infer_has_input(context, ATTEND_PAST);
   int64_t two = 2, heads = state->heads;
   char text[100];
   if (has_past && past->rank != RANK_UNKNOWN &&
@@ -112,9 +112,9 @@ static norma_status contrib_attention_check_past(infer_context *context, contrib
   if (has_past && state->shares) {
     int count;
     norma_status status;
-    if (!infer_has_input(context, IN_PAST_LENGTH))
+    if (!infer_has_input(context, ATTEND_PAST_LENGTH))
       return infer_fail(context, "past_present_share_buffer needs past_sequence_length");
-    if (!infer_ints(context, IN_PAST_LENGTH, &sizes->past, 1, &count, &status)) sizes->past = DIM_UNKNOWN;
+    if (!infer_ints(context, ATTEND_PAST_LENGTH, &sizes->past, 1, &count, &status)) sizes->past = DIM_UNKNOWN;
     TRY(status);
   }
   sizes->keys = size_sum(sizes->past, sizes->queries);
@@ -129,36 +129,36 @@ static norma_status contrib_attention_infer(infer_context *context) {
   TRY(contrib_attention_check_past(context, &sizes));
   const int64_t scores[4] = {sizes.batch, state->heads, sizes.queries, sizes.keys};
   contrib_mask mask = {sizes.batch, sizes.queries, sizes.queries, sizes.keys, 0, CONTRIB_MASK_NONE};
-  if (!contrib_mask_find(&mask, infer_shape(context, IN_MASK)))
+  if (!contrib_mask_find(&mask, infer_shape(context, ATTEND_MASK)))
     return infer_fail(context, "a mask of shape %s does not fit",
-                      shape_text(infer_shape(context, IN_MASK), text, sizeof text));
-  if (!attention_bias_fits(infer_shape(context, IN_ADDEND), scores, false))
+                      shape_text(infer_shape(context, ATTEND_MASK), text, sizeof text));
+  if (!attention_bias_fits(infer_shape(context, ATTEND_ADDEND), scores, false))
     return infer_fail(context, "attention_bias of shape %s does not fit",
-                      shape_text(infer_shape(context, IN_ADDEND), text, sizeof text));
+                      shape_text(infer_shape(context, ATTEND_ADDEND), text, sizeof text));
   shape y = shape_of_rank(3), present = shape_of_rank(5);
   y.dims[0] = present.dims[1] = sizes.batch;
   y.dims[1] = sizes.queries;
   y.dims[2] = size_times(state->heads, sizes.values);
   present.dims[0] = 2;
   present.dims[2] = state->heads;
-  present.dims[3] = state->shares && infer_has_input(context, IN_PAST) ? sizes.buffer : sizes.keys;
+  present.dims[3] = state->shares && infer_has_input(context, ATTEND_PAST) ? sizes.buffer : sizes.keys;
   present.dims[4] = sizes.depth;
-  infer_output(context, 0, infer_type(context, IN_INPUT), &y);
-  infer_output(context, 1, infer_type(context, IN_INPUT), &present);
+  infer_output(context, 0, infer_type(context, ATTEND_INPUT), &y);
+  infer_output(context, 1, infer_type(context, ATTEND_INPUT), &present);
   return NORMA_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
 
 static norma_status contrib_attention_prepare_product(prepare_context *context, contrib_attention_state *state) {
-  const shape *x = prepare_shape(context, IN_INPUT), *w = prepare_shape(context, IN_WEIGHTS);
+  const shape *x = prepare_shape(context, ATTEND_INPUT), *w = prepare_shape(context, ATTEND_WEIGHTS);
   matrix_product *product = &state->product;
-  product->type = prepare_type(context, IN_INPUT);
+  product->type = prepare_type(context, ATTEND_INPUT);
   product->m = x->dims[0] * x->dims[1];
   product->k = w->dims[0];
   product->n = w->dims[1];
-  product->a = (product_operand){.input = IN_INPUT, .row_stride = product->k, .column_stride = 1, .count = 1};
-  product->b = (product_operand){.input = IN_WEIGHTS, .row_stride = product->n, .column_stride = 1, .count = 1};
+  product->a = (product_operand){.input = ATTEND_INPUT, .row_stride = product->k, .column_stride = 1, .count = 1};
+  product->b = (product_operand){.input = ATTEND_WEIGHTS, .row_stride = product->n, .column_stride = 1, .count = 1};
   product->in_scratch = true;
   return product_prepare(context, product);
 }
@@ -166,8 +166,8 @@ static norma_status contrib_attention_prepare_product(prepare_context *context, 
 static norma_status contrib_attention_prepare(prepare_context *context) {
   contrib_attention_state *state = context->state;
   attention_plan *plan = &state->plan;
-  const shape *x = prepare_shape(context, IN_INPUT), *w = prepare_shape(context, IN_WEIGHTS);
-  const shape *past = prepare_shape(context, IN_PAST), *mask = prepare_shape(context, IN_MASK);
+  const shape *x = prepare_shape(context, ATTEND_INPUT), *w = prepare_shape(context, ATTEND_WEIGHTS);
+  const shape *past = prepare_shape(context, ATTEND_PAST), *mask = prepare_shape(context, ATTEND_MASK);
   size_t *total = &context->scratch_bytes;
   int64_t hidden = state->hidden[0] ? state->hidden[0] : w->dims[1] / 3;
   state->buffer = past->rank == 5 ? past->dims[3] : 0;
@@ -204,7 +204,7 @@ static norma_status contrib_attention_prepare(prepare_context *context) {
 
 static norma_status contrib_attention_project(run_context *context) {
   const contrib_attention_state *state = context->state;
-  const norma_tensor *bias = run_input(context, IN_BIAS);
+  const norma_tensor *bias = run_input(context, ATTEND_BIAS);
   product_epilogue epilogue = {0};
   if (bias) {
     float *row = (float *)((char *)context->scratch + state->bias_at);
@@ -226,11 +226,12 @@ static norma_status contrib_attention_compute(run_context *context) {
   const contrib_attention_state *state = context->state;
   const attention_plan *plan = &state->plan;
   int64_t heads = state->heads, hidden = heads * plan->depth, past = state->buffer;
-  const norma_tensor *mask = run_input(context, IN_MASK), *addend = run_input(context, IN_ADDEND);
+  const norma_tensor *mask = run_input(context, ATTEND_MASK), *addend = run_input(context, ATTEND_ADDEND);
   bool is_buffer = state->shares && state->buffer > 0;
   if (plan->batch == 0) return NORMA_OK;
   if (is_buffer)
-    TRY(contrib_past_length(context, run_input(context, IN_PAST_LENGTH), state->buffer, plan->queries, addend, &past));
+    TRY(contrib_past_length(context, run_input(context, ATTEND_PAST_LENGTH), state->buffer, plan->queries, addend,
+                            &past));
   TRY(contrib_attention_project(context));
   int64_t keys = past + plan->queries, rows = is_buffer ? state->buffer : keys;
   attention_sample *samples = (attention_sample *)((char *)context->scratch + state->samples_at);
@@ -251,7 +252,7 @@ static norma_status contrib_attention_compute(run_context *context) {
   call.k.data = projected + hidden;
   call.v.data = projected + 2 * hidden;
   call.v.head_stride = plan->values;
-  attention_operand before = attention_input(context, IN_PAST, heads, state->buffer, plan->depth, false);
+  attention_operand before = attention_input(context, ATTEND_PAST, heads, state->buffer, plan->depth, false);
   attention_operand after = attention_output(context, 1, heads, rows, plan->depth, false);
   call.past_k = contrib_attention_half(before, plan, state->buffer, false);
   call.past_v = contrib_attention_half(before, plan, state->buffer, true);
@@ -293,17 +294,18 @@ const operator_descriptor operators_contrib_attention[] = {
         .min_outputs = 1,
         .max_outputs = 2,
         .types = {{TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16),
-                   INPUT(IN_INPUT) | INPUT(IN_WEIGHTS) | INPUT(IN_BIAS) | INPUT(IN_PAST) | INPUT(IN_ADDEND),
+                   INPUT(ATTEND_INPUT) | INPUT(ATTEND_WEIGHTS) | INPUT(ATTEND_BIAS) | INPUT(ATTEND_PAST) |
+                       INPUT(ATTEND_ADDEND),
                    OUTPUT(0) | OUTPUT(1)},
-                  {TYPE_BIT(NORMA_INT32), INPUT(IN_MASK) | INPUT(IN_PAST_LENGTH), 0}},
+                  {TYPE_BIT(NORMA_INT32), INPUT(ATTEND_MASK) | INPUT(ATTEND_PAST_LENGTH), 0}},
         .attributes = contrib_attention_attributes,
         .state_size = sizeof(contrib_attention_state),
         .read = contrib_attention_read,
         .infer = contrib_attention_infer,
         .prepare = contrib_attention_prepare,
         .facts = {.dimension = contrib_attention_dimension,
-                  .packs = INPUT(IN_INPUT) | INPUT(IN_WEIGHTS),
-                  .weights = INPUT(IN_WEIGHTS)},
+                  .packs = INPUT(ATTEND_INPUT) | INPUT(ATTEND_WEIGHTS),
+                  .weights = INPUT(ATTEND_WEIGHTS)},
         .compute = contrib_attention_compute,
     },
     {0},

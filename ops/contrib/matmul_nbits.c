@@ -19,7 +19,7 @@
 
 #include <inttypes.h>
 
-enum { IN_A, IN_B, IN_SCALES, IN_ZEROS, IN_GROUPS, IN_BIAS };
+enum { NBITS_A, NBITS_B, NBITS_SCALES, NBITS_ZEROS, NBITS_GROUPS, NBITS_BIAS };
 
 enum nbits_algorithm { NBITS_EMPTY, NBITS_FEW_ROWS, NBITS_MANY_ROWS, NBITS_BYTES };
 
@@ -86,21 +86,21 @@ static norma_status matmul_nbits_check(infer_context *context, int index, const 
 
 static norma_status matmul_nbits_infer(infer_context *context) {
   const matmul_nbits_state *state = context->state;
-  const shape *a = infer_shape(context, IN_A);
-  norma_element_type zeros = infer_type(context, IN_ZEROS), type = infer_type(context, IN_A);
+  const shape *a = infer_shape(context, NBITS_A);
+  norma_element_type zeros = infer_type(context, NBITS_ZEROS), type = infer_type(context, NBITS_A);
   int64_t groups = state->n * state->blocks, weights = groups * (state->block * state->bits / 8);
   char text[100];
   if (a->rank == 0 || (a->rank > 0 && a->dims[a->rank - 1] != DIM_UNKNOWN && a->dims[a->rank - 1] != state->k))
     return infer_fail(context, "A of shape %s does not have rows of %" PRId64, shape_text(a, text, sizeof text),
                       state->k);
-  TRY(matmul_nbits_check(context, IN_B, "B", weights, 0));
-  if (shape_count(infer_shape(context, IN_B)) != 0) {
+  TRY(matmul_nbits_check(context, NBITS_B, "B", weights, 0));
+  if (shape_count(infer_shape(context, NBITS_B)) != 0) {
     int64_t of_zeros = zeros == NORMA_UINT8 ? state->n * matmul_nbits_zero_bytes(state) : groups;
-    TRY(matmul_nbits_check(context, IN_SCALES, "scales", groups, groups));
-    TRY(matmul_nbits_check(context, IN_ZEROS, "zero_points", of_zeros, of_zeros));
-    TRY(matmul_nbits_check(context, IN_GROUPS, "g_idx", state->k, state->blocks * state->block));
+    TRY(matmul_nbits_check(context, NBITS_SCALES, "scales", groups, groups));
+    TRY(matmul_nbits_check(context, NBITS_ZEROS, "zero_points", of_zeros, of_zeros));
+    TRY(matmul_nbits_check(context, NBITS_GROUPS, "g_idx", state->k, state->blocks * state->block));
   }
-  TRY(matmul_nbits_check(context, IN_BIAS, "bias", state->n, state->n));
+  TRY(matmul_nbits_check(context, NBITS_BIAS, "bias", state->n, state->n));
   if (zeros != NORMA_UNDEFINED && zeros != NORMA_UINT8 && type != NORMA_UNDEFINED && zeros != type)
     return infer_fail(context, "zero_points are %s, but A is %s", norma_element_type_name(zeros),
                       norma_element_type_name(type));
@@ -152,10 +152,10 @@ static norma_status matmul_nbits_pack_constant(prepare_context *context, void *d
     int64_t end = first + piece < panels ? first + piece : panels;
     int64_t columns = (end * lanes < state->n ? end * lanes : state->n) - first * lanes;
     const void *weights;
-    TRY(prepare_read(context, IN_B, first * lanes * bytes, columns * bytes, &weights));
+    TRY(prepare_read(context, NBITS_B, first * lanes * bytes, columns * bytes, &weights));
     for (int64_t panel = first; panel < end; panel++)
-      matmul_nbits_pack_panel(context->kernels, state, prepare_constant(context, IN_SCALES),
-                              prepare_constant(context, IN_ZEROS),
+      matmul_nbits_pack_panel(context->kernels, state, prepare_constant(context, NBITS_SCALES),
+                              prepare_constant(context, NBITS_ZEROS),
                               (const uint8_t *)weights + (panel - first) * lanes * bytes, panel, destination);
   }
   return NORMA_OK;
@@ -172,14 +172,14 @@ struct matmul_nbits_job {
 static void matmul_nbits_pack_panels(void *argument, int64_t begin, int64_t end, int worker) {
   const struct matmul_nbits_job *job = argument;
   const matmul_nbits_state *state = job->context->state;
-  const norma_tensor *b = run_input(job->context, IN_B);
+  const norma_tensor *b = run_input(job->context, NBITS_B);
   int64_t lanes = (int64_t)job->context->kernels->nbits_panel_columns;
   int64_t bytes = state->blocks * state->block * state->bits / 8;
   (void)worker;
   for (int64_t panel = begin; panel < end; panel++)
-    matmul_nbits_pack_panel(job->context->kernels, state, run_input(job->context, IN_SCALES),
-                            run_input(job->context, IN_ZEROS), (const uint8_t *)b->data + panel * lanes * bytes, panel,
-                            job->packed);
+    matmul_nbits_pack_panel(job->context->kernels, state, run_input(job->context, NBITS_SCALES),
+                            run_input(job->context, NBITS_ZEROS), (const uint8_t *)b->data + panel * lanes * bytes,
+                            panel, job->packed);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
@@ -197,7 +197,7 @@ static struct gemm_f32 matmul_nbits_gemm(const matmul_nbits_state *state, int64_
 }
 
 static enum nbits_algorithm matmul_nbits_choose(const prepare_context *context, const matmul_nbits_state *state) {
-  if (shape_count(prepare_shape(context, IN_B)) == 0) return NBITS_EMPTY;
+  if (shape_count(prepare_shape(context, NBITS_B)) == 0) return NBITS_EMPTY;
   if (state->is_indexed) return NBITS_MANY_ROWS;
   if (state->quantizes) return NBITS_BYTES;
   return state->rows <= (int64_t)context->kernels->nbits_few ? NBITS_FEW_ROWS : NBITS_MANY_ROWS;
@@ -205,15 +205,15 @@ static enum nbits_algorithm matmul_nbits_choose(const prepare_context *context, 
 
 static norma_status matmul_nbits_prepare_packed(prepare_context *context, matmul_nbits_state *state) {
   size_t bytes = context->kernels->nbits_packed_size(&state->nbits);
-  bool has_zeros = prepare_shape(context, IN_ZEROS)->rank != RANK_UNKNOWN;
+  bool has_zeros = prepare_shape(context, NBITS_ZEROS)->rank != RANK_UNKNOWN;
   if (state->algorithm == NBITS_EMPTY || state->is_indexed) return NORMA_OK;
-  if (!prepare_constant(context, IN_B) || !prepare_constant(context, IN_SCALES) ||
-      (has_zeros && !prepare_constant(context, IN_ZEROS))) {
+  if (!prepare_constant(context, NBITS_B) || !prepare_constant(context, NBITS_SCALES) ||
+      (has_zeros && !prepare_constant(context, NBITS_ZEROS))) {
     if (scratch_append(&context->scratch_bytes, bytes, 1, &state->packed_at)) return NORMA_OK;
     return prepare_fail(context, NORMA_ERROR_BUDGET, "the weights are too large");
   }
   TRY(prepare_packed_from(context, 0, bytes, matmul_nbits_pack_constant, state, &state->packed));
-  context->packed_inputs |= INPUT(IN_B) | INPUT(IN_SCALES) | (has_zeros ? INPUT(IN_ZEROS) : 0);
+  context->packed_inputs |= INPUT(NBITS_B) | INPUT(NBITS_SCALES) | (has_zeros ? INPUT(NBITS_ZEROS) : 0);
   context->packed_for_good |= context->packed_inputs;
   return NORMA_OK;
 }
@@ -244,15 +244,15 @@ static norma_status matmul_nbits_prepare_scratch(prepare_context *context, matmu
 static norma_status matmul_nbits_prepare(prepare_context *context) {
   static const char *const names[] = {"no weights", "few rows", "rows", "bytes"};
   matmul_nbits_state *state = context->state;
-  const shape *a = prepare_shape(context, IN_A);
-  state->type = prepare_type(context, IN_A);
+  const shape *a = prepare_shape(context, NBITS_A);
+  state->type = prepare_type(context, NBITS_A);
   state->rows = dims_product(a->dims, 0, a->rank - 1);
-  state->is_indexed = prepare_shape(context, IN_GROUPS)->rank != RANK_UNKNOWN;
+  state->is_indexed = prepare_shape(context, NBITS_GROUPS)->rank != RANK_UNKNOWN;
   state->nbits = (struct nbits){.n = (size_t)state->n,
                                 .k = (size_t)state->k,
                                 .bits = (size_t)state->bits,
                                 .block = (size_t)state->block,
-                                .has_zeros = prepare_shape(context, IN_ZEROS)->rank != RANK_UNKNOWN,
+                                .has_zeros = prepare_shape(context, NBITS_ZEROS)->rank != RANK_UNKNOWN,
                                 .zero = (float)(1 << (state->bits - 1))};
   state->algorithm = matmul_nbits_choose(context, state);
   context->kernel_name = names[state->algorithm];
@@ -318,9 +318,9 @@ static void matmul_nbits_weights(const struct matmul_nbits_job *job, int64_t col
                                 (size_t)width);
     return;
   }
-  const norma_tensor *b = run_input(job->context, IN_B), *scales = run_input(job->context, IN_SCALES);
-  const norma_tensor *zeros = run_input(job->context, IN_ZEROS);
-  const int32_t *groups = run_input(job->context, IN_GROUPS)->data;
+  const norma_tensor *b = run_input(job->context, NBITS_B), *scales = run_input(job->context, NBITS_SCALES);
+  const norma_tensor *zeros = run_input(job->context, NBITS_ZEROS);
+  const int32_t *groups = run_input(job->context, NBITS_GROUPS)->data;
   for (int64_t c = 0; c < width; c++) {
     int64_t n = column + c;
     for (int64_t p = 0; p < count; p++) {
@@ -411,7 +411,7 @@ static void matmul_nbits_fill(const matmul_nbits_state *state, const float *bias
 
 static norma_status matmul_nbits_check_groups(run_context *context) {
   const matmul_nbits_state *state = context->state;
-  const norma_tensor *groups = run_input(context, IN_GROUPS);
+  const norma_tensor *groups = run_input(context, NBITS_GROUPS);
   for (int64_t i = 0; i < state->k && state->is_indexed; i++) {
     int32_t group = ((const int32_t *)groups->data)[i];
     if (group < 0 || group >= state->blocks)
@@ -422,7 +422,7 @@ static norma_status matmul_nbits_check_groups(run_context *context) {
 
 static norma_status matmul_nbits_compute(run_context *context) {
   const matmul_nbits_state *state = context->state;
-  const norma_tensor *a = run_input(context, IN_A), *bias = run_input(context, IN_BIAS);
+  const norma_tensor *a = run_input(context, NBITS_A), *bias = run_input(context, NBITS_BIAS);
   norma_tensor *y = run_output(context, 0);
   char *scratch = context->scratch;
   bool converts = is_half(state->type);
@@ -463,10 +463,10 @@ static const operator_attribute matmul_nbits_attributes[] = {
 
 /* All but the last are those of A. */
 static bool matmul_nbits_dimension(const node *node, int output, int axis, dimension_source *source) {
-  const shape *a = node_input_shape(node, IN_A);
+  const shape *a = node_input_shape(node, NBITS_A);
   (void)output;
   if (a->rank == RANK_UNKNOWN || axis >= a->rank - 1) return false;
-  *source = (dimension_source){.input = IN_A, .axis = axis, .stride = 1};
+  *source = (dimension_source){.input = NBITS_A, .axis = axis, .stride = 1};
   return true;
 }
 
@@ -481,18 +481,18 @@ const operator_descriptor operators_matmul_nbits[] = {
         .max_inputs = 6,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_NBITS, INPUT(IN_A) | INPUT(IN_SCALES) | INPUT(IN_BIAS), OUTPUT(0)},
-                  {TYPE_BIT(NORMA_UINT8), INPUT(IN_B), 0},
-                  {TYPES_NBITS | TYPE_BIT(NORMA_UINT8), INPUT(IN_ZEROS), 0},
-                  {TYPE_BIT(NORMA_INT32), INPUT(IN_GROUPS), 0}},
+        .types = {{TYPES_NBITS, INPUT(NBITS_A) | INPUT(NBITS_SCALES) | INPUT(NBITS_BIAS), OUTPUT(0)},
+                  {TYPE_BIT(NORMA_UINT8), INPUT(NBITS_B), 0},
+                  {TYPES_NBITS | TYPE_BIT(NORMA_UINT8), INPUT(NBITS_ZEROS), 0},
+                  {TYPE_BIT(NORMA_INT32), INPUT(NBITS_GROUPS), 0}},
         .attributes = matmul_nbits_attributes,
         .state_size = sizeof(matmul_nbits_state),
         .read = matmul_nbits_read,
         .infer = matmul_nbits_infer,
         .prepare = matmul_nbits_prepare,
         .facts = {.dimension = matmul_nbits_dimension,
-                  .packs = INPUT(IN_B) | INPUT(IN_SCALES) | INPUT(IN_ZEROS),
-                  .weights = INPUT(IN_B)},
+                  .packs = INPUT(NBITS_B) | INPUT(NBITS_SCALES) | INPUT(NBITS_ZEROS),
+                  .weights = INPUT(NBITS_B)},
         .compute = matmul_nbits_compute,
     },
     {0},
