@@ -162,9 +162,9 @@ typedef struct operator_facts {
 bool fact_keeps_shape(const node *node);
 /* is_identity of variadic operators that have one input. */
 bool fact_has_one_input(const node *node);
-/* Every dimension is that of input 0. */
+/* Every dimension of output 0 is that of input 0. */
 bool fact_dimension_same(const node *node, int output, int axis, dimension_source *source);
-/* Dimension 0 is that of input 0 (a batch). */
+/* Dimension 0 of output 0 is that of input 0 (a batch). */
 bool fact_dimension_batch(const node *node, int output, int axis, dimension_source *source);
 
 #endif

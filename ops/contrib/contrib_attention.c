@@ -279,11 +279,6 @@ static const operator_attribute contrib_attention_attributes[] = {
     {0},
 };
 
-/* Samples are those of the input; the present begins with another dimension. */
-static bool contrib_attention_dimension(const node *node, int output, int axis, dimension_source *source) {
-  return output == 0 && fact_dimension_batch(node, output, axis, source);
-}
-
 const operator_descriptor operators_contrib_attention[] = {
     {
         .domain = "com.microsoft",
@@ -303,7 +298,7 @@ const operator_descriptor operators_contrib_attention[] = {
         .read = contrib_attention_read,
         .infer = contrib_attention_infer,
         .prepare = contrib_attention_prepare,
-        .facts = {.dimension = contrib_attention_dimension,
+        .facts = {.dimension = fact_dimension_batch,
                   .packs = INPUT(ATTEND_INPUT) | INPUT(ATTEND_WEIGHTS),
                   .weights = INPUT(ATTEND_WEIGHTS)},
         .compute = contrib_attention_compute,

@@ -1,6 +1,8 @@
 /*
  * Functions of one number, applied to each element: y = f(x).
  *
+ * Of com.microsoft: Gelu, and QuickGelu = x * sigmoid(alpha * x).
+ *
  * Opset 1 knew the attribute consumed_inputs, which means nothing; later versions add element types only, but for Selu,
  * whose defaults got more digits in 6. float runs through the kernel table, or through libm where the table has no such
  * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
@@ -113,6 +115,7 @@ static const unary_function unary_functions[] = {
     {"Mish", UNARY_MISH, NULL, mish_f64, NULL},
     {"Gelu", UNARY_GELU_ERF, NULL, gelu_erf_f64, NULL},
     {"Swish", UNARY_SILU, NULL, silu_f64, NULL},
+    {"QuickGelu", UNARY_SILU, NULL, silu_f64, NULL},
     {"ThresholdedRelu", UNARY_THRESHOLDED_RELU, NULL, thresholded_relu_f64, NULL},
     {"Shrink", UNARY_SHRINK, NULL, shrink_f64, NULL},
     {"Tanh", UNARY_TANH, NULL, tanh_f64, NULL},
@@ -159,6 +162,7 @@ static const unary_parameters parameters[] = {
     {"Celu", OPERATOR_LATEST, "alpha", NULL, 1, 0},
     {"HardSigmoid", OPERATOR_LATEST, "alpha", "beta", 0.2f, 0.5f},
     {"Swish", OPERATOR_LATEST, "alpha", NULL, 1, 0},
+    {"QuickGelu", OPERATOR_LATEST, "alpha", NULL, 1.702f, 0},
     {"ThresholdedRelu", OPERATOR_LATEST, "alpha", NULL, 1, 0},
     {"Shrink", OPERATOR_LATEST, "bias", "lambd", 0, 0.5f},
 };
@@ -307,9 +311,10 @@ static const operator_attribute gelu_attributes[] = {
     {0},
 };
 
-#define UNARY(op, mask, list, ...)                                                                                     \
+#define UNARY(op, mask, list, ...) UNARY_OF("", op, mask, list, __VA_ARGS__)
+#define UNARY_OF(of_domain, op, mask, list, ...)                                                                       \
   {                                                                                                                    \
-    .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,           \
+    .name = op, .domain = of_domain, .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,    \
     .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}}, .attributes = list, .in_place = INPUT(0),                \
     .state_size = sizeof(unary_state), .read = unary_read, .infer = infer_same, .facts = {.elementwise = unary_form},  \
     .compute = unary_compute,                                                                                          \
@@ -354,5 +359,7 @@ const operator_descriptor operators_unary_elementwise[] = {
     UNARY("Asinh", TYPES_FLOAT, NULL, 9, 22),
     UNARY("Acosh", TYPES_FLOAT, NULL, 9, 22),
     UNARY("Atanh", TYPES_FLOAT, NULL, 9, 22),
+    UNARY_OF("com.microsoft", "Gelu", TYPES_FLOAT, NULL, 1),
+    UNARY_OF("com.microsoft", "QuickGelu", TYPES_FLOAT, alpha_attributes, 1),
     {0},
 };

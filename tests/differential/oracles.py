@@ -30,8 +30,8 @@ def ort_value(x):
         return x if isinstance(x, list) else onnxruntime.OrtValue.ortvalue_from_numpy(x)
     if x.dtype.type.__module__.startswith("ml_dtypes"):
         type_ = type_of(x).tensor_type.elem_type
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(x), type_)
-    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x))
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(x).reshape(x.shape), type_)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x).reshape(x.shape))
 
 
 def numpy_of(y):
