@@ -18,6 +18,7 @@ typedef struct product_operand {
   int64_t row_stride, column_stride; /* in elements; one of the two is 1 */
   int64_t count;                     /* matrices, which follow each other; row_count * column_count elements each */
   int64_t batch_stride[PRODUCT_MAX_BATCH_AXES]; /* in matrices; 0 where the operand is repeated */
+  bool interleaved; /* matrices do not follow each other: batch_stride counts elements, and nothing is packed */
   /* Set by product_prepare. */
   const void *packed;
   size_t packed_size;  /* elements of one packed matrix */

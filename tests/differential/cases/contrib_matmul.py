@@ -34,3 +34,24 @@ def matmul_nbits(random, version, index):
         attributes["accuracy_level"] = 0
         constants = constants[-1:] if inputs[-1] is not None and len(inputs) == 6 else ()
     return Case(inputs, attributes, constants=constants, output_types=[output])
+
+
+@operator("FusedMatMul", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4")
+def fused_matmul(random, version, index):
+    type_ = [np.float32, np.float64][index % 2]
+    m, n, k = (int(random.integers(1, 9)) for _ in range(3))
+    batch = random_shape(random, 0, 2, 4, empty=0)
+    of_b = batch if chance(random) else ()
+    attributes, inputs = {}, []
+    for name, shape, axes in (("A", (m, k), batch), ("B", (k, n), of_b)):
+        if chance(random, 0.4):
+            attributes[f"trans{name}"], shape = 1, shape[::-1]
+        if axes and axes == of_b == batch and chance(random, 0.4):
+            attributes[f"transBatch{name}"] = 1
+            inputs.append(random_tensor(random, type_, shape[:1] + axes + shape[1:]))
+        else:
+            inputs.append(random_tensor(random, type_, axes + shape))
+    if chance(random):
+        attributes["alpha"] = float(random.uniform(-2, 2))
+    output = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(np.dtype(type_)), None)
+    return Case(inputs, attributes, constants=(1,) if chance(random) else (), output_types=[output])
