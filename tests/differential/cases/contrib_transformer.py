@@ -91,14 +91,6 @@ def embed_layer_normalization(random, version, index):
     return Case(inputs, {"epsilon": 1e-3}, 3, output_types=of_type(np.float32, np.int32, np.float32))
 
 
-@operator("Inverse", "com.microsoft", versions=(1,), tolerance="rtol=1e-2 atol=1e-3", narrow={"float16": "rtol=5e-2 atol=5e-2"})
-def inverse(random, version, index):
-    type_ = [np.float32, np.float64, np.float16][index % 3]
-    n = int(random.integers(1, 7))
-    x = random_tensor(random, np.float64, random_shape(random, 0, 2) + (n, n), -1, 1) + 3 * np.eye(n)
-    return Case([x.astype(type_)], output_types=of_type(type_))
-
-
 @operator("BiasSoftmax", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-5")
 def bias_softmax(random, version, index):
     """onnxruntime has no kernel of it for CPUs."""
