@@ -10,6 +10,7 @@
  */
 #include "engine/graph/query.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 typedef struct dropout_state {
   uint32_t seed;
@@ -17,7 +18,7 @@ typedef struct dropout_state {
 
 static norma_status dropout_read(const node *node, void *state, norma_error *error) {
   dropout_state *dropout = state;
-  (void)error;
+  TRY(read_inputs_since(node, 1, 12, error));
   dropout->seed = (uint32_t)attribute_int(node, "seed", 0);
   return NORMA_OK;
 }
