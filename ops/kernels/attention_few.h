@@ -4,12 +4,7 @@
  * limits a step of generation. Scores and weights are [rows][keys]. */
 
 #define ATTENTION_FEW_GROUP 4 /* query rows that share what is read */
-/* Vectors of values that are summed at a time: sums of a group fill half of the registers. */
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define ATTENTION_FEW_VECTORS 4
-#else
-#define ATTENTION_FEW_VECTORS 2
-#endif
+/* ATTENTION_FEW_VECTORS of values are summed at a time, so that the sums of a group fill half of the registers. */
 
 /* The sums of a's and of b's segments of 2 * half lanes, in segments of `half` lanes, a's first. */
 #if VF_LANES == 16

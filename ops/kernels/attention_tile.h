@@ -9,27 +9,16 @@
  *
  * Each element is one chain of multiply-adds in order of p. */
 
-/* Registers: rows x vectors sums, one row of b, one broadcast element of a. */
-#if defined(__AVX512F__) /* 32 registers */
-#define ATTENTION_TILE_ROWS               7
-#define ATTENTION_TILE_VECTORS            4
-#define ATTENTION_EACH_ROW_COUNT(X, more) X(1, more) X(2, more) X(3, more) X(4, more) X(5, more) X(6, more) X(7, more)
-#define ATTENTION_EACH_VECTOR_COUNT(X)    X(1) X(2) X(3) X(4)
-#elif defined(__aarch64__) /* 32 registers */
-#define ATTENTION_TILE_ROWS               6
-#define ATTENTION_TILE_VECTORS            4
-#define ATTENTION_EACH_ROW_COUNT(X, more) X(1, more) X(2, more) X(3, more) X(4, more) X(5, more) X(6, more)
-#define ATTENTION_EACH_VECTOR_COUNT(X)    X(1) X(2) X(3) X(4)
-#elif defined(__AVX2__) /* 16 registers */
-#define ATTENTION_TILE_ROWS               6
-#define ATTENTION_TILE_VECTORS            2
-#define ATTENTION_EACH_ROW_COUNT(X, more) X(1, more) X(2, more) X(3, more) X(4, more) X(5, more) X(6, more)
-#define ATTENTION_EACH_VECTOR_COUNT(X)    X(1) X(2)
-#else /* 16 registers, two more taken by the products of a missing FMA */
-#define ATTENTION_TILE_ROWS               4
-#define ATTENTION_TILE_VECTORS            2
-#define ATTENTION_EACH_ROW_COUNT(X, more) X(1, more) X(2, more) X(3, more) X(4, more)
-#define ATTENTION_EACH_VECTOR_COUNT(X)    X(1) X(2)
+/* Registers: ATTENTION_TILE_ROWS x ATTENTION_TILE_VECTORS sums, one row of b, one broadcast element of a. */
+#if ATTENTION_TILE_VECTORS == 4
+#define ATTENTION_EACH_VECTOR_COUNT(X) X(1) X(2) X(3) X(4)
+#elif ATTENTION_TILE_VECTORS == 2
+#define ATTENTION_EACH_VECTOR_COUNT(X) X(1) X(2)
+#else
+#error "ATTENTION_TILE_VECTORS must be 2 or 4"
+#endif
+#if ATTENTION_TILE_ROWS > 9
+#error "ATTENTION_TILE_ROWS must be at most 9"
 #endif
 
 /* b and c have the row stride `width`. */
@@ -80,14 +69,14 @@ INLINE void attention_tile_body(float *c, const float *a, size_t a_stride, const
                                                   size_t width, size_t depth, const float *factor) {                   \
     attention_tile_body(c, a, a_stride, b, width, depth, factor, rows, vectors, false);                                \
   }
-#define TILE_INSTANCES_OF(vectors) ATTENTION_EACH_ROW_COUNT(TILE_INSTANCE, vectors)
+#define TILE_INSTANCES_OF(vectors) EACH_UP_TO(ATTENTION_TILE_ROWS, TILE_INSTANCE, vectors)
 ATTENTION_EACH_VECTOR_COUNT(TILE_INSTANCES_OF)
 
 /* tiles[vectors - 1][rows - 1] */
 #define SCORES_NAME(rows, vectors)   attention_scores_##rows##x##vectors,
 #define VALUES_NAME(rows, vectors)   attention_values_##rows##x##vectors,
-#define SCORES_ROW_OF_NAMES(vectors) {ATTENTION_EACH_ROW_COUNT(SCORES_NAME, vectors)},
-#define VALUES_ROW_OF_NAMES(vectors) {ATTENTION_EACH_ROW_COUNT(VALUES_NAME, vectors)},
+#define SCORES_ROW_OF_NAMES(vectors) {EACH_UP_TO(ATTENTION_TILE_ROWS, SCORES_NAME, vectors)},
+#define VALUES_ROW_OF_NAMES(vectors) {EACH_UP_TO(ATTENTION_TILE_ROWS, VALUES_NAME, vectors)},
 typedef attention_tile_function *attention_tile_table[ATTENTION_TILE_VECTORS][ATTENTION_TILE_ROWS];
 static const attention_tile_table attention_scores_tiles = {ATTENTION_EACH_VECTOR_COUNT(SCORES_ROW_OF_NAMES)};
 static const attention_tile_table attention_values_tiles = {ATTENTION_EACH_VECTOR_COUNT(VALUES_ROW_OF_NAMES)};

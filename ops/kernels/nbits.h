@@ -88,9 +88,9 @@ INLINE vi vi_load_words(const uint32_t *p) {
 /* Step `step` of the words of all lanes less the zero. `plain`: all zeros are nbits->zero, which a table subtracts. */
 INLINE vf nbits_number(vi words, size_t step, vf zeros, vf table, const bool plain, const int bits) {
   const vi shifted = (vi)((vu)words >> (uint32_t)(step % 4 * 8 + step / 4 * (size_t)bits));
-#if defined(__AVX512F__)
-  if (plain && bits == 4) return (vf)_mm512_permutexvar_ps((__m512i)shifted, (__m512)table);
-  if (plain && bits == 2) return (vf)_mm512_permutexvar_ps((__m512i)(shifted & 3), (__m512)table);
+#if VF_LANES == 16 /* as many as there are numbers of 4 bits */
+  if (plain && bits == 4) return vf_look_up(table, shifted);
+  if (plain && bits == 2) return vf_look_up(table, shifted & 3);
 #else
   (void)plain, (void)table;
 #endif

@@ -40,53 +40,19 @@ static void nbits_quantize_row(const struct nbits *nbits, void *row, const float
 }
 
 /* ---- products of bytes ----
- * nbits_dot: sum[lane] + the products of four unsigned bytes of `weights`, at most 15, with four signed ones of `row`, the
- * same for all lanes. Weights of 8 bits are two planes of 4 bits. What sums are while they grow is known to nbits_dot_end
- * alone, which also takes a factor; they take NBITS_SUM_STEPS steps of depth. */
-#if defined(__AVX512BW__)
-#define NBITS_MADD_BYTES(weights, row) ((vi)_mm512_maddubs_epi16((__m512i)(weights), (__m512i)(row)))
-#define NBITS_MADD_PAIRS(a, b)         ((vi)_mm512_madd_epi16((__m512i)(a), (__m512i)(b)))
-#define NBITS_ADD_PAIRS(a, b)          ((vi)_mm512_add_epi16((__m512i)(a), (__m512i)(b)))
-#elif defined(__AVX2__)
-#define NBITS_MADD_BYTES(weights, row) ((vi)_mm256_maddubs_epi16((__m256i)(weights), (__m256i)(row)))
-#define NBITS_MADD_PAIRS(a, b)         ((vi)_mm256_madd_epi16((__m256i)(a), (__m256i)(b)))
-#define NBITS_ADD_PAIRS(a, b)          ((vi)_mm256_add_epi16((__m256i)(a), (__m256i)(b)))
-#endif
+ * Weights of up to 4 bits, four unsigned bytes in each lane, with four signed bytes of a row, the same for all lanes. Weights
+ * of 8 bits are two planes of 4 bits. */
+#define NBITS_SUM_STEPS 32 /* of depth: 16 bits take 8 sums of two products, 8 * 2 * 15 * 127 < 2^15 */
 
-#define NBITS_SUM_STEPS 32 /* 16 bits take 8 sums of two products: 8 * 2 * 15 * 127 < 2^15 */
-
-#if defined(NBITS_MADD_BYTES)
-INLINE vi nbits_dot(vi sum, vi weights, vi row) {
-  return NBITS_ADD_PAIRS(sum, NBITS_MADD_BYTES(weights, row));
+INLINE vs nbits_dot(vs sum, vi weights, vi row) {
+  return sum + vs_dot_bytes(weights, row);
 }
 
-INLINE vi nbits_dot_end(vi sum, int32_t factor) {
-  return NBITS_MADD_PAIRS(sum, vi_set1(factor * 0x00010001));
-}
-#else
-INLINE vi nbits_dot(vi sum, vi weights, vi row) {
-  UNROLL
-  for (int j = 0; j < 32; j += 8) {
-    const vi weight = (vi)((vu)weights >> (uint32_t)j) & 255, factor = (vi)((vu)row << (uint32_t)(24 - j)) >> 24;
-    sum += weight * factor;
-  }
-  return sum;
+INLINE vi nbits_dot_end(vi sum, vs pairs, int32_t factor) {
+  return vi_dot_pairs(sum, pairs, (vs)vi_set1(factor * 0x00010001));
 }
 
-INLINE vi nbits_dot_end(vi sum, int32_t factor) {
-  return sum * factor;
-}
-#endif
-
-/* Rows that share weights: registers hold their sums of a plane, of a block, and of all blocks. */
-#if defined(__AVX512F__)
-#define NBITS_ROWS 8
-#define NBITS_EACH_ROW_COUNT(X, bits)                                                                                  \
-  X(1, bits) X(2, bits) X(3, bits) X(4, bits) X(5, bits) X(6, bits) X(7, bits) X(8, bits)
-#else
-#define NBITS_ROWS                    4
-#define NBITS_EACH_ROW_COUNT(X, bits) X(1, bits) X(2, bits) X(3, bits) X(4, bits)
-#endif
+/* NBITS_TILE_ROWS share weights: registers hold their sums of a plane, of a block, and of all blocks. */
 
 /* A quantized row on its way. */
 struct nbits_row {
@@ -96,16 +62,16 @@ struct nbits_row {
 };
 
 /* sum[r] = the exact sums of a block. */
-INLINE void nbits_block_sums(const uint32_t *words, const struct nbits_row row[NBITS_ROWS], size_t first, size_t block,
-                             vi sum[NBITS_ROWS], const int rows, const int bits) {
+INLINE void nbits_block_sums(const uint32_t *words, const struct nbits_row row[NBITS_TILE_ROWS], size_t first,
+                             size_t block, vi sum[NBITS_TILE_ROWS], const int rows, const int bits) {
   const int planes = bits == 8 ? 2 : 1, mask = (bits == 2 ? 3 : 15) * 0x01010101;
   UNROLL
   for (int r = 0; r < rows; r++) sum[r] = (vi){0};
   for (size_t s = 0; s < block; s += NBITS_SUM_STEPS) {
-    vi part[2][NBITS_ROWS];
+    vs part[2][NBITS_TILE_ROWS];
     const size_t end = block - s < NBITS_SUM_STEPS ? block : s + NBITS_SUM_STEPS;
     UNROLL
-    for (int r = 0; r < rows; r++) part[0][r] = part[1][r] = (vi){0};
+    for (int r = 0; r < rows; r++) part[0][r] = part[1][r] = (vs){0};
     for (size_t p = s; p < end; p += 32 / (size_t)bits) {
       const vi word = vi_load_words(words + p * (size_t)bits / 32 * VF_LANES);
       UNROLL
@@ -122,8 +88,8 @@ INLINE void nbits_block_sums(const uint32_t *words, const struct nbits_row row[N
     }
     UNROLL
     for (int r = 0; r < rows; r++) {
-      sum[r] += nbits_dot_end(part[0][r], 1);
-      if (planes > 1) sum[r] += nbits_dot_end(part[1][r], 16);
+      sum[r] = nbits_dot_end(sum[r], part[0][r], 1);
+      if (planes > 1) sum[r] = nbits_dot_end(sum[r], part[1][r], 16);
     }
   }
 }
@@ -131,8 +97,8 @@ INLINE void nbits_block_sums(const uint32_t *words, const struct nbits_row row[N
 INLINE void nbits_panel_i8(const struct nbits *nbits, const char *a, float *c, size_t c_stride, size_t panel,
                            const int rows, const int bits) {
   const size_t blocks = nbits_blocks(nbits), size = nbits_row_size(nbits), at = nbits_row_scales_at(nbits);
-  struct nbits_row row[NBITS_ROWS];
-  vf result[NBITS_ROWS];
+  struct nbits_row row[NBITS_TILE_ROWS];
+  vf result[NBITS_TILE_ROWS];
   UNROLL
   for (int r = 0; r < rows; r++) {
     const char *from = a + (size_t)r * size;
@@ -143,7 +109,7 @@ INLINE void nbits_panel_i8(const struct nbits *nbits, const char *a, float *c, s
   }
   for (size_t b = 0; b < blocks; b++) {
     const struct nbits_group group = nbits_group_at(nbits, panel, b);
-    vi sum[NBITS_ROWS];
+    vi sum[NBITS_TILE_ROWS];
     nbits_block_sums(group.words, row, b * nbits->block, nbits->block, sum, rows, bits);
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -167,19 +133,20 @@ typedef void nbits_i8_function(const struct nbits *nbits, const char *a, float *
     nbits_panel_i8(nbits, a, c, c_stride, panel, rows, bits);                                                          \
   }
 #define NBITS_NAME(rows, bits) nbits_i8_##rows##_##bits,
-NBITS_EACH_ROW_COUNT(NBITS_INSTANCE, 2)
-NBITS_EACH_ROW_COUNT(NBITS_INSTANCE, 4)
-NBITS_EACH_ROW_COUNT(NBITS_INSTANCE, 8)
-static nbits_i8_function *const nbits_i8_functions[3][NBITS_ROWS] = {{NBITS_EACH_ROW_COUNT(NBITS_NAME, 2)},
-                                                                     {NBITS_EACH_ROW_COUNT(NBITS_NAME, 4)},
-                                                                     {NBITS_EACH_ROW_COUNT(NBITS_NAME, 8)}};
+EACH_UP_TO(NBITS_TILE_ROWS, NBITS_INSTANCE, 2)
+EACH_UP_TO(NBITS_TILE_ROWS, NBITS_INSTANCE, 4)
+EACH_UP_TO(NBITS_TILE_ROWS, NBITS_INSTANCE, 8)
+static nbits_i8_function *const nbits_i8_functions[3][NBITS_TILE_ROWS] = {{EACH_UP_TO(NBITS_TILE_ROWS, NBITS_NAME, 2)},
+                                                                          {EACH_UP_TO(NBITS_TILE_ROWS, NBITS_NAME, 4)},
+                                                                          {EACH_UP_TO(NBITS_TILE_ROWS, NBITS_NAME, 8)}};
 #undef NBITS_INSTANCE
 #undef NBITS_NAME
 
 static void nbits_run_i8(const struct nbits *nbits, const void *a, size_t rows, float *c, size_t c_stride,
                          size_t panel_begin, size_t panel_end) {
   const size_t of_bits = nbits->bits == 2 ? 0 : nbits->bits == 4 ? 1 : 2, size = nbits_row_size(nbits);
-  const size_t most = nbits->bits == 8 && NBITS_ROWS > 6 ? 6 : NBITS_ROWS; /* two planes take more registers */
+  const size_t most =
+      nbits->bits == 8 && NBITS_TILE_ROWS > 6 ? 6 : NBITS_TILE_ROWS; /* two planes take more registers */
   const size_t groups = (rows + most - 1) / most;
   for (size_t panel = panel_begin; panel < panel_end; panel++) {
     for (size_t g = 0; g < groups; g++) { /* of sizes that differ by one at most */
