@@ -1088,6 +1088,10 @@ typedef struct norma_kernel_table_info {
 
 NORMA_API size_t norma_kernel_table_count(void);
 NORMA_API norma_status norma_kernel_table(size_t index, norma_kernel_table_info *info);
+/* Multiplies and adds float32 vectors in registers on the calling thread, some ms long, with the instructions of the
+ * table of this name; returns the number of operations (two for each multiply-add), 0 for a table that cannot run here.
+ * For measuring what the CPU can do at most: any number of threads may call it at once. */
+NORMA_API double norma_kernel_table_exercise(const char *name);
 
 /* ------------------------------------------------------------------------------------------------- custom operators */
 

@@ -94,6 +94,12 @@ static norma_status constant_compute(run_context *context) {
   return NORMA_OK;
 }
 
+static bool constant_held(const node *node, norma_tensor *held) {
+  const constant_state *state = node->state;
+  *held = constant_tensor(state->source);
+  return true;
+}
+
 /* -------------------------------------------------------------------------------------------------- ConstantOfShape */
 
 typedef struct constant_of_shape_state {
@@ -171,6 +177,7 @@ const operator_descriptor operators_constant[] = {
      .state_size = sizeof(constant_state),
      .read = constant_read,
      .infer = constant_infer,
+     .facts = {.constant = constant_held},
      .compute = constant_compute},
     {.name = "ConstantOfShape",
      .domain = "",

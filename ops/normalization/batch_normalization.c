@@ -501,6 +501,23 @@ static bool batch_normalization_statistics(const node *node, statistics_form *fo
   return true;
 }
 
+/* Up to version 6 is_test says it, up to 13 the outputs, from 14 on training_mode. */
+static bool batch_normalization_training(const node *node, training_form *form) {
+  *form = (training_form){.is_known = true, .outputs = node->opset < 7 ? 1 : 3};
+  if (node->opset < 7) {
+    form->attribute = "is_test";
+    form->inference = 1;
+    form->trains = attribute_int(node, "is_test", 0) == 0;
+  } else if (node->opset >= 14) {
+    form->attribute = "training_mode";
+    form->is_default = true;
+    form->trains = attribute_int(node, "training_mode", 0) != 0;
+  } else {
+    form->trains = !node_has_one_output(node);
+  }
+  return true;
+}
+
 /* scale / sqrt(variance + epsilon), and what is left of mean and bias. */
 static void batch_normalization_affine_at(const affine_form *form, int64_t c, double *scale, double *shift) {
   double of[4]; /* scale, bias, mean, variance */
@@ -562,6 +579,7 @@ const operator_descriptor operators_batch_normalization[] = {
         .facts = {.dimension = fact_dimension_same,
                   .affine = batch_normalization_affine,
                   .statistics = batch_normalization_statistics,
+                  .training = batch_normalization_training,
                   .packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4),
                   .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
                   .block = batch_normalization_block,
