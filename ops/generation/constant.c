@@ -72,7 +72,7 @@ static norma_tensor constant_tensor(const attribute *source) {
   default:
     break;
   }
-  norma_tensor_init(&tensor, type, rank, dims, (void *)(uintptr_t)data); /* only read */
+  norma_tensor_init(&tensor, type, rank, dims, tensor_read_only(data));
   return tensor;
 }
 

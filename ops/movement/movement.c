@@ -131,16 +131,21 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   return NORMA_OK;
 }
 
+typedef struct copy_job {
+  char *to;
+  const char *from;
+} copy_job;
+
 static void copy_bytes_body(void *argument, int64_t begin, int64_t end, int worker) {
-  void *const *ends = argument;
+  const copy_job *job = argument;
   (void)worker;
-  memcpy((char *)ends[0] + begin, (const char *)ends[1] + begin, (size_t)(end - begin));
+  memcpy(job->to + begin, job->from + begin, (size_t)(end - begin));
 }
 
 static norma_status copy_bytes(run_context *context, void *to, const void *from, size_t bytes) {
-  void *ends[2] = {to, (void *)(uintptr_t)from};
+  copy_job job = {to, from};
   if (to == from) return NORMA_OK;
-  return run_parallel(context, (int64_t)bytes, 256 * 1024, copy_bytes_body, ends);
+  return run_parallel(context, (int64_t)bytes, 256 * 1024, copy_bytes_body, &job);
 }
 
 norma_status movement_finish(run_context *context, int index, const norma_tensor *target) {
@@ -170,7 +175,11 @@ norma_status movement_same(run_context *context) {
     return copy_bytes(context, output.data, input->data, input->size_bytes);
   }
   output.data = input->data;
-  if (is_packed(output.type)) TRY(movement_source(context, input, (const void **)(uintptr_t)&output.data));
+  if (is_packed(output.type)) {
+    const void *elements;
+    TRY(movement_source(context, input, &elements));
+    output.data = tensor_read_only(elements);
+  }
   return movement_finish(context, 0, &output);
 }
 
@@ -183,6 +192,6 @@ norma_status movement_strided(run_context *context, strided *walk, const norma_t
   walk->operands = 2;
   walk->element_bytes[0] = walk->element_bytes[1] = bytes;
   walk->data[0] = (char *)target->data + target_offset * (int64_t)bytes;
-  walk->data[1] = (char *)(uintptr_t)source + source_offset * (int64_t)bytes;
+  walk->data[1] = (char *)tensor_read_only(source) + source_offset * (int64_t)bytes;
   return strided_copy(context, walk);
 }
