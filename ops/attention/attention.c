@@ -4,16 +4,16 @@
  *   Y = softmax(softcap(scale * Q K^T) + mask) V
  *
  * Q [B, Hq, S, D], K [B, Hkv, L, D], V [B, Hkv, L, Dv], Y [B, Hq, S, Dv]; or of rank 3, [B, S, Hq * D] and so on, with
- * q_num_heads and kv_num_heads. Query heads share key heads in groups. With past_key [B, Hkv, P, D] and past_value the keys
- * are T = P + L, and present_key and present_value hold them all.
+ * q_num_heads and kv_num_heads. Query heads share key heads in groups. With past_key [B, Hkv, P, D] and past_value the
+ * keys are T = P + L, and present_key and present_value hold them all.
  *
  * attn_mask is broadcast to [B, Hq, S, T]; false masks, numbers are added. Query i stands at position i + offset, where
  * offset is P, or nonpad_kv_seqlen - S where that is given, and with is_causal sees keys up to its position. A row that
  * sees no key is zero. qk_matmul_output is the scores at a stage of their computation.
  *
- * 24 adds nonpad_kv_seqlen (how many keys each sample has) and masks shorter than T; 25 windows to the left and right of a
- * position. Half precision is computed in float whatever softmax_precision says; softmax_precision of double makes it
- * double.
+ * 24 adds nonpad_kv_seqlen (how many keys each sample has) and masks shorter than T; 25 windows to the left and right
+ * of a position. Half precision is computed in float whatever softmax_precision says; softmax_precision of double makes
+ * it double.
  */
 #include "engine/graph/query.h"
 #include "ops/attention/attention_core.h"

@@ -3,11 +3,11 @@
  *
  *   y = sum over j of w[j] * v[j],  w = softmax over j of cap(scale * q . k[j]) + bias[j]
  *
- * over the keys j that the row sees. Query head h reads key head h / (query_heads / key_heads). Keys are those of the past,
- * then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros.
+ * over the keys j that the row sees. Query head h reads key head h / (query_heads / key_heads). Keys are those of the
+ * past, then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros.
  *
- * Computed in float, half precision in pieces, or in double. Where scores are wanted as well, or in double, a block of rows
- * has all its scores at a time; else a block of rows and keys. Results do not depend on batch or threads.
+ * Computed in float, half precision in pieces, or in double. Where scores are wanted as well, or in double, a block of
+ * rows has all its scores at a time; else a block of rows and keys. Results do not depend on batch or threads.
  *
  * Use: fill in an attention_plan, attention_prepare in prepare; an attention_call, attention_run in compute.
  */
@@ -51,8 +51,9 @@ typedef struct attention_plan {
   size_t q_at, y_at, state_at, k_at, v_at, bias_at, product_at; /* in worker scratch */
 } attention_plan;
 
-/* A row as a quantized cache holds it: element e of head h is number * scales[h * head_step + e * element_step]. Numbers are
- * of the operand's type, or with `packed` two in a byte, the first in the low half, of which 8 stands for 0. */
+/* A row as a quantized cache holds it: element e of head h is number * scales[h * head_step + e * element_step].
+ * Numbers are of the operand's type, or with `packed` two in a byte, the first in the low half, of which 8 stands for
+ * 0. */
 typedef struct attention_quantization {
   const float *scales;
   int64_t head_step, element_step; /* 0: the same for all */
@@ -70,8 +71,8 @@ typedef struct attention_operand {
   int64_t batch_stride, head_stride, row_stride;
 } attention_operand;
 
-/* Added to the scores: the elements, or with `masks` (BOOL or INT32) `filter` where an element is not above 0. Strides of 0 repeat;
- * that of columns is 0 or 1. Keys from `columns` on are not seen. */
+/* Added to the scores: the elements, or with `masks` (BOOL or INT32) `filter` where an element is not above 0. Strides
+ * of 0 repeat; that of columns is 0 or 1. Keys from `columns` on are not seen. */
 typedef struct attention_bias {
   const void *data; /* NULL: none */
   norma_element_type type;
@@ -83,9 +84,9 @@ typedef struct attention_bias {
 
 #define ATTENTION_BIASES 2
 
-/* Of each sample: keys 0 .. stored - 1 exist, of which the first `past` come from the past; keys first .. keys - 1 may be
- * seen. Query i stands at position offset + i. The present leaves out the first `dropped` keys. Key j belongs to column
- * base + j of biases. */
+/* Of each sample: keys 0 .. stored - 1 exist, of which the first `past` come from the past; keys first .. keys - 1 may
+ * be seen. Query i stands at position offset + i. The present leaves out the first `dropped` keys. Key j belongs to
+ * column base + j of biases. */
 typedef struct attention_sample {
   int64_t past, stored, first, keys, offset, dropped, base;
 } attention_sample;

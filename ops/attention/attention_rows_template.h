@@ -1,9 +1,9 @@
 /* Attention of a block of rows that has all its scores at a time, in one precision: part of attention_rows.c, which
  * includes it for float and for double.
  *
- * Expects: REAL and its NORMA type REAL_TYPE; ROWS(name), which makes a name of its own from `name`; GEMM(member) of the
- * kernel table and GEMM_PROBLEM; ROWS_BIAS, attention_bias_row in this precision; ROWS_CAP(s, cap, count), cap * tanh(s /
- * cap) of a row; ROWS_EXP(s, count, offset), which makes exp(s - offset) of a row and returns its sum. */
+ * Expects: REAL and its NORMA type REAL_TYPE; ROWS(name), which makes a name of its own from `name`; GEMM(member) of
+ * the kernel table and GEMM_PROBLEM; ROWS_BIAS, attention_bias_row in this precision; ROWS_CAP(s, cap, count), cap *
+ * tanh(s / cap) of a row; ROWS_EXP(s, count, offset), which makes exp(s - offset) of a row and returns its sum. */
 
 struct ROWS(work) {
   const attention_job *job;

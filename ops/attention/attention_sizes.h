@@ -1,5 +1,5 @@
-/* Sizes of attention's inputs as far as they are known, DIM_UNKNOWN where they are not; and inputs and outputs as operands
- * of the core. */
+/* Sizes of attention's inputs as far as they are known, DIM_UNKNOWN where they are not; and inputs and outputs as
+ * operands of the core. */
 #ifndef OPS_ATTENTION_ATTENTION_SIZES_H
 #define OPS_ATTENTION_ATTENTION_SIZES_H
 

@@ -3,12 +3,12 @@
  *
  *   Y = prob_mod(softmax(score_mod(scale * Q K^T))) V
  *
- * Q [B, Hq, L, D], K [B, Hkv, S, D], V [B, Hkv, S, Dv], Y [B, Hq, L, Dv]; query heads share key heads in groups. score_mod
- * and prob_mod are graphs from a tensor [B, Hq, L, S] to one of the same shape and type. Without them it is attention in
- * blocks; with one all scores exist at a time, as the graphs want them.
+ * Q [B, Hq, L, D], K [B, Hkv, S, D], V [B, Hkv, S, Dv], Y [B, Hq, L, Dv]; query heads share key heads in groups.
+ * score_mod and prob_mod are graphs from a tensor [B, Hq, L, S] to one of the same shape and type. Without them it is
+ * attention in blocks; with one all scores exist at a time, as the graphs want them.
  *
- * The type of scores is softmax_precision, by default float, or double for inputs of double. Half precision is computed in
- * float and rounded where a graph sees it.
+ * The type of scores is softmax_precision, by default float, or double for inputs of double. Half precision is computed
+ * in float and rounded where a graph sees it.
  */
 #include "ops/attention/attention_core.h"
 #include "ops/half.h"

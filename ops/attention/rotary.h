@@ -1,7 +1,7 @@
 /*
- * Rotary position embedding, for all operators that have it: the first 2 * half elements of each row are rotated in pairs
- * by angles that belong to the row's position, given as cosines and sines; the others are copied. Half precision is
- * computed in float.
+ * Rotary position embedding, for all operators that have it: the first 2 * half elements of each row are rotated in
+ * pairs by angles that belong to the row's position, given as cosines and sines; the others are copied. Half precision
+ * is computed in float.
  */
 #ifndef OPS_ATTENTION_ROTARY_H
 #define OPS_ATTENTION_ROTARY_H

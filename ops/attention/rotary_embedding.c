@@ -1,15 +1,16 @@
 /*
  * RotaryEmbedding 23 (ai.onnx), 1 (com.microsoft)
  *
- * X [B, H, S, D] or [B, S, H * D]: in each row of D elements the first `rotary_embedding_dim` (0: all) are rotated in pairs,
- * real = x1 * cos - x2 * sin, imaginary = x1 * sin + x2 * cos; x1 and x2 are the two halves or, interleaved, neighbours.
+ * X [B, H, S, D] or [B, S, H * D]: in each row of D elements the first `rotary_embedding_dim` (0: all) are rotated in
+ * pairs, real = x1 * cos - x2 * sin, imaginary = x1 * sin + x2 * cos; x1 and x2 are the two halves or, interleaved,
+ * neighbours.
  *
- * ai.onnx: inputs X, cos_cache, sin_cache, position_ids. cos_cache and sin_cache are [P, rotary / 2], of which position_ids
- * [B, S] choose rows, or without position_ids [B, S, rotary / 2].
+ * ai.onnx: inputs X, cos_cache, sin_cache, position_ids. cos_cache and sin_cache are [P, rotary / 2], of which
+ * position_ids [B, S] choose rows, or without position_ids [B, S, rotary / 2].
  *
- * com.microsoft: inputs X, position_ids, cos_cache, sin_cache. position_ids [B, S] choose rows of [P, rotary / 2]; of one
- * element, they are the row of the first position. Without rotary_embedding_dim the caches tell the size of a head of an X of
- * rank 3. `scale` is not used by the definition's formula.
+ * com.microsoft: inputs X, position_ids, cos_cache, sin_cache. position_ids [B, S] choose rows of [P, rotary / 2]; of
+ * one element, they are the row of the first position. Without rotary_embedding_dim the caches tell the size of a head
+ * of an X of rank 3. `scale` is not used by the definition's formula.
  */
 #include "ops/attention/rotary.h"
 #include "ops/work.h"

@@ -29,18 +29,18 @@ typedef struct contrib_mask {
   enum contrib_mask_kind kind;
 } contrib_mask;
 
-/* Finds the kind from the mask's shape; false if there is none. A shape of unknown rank fits; of unknown rank and absent is
- * NONE. */
+/* Finds the kind from the mask's shape; false if there is none. A shape of unknown rank fits; of unknown rank and
+ * absent is NONE. */
 bool contrib_mask_find(contrib_mask *mask, const shape *shape);
-/* Floats of memory that contrib_mask_bias needs, for any kind of a mask of this rank; all sizes known, `keys` may be more
- * than there will be. */
+/* Floats of memory that contrib_mask_bias needs, for any kind of a mask of this rank; all sizes known, `keys` may be
+ * more than there will be. */
 size_t contrib_mask_memory(const contrib_mask *mask);
 /* The mask as a bias for `keys` keys, of which those from `past` on are new; refuses a mask that does not fit them. */
 norma_status contrib_mask_run(run_context *context, const contrib_mask *mask, const norma_tensor *tensor, int64_t keys,
                               int64_t past, float *memory, attention_bias *bias);
 
-/* How many rows of a past of `buffer` rows are filled, by the tensor past_sequence_length; refuses more than leave room for
- * `fresh` ones, and an attention_bias (NULL: none) of another length. */
+/* How many rows of a past of `buffer` rows are filled, by the tensor past_sequence_length; refuses more than leave room
+ * for `fresh` ones, and an attention_bias (NULL: none) of another length. */
 norma_status contrib_past_length(run_context *context, const norma_tensor *length, int64_t buffer, int64_t fresh,
                                  const norma_tensor *attention_bias, int64_t *past);
 

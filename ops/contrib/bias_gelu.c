@@ -4,8 +4,8 @@
  *   BiasGelu  C = gelu(A + B)
  *   FastGelu  Y = gelu(X + bias), by tanh; without a bias gelu(X)
  *
- * B and bias have an element for each one of the last axis. float and half precision run through the kernel table, half in
- * pieces; double through libm.
+ * B and bias have an element for each one of the last axis. float and half precision run through the kernel table, half
+ * in pieces; double through libm.
  */
 #include "engine/graph/query.h"
 #include "ops/half.h"

@@ -1,9 +1,9 @@
 /*
  * BiasSoftmax 1 (com.microsoft): output = softmax(data + bias) over all axes from `axis` on, taken as one.
  *
- * data is rows of these axes; bias has fewer rows. With is_inner_broadcast each of them belongs to neighbouring rows of data
- * (bias has 1 in axes right before `axis`), else they are repeated as a whole (it has 1, or nothing, in the first axes).
- * float and half precision are computed in float, double in double.
+ * data is rows of these axes; bias has fewer rows. With is_inner_broadcast each of them belongs to neighbouring rows of
+ * data (bias has 1 in axes right before `axis`), else they are repeated as a whole (it has 1, or nothing, in the first
+ * axes). float and half precision are computed in float, double in double.
  */
 #include "ops/half.h"
 #include "ops/normalization/softmax.h"

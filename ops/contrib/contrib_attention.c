@@ -4,12 +4,12 @@
  *   [Q | K | V] = input * weights + bias
  *   output = softmax(scale * Q K^T + mask + attention_bias) V
  *
- * input [B, S, W], weights [W, D + D + Dv] (or as qkv_hidden_sizes says), output [B, S, Dv] of N heads. past [2, B, N, P, H]
- * holds keys and values before the new ones, present [2, B, N, P + S, H] all; with past_present_share_buffer past is a buffer
- * of which past_sequence_length rows are filled, and present is as long as it.
+ * input [B, S, W], weights [W, D + D + Dv] (or as qkv_hidden_sizes says), output [B, S, Dv] of N heads. past [2, B, N,
+ * P, H] holds keys and values before the new ones, present [2, B, N, P + S, H] all; with past_present_share_buffer past
+ * is a buffer of which past_sequence_length rows are filled, and present is as long as it.
  *
- * unidirectional: query i sees keys up to P + i, unless there is one query. Masks stand in attention_mask.h. The rotation of
- * do_rotary is not defined on its own and is refused. Half precision is computed in float.
+ * unidirectional: query i sees keys up to P + i, unless there is one query. Masks stand in attention_mask.h. The
+ * rotation of do_rotary is not defined on its own and is refused. Half precision is computed in float.
  */
 #include "ops/attention/attention_core.h"
 #include "ops/attention/attention_sizes.h"

@@ -4,9 +4,9 @@
  *   sum[b][s] = word_embedding[input_ids[b][s]] + position_embedding[p] + segment_embedding[segment_ids[b][s]]
  *   output = (sum - mean) / sqrt(variance + epsilon) * gamma + beta
  *
- * where p is position_ids[b][s] ([1, S] serves all samples), by default s. Segments may be left out. mask_index [B] counts
- * the elements of each sample's mask [B, S] that are 1, 0 without a mask; embedding_sum is the sum. Half precision is computed
- * in float.
+ * where p is position_ids[b][s] ([1, S] serves all samples), by default s. Segments may be left out. mask_index [B]
+ * counts the elements of each sample's mask [B, S] that are 1, 0 without a mask; embedding_sum is the sum. Half
+ * precision is computed in float.
  */
 #include "ops/half.h"
 #include "ops/operator.h"

@@ -5,17 +5,18 @@
  *
  * of num_heads query heads that share kv_num_heads key heads. query [B, S, num_heads * H], key and value
  * [B, S, kv_num_heads * H], or all side by side in query. Each sample has seqlens_k + 1 keys: those of past_key
- * [B, kv_num_heads, P, H], then the new ones; present_key [B, kv_num_heads, max(P, total_sequence_length), H] holds them all,
- * zeros behind them. Where total_sequence_length is S there is no past, and samples with fewer keys are padded on the right.
- * With query_seqlens each sample has that many new keys, the others of S being padding.
+ * [B, kv_num_heads, P, H], then the new ones; present_key [B, kv_num_heads, max(P, total_sequence_length), H] holds
+ * them all, zeros behind them. Where total_sequence_length is S there is no past, and samples with fewer keys are
+ * padded on the right. With query_seqlens each sample has that many new keys, the others of S being padding.
  *
  * Query i sees keys up to its own, of these the last local_window_size; with causal of 0 all. New queries and keys are
- * normalized with q_norm_weight and k_norm_weight, then rotated with do_rotary. head_sink (or with smooth_softmax 0) is the
- * score of a further key whose value is 0. output_qk: scores (qk_output of 1, 0 where a key is not seen) or weights (2).
+ * normalized with q_norm_weight and k_norm_weight, then rotated with do_rotary. head_sink (or with smooth_softmax 0) is
+ * the score of a further key whose value is 0. output_qk: scores (qk_output of 1, 0 where a key is not seen) or weights
+ * (2).
  *
- * With k_quant_type and v_quant_type the cache holds integers of 8 or 4 bits, or float8: number * scale; new keys too are
- * seen as the cache holds them. With sliding_window_cache it holds the last keys alone, as many as its definition says.
- * Half precision is computed in float.
+ * With k_quant_type and v_quant_type the cache holds integers of 8 or 4 bits, or float8: number * scale; new keys too
+ * are seen as the cache holds them. With sliding_window_cache it holds the last keys alone, as many as its definition
+ * says. Half precision is computed in float.
  */
 #include "ops/contrib/group_query_attention.h"
 

@@ -39,8 +39,8 @@ static norma_status gqa_check_sample(run_context *context, int64_t b, int64_t ke
                   b, keys, fresh, state->buffer, total);
 }
 
-/* Where the queries of a sample stand; those that are padding may stand anywhere. Of a first prompt position_ids tell the
- * first position alone. */
+/* Where the queries of a sample stand; those that are padding may stand anywhere. Of a first prompt position_ids tell
+ * the first position alone. */
 static norma_status gqa_find_positions(run_context *context, int64_t b, const attention_sample *sample, int64_t fresh,
                                        bool first, int64_t *positions) {
   const gqa_state *state = context->state;
@@ -77,7 +77,8 @@ norma_status gqa_find_samples(run_context *context, int64_t total, attention_sam
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- rows */
+/* -------------------------------------------------------------------------------------------------------------- rows
+ * */
 
 struct gqa_rows {
   run_context *context;

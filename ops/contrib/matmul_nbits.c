@@ -3,14 +3,14 @@
  *
  *   Y = A * W + bias,  W[k][n] = scales[n][k / block_size] * (B[n][k] - zero_points[n][k / block_size])
  *
- * A [.., K], Y [.., N]. B [N, ceil(K / block_size), block_size * bits / 8] holds numbers of 2, 4 or 8 bits, the first in the
- * lowest bits; zero_points are packed in the same way, each column on its own, or numbers of A's type; without them
- * 2^(bits - 1). With g_idx (deprecated) step k has the scale and zero of block g_idx[k]. A B without elements stands for
- * weights of zero.
+ * A [.., K], Y [.., N]. B [N, ceil(K / block_size), block_size * bits / 8] holds numbers of 2, 4 or 8 bits, the first
+ * in the lowest bits; zero_points are packed in the same way, each column on its own, or numbers of A's type; without
+ * them 2^(bits - 1). With g_idx (deprecated) step k has the scale and zero of block g_idx[k]. A B without elements
+ * stands for weights of zero.
  *
- * The numbers stay packed, in the form that kernels read. By accuracy_level 4 rows of A are quantized to 8 bits, block by
- * block, for exact sums of integers; else it is computed in float: few rows directly, more on weights that are made float in
- * pieces of the cache. A row's result does not depend on the rows beside it.
+ * The numbers stay packed, in the form that kernels read. By accuracy_level 4 rows of A are quantized to 8 bits, block
+ * by block, for exact sums of integers; else it is computed in float: few rows directly, more on weights that are made
+ * float in pieces of the cache. A row's result does not depend on the rows beside it.
  */
 #include "engine/graph/query.h"
 #include "ops/half.h"

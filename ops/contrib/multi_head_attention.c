@@ -11,12 +11,12 @@
  *   query [B, S, N, 3, H]                                           packed
  *   query [B, S, 2 * N * H + N * Hv], for the decoder's             packed by rows
  *
- * Keys are those of past_key [B, N, P, H], then the new ones; present_key holds both. With past_sequence_length the past
- * is a buffer of which so many rows are filled, and the present is as long as it. With cache_indirection [B / beams, beams,
- * M], row j of the past of beam i is that of beam cache_indirection[.., i, j] of its sample.
+ * Keys are those of past_key [B, N, P, H], then the new ones; present_key holds both. With past_sequence_length the
+ * past is a buffer of which so many rows are filled, and the present is as long as it. With cache_indirection [B /
+ * beams, beams, M], row j of the past of beam i is that of beam cache_indirection[.., i, j] of its sample.
  *
- * unidirectional: query i sees keys up to P + i, unless there is one query. qk: the scores before softmax. Masks stand in
- * attention_mask.h. Half precision is computed in float.
+ * unidirectional: query i sees keys up to P + i, unless there is one query. qk: the scores before softmax. Masks stand
+ * in attention_mask.h. Half precision is computed in float.
  */
 #include "ops/contrib/multi_head_attention.h"
 

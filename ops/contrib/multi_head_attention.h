@@ -1,4 +1,5 @@
-/* What the files of MultiHeadAttention and DecoderMaskedMultiHeadAttention share: the node's state, and sizes from shapes. */
+/* What the files of MultiHeadAttention and DecoderMaskedMultiHeadAttention share: the node's state, and sizes from
+ * shapes. */
 #ifndef OPS_CONTRIB_MULTI_HEAD_ATTENTION_H
 #define OPS_CONTRIB_MULTI_HEAD_ATTENTION_H
 

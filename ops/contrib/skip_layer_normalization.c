@@ -5,8 +5,8 @@
  *   output = (sum - mean) / sqrt(variance + epsilon) * gamma + beta
  *   output = sum / sqrt(mean of sum^2 + epsilon) * gamma              (the simplified one)
  *
- * over the last axis. skip has the shape of input, or 1 in place of the first axis, or lacks it. Outputs 1 and 2 are mean and
- * 1 / sqrt(..) of each row, float; output 3 is the sum. Half precision is computed in float, double in double.
+ * over the last axis. skip has the shape of input, or 1 in place of the first axis, or lacks it. Outputs 1 and 2 are
+ * mean and 1 / sqrt(..) of each row, float; output 3 is the sum. Half precision is computed in float, double in double.
  */
 #include "ops/operator.h"
 #include "ops/work.h"

@@ -232,9 +232,9 @@ struct gemm_part {
  *
  *   y[r] = sum over j of w[r][j] * v[j],  w[r] = softmax over j of cap(scale * q[r] . k[j]) + bias[r][j]
  *
- * where cap(s) = softcap * tanh(s / softcap). Keys are given in blocks, one call after the other, and no more than a block
- * of scores exists at a time. A row's result depends on where blocks begin and on `few`, not on the rows beside it. A row
- * that sees no key becomes zeros. */
+ * where cap(s) = softcap * tanh(s / softcap). Keys are given in blocks, one call after the other, and no more than a
+ * block of scores exists at a time. A row's result depends on where blocks begin and on `few`, not on the rows beside
+ * it. A row that sees no key becomes zeros. */
 struct attention_f32 {
   size_t rows;          /* at most attention_f32_rows */
   size_t keys;          /* the most keys of a block */
@@ -255,8 +255,8 @@ struct attention_keys_f32 {
 };
 
 /* ---- Weights of a few bits -----------------------------------------------------------------------------------------
- * c[i][j] = bias[j] + sum over p < k of a[i][p] * scale[j][p / block] * (number[j][p] - zero[j][p / block]), j < n, where
- * numbers are unsigned, of 2, 4 or 8 bits. They stay so when they are packed. */
+ * c[i][j] = bias[j] + sum over p < k of a[i][p] * scale[j][p / block] * (number[j][p] - zero[j][p / block]), j < n,
+ * where numbers are unsigned, of 2, 4 or 8 bits. They stay so when they are packed. */
 struct nbits {
   size_t n, k;
   size_t bits, block; /* block: a multiple of 16 */
@@ -449,27 +449,27 @@ struct kernel_table {
   size_t (*nbits_panels)(const struct nbits *nbits);
   size_t (*nbits_packed_size)(const struct nbits *nbits); /* bytes, to be aligned for a vector */
   /* Packs blocks first .. first + count - 1 of all ceil(k / block) of a panel. weights: whole columns of the panel,
-   * [column][blocks][block * bits / 8] bytes, the first step of depth in the lowest bits. scales and zeros: [column][count];
-   * zeros NULL without has_zeros. */
+   * [column][blocks][block * bits / 8] bytes, the first step of depth in the lowest bits. scales and zeros:
+   * [column][count]; zeros NULL without has_zeros. */
   void (*nbits_pack)(const struct nbits *nbits, void *packed, size_t panel, size_t first, size_t count,
                      const uint8_t *weights, const float *scales, const float *zeros);
-  /* y[p * y_stride + j] = weight of step first + p and column j of a panel, for p < count; first is a multiple of 16. Columns
-   * behind n are written too. */
+  /* y[p * y_stride + j] = weight of step first + p and column j of a panel, for p < count; first is a multiple of 16.
+   * Columns behind n are written too. */
   void (*nbits_dequantize)(const struct nbits *nbits, size_t panel, size_t first, size_t count, float *y,
                            size_t y_stride);
-  /* c for some rows and panels. Sums are those of gemm_f32 on nbits_chunk steps of depth after the other: a chunk's sum,
-   * the bias with the last one, then what the chunks before gave. */
+  /* c for some rows and panels. Sums are those of gemm_f32 on nbits_chunk steps of depth after the other: a chunk's
+   * sum, the bias with the last one, then what the chunks before gave. */
   void (*nbits_few_f32)(const struct nbits *nbits, const float *a, size_t a_stride, size_t rows, float *c,
                         size_t c_stride, size_t panel_begin, size_t panel_end);
-  /* The same with a quantized to 8 bits, each block of a row by its largest magnitude: rows of nbits_row_size bytes, aligned
-   * for a vector. A block with NaN or infinity makes its row NaN. */
+  /* The same with a quantized to 8 bits, each block of a row by its largest magnitude: rows of nbits_row_size bytes,
+   * aligned for a vector. A block with NaN or infinity makes its row NaN. */
   size_t (*nbits_row_size)(const struct nbits *nbits);
   void (*nbits_quantize_row)(const struct nbits *nbits, void *row, const float *a);
   void (*nbits_run_i8)(const struct nbits *nbits, const void *a, size_t rows, float *c, size_t c_stride,
                        size_t panel_begin, size_t panel_end);
 
-  /* Rotates pairs of elements, (x[i], x[half + i]) or with `neighbours` (x[2 * i], x[2 * i + 1]), by the angle whose cosine
-   * and sine are cos[i] and sin[i], i < half. y may be x. */
+  /* Rotates pairs of elements, (x[i], x[half + i]) or with `neighbours` (x[2 * i], x[2 * i + 1]), by the angle whose
+   * cosine and sine are cos[i] and sin[i], i < half. y may be x. */
   void (*rotate_f32)(float *y, const float *x, const float *cos, const float *sin, size_t half, bool neighbours);
 
   /* Sums in double precision: of x, and of (x - mean)^2. */

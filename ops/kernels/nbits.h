@@ -1,9 +1,10 @@
 /* Matrix products with weights of 2, 4 or 8 bits: part of kernel_table_isa.c. The contract stands in kernel_table.h.
  *
- * Columns are cut in panels of VF_LANES, one for each lane. A panel is a run of groups, one for each block of depth that
- * shares scales:
+ * Columns are cut in panels of VF_LANES, one for each lane. A panel is a run of groups, one for each block of depth
+ * that shares scales:
  *
- *   weights     [block * bits / 32][lane], 32 bits each: 32 / bits steps of depth. In each byte, from the low bits on, are
+ *   weights     [block * bits / 32][lane], 32 bits each: 32 / bits steps of depth. In each byte, from the low bits on,
+ *   are
  *               the steps j, j + 4, j + 8, ..., where j is the number of the byte. So a mask and a shift give four
  *               neighbouring steps of all lanes, as products of bytes want them.
  *   scales      [lane] float

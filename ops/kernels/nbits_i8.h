@@ -1,8 +1,8 @@
-/* Products of weights of 2, 4 or 8 bits with rows that are quantized to 8 bits: part of kernel_table_isa.c. Sums of a block
- * are exact; blocks are added in float, in order.
+/* Products of weights of 2, 4 or 8 bits with rows that are quantized to 8 bits: part of kernel_table_isa.c. Sums of a
+ * block are exact; blocks are added in float, in order.
  *
- * A quantized row: for each block `block` bytes, then, from the next multiple of VECTOR_BYTES on, one float scale for each
- * block and the sum of its bytes as int32. */
+ * A quantized row: for each block `block` bytes, then, from the next multiple of VECTOR_BYTES on, one float scale for
+ * each block and the sum of its bytes as int32. */
 
 INLINE size_t nbits_row_scales_at(const struct nbits *nbits) {
   const size_t bytes = nbits_blocks(nbits) * nbits->block;
@@ -14,8 +14,8 @@ static size_t nbits_row_size(const struct nbits *nbits) {
   return (bytes + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES;
 }
 
-/* The largest magnitude becomes 127, halves go to even. A block without finite values keeps what cannot be represented in
- * its scale, so that NaN and infinities make results NaN. */
+/* The largest magnitude becomes 127, halves go to even. A block without finite values keeps what cannot be represented
+ * in its scale, so that NaN and infinities make results NaN. */
 static void nbits_quantize_row(const struct nbits *nbits, void *row, const float *a) {
   const size_t blocks = nbits_blocks(nbits);
   float *scales = (float *)(void *)((char *)row + nbits_row_scales_at(nbits));
@@ -40,8 +40,8 @@ static void nbits_quantize_row(const struct nbits *nbits, void *row, const float
 }
 
 /* ---- products of bytes ----
- * Weights of up to 4 bits, four unsigned bytes in each lane, with four signed bytes of a row, the same for all lanes. Weights
- * of 8 bits are two planes of 4 bits. */
+ * Weights of up to 4 bits, four unsigned bytes in each lane, with four signed bytes of a row, the same for all lanes.
+ * Weights of 8 bits are two planes of 4 bits. */
 #define NBITS_SUM_STEPS 32 /* of depth: 16 bits take 8 sums of two products, 8 * 2 * 15 * 127 < 2^15 */
 
 INLINE vs nbits_dot(vs sum, vi weights, vi row) {

@@ -5,8 +5,8 @@
  * for k x 1, and the axis of size 1 is left out of Y. 9 adds integers of 32 and 64 bits, whose sums wrap; 13 adds
  * bfloat16.
  *
- * A' of FusedMatMul: with transBatchA axis 0 of A stands behind the axes between, before the last; then with transA the last
- * two change places. B' likewise.
+ * A' of FusedMatMul: with transBatchA axis 0 of A stands behind the axes between, before the last; then with transA the
+ * last two change places. B' likewise.
  *
  * Leading axes that only A has are rows of one larger product.
  *

@@ -6,9 +6,9 @@
  *   LayerNormalization  Y = (X - mean) * inverse * Scale + B, inverse = 1 / sqrt(variance + epsilon)
  *   RMSNormalization    Y = X * inverse * scale,              inverse = 1 / sqrt(mean of X^2 + epsilon)
  *
- * SimplifiedLayerNormalization, which no definition of ai.onnx has but old models do, is the latter with the inverse as a
- * second output. Scale and B are broadcast to X. Outputs Mean and InvStdDev have one element for each row and the type of
- * stash_type. The scale of RMSNormalization, and with it Y, may have another type than X. Statistics are
+ * SimplifiedLayerNormalization, which no definition of ai.onnx has but old models do, is the latter with the inverse as
+ * a second output. Scale and B are broadcast to X. Outputs Mean and InvStdDev have one element for each row and the
+ * type of stash_type. The scale of RMSNormalization, and with it Y, may have another type than X. Statistics are
  * taken in double precision whatever stash_type says; rows are computed in float, or in double where a type is double.
  */
 #include "ops/operator.h"

@@ -1,8 +1,9 @@
 /*
  * Adam 1, Adagrad 1, Momentum 1 (ai.onnx.preview.training): one step of an optimizer for n tensors.
  *
- * Inputs: the rate R and the count of steps T, of one element each; then n tensors X, their n gradients G, and n tensors
- * of each history (V an average of gradients, H one of their squares). Outputs: n new X, then n of each new history.
+ * Inputs: the rate R and the count of steps T, of one element each; then n tensors X, their n gradients G, and n
+ * tensors of each history (V an average of gradients, H one of their squares). Outputs: n new X, then n of each new
+ * history.
  *
  *   all       g = norm_coefficient * X + G
  *   Adam      V' = alpha V + (1 - alpha) g,  H' = beta H + (1 - beta) g^2,
@@ -12,8 +13,8 @@
  *   Momentum  V' = alpha V + (T > 0 ? beta : 1) g,
  *             X' = X - R V' (standard), X - R (g + alpha V') (nesterov)
  *
- * R is float or double, and so is each X, which its gradient and histories share. Elements are computed in their own type,
- * the coefficients of a step in double.
+ * R is float or double, and so is each X, which its gradient and histories share. Elements are computed in their own
+ * type, the coefficients of a step in double.
  */
 #include "ops/work.h"
 

@@ -1,5 +1,5 @@
-/* One step of each optimizer over a piece of a tensor, in one precision: part of optimizer.c, which includes it for float
- * and for double.
+/* One step of each optimizer over a piece of a tensor, in one precision: part of optimizer.c, which includes it for
+ * float and for double.
  *
  * Expects: REAL; STEP(name), which makes a name of its own from `name`; STEP_SQRT(x). */
 

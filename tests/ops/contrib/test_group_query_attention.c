@@ -1,5 +1,6 @@
-/* GroupQueryAttention against its formula in double precision, written over the absolute positions of all tokens: prompts,
- * steps, chunks and padded chunks, windows and caches of windows, rotation, normalization, sinks, quantized caches. */
+/* GroupQueryAttention against its formula in double precision, written over the absolute positions of all tokens:
+ * prompts, steps, chunks and padded chunks, windows and caches of windows, rotation, normalization, sinks, quantized
+ * caches. */
 #include "tests/support/operator_trial.h"
 #include "tests/support/random_tensor.h"
 
@@ -45,7 +46,8 @@ typedef struct gqa_case {
   double softcap;
 } gqa_case;
 
-/* ----------------------------------------------------------------------------------------------------------- formula */
+/* ----------------------------------------------------------------------------------------------------------- formula
+ * */
 
 static int64_t heads_of(const gqa_case *c) {
   return c->key_heads * c->group;
@@ -174,7 +176,8 @@ static void check_present(const gqa_case *c, const trial *t, int part) {
   free(numbers);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ inputs */
+/* ------------------------------------------------------------------------------------------------------------ inputs
+ * */
 
 static void append_numbers(trial *t, norma_element_type type, int64_t count, const int64_t *numbers) {
   double wide[MOST_BATCH];

@@ -34,7 +34,8 @@ static mha_places places(const mha_case *c) {
   return c->decoder ? decoder : encoder;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- formula */
+/* ----------------------------------------------------------------------------------------------------------- formula
+ * */
 
 /* Element of part 0 (queries), 1 (keys) or 2 (values) that is new. */
 static double fresh_element(const mha_case *c, const trial *t, int part, int64_t b, int64_t h, int64_t row, int64_t e) {
@@ -107,7 +108,8 @@ static void check_present(const mha_case *c, const trial *t, int output) {
         }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ inputs */
+/* ------------------------------------------------------------------------------------------------------------ inputs
+ * */
 
 static void append_parts(const mha_case *c, trial *t) {
   int64_t b = c->batch, n = c->heads, s = c->queries, l = c->fresh, d = c->depth, v = c->values;
