@@ -143,19 +143,15 @@ static void nbits_dequantize(const struct nbits *nbits, size_t panel, size_t fir
 #define NBITS_FEW    4 /* rows that share what is read */
 #define NBITS_PANELS 4 /* panels side by side, for independent sums */
 
-/* sum[r][v] += the products of words, which hold 32 / bits steps of depth. `left` steps are there. */
+/* sum[r][v] += the products of step `step` of words; a is the row's element there. */
 INLINE void nbits_multiply(vf sum[NBITS_FEW][NBITS_PANELS], const float *a, size_t a_stride, vi words[NBITS_PANELS],
-                           const struct nbits_group group[NBITS_PANELS], size_t left, vf table, const int rows,
+                           const struct nbits_group group[NBITS_PANELS], size_t step, vf table, const int rows,
                            const int panels, const bool plain, const int bits) {
   UNROLL
-  for (size_t i = 0; i < 32 / (size_t)bits; i++) {
-    if (i >= left) break;
+  for (int v = 0; v < panels; v++) {
+    const vf weight = nbits_number(words[v], step, group[v].zeros, table, plain, bits) * group[v].scales;
     UNROLL
-    for (int v = 0; v < panels; v++) {
-      const vf weight = nbits_number(words[v], i, group[v].zeros, table, plain, bits) * group[v].scales;
-      UNROLL
-      for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(vf_set1(a[(size_t)r * a_stride + i]), weight, sum[r][v]);
-    }
+    for (int r = 0; r < rows; r++) sum[r][v] = vf_fma(vf_set1(a[(size_t)r * a_stride]), weight, sum[r][v]);
   }
 }
 
@@ -181,10 +177,14 @@ INLINE void nbits_few_body(const struct nbits *nbits, const float *a, size_t a_s
         vi words[NBITS_PANELS];
         UNROLL
         for (int v = 0; v < panels; v++) words[v] = vi_load_words(group[v].words + (at + s) / steps * VF_LANES);
-        if (here - s >= steps)
-          nbits_multiply(sum, a + q + s, a_stride, words, group, steps, table, rows, panels, plain, bits);
-        else
-          nbits_multiply(sum, a + q + s, a_stride, words, group, here - s, table, rows, panels, plain, bits);
+        if (here - s >= steps) {
+          UNROLL
+          for (size_t i = 0; i < steps; i++)
+            nbits_multiply(sum, a + q + s + i, a_stride, words, group, i, table, rows, panels, plain, bits);
+        } else {
+          for (size_t i = 0; i < here - s; i++)
+            nbits_multiply(sum, a + q + s + i, a_stride, words, group, i, table, rows, panels, plain, bits);
+        }
       }
       q += here;
     }
