@@ -314,6 +314,7 @@ static void session_init_executor(norma_session *session) {
   const norma_runtime *runtime = session->model->runtime;
   executor_init_serial(&session->executor, session->memory, runtime->kernels, session->model->packed,
                        session->model->exact);
+  session->executor.flush_denormals = session->model->flush_denormals;
   session->executor.workers = runtime->workers;
   session->executor.parallel = runtime->parallel;
   session->executor.parallel_context = runtime->parallel_context;
@@ -488,7 +489,9 @@ static norma_status run_frame(norma_session *session, const norma_run_options *o
   bool has_pool = runtime->pool && thread_pool_enter(runtime->pool);
   executor->pool = has_pool ? runtime->pool : NULL;
   session->ran = session->current;
+  const float_control before = executor_enter_floats(executor);
   norma_status status = frame_run(frame, executor, error);
+  float_control_restore(before);
   if (has_pool) thread_pool_leave(runtime->pool);
   executor->pool = NULL;
   return status;
