@@ -13,6 +13,7 @@
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
+#include "quantize.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
 #include "gemm_i8.h"
@@ -131,4 +132,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+
+    .quantize_f32 = quantize_f32,
+    .dequantize_f32 = dequantize_f32,
 };
