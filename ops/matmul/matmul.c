@@ -10,6 +10,7 @@
  * A bias of the epilogue has n elements, added to each row.
  */
 #include "engine/graph/query.h"
+#include "ops/matmul/matmul_sides.h"
 #include "ops/matmul/matrix_product.h"
 #include "ops/work.h"
 
@@ -17,63 +18,21 @@ typedef struct matmul_state {
   matrix_product product;
 } matmul_state;
 
-/* The operand as a matrix, in front of it its leading axes. */
-struct matmul_side {
-  shape batch;
-  int64_t rows, columns;
-};
-
-static struct matmul_side matmul_side_of(const shape *operand, bool is_b) {
-  struct matmul_side side = {.batch = shape_of_rank(0)};
-  if (operand->rank == 1) {
-    side.rows = is_b ? operand->dims[0] : 1;
-    side.columns = is_b ? 1 : operand->dims[0];
-    return side;
-  }
-  side.batch = shape_make(operand->rank - 2, operand->dims);
-  side.rows = operand->dims[operand->rank - 2];
-  side.columns = operand->dims[operand->rank - 1];
-  return side;
-}
-
 static norma_status matmul_infer(infer_context *context) {
-  const shape *a = infer_shape(context, 0), *b = infer_shape(context, 1);
-  char a_text[200], b_text[200];
-  shape y = shape_unknown();
+  shape y;
   TRY(infer_types_since(context, TYPES_INTEGER, 9));
   TRY(infer_types_since(context, TYPES_BFLOAT16, 13));
-  if (a->rank == 0 || b->rank == 0) return infer_fail(context, "neither A nor B may be a scalar");
-  if (a->rank != RANK_UNKNOWN && b->rank != RANK_UNKNOWN) {
-    struct matmul_side left = matmul_side_of(a, false), right = matmul_side_of(b, true);
-    bool fits = left.columns == right.rows || left.columns == DIM_UNKNOWN || right.rows == DIM_UNKNOWN;
-    if (!fits || !shape_broadcast(&left.batch, &right.batch, &y))
-      return infer_fail(context, "matrices of shape %s and %s cannot be multiplied",
-                        shape_text(a, a_text, sizeof a_text), shape_text(b, b_text, sizeof b_text));
-    if (a->rank > 1) y.dims[y.rank++] = left.rows;
-    if (b->rank > 1) y.dims[y.rank++] = right.columns;
-  }
+  TRY(infer_matmul_shape(context, 0, 1, &y));
   infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
-}
-
-/* Strides over the leading axes of Y, counted in matrices of an operand. */
-static void matmul_set_batch(product_operand *operand, const shape *of_operand, const matrix_product *product) {
-  int64_t stride = 1;
-  operand->count = dims_product(of_operand->dims, 0, of_operand->rank);
-  for (int i = 0; i < product->batch_rank; i++) {
-    int axis = of_operand->rank - 1 - i, of_y = product->batch_rank - 1 - i;
-    bool moves = axis >= 0 && of_operand->dims[axis] != 1;
-    operand->batch_stride[of_y] = moves ? stride : 0;
-    if (axis >= 0) stride *= of_operand->dims[axis];
-  }
 }
 
 static norma_status matmul_prepare(prepare_context *context) {
   matmul_state *state = context->state;
   matrix_product *product = &state->product;
   const epilogue *epilogue = &context->node->epilogue;
-  struct matmul_side left = matmul_side_of(prepare_shape(context, 0), false);
-  struct matmul_side right = matmul_side_of(prepare_shape(context, 1), true);
+  matmul_side left = matmul_side_of(prepare_shape(context, 0), false);
+  matmul_side right = matmul_side_of(prepare_shape(context, 1), true);
   shape batch;
   if (!shape_broadcast(&left.batch, &right.batch, &batch))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "leading axes do not fit");
@@ -92,12 +51,12 @@ static norma_status matmul_prepare(prepare_context *context) {
   product->a.input = 0;
   product->a.row_stride = product->k;
   product->a.column_stride = 1;
-  matmul_set_batch(&product->a, &left.batch, product);
+  product->a.count = matmul_batch_strides(&left.batch, product->batch_rank, product->a.batch_stride);
   product->b.input = 1;
   product->b.row_stride = product->n;
   product->b.column_stride = 1;
   if (batch.rank == 0) right.batch = batch;
-  matmul_set_batch(&product->b, &right.batch, product);
+  product->b.count = matmul_batch_strides(&right.batch, product->batch_rank, product->b.batch_stride);
   return product_prepare(context, product);
 }
 

@@ -6,7 +6,8 @@
  *                  25: 2 bits; 28: floats of 6 bits
  *   com.microsoft  1: one scale or, with `axis`, scales along it; integers of 16, 8 and 4 bits
  *
- * The division is done in the type of y_scale or, where it is given, in `precision`; integers divide exactly. Without a
+ * The division is done in the type of y_scale or, where it is given, in `precision`; integers divide exactly (and with
+ * precision int32 only whole numbers are divided). Without a
  * zero point y is of output_dtype, and else uint8. Floats of fewer bits take the quotient as it is, rounded to them once.
  * NaN becomes the lowest integer.
  */
@@ -128,7 +129,10 @@ static norma_status quantize_prepare(prepare_context *context) {
   if (!quantization_resolve(&state->attributes, prepare_shape(context, 0), prepare_shape(context, 1), &state->scales,
                             message))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
-  if (state->precision == NORMA_UNDEFINED) state->precision = prepare_type(context, 1);
+  if (state->precision == NORMA_UNDEFINED) {
+    const norma_element_type scale = prepare_type(context, 1);
+    state->precision = scale == NORMA_INT32 ? NORMA_DOUBLE : scale;
+  }
   if (state->precision == NORMA_FLOAT8E8M0) state->precision = NORMA_FLOAT;
   context->kernel_name = state->scales.block ? "blocked" : state->scales.count > 1 ? "per axis" : "per tensor";
   return NORMA_OK;
@@ -183,14 +187,14 @@ static void quantize_divide(const quantize_job *job, int64_t first, const quanti
   }
 }
 
-/* Quotients of integers: those that are to be integers are rounded here, before they lose digits. */
-static void quantize_divide_integers(const quantize_job *job, int64_t first, const quantization_run *run,
-                                     float *ratio) {
-  const bool rounds = quantize_to_integers(job);
+/* Quotients by integers: those that are to be integers are rounded here, before they lose digits. Precision INT32 takes
+ * whole numbers alone. */
+static void quantize_divide_exactly(const quantize_job *job, int64_t first, const quantization_run *run, float *ratio) {
+  const bool rounds = quantize_to_integers(job), truncates = job->state->precision == NORMA_INT32;
   for (int64_t i = 0; i < run->count; i++) {
-    const double x = trunc(element_get_double(job->x->type, job->x->data, first + i));
-    const double scale =
-        trunc(element_get_double(job->scale->type, job->scale->data, run->scale + (run->steps ? i : 0)));
+    double x = element_get_double(job->x->type, job->x->data, first + i);
+    double scale = element_get_double(job->scale->type, job->scale->data, run->scale + (run->steps ? i : 0));
+    if (truncates) x = trunc(x), scale = trunc(scale);
     ratio[i] = (float)(rounds ? rint(x / scale) : x / scale);
   }
 }
@@ -257,8 +261,8 @@ static void quantize_body(void *argument, int64_t begin, int64_t end, int worker
       continue;
     }
     if (run.count > QUANTIZE_PIECE) run.count = QUANTIZE_PIECE;
-    if (job->state->precision == NORMA_INT32) {
-      quantize_divide_integers(job, begin, &run, ratio);
+    if (job->state->precision == NORMA_INT32 || job->state->precision == NORMA_DOUBLE) {
+      quantize_divide_exactly(job, begin, &run, ratio);
     } else {
       quantize_divide(job, begin, &run, ratio);
     }

@@ -1,0 +1,372 @@
+"""Quantisation, and operators on integers of 8 bits.
+
+Sums of integers are exact here (onnxruntime's saturate on some CPUs), so most cases have a function of their own; where the
+last rounding is a matter of the order of float operations, a result may be off by one."""
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tests.differential.case import (Case, chance, operator, pick, random_axis, random_broadcast, random_shape, random_tensor,
+                                     types_of)
+
+EXACT = "rtol=0 atol=0"
+BY_ONE = "rtol=0 atol=1"
+BYTES = (np.uint8, np.int8)
+RANGES = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767), "uint4": (0, 15),
+          "int4": (-8, 7), "uint2": (0, 3), "int2": (-2, 1)}
+
+
+def random_bytes(random, type_, shape):
+    info = np.iinfo(type_)
+    return random.integers(info.min, info.max + 1, size=shape).astype(type_)
+
+
+def random_scale(random, shape, type_=np.float32):
+    return np.asarray(random.uniform(0.005, 0.05, shape)).astype(type_)
+
+
+def random_zero(random, type_, shape=()):
+    name = np.dtype(type_).name
+    if name not in RANGES:
+        return np.zeros(shape, type_)
+    low, high = RANGES[name]
+    return np.asarray(random.integers(low, high + 1, size=shape)).astype(type_)
+
+
+def type_protos(*types):
+    return [helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(np.dtype(t)), None) for t in types]
+
+
+# ---------------------------------------------------------------------------------------------- quantise and dequantise
+
+def granularity(random, version, shape, attributes, scale_type):
+    """(shape of scales); sets axis and block_size."""
+    kinds = ["tensor"] + (["axis"] if version >= 13 and shape else []) + (["block"] if version >= 21 and shape else [])
+    kind = pick(random, kinds)
+    if kind == "tensor":
+        return ()
+    axis = random_axis(random, len(shape))
+    attributes["axis"] = axis
+    if kind == "axis":
+        return (shape[axis],)
+    block = int(random.integers(1, max(shape[axis], 1) + 1))
+    attributes["block_size"] = block
+    scales = list(shape)
+    scales[axis] = -(-shape[axis] // block)
+    return tuple(scales)
+
+
+def spread(parameter, x_shape, attributes):
+    """Scales or zero points, one for each element."""
+    if parameter.ndim == 0:
+        return np.broadcast_to(parameter, x_shape)
+    axis = attributes["axis"] % len(x_shape)
+    if "block_size" in attributes:
+        repeated = np.repeat(parameter, attributes["block_size"], axis=axis)
+        return np.take(repeated, range(x_shape[axis]), axis=axis)
+    shape = [1] * len(x_shape)
+    shape[axis] = x_shape[axis]
+    return np.broadcast_to(parameter.reshape(shape), x_shape)
+
+
+def divide(x, scale, precision):
+    """In `precision`; integers exactly."""
+    if precision == np.int32:
+        return x.astype(np.float64) / scale.astype(np.float64)
+    wide = x.astype(precision).astype(np.float32) / scale.astype(precision).astype(np.float32)
+    return wide.astype(precision).astype(np.float32)
+
+
+def quantized_by_definition(attributes, precision, output):
+    def compute(x, scale, zero=None):
+        ratio = divide(x, spread(scale, x.shape, attributes), precision)
+        low, high = RANGES[np.dtype(output).name]
+        number = np.rint(ratio.astype(np.float64))
+        if zero is not None:
+            number = number + spread(zero, x.shape, attributes).astype(np.float64)
+        return [np.clip(number, low, high).astype(np.int32).astype(output)]
+    return compute
+
+
+@operator("QuantizeLinear", tolerance=EXACT)
+def quantize_linear(random, version, index):
+    inputs = types_of("QuantizeLinear", "T1", version)
+    outputs = types_of("QuantizeLinear", "T3" if version >= 23 else "T2", version)
+    x_type, output = inputs[index % len(inputs)], outputs[index // len(inputs) % len(outputs)]
+    shape = random_shape(random, 0, 4)
+    attributes = {}
+    scale_type = np.float32 if version < 19 else x_type
+    if version >= 23 and chance(random):
+        scale_type = pick(random, types_of("QuantizeLinear", "T2", version))
+    x = random_tensor(random, x_type, shape, -100 if x_type == np.int32 else -6, 100 if x_type == np.int32 else 6)
+    scales = granularity(random, version, shape, attributes, scale_type)
+    if scale_type == np.int32:
+        scale = np.asarray(random.integers(1, 9, scales)).astype(np.int32)
+    else:
+        scale = random_scale(random, scales, scale_type)
+    integral = np.dtype(output).name in RANGES
+    given = chance(random, 0.7)
+    if not given and version >= 21:
+        attributes["output_dtype"] = helper.np_dtype_to_tensor_dtype(np.dtype(output))
+    elif not given:
+        output, integral = np.uint8, True
+    precision = np.float32 if scale_type == ml_dtypes.float8_e8m0fnu else scale_type
+    if version >= 23 and chance(random, 0.3):
+        precision = pick(random, (np.float32, np.float16, ml_dtypes.bfloat16))
+        attributes["precision"] = helper.np_dtype_to_tensor_dtype(np.dtype(precision))
+    if not integral and version >= 19 and chance(random):
+        attributes["saturate"] = 0
+    tensors = [x, scale] + ([random_zero(random, output, scales)] if given else [])
+    return Case(tensors, attributes, expected=quantized_by_definition(attributes, precision, output) if integral else None)
+
+
+@operator("DequantizeLinear", tolerance="rtol=2e-7 atol=0", narrow={"float16": "rtol=1e-3 atol=1e-7", "bfloat16": "rtol=8e-3 atol=0"})
+def dequantize_linear(random, version, index):
+    inputs = types_of("DequantizeLinear", "T1" if version >= 19 else "T", version)
+    scale_types = types_of("DequantizeLinear", "T2", version) if version >= 19 else [np.float32]
+    x_type = inputs[index % len(inputs)]
+    scale_type = scale_types[index // len(inputs) % len(scale_types)]
+    shape = random_shape(random, 0, 4)
+    attributes = {}
+    if np.dtype(x_type).name in RANGES:
+        x = random_zero(random, x_type, shape)
+    else:
+        x = random_tensor(random, x_type, shape, -5, 5)
+    scales = granularity(random, version, shape, attributes, scale_type)
+    scale = random_scale(random, scales, scale_type)
+    output = scale_type
+    if version >= 23 and (chance(random, 0.3) or scale_type == ml_dtypes.float8_e8m0fnu):
+        output = pick(random, (np.float32, np.float16, ml_dtypes.bfloat16))
+        attributes["output_dtype"] = helper.np_dtype_to_tensor_dtype(np.dtype(output))
+    given = chance(random, 0.7) and x_type != np.int32
+    zero = random_zero(random, x_type, scales)
+
+    def expected(x, scale, zero=None):
+        difference = x.astype(np.float32)
+        if zero is not None:
+            difference = difference - spread(zero, x.shape, attributes).astype(np.float32)
+        return [(difference * spread(scale, x.shape, attributes).astype(np.float32)).astype(output)]
+
+    return Case([x, scale] + ([zero] if given else []), attributes, expected=expected)
+
+
+@operator("QuantizeLinear", "com.microsoft", EXACT, versions=(1,))
+def quantize_linear_microsoft(random, version, index):
+    x_type, output = (np.float32, np.float16)[index % 2], (np.uint8, np.int8, np.uint16, np.int16, ml_dtypes.int4,
+                                                           ml_dtypes.uint4)[index // 2 % 6]
+    shape = random_shape(random, 1, 4)
+    attributes, scales = {}, ()
+    if chance(random):
+        attributes["axis"] = random_axis(random, len(shape))
+        scales = (shape[attributes["axis"]],)
+    tensors = [random_tensor(random, x_type, shape), random_scale(random, scales, x_type), random_zero(random, output, scales)]
+    return Case(tensors, attributes, expected=quantized_by_definition(attributes, x_type, output),
+                output_types=type_protos(output))
+
+
+@operator("DequantizeLinear", "com.microsoft", "rtol=2e-7 atol=0", versions=(1,), narrow={"float16": "rtol=1e-3 atol=1e-7"})
+def dequantize_linear_microsoft(random, version, index):
+    x_type = (np.uint8, np.int8, np.uint16, np.int16, np.int32, ml_dtypes.int4, ml_dtypes.uint4)[index % 7]
+    scale_type = (np.float32, np.float16)[index // 7 % 2]
+    shape = random_shape(random, 1, 4)
+    attributes, scales = {}, ()
+    if chance(random):
+        attributes["axis"] = random_axis(random, len(shape))
+        scales = (shape[attributes["axis"]],)
+    x = random_zero(random, x_type, shape) if x_type != np.int32 else random_tensor(random, x_type, shape, -999, 999)
+    zero = random_zero(random, x_type, scales)
+
+    def expected(x, scale, zero):
+        difference = x.astype(np.float32) - spread(zero, x.shape, attributes).astype(np.float32)
+        return [(difference * spread(scale, x.shape, attributes).astype(np.float32)).astype(scale_type)]
+
+    return Case([x, random_scale(random, scales, scale_type), zero], attributes, expected=expected,
+                output_types=type_protos(scale_type))
+
+
+def dynamic_parameters(x):
+    least, most = np.float32(min(0, x.min(initial=0))), np.float32(max(0, x.max(initial=0)))
+    scale = np.float32(1 if least == most else most - least) / np.float32(255)
+    return scale, np.uint8(np.clip(np.rint(-least / scale), 0, 255))
+
+
+def dynamically_quantized(x):
+    scale, zero = dynamic_parameters(x)
+    return np.clip(np.rint(x / scale) + np.float32(zero), 0, 255).astype(np.uint8), scale, zero
+
+
+@operator("DynamicQuantizeLinear", tolerance=EXACT)
+def dynamic_quantize_linear(random, version, index):
+    low = (-4, 1, -4, 0)[index % 4]
+    x = random_tensor(random, np.float32, random_shape(random, 0, 4), low, max(low + 1, (5, 7, -1, 0)[index % 4]))
+    return Case([x], {}, 3, expected=lambda x: [np.asarray(y) for y in dynamically_quantized(x)])
+
+
+# -------------------------------------------------------------------------------------------------------------- products
+
+def matrices(random):
+    """Shapes as numpy.matmul takes them."""
+    m, n, k = (int(random.integers(1, 40)) for _ in range(3))
+    if chance(random, 0.1):
+        k = 0
+    batch = random_shape(random, 0, 2, 3, 0)
+    a = (*random_broadcast(random, batch), m, k) if chance(random, 0.85) else (k,)
+    b = (*random_broadcast(random, batch), k, n) if chance(random, 0.5) else (k, n) if chance(random, 0.8) else (k,)
+    return a, b
+
+
+def rows_of(shape):
+    """The shapes that a parameter of A may have: one for all, for each row, for each row of each matrix."""
+    if len(shape) == 1:
+        return [(), (1,)]
+    return [(), (1,), (shape[-2],)] + ([(*shape[:-1], 1)] if len(shape) > 2 else [])
+
+
+def columns_of(shape):
+    if len(shape) == 1:
+        return [(), (1,)]
+    return [(), (1,), (shape[-1],)] + ([(*shape[:-2], 1, shape[-1])] if len(shape) > 2 else [])
+
+
+def by_rows(parameter, shape):
+    if parameter.size == 1:
+        return parameter.reshape(())
+    return parameter.reshape((-1, 1)) if parameter.ndim == 1 else parameter
+
+
+def wrapped(sums):
+    return (sums & 0xFFFFFFFF).astype(np.uint32).astype(np.int32)
+
+
+def exact_sums(a, b, a_zero, b_zero):
+    left = a.astype(np.int64) - (0 if a_zero is None else by_rows(a_zero, a.shape).astype(np.int64))
+    right = b.astype(np.int64) - (0 if b_zero is None else b_zero.astype(np.int64) if b_zero.size > 1 else int(b_zero.reshape(())))
+    return wrapped(np.asarray(np.matmul(left, right)))
+
+
+@operator("MatMulInteger", tolerance=EXACT)
+def matmul_integer(random, version, index):
+    a_shape, b_shape = matrices(random)
+    a_type, b_type = BYTES[index % 2], BYTES[index // 2 % 2]
+    a_zero = random_zero(random, a_type, pick(random, rows_of(a_shape))) if chance(random, 0.7) else None
+    b_zero = random_zero(random, b_type, pick(random, columns_of(b_shape))) if chance(random, 0.7) else None
+    return Case([random_bytes(random, a_type, a_shape), random_bytes(random, b_type, b_shape), a_zero, b_zero],
+                constants=(1,) if chance(random) else (), expected=lambda a, b, az, bz: [exact_sums(a, b, az, bz)])
+
+
+def requantized(sums, scale, zero, type_):
+    info = np.iinfo(type_)
+    number = np.rint(sums.astype(np.float32) * scale.astype(np.float32)).astype(np.float64) + int(zero)
+    return np.clip(number, info.min, info.max).astype(type_)
+
+
+FLOAT8 = (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz)
+
+
+@operator("QLinearMatMul", tolerance=EXACT, narrow={"float8": "rtol=0.26 atol=1e-2"})
+def qlinear_matmul(random, version, index):
+    a_shape, b_shape = matrices(random)
+    float8 = version >= 21 and chance(random, 0.25)
+    types = [pick(random, FLOAT8 if float8 else BYTES) for _ in range(3)]
+    scale_type = pick(random, (np.float32, np.float16, ml_dtypes.bfloat16)) if version >= 21 else np.float32
+    a_form, b_form = pick(random, rows_of(a_shape)), pick(random, columns_of(b_shape))
+    if float8:
+        a, b = (random_tensor(random, t, s, -2, 2) for t, s in zip(types, (a_shape, b_shape)))
+    else:
+        a, b = (random_bytes(random, t, s) for t, s in zip(types, (a_shape, b_shape)))
+    y_scale = np.asarray(random.uniform(0.5, 4)).astype(scale_type)
+    inputs = [a, random_scale(random, a_form, scale_type), random_zero(random, types[0], a_form), b,
+              random_scale(random, b_form, scale_type), random_zero(random, types[1], b_form), y_scale,
+              random_zero(random, types[2])]
+
+    def expected(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero):
+        left = by_rows(a_scale, a.shape).astype(np.float32)
+        right = b_scale.astype(np.float32) if b_scale.size > 1 else b_scale.astype(np.float32).reshape(())
+        scale = left * right / y_scale.astype(np.float32)
+        if b.ndim == 1 and scale.ndim > 1:
+            scale = scale[..., 0]
+        elif a.ndim == 1 and scale.ndim > 1:
+            scale = scale[..., 0, :]
+        if float8:
+            product = np.asarray(np.matmul(a.astype(np.float32), b.astype(np.float32))) * scale
+            top = float(ml_dtypes.finfo(types[2]).max)
+            return [np.clip(product, -top, top).astype(types[2])]
+        return [requantized(exact_sums(a, b, a_zero, b_zero), scale, y_zero, types[2])]
+
+    return Case(inputs, constants=(3,) if chance(random) else (), expected=expected)
+
+
+@operator("QGemm", "com.microsoft", "rtol=3e-7 atol=1e-7", versions=(1,))
+def qgemm(random, version, index):
+    m, n, k = (int(random.integers(1, 40)) for _ in range(3))
+    a_type, b_type, y_type = BYTES[index % 2], BYTES[index // 2 % 2], (np.float32, np.uint8, np.int8)[index % 3]
+    trans_a, trans_b = int(chance(random)), int(chance(random))
+    a = random_bytes(random, a_type, (k, m) if trans_a else (m, k))
+    b = random_bytes(random, b_type, (n, k) if trans_b else (k, n))
+    form = pick(random, ((), (n,)))
+    alpha = pick(random, (1.0, 0.5))
+    c = pick(random, (None, (), (n,), (1, n), (m, 1), (m, n), (1, 1)))
+    c = None if c is None else random.integers(-20000, 20000, c).astype(np.int32)
+    inputs = [a, random_scale(random, ()), random_zero(random, a_type), b, random_scale(random, form),
+              random_zero(random, b_type, form), np.asarray(c, np.int32) if c is not None else None]
+    if y_type != np.float32:
+        inputs += [np.float32(random.uniform(0.5, 4)).reshape(()), random_zero(random, y_type)]
+
+    def expected(a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale=None, y_zero=None):
+        left, right = (a.T if trans_a else a), (b.T if trans_b else b)
+        sums = exact_sums(left, right, a_zero, b_zero)
+        if c is not None:
+            sums = wrapped(sums.astype(np.int64) + c)
+        scale = np.float32(alpha) * a_scale * b_scale
+        if y_scale is None:
+            return [sums.astype(np.float32) * scale.astype(np.float32)]
+        return [requantized(sums, np.asarray(scale / y_scale), y_zero, y_type)]
+
+    return Case(inputs, {"transA": trans_a, "transB": trans_b, "alpha": alpha}, constants=(3,) if chance(random) else (),
+                expected=expected, output_types=type_protos(y_type))
+
+
+@operator("MatMulIntegerToFloat", "com.microsoft", "rtol=1e-6 atol=1e-5", versions=(1,),
+          narrow={"float16": "rtol=2e-3 atol=2e-3"})
+def matmul_integer_to_float(random, version, index):
+    a_shape, b_shape = matrices(random)
+    a_type, b_type, type_ = BYTES[index % 2], BYTES[index // 2 % 2], (np.float32, np.float32, np.float16)[index % 3]
+    form = pick(random, columns_of(b_shape)[:3])
+    n = b_shape[-1] if len(b_shape) > 1 else 1
+    a_scale = random_scale(random, (), type_)
+    inputs = [random_bytes(random, a_type, a_shape), random_bytes(random, b_type, b_shape), a_scale,
+              random_scale(random, form, type_), random_zero(random, a_type) if chance(random, 0.7) else None,
+              random_zero(random, b_type, form) if chance(random, 0.7) else None,
+              random_tensor(random, type_, (n,)) if chance(random) else None]
+
+    def expected(a, b, a_scale, b_scale, a_zero, b_zero, bias):
+        scale = a_scale.astype(np.float32) * (b_scale if b_scale.size > 1 else b_scale.reshape(())).astype(np.float32)
+        y = exact_sums(a, b, a_zero, b_zero).astype(np.float32) * scale
+        if bias is not None:
+            y = y + (bias if len(b_shape) > 1 else bias.reshape(())).astype(np.float32)
+        return [np.asarray(y).astype(type_)]
+
+    return Case(inputs, constants=(1,) if chance(random) else (), expected=expected, output_types=type_protos(type_))
+
+
+@operator("DynamicQuantizeMatMul", "com.microsoft", "rtol=1e-6 atol=1e-5", versions=(1,))
+def dynamic_quantize_matmul(random, version, index):
+    a_shape, b_shape = matrices(random)
+    b_type = BYTES[index % 2]
+    form = pick(random, columns_of(b_shape)[:3])
+    n = b_shape[-1] if len(b_shape) > 1 else 1
+    inputs = [random_tensor(random, np.float32, a_shape), random_bytes(random, b_type, b_shape), random_scale(random, form),
+              random_zero(random, b_type, form) if chance(random, 0.7) else None,
+              random_tensor(random, np.float32, (n,)) if chance(random) else None]
+
+    def expected(a, b, b_scale, b_zero, bias):
+        quantized, scale, zero = dynamically_quantized(a)
+        y = exact_sums(quantized, b, np.asarray(zero), b_zero).astype(np.float32)
+        y = y * (scale * (b_scale if b_scale.size > 1 else b_scale.reshape(())))
+        if bias is not None:
+            y = y + (bias if len(b_shape) > 1 else bias.reshape(()))
+        return [np.asarray(y, np.float32)]
+
+    return Case(inputs, constants=(1,) if chance(random) else (), expected=expected, output_types=type_protos(np.float32))
