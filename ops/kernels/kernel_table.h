@@ -133,6 +133,20 @@ struct gemm_i8 {
   unary_f32_function *function; /* the table's for the epilogue's activation; not read for none, Relu and Clip */
 };
 
+/* ---- Sum and product of 8-bit integers -----------------------------------------------------------------------------
+ * Of numbers that stand for (a - a_zero) * scale. Types are NORMA_INT8 and NORMA_UINT8.
+ *
+ *   sum       y = limit(round((a - a_zero) * a_factor + (b - b_zero) * b_factor) + zero)
+ *   product   y = limit(round((float)((a - a_zero) * (b - b_zero)) * a_factor) + zero)
+ *
+ * Products and sums are rounded to float one by one, so that the bits are the same for every table; round takes halves
+ * to even, and NaN becomes the lowest number; limit is to low .. high, which lie within y's type. */
+struct binary_8bit {
+  norma_element_type a_type, b_type, y_type;
+  int32_t a_zero, b_zero, zero, low, high;
+  float a_factor, b_factor;
+};
+
 /* ---- Convolution -------------------------------------------------------------------------------------------------
  * One group of one sample, NCHW; [0] is depth, [1] height, [2] width. For 2-D set every field [0] to 1 (pad 0), for 1-D
  * [1] too. With x[channels][input0][input1][input2] and weights w[outputs][channels * kernel0 * kernel1 * kernel2]:
@@ -425,6 +439,11 @@ struct kernel_table {
   void (*quantize_f32)(void *y, const float *x, size_t n, float scale, int32_t zero, norma_element_type type);
   /* y[i] = (float)(x[i] - zero) * scale */
   void (*dequantize_f32)(float *y, const void *x, size_t n, float scale, int32_t zero, norma_element_type type);
+  /* y[i] from a[i] and b[i]; y may be a or b. */
+  void (*sum_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
+  void (*product_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
+  /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
+  void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
 };
 
 /* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one

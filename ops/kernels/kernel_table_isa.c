@@ -135,4 +135,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
 
     .quantize_f32 = quantize_f32,
     .dequantize_f32 = dequantize_f32,
+    .sum_8bit = sum_8bit,
+    .product_8bit = product_8bit,
+    .lookup_8bit = lookup_8bit,
 };

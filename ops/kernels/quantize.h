@@ -56,3 +56,62 @@ static void dequantize_f32(float *y, const void *x, size_t n, float scale, int32
   for (; i + VF_LANES <= n; i += VF_LANES) vf_store(y + i, vf_from_vi(vi_load_8bit(from + i, type) - zero) * factor);
   if (i < n) vf_store_n(y + i, vf_from_vi(vi_load_8bit_n(from + i, n - i, type) - zero) * factor, n - i);
 }
+
+/* ---- sums, products, functions ---- */
+struct binary_8bit_vectors {
+  vf a_factor, b_factor;
+  struct quantized_range range;
+};
+
+INLINE struct binary_8bit_vectors binary_8bit_vectors_of(const struct binary_8bit *of) {
+  return (struct binary_8bit_vectors){
+      .a_factor = vf_set1(of->a_factor),
+      .b_factor = vf_set1(of->b_factor),
+      .range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero},
+  };
+}
+
+/* a and b without their zero points. */
+INLINE vi vi_sum_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
+  const vf left = vf_from_vi(a) * of->a_factor, right = vf_from_vi(b) * of->b_factor;
+  return vi_quantized(left + right, &of->range) + of->range.zero;
+}
+
+INLINE vi vi_product_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
+  return vi_quantized(vf_from_vi(a * b) * of->a_factor, &of->range) + of->range.zero;
+}
+
+#define BINARY_8BIT_FUNCTION(name)                                                                                     \
+  static void name##_8bit(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of) {             \
+    const struct binary_8bit_vectors vectors = binary_8bit_vectors_of(of);                                             \
+    const uint8_t *left = a, *right = b;                                                                               \
+    uint8_t *to = y;                                                                                                   \
+    size_t i = 0;                                                                                                      \
+    for (; i + VF_LANES <= n; i += VF_LANES) {                                                                         \
+      const vi x = vi_load_8bit(left + i, of->a_type) - of->a_zero,                                                    \
+               z = vi_load_8bit(right + i, of->b_type) - of->b_zero;                                                   \
+      vi_store_low_bytes(to + i, vi_##name##_8bit(&vectors, x, z));                                                    \
+    }                                                                                                                  \
+    if (i == n) return;                                                                                                \
+    const vi x = vi_load_8bit_n(left + i, n - i, of->a_type) - of->a_zero;                                             \
+    const vi z = vi_load_8bit_n(right + i, n - i, of->b_type) - of->b_zero;                                            \
+    vi_store_low_bytes_n(to + i, vi_##name##_8bit(&vectors, x, z), n - i);                                             \
+  }
+
+BINARY_8BIT_FUNCTION(sum)
+BINARY_8BIT_FUNCTION(product)
+
+/* Eight bytes at a time, so that loads of words need not wait for stores of bytes. */
+static void lookup_8bit(void *y, const void *x, size_t n, const uint8_t table[256]) {
+  const uint8_t *from = x;
+  uint8_t *to = y;
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint8_t bytes[8], results[8];
+    memcpy(bytes, from + i, 8);
+    UNROLL
+    for (size_t k = 0; k < 8; k++) results[k] = table[bytes[k]];
+    memcpy(to + i, results, 8);
+  }
+  for (; i < n; i++) to[i] = table[from[i]];
+}
