@@ -1,4 +1,5 @@
-# Kernels: ops/kernels/kernel_table_isa.c compiled once for each instruction set in ops/kernels/isa/, and the overrides
+# Kernels: ops/kernels/kernel_table_isa.c, and array_kernels_isa.c, compiled once for each instruction set in
+# ops/kernels/isa/, and the overrides
 # of ops/kernels/override/, each once for each table that it names. Files say themselves what they are, in lines of
 # their first comment:
 #
@@ -52,12 +53,21 @@ endif()
 list(SORT norma_ranked_isas COMPARE NATURAL)
 list(TRANSFORM norma_ranked_isas REPLACE "^.* " "" OUTPUT_VARIABLE norma_isas)
 
+# What makes loops over arrays vector code; Clang does it at every level from -O2 on. Conversions of what does not fit are
+# made before they are left out: they must not trap.
+set(norma_array_flags -fno-trapping-math)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND norma_array_flags -ftree-loop-vectorize -fvect-cost-model=dynamic --param=vect-epilogues-nomask=0)
+endif()
+
 set(norma_kernel_objects)
 set(norma_list_of_tables)
 set(norma_list_of_overrides)
 foreach(isa IN LISTS norma_isas)
   norma_kernel_fact(${norma_kernel_dir}/isa/${isa}.h flags norma_isa_flags_${isa})
   norma_add_kernels(norma_kernels_${isa} ${norma_kernel_dir}/kernel_table_isa.c ${isa} ${norma_isa_flags_${isa}})
+  norma_add_kernels(norma_array_kernels_${isa} ${norma_kernel_dir}/array_kernels_isa.c ${isa} ${norma_isa_flags_${isa}}
+    ${norma_array_flags})
   string(APPEND norma_list_of_tables " X(${isa})")
 endforeach()
 foreach(file IN LISTS norma_override_files)

@@ -5,7 +5,7 @@ file(GLOB_RECURSE norma_sources CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/engine/*.c ${PROJECT_SOURCE_DIR}/ops/*.c ${PROJECT_SOURCE_DIR}/proto/*.c)
 
 # Compiled by Kernels.cmake.
-list(FILTER norma_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/kernels/(kernel_table_isa\\.c$|override/)")
+list(FILTER norma_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/kernels/((kernel_table|array_kernels)_isa\\.c$|override/)")
 
 # Which functions the shared library exports is said by NORMA_API alone.
 add_library(norma_object_options INTERFACE)

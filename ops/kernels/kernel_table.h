@@ -27,6 +27,7 @@
 #include "engine/base/activation.h"
 #include "engine/base/cpu_features.h"
 #include "engine/norma.h"
+#include "ops/kernels/array_kernels.h"
 
 /* ---- Functions of single elements, by the kinds of engine/base/activation.h ----------------------------------------- */
 
@@ -444,6 +445,9 @@ struct kernel_table {
   void (*product_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
   /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
   void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
+
+  /* Other element types, of which no kernel depends on the table. */
+  const struct array_kernels *arrays;
 };
 
 /* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one

@@ -4,6 +4,7 @@
 #include "kernel_table.h"
 #include "vector.h"
 #include "vector_math.h"
+#include "vector_trigonometry.h"
 
 #include "unary.h"
 #include "binary.h"
@@ -27,6 +28,7 @@
 #include "blocked_conv.h"
 #include "blocked_grouped.h"
 
+extern const struct array_kernels KERNEL_SYMBOL(array_kernels_, KERNEL_ISA);
 extern const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA);
 
 const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
@@ -138,4 +140,6 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .sum_8bit = sum_8bit,
     .product_8bit = product_8bit,
     .lookup_8bit = lookup_8bit,
+
+    .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),
 };

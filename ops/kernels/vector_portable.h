@@ -267,6 +267,15 @@ INLINE vh vf_to_f16(vf x) {
 }
 #endif
 
+/* ---- control ---- */
+
+/* Whether this thread's results below the normal range become zero; where that cannot be told, yes. */
+#ifndef vector_flushes
+INLINE bool vector_flushes(void) {
+  return true;
+}
+#endif
+
 /* ---- lanes ---- */
 
 /* Four floats from each of VF_LANES / 4 places, `stride` apart. */

@@ -112,9 +112,9 @@ static void blocked_pool_slice(const blocked_pool_work *work, const struct windo
   case BLOCKED_POOL_AVERAGE:
     kernels->blocked_average_pool_f32(&slice->plane, pool->count_pad, pad_end, x, y);
     return;
-  case BLOCKED_POOL_GLOBAL: /* the mean over no pixel is 0, as in ops/pooling/global_pool.c */
+  case BLOCKED_POOL_GLOBAL: /* the mean of nothing is NaN, as in ops/pooling/global_pool.c */
     kernels->blocked_sum_f32(y, x, (size_t)pool->inputs);
-    for (int64_t lane = 0; lane < pool->block && pool->inputs > 0; lane++) y[lane] /= (float)pool->inputs;
+    for (int64_t lane = 0; lane < pool->block; lane++) y[lane] /= (float)pool->inputs;
     return;
   }
 }

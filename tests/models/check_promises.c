@@ -42,6 +42,7 @@ typedef struct check {
   const char *folder;
   char path[4096];
   memory account;
+  norma_runtime *runtime; /* of samples that are read or made up */
   size_t input_count;
   char names[MOST_INPUTS][256];
   value samples[SAMPLES][MOST_INPUTS];           /* owned */
@@ -418,16 +419,22 @@ static norma_status read_sample(check *check, size_t index, const norma_value_in
   char path[4200];
   struct stat facts;
   snprintf(path, sizeof path, "%s/test_data_set_0/input_%zu.pb", check->folder, index);
-  if (stat(path, &facts) == 0) return tensor_file_read(&check->account, path, info, &sample[index], error);
-  if (info->optional) return NORMA_OK;
-  shape shape = declared_shape(info);
-  for (int i = 0; i < shape.rank; i++) {
-    if (shape.dims[i] < 0) shape.dims[i] = 1;
+  norma_value *read;
+  if (stat(path, &facts) == 0) {
+    TRY(tensor_file_read(check->runtime, path, info, &read, error));
+  } else if (info->optional) {
+    return NORMA_OK;
+  } else {
+    int64_t dims[NORMA_MAX_RANK];
+    for (int i = 0; i < info->rank; i++) dims[i] = info->dims[i] < 0 ? 1 : info->dims[i];
+    if (info->kind != NORMA_VALUE_TENSOR || info->rank < 0) {
+      return error_set(error, NORMA_ERROR_INPUT, "input %zu has no data", index);
+    }
+    TRY(fill_value(check->runtime, info->type, info->rank, dims, FILL_RANDOM, index + 1, &read, error));
   }
-  if (info->kind != NORMA_VALUE_TENSOR || shape.rank < 0) {
-    return error_set(error, NORMA_ERROR_INPUT, "input %zu has no data", index);
-  }
-  return fill_value(&check->account, info->type, &shape, FILL_RANDOM, index + 1, &sample[index], error);
+  value_share(&sample[index], read);
+  norma_value_destroy(read);
+  return NORMA_OK;
 }
 
 static norma_status make_samples(check *check, const norma_model *model, norma_error *error) {
@@ -550,7 +557,9 @@ static void check_model(const char *folder, bool batches_wanted, tally *tally) {
   check->folder = folder;
   snprintf(check->path, sizeof check->path, "%s/model.onnx", folder);
   memory_init(&check->account, NULL, 0);
-  norma_status status = engine_open(&engine, check->path, &plain, NULL, &error);
+  const norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  norma_status status = norma_runtime_create(&options, &check->runtime, &error);
+  if (status == NORMA_OK) status = engine_open(&engine, check->path, &plain, NULL, &error);
   if (status == NORMA_OK) status = make_samples(check, engine.model, &error);
   engine_close(&engine);
   if (status == NORMA_ERROR_UNSUPPORTED) {
@@ -575,6 +584,7 @@ static void check_model(const char *folder, bool batches_wanted, tally *tally) {
     free_outputs(&check->expected[k]);
     for (size_t i = 0; i < check->input_count; i++) value_clear(&check->samples[k][i]);
   }
+  norma_runtime_destroy(check->runtime);
   free(check);
 }
 

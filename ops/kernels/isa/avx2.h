@@ -147,3 +147,9 @@ INLINE vh vf_to_f16(vf x) {
   return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 #define vf_to_f16 vf_to_f16
+
+/* ---- control ---- */
+INLINE bool vector_flushes(void) {
+  return (_mm_getcsr() & _MM_FLUSH_ZERO_MASK) != 0;
+}
+#define vector_flushes vector_flushes

@@ -100,3 +100,11 @@ INLINE vh vf_to_f16(vf x) {
   return (vh)vcvt_f16_f32((float32x4_t)x);
 }
 #define vf_to_f16 vf_to_f16
+
+/* ---- control ---- */
+INLINE bool vector_flushes(void) {
+  uint64_t fpcr;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+  return (fpcr >> 24 & 1) != 0;
+}
+#define vector_flushes vector_flushes

@@ -71,3 +71,9 @@ INLINE vi vi_load_bytes(const uint8_t *p) {
   return (vi)_mm_unpacklo_epi16(pairs, _mm_setzero_si128());
 }
 #define vi_load_bytes vi_load_bytes
+
+/* ---- control ---- */
+INLINE bool vector_flushes(void) {
+  return (_mm_getcsr() & _MM_FLUSH_ZERO_MASK) != 0;
+}
+#define vector_flushes vector_flushes

@@ -370,3 +370,114 @@ def dynamic_quantize_matmul(random, version, index):
         return [np.asarray(y, np.float32)]
 
     return Case(inputs, constants=(1,) if chance(random) else (), expected=expected, output_types=type_protos(np.float32))
+
+
+# ---------------------------------------------------------------------------------------------------------- convolutions
+
+def random_window(random, axes, attributes, group_choices=True):
+    """Sizes of X and W, with attributes that fit them."""
+    kernel = [int(random.integers(1, 4)) for _ in range(axes)]
+    strides = [int(random.integers(1, 3)) for _ in range(axes)]
+    dilations = [int(random.integers(1, 3)) for _ in range(axes)]
+    pads = [int(random.integers(0, 3)) for _ in range(2 * axes)]
+    sizes = [(k - 1) * d + 1 + int(random.integers(0, 9)) for k, d in zip(kernel, dilations)]
+    attributes.update(strides=strides, dilations=dilations)
+    if chance(random, 0.25):
+        attributes["auto_pad"] = pick(random, ("SAME_UPPER", "SAME_LOWER", "VALID"))
+    else:
+        attributes["pads"] = pads
+    if chance(random):
+        attributes["kernel_shape"] = kernel
+    return sizes, kernel
+
+
+def pads_of(attributes, sizes, kernel):
+    """Padding before and behind each axis."""
+    axes, auto = len(sizes), attributes.get("auto_pad", "NOTSET")
+    if auto == "NOTSET":
+        pads = attributes["pads"]
+        return [(pads[i], pads[i + axes]) for i in range(axes)]
+    result = []
+    for size, k, stride, dilation in zip(sizes, kernel, attributes["strides"], attributes["dilations"]):
+        total = max(0, (-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size) if auto != "VALID" else 0
+        small = total // 2
+        result.append((small, total - small) if auto == "SAME_UPPER" else (total - small, small))
+    return result
+
+
+def exact_convolution(attributes, x, w):
+    """Sums of integers as wide as they need be, positions outside x counting 0."""
+    axes, group = x.ndim - 2, attributes.get("group", 1)
+    pads = pads_of(attributes, x.shape[2:], w.shape[2:])
+    x = np.pad(x.astype(np.int64), [(0, 0), (0, 0), *pads])
+    outputs = [(size - (k - 1) * d - 1) // s + 1 for size, k, s, d in
+               zip(x.shape[2:], w.shape[2:], attributes["strides"], attributes["dilations"])]
+    channels, features = w.shape[1], w.shape[0] // group
+    y = np.zeros((x.shape[0], w.shape[0], *outputs), np.int64)
+    for tap in np.ndindex(*w.shape[2:]):
+        part = tuple(slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in
+                     zip(tap, attributes["dilations"], outputs, attributes["strides"]))
+        seen = x[(slice(None), slice(None), *part)]
+        for g in range(group):
+            y[:, g * features:(g + 1) * features] += np.einsum(
+                "nc...,mc->nm...", seen[:, g * channels:(g + 1) * channels],
+                w[(slice(g * features, (g + 1) * features), slice(None), *tap)].astype(np.int64))
+    return y
+
+
+def along_channels(parameter, y):
+    return parameter.reshape((-1,) + (1,) * (y.ndim - 2)) if parameter.size > 1 else parameter.reshape(())
+
+
+def random_convolution(random, x_type, w_type):
+    """X, W and attributes."""
+    attributes = {"group": int(pick(random, (1, 1, 2, 3)))}
+    sizes, kernel = random_window(random, int(random.integers(1, 4)), attributes)
+    group, channels, features = attributes["group"], int(random.integers(1, 6)), int(random.integers(1, 8))
+    if chance(random, 0.3):
+        channels, features = 1, int(random.integers(1, 3))
+    x = random_bytes(random, x_type, (int(random.integers(1, 3)), group * channels, *sizes))
+    return x, random_bytes(random, w_type, (group * features, channels, *kernel)), attributes
+
+
+def weight_differences(w, zero):
+    if zero is None:
+        return w.astype(np.int64)
+    zero = zero.astype(np.int64)
+    return w.astype(np.int64) - (zero.reshape((-1,) + (1,) * (w.ndim - 1)) if zero.size > 1 else int(zero.reshape(())))
+
+
+@operator("ConvInteger", tolerance=EXACT)
+def conv_integer(random, version, index):
+    x_type, w_type = BYTES[index % 2], BYTES[index // 2 % 2]
+    x, w, attributes = random_convolution(random, x_type, w_type)
+    x_zero = random_zero(random, x_type) if chance(random, 0.7) else None
+    w_zero = random_zero(random, w_type, pick(random, ((), (w.shape[0],)))) if chance(random, 0.7) else None
+
+    def expected(x, w, x_zero, w_zero):
+        difference = x.astype(np.int64) - (0 if x_zero is None else int(x_zero))
+        return [wrapped(exact_convolution(attributes, difference, weight_differences(w, w_zero)))]
+
+    return Case([x, w, x_zero, w_zero], attributes, constants=(1,) if chance(random) else (), expected=expected)
+
+
+def qlinear_conv_result(attributes, x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias):
+    sums = exact_convolution(attributes, x.astype(np.int64) - int(x_zero), weight_differences(w, w_zero))
+    if bias is not None:
+        sums = sums + along_channels(bias, sums) if bias.size > 1 else sums + int(bias[0])
+    return requantized(wrapped(sums), along_channels(np.asarray(x_scale * w_scale / y_scale), sums), y_zero, y_zero.dtype)
+
+
+@operator("QLinearConv", tolerance=EXACT)
+def qlinear_conv(random, version, index):
+    x_type, w_type, y_type = BYTES[index % 2], BYTES[index // 2 % 2], BYTES[index // 4 % 2]
+    x, w, attributes = random_convolution(random, x_type, w_type)
+    form = pick(random, ((), (w.shape[0],)))
+    bias = random.integers(-9999, 9999, (w.shape[0],)).astype(np.int32) if chance(random) else None
+    inputs = [x, random_scale(random, ()), random_zero(random, x_type), w, random_scale(random, form),
+              random_zero(random, w_type, form), np.float32(random.uniform(0.05, 1)).reshape(()), random_zero(random, y_type), bias]
+
+    def expected(*inputs):
+        return [qlinear_conv_result(attributes, *inputs)]
+
+    return Case(inputs, attributes, constants=(3,) if chance(random) else (), expected=expected)
