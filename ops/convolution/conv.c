@@ -67,8 +67,9 @@ static norma_status conv_infer(infer_context *context) {
   const int64_t channels = x->rank > 1 ? x->dims[1] : DIM_UNKNOWN;
   if (channels == 0 || (w->rank > 1 && (w->dims[0] == 0 || w->dims[1] == 0)))
     return infer_fail(context, "neither X nor W may be without channels");
-  return infer_conv_output(context, &conv->attributes, conv->group, x, w, infer_shape(context, 2),
-                           infer_type(context, 0));
+  shape y;
+  TRY(infer_conv_shape(context, &conv->attributes, conv->group, x, w, infer_shape(context, 2), &y));
+  return window_infer_output(context, 0, infer_type(context, 0), &y);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
@@ -397,8 +398,11 @@ static void conv_run_patches(void *argument, int64_t begin, int64_t end, int wor
   for (int64_t i = begin; i < end; i++) {
     int64_t pixel = i % conv->pixel_chunks * conv->pixel_chunk, part = i / conv->pixel_chunks;
     int64_t left = conv->pixels - pixel, count = left < conv->pixel_chunk ? left : conv->pixel_chunk;
-    const char *x = (const char *)job->x + (size_t)(part * conv->channels * conv->inputs) * element;
-    patches_gather(&conv->window, conv->channels, x, element, 0, pixel, count, (int64_t *)scratch, patches);
+    const patches_source source = {.x = (const char *)job->x + (size_t)(part * conv->channels * conv->inputs) * element,
+                                   .element_bytes = element,
+                                   .pixel_stride = 1,
+                                   .channel_stride = conv->inputs};
+    patches_gather(&conv->window, conv->channels, &source, pixel, count, (int64_t *)scratch, patches);
     conv_multiply_patches(job, part, pixel, count, patches, scratch + conv_product_at(conv));
   }
 }

@@ -19,14 +19,11 @@ static norma_status check_conv_channels(infer_context *context, int64_t group, i
   return NORMA_OK;
 }
 
-norma_status infer_conv_output(infer_context *context, const window_attributes *attributes, int64_t group,
-                               const shape *x, const shape *w, const shape *b, norma_element_type type) {
+norma_status infer_conv_shape(infer_context *context, const window_attributes *attributes, int64_t group,
+                              const shape *x, const shape *w, const shape *b, shape *y) {
   int rank = x->rank != RANK_UNKNOWN ? x->rank : w->rank;
-  shape y = shape_unknown();
-  if (rank == RANK_UNKNOWN) {
-    infer_output(context, 0, type, &y);
-    return NORMA_OK;
-  }
+  *y = shape_unknown();
+  if (rank == RANK_UNKNOWN) return NORMA_OK;
   if (rank < 3 || (w->rank != RANK_UNKNOWN && w->rank != rank))
     return infer_fail(context, "X has rank %d and W rank %d: both need the same rank of at least 3", x->rank, w->rank);
 
@@ -38,9 +35,9 @@ norma_status infer_conv_output(infer_context *context, const window_attributes *
   if (!window_resolve(attributes, rank - 2, input.dims + 2, kernel, &window, message))
     return infer_fail(context, "%s", message);
 
-  y = shape_of_rank(rank);
-  y.dims[0] = input.dims[0];
-  y.dims[1] = w->rank != RANK_UNKNOWN ? w->dims[0] : DIM_UNKNOWN;
-  memcpy(y.dims + 2, window.output, (size_t)window.axes * sizeof *y.dims);
-  return window_infer_output(context, 0, type, &y);
+  *y = shape_of_rank(rank);
+  y->dims[0] = input.dims[0];
+  y->dims[1] = w->rank != RANK_UNKNOWN ? w->dims[0] : DIM_UNKNOWN;
+  memcpy(y->dims + 2, window.output, (size_t)window.axes * sizeof *y->dims);
+  return NORMA_OK;
 }

@@ -106,6 +106,15 @@ norma_status infer_single(infer_context *context, int index, const char *name) {
   return infer_vector(context, index, name, 1);
 }
 
+norma_status infer_singles(infer_context *context, uint32_t inputs) {
+  for (int i = 0; i < context->input_count && i < 32; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "input %d", i);
+    if (inputs >> i & 1) TRY(infer_single(context, i, name));
+  }
+  return NORMA_OK;
+}
+
 norma_status infer_same_type(infer_context *context, int index, int other, const char *name) {
   const norma_element_type type = infer_type(context, index), expected = infer_type(context, other);
   if (type == NORMA_UNDEFINED || expected == NORMA_UNDEFINED || type == expected) return NORMA_OK;
@@ -119,4 +128,20 @@ float quantization_scale(const norma_tensor *scale) {
 
 int32_t quantization_zero(const norma_tensor *zero) {
   return zero ? (int32_t)element_get_int64(zero->type, zero->data, 0) : 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- bytes */
+
+byte_scale byte_scale_of(const run_context *context, int scale, int zero) {
+  return (byte_scale){quantization_scale(run_input(context, scale)), quantization_zero(run_input(context, zero))};
+}
+
+void byte_table_fill(const struct kernel_table *kernels, norma_element_type type, byte_scale from, byte_scale to,
+                     const struct activation *activation, uint8_t table[256]) {
+  float numbers[256];
+  for (int i = 0; i < 256; i++) table[i] = (uint8_t)i;
+  kernels->dequantize_f32(numbers, table, 256, from.scale, from.zero, type);
+  if (activation->kind != UNARY_IDENTITY)
+    kernels->unary_f32[activation->kind](numbers, numbers, 256, activation->a, activation->b);
+  kernels->quantize_f32(table, numbers, 256, to.scale, to.zero, type);
 }

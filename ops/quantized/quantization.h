@@ -93,8 +93,27 @@ norma_status infer_vector(infer_context *context, int index, const char *name, i
 /* Input `index` has the element type of `other`, which may not be known yet. */
 norma_status infer_same_type(infer_context *context, int index, int other, const char *name);
 
+/* Fails unless each of these inputs (bits) that is there has one element: scales and zero points. */
+norma_status infer_singles(infer_context *context, uint32_t inputs);
+
 /* The number of a tensor of one element; `otherwise` where it is NULL. */
 float quantization_scale(const norma_tensor *scale);
 int32_t quantization_zero(const norma_tensor *zero);
+
+/* A number q of 8 bits stands for (q - zero) * scale. */
+typedef struct byte_scale {
+  float scale;
+  int32_t zero;
+} byte_scale;
+
+/* From the inputs `scale` and `zero`, the latter of which may be absent. */
+byte_scale byte_scale_of(const run_context *context, int scale, int zero);
+static inline bool byte_scale_equal(byte_scale a, byte_scale b) {
+  return a.scale == b.scale && a.zero == b.zero;
+}
+
+/* The function of 8-bit integers that dequantises, applies an activation in float and quantises: table[(uint8_t)x]. */
+void byte_table_fill(const struct kernel_table *kernels, norma_element_type type, byte_scale from, byte_scale to,
+                     const struct activation *activation, uint8_t table[256]);
 
 #endif

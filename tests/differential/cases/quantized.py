@@ -481,3 +481,254 @@ def qlinear_conv(random, version, index):
         return [qlinear_conv_result(attributes, *inputs)]
 
     return Case(inputs, attributes, constants=(3,) if chance(random) else (), expected=expected)
+
+
+@operator("QLinearConv", "com.microsoft", EXACT, versions=(1,))
+def qlinear_conv_microsoft(random, version, index):
+    x_type, w_type, y_type = BYTES[index % 2], BYTES[index // 2 % 2], BYTES[index // 4 % 2]
+    x, w, attributes = random_convolution(random, x_type, w_type)
+    form = pick(random, ((), (w.shape[0],)))
+    bias = random.integers(-9999, 9999, (w.shape[0],)).astype(np.int32) if chance(random) else None
+    last = chance(random, 0.7)
+    attributes["channels_last"] = int(last)
+    inputs = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, random_scale(random, ()), random_zero(random, x_type),
+              w, random_scale(random, form), random_zero(random, w_type, form),
+              np.float32(random.uniform(0.05, 1)).reshape(()), random_zero(random, y_type), bias]
+
+    def expected(x, *others):
+        y = qlinear_conv_result(attributes, np.moveaxis(x, -1, 1) if last else x, *others)
+        return [np.ascontiguousarray(np.moveaxis(y, 1, -1)) if last else y]
+
+    return Case(inputs, attributes, constants=(3,) if chance(random) else (), expected=expected, output_types=type_protos(y_type))
+
+
+# ------------------------------------------------------------------------------------------ operators of com.microsoft
+
+def scale_and_zero(random, type_, optional=False):
+    return [random_scale(random, ()), random_zero(random, type_) if not optional or chance(random, 0.8) else None]
+
+
+def dequantized(x, scale, zero):
+    return (x.astype(np.float32) - np.float32(0 if zero is None else int(zero))) * scale
+
+
+def quantized(ratio, zero, type_):
+    """Of numbers that were divided by the scale."""
+    info = np.iinfo(type_)
+    return np.clip(np.rint(ratio.astype(np.float64)) + (0 if zero is None else int(zero)), info.min, info.max).astype(type_)
+
+
+def binary_case(random, index, result_scale, compute):
+    type_ = BYTES[index % 2]
+    shape = random_shape(random, 0, 4)
+    inputs = []
+    for _ in range(2):
+        inputs += [random_bytes(random, type_, random_broadcast(random, shape)), *scale_and_zero(random, type_, True)]
+    inputs += [np.asarray(np.float32(result_scale)), random_zero(random, type_) if chance(random, 0.8) else None]
+
+    def expected(a, a_scale, a_zero, b, b_scale, b_zero, c_scale, c_zero):
+        left = a.astype(np.float32) - np.float32(0 if a_zero is None else int(a_zero))
+        right = b.astype(np.float32) - np.float32(0 if b_zero is None else int(b_zero))
+        return [quantized(compute(left, a_scale, right, b_scale, c_scale), c_zero, type_)]
+
+    return Case(inputs, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearAdd", "com.microsoft", EXACT, versions=(1,))
+def qlinear_add(random, version, index):
+    return binary_case(random, index, random.uniform(0.02, 0.1), lambda a, a_scale, b, b_scale, c_scale:
+                       np.asarray(a * (a_scale / c_scale) + b * (b_scale / c_scale)))
+
+
+@operator("QLinearMul", "com.microsoft", EXACT, versions=(1,))
+def qlinear_mul(random, version, index):
+    return binary_case(random, index, random.uniform(0.01, 0.1), lambda a, a_scale, b, b_scale, c_scale:
+                       np.asarray(a * b * (a_scale * b_scale / c_scale)))
+
+
+def activation_case(random, index, function, attributes=None):
+    type_ = BYTES[index % 2]
+    inputs = [random_bytes(random, type_, random_shape(random, 0, 4)), *scale_and_zero(random, type_, True),
+              np.asarray(np.float32(random.uniform(0.004, 0.05))), random_zero(random, type_) if chance(random, 0.8) else None]
+
+    def expected(x, x_scale, x_zero, y_scale, y_zero):
+        return [quantized(np.asarray(function(dequantized(x, x_scale, x_zero)) / y_scale), y_zero, type_)]
+
+    return Case(inputs, attributes or {}, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearLeakyRelu", "com.microsoft", EXACT, versions=(1,))
+def qlinear_leaky_relu(random, version, index):
+    attributes = {"alpha": float(random.uniform(-1, 1))} if chance(random) else {}
+    alpha = np.float32(attributes.get("alpha", 0.01))
+    return activation_case(random, index, lambda x: np.where(x < 0, x * alpha, x), attributes)
+
+
+@operator("QLinearSigmoid", "com.microsoft", BY_ONE, versions=(1,))
+def qlinear_sigmoid(random, version, index):
+    """exp is not the same to the last bit everywhere."""
+    return activation_case(random, index, lambda x: (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32))
+
+
+@operator("QLinearSoftmax", "com.microsoft", BY_ONE, versions=(1,))
+def qlinear_softmax(random, version, index):
+    type_ = BYTES[index % 2]
+    shape = random_shape(random, 1, 4)
+    opset = pick(random, (11, 13))
+    attributes = {"opset": opset}
+    if chance(random) or (opset < 13 and len(shape) < 2):
+        attributes["axis"] = random_axis(random, len(shape))
+    axis = attributes.get("axis", -1 if opset >= 13 else 1) % len(shape)
+    inputs = [random_bytes(random, type_, shape), *scale_and_zero(random, type_, True),
+              np.asarray(np.float32(random.uniform(0.002, 0.01))), random_zero(random, type_)]
+
+    def expected(x, x_scale, x_zero, y_scale, y_zero):
+        if x.size == 0:
+            return [x]
+        axes = (axis,) if opset >= 13 else tuple(range(axis, x.ndim))
+        real = dequantized(x, x_scale, x_zero).astype(np.float64)
+        powers = np.exp(real - real.max(axis=axes, keepdims=True))
+        return [quantized(powers / powers.sum(axis=axes, keepdims=True) / y_scale, y_zero, type_)]
+
+    return Case(inputs, attributes, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearWhere", "com.microsoft", EXACT, versions=(1,))
+def qlinear_where(random, version, index):
+    type_ = BYTES[index % 2]
+    shape = random_shape(random, 0, 4)
+    inputs = [np.asarray(random.integers(0, 2, random_broadcast(random, shape))).astype(bool)]
+    for _ in range(2):
+        inputs += [random_bytes(random, type_, random_broadcast(random, shape)), *scale_and_zero(random, type_)]
+    inputs += scale_and_zero(random, type_)
+
+    def expected(condition, x, x_scale, x_zero, y, y_scale, y_zero, z_scale, z_zero):
+        left = quantized(dequantized(x, x_scale, x_zero) / z_scale, z_zero, type_)
+        right = quantized(dequantized(y, y_scale, y_zero) / z_scale, z_zero, type_)
+        return [np.where(condition, left, right)]
+
+    return Case(inputs, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearConcat", "com.microsoft", EXACT, versions=(1,))
+def qlinear_concat(random, version, index):
+    type_ = BYTES[index % 2]
+    shape = list(random_shape(random, 1, 4))
+    axis = random_axis(random, len(shape))
+    inputs = scale_and_zero(random, type_)
+    for _ in range(int(random.integers(1, 5))):
+        shape[axis] = int(random.integers(0, 40))
+        own = chance(random)
+        inputs += [random_bytes(random, type_, shape), *(scale_and_zero(random, type_) if own else inputs[:2])]
+
+    def expected(y_scale, y_zero, *parts):
+        made = []
+        for x, scale, zero in zip(parts[::3], parts[1::3], parts[2::3]):
+            same = scale == y_scale and zero == y_zero
+            made.append(x if same else quantized(dequantized(x, scale, zero) / y_scale, y_zero, type_))
+        return [np.concatenate(made, axis=axis)]
+
+    return Case(inputs, {"axis": axis}, expected=expected, output_types=type_protos(type_))
+
+
+def pooled(attributes, x, kernel, reduce):
+    """reduce(inputs under the window [N, C, taps], taps that are counted) for each position; x is [N, C, ..]."""
+    pads = pads_of(attributes, x.shape[2:], kernel)
+    strides, dilations = attributes["strides"], attributes["dilations"]
+    outputs = []
+    for size, k, s, d, (begin, end) in zip(x.shape[2:], kernel, strides, dilations, pads):
+        steps = size + begin + end - (k - 1) * d - 1
+        count = steps // s + 1
+        if attributes.get("ceil_mode") and steps % s and s < size + begin - steps // s * s and "auto_pad" not in attributes:
+            count += 1
+        outputs.append(count)
+    y = np.zeros((*x.shape[:2], *outputs), np.float64)
+    for position in np.ndindex(*outputs):
+        taps, counted = [], 1
+        for d, p in enumerate(position):
+            at = [p * strides[d] - pads[d][0] + t * dilations[d] for t in range(kernel[d])]
+            inside = [a for a in at if 0 <= a < x.shape[2 + d]]
+            padded = [a for a in at if a < x.shape[2 + d] + pads[d][1]]
+            counted *= len(padded) if attributes.get("count_include_pad") else len(inside)
+            taps.append(inside)
+        seen = x[np.ix_(range(x.shape[0]), range(x.shape[1]), *taps)].reshape(*x.shape[:2], -1)
+        y[(slice(None), slice(None), *position)] = reduce(seen, counted)
+    return y
+
+
+@operator("QLinearAveragePool", "com.microsoft", BY_ONE, versions=(1,))
+def qlinear_average_pool(random, version, index):
+    """Means are scaled in another order than onnxruntime's."""
+    type_ = BYTES[index % 2]
+    attributes = {}
+    sizes, kernel = random_window(random, int(random.integers(1, 4)), attributes)
+    attributes["kernel_shape"] = kernel
+    del attributes["dilations"]
+    if "pads" in attributes:
+        attributes["pads"] = [min(p, k - 1) for p, k in zip(attributes["pads"], kernel + kernel)]
+        attributes["ceil_mode"] = int(chance(random, 0.3))
+    last = chance(random)
+    attributes.update(channels_last=int(last), count_include_pad=int(chance(random)))
+    x = random_bytes(random, type_, (int(random.integers(1, 3)), int(random.integers(1, 5)), *sizes))
+    inputs = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, *scale_and_zero(random, type_, True),
+              random_scale(random, ()), random_zero(random, type_) if chance(random, 0.8) else None]
+
+    def expected(x, x_scale, x_zero, y_scale, y_zero):
+        real = dequantized(np.moveaxis(x, -1, 1) if last else x, x_scale, x_zero).astype(np.float64)
+        means = pooled({**attributes, "dilations": [1] * len(kernel)}, real, kernel,
+                       lambda seen, counted: seen.sum(axis=-1) / counted)
+        y = quantized(means / y_scale, y_zero, type_)
+        return [np.ascontiguousarray(np.moveaxis(y, 1, -1)) if last else y]
+
+    return Case(inputs, attributes, expected=expected, output_types=type_protos(type_))
+
+
+@operator("NhwcMaxPool", "com.microsoft", EXACT, versions=(1,))
+def nhwc_max_pool(random, version, index):
+    type_ = BYTES[index % 2]
+    attributes = {}
+    sizes, kernel = random_window(random, int(random.integers(1, 4)), attributes)
+    attributes["kernel_shape"] = kernel
+    if "pads" in attributes:
+        attributes["pads"] = [min(p, k - 1) for p, k in zip(attributes["pads"], kernel + kernel)]
+        attributes["ceil_mode"] = int(chance(random, 0.3))
+    x = random_bytes(random, type_, (int(random.integers(1, 3)), *sizes, int(random.integers(1, 20))))
+
+    def expected(x):
+        y = pooled(attributes, np.moveaxis(x, -1, 1).astype(np.float64), kernel,
+                   lambda seen, counted: seen.max(axis=-1, initial=np.iinfo(type_).min))
+        return [np.ascontiguousarray(np.moveaxis(y, 1, -1)).astype(type_)]
+
+    return Case([x], attributes, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearGlobalAveragePool", "com.microsoft", BY_ONE, versions=(1,))
+def qlinear_global_average_pool(random, version, index):
+    type_ = BYTES[index % 2]
+    last = chance(random)
+    x = random_bytes(random, type_, random_shape(random, 3, 5, empty=0))
+    inputs = [x, *scale_and_zero(random, type_), random_scale(random, ()), random_zero(random, type_)]
+
+    def expected(x, x_scale, x_zero, y_scale, y_zero):
+        axes = tuple(range(1, x.ndim - 1)) if last else tuple(range(2, x.ndim))
+        means = dequantized(x, x_scale, x_zero).astype(np.float64).mean(axis=axes, keepdims=True)
+        return [quantized(means / y_scale, y_zero, type_)]
+
+    return Case(inputs, {"channels_last": int(last)}, expected=expected, output_types=type_protos(type_))
+
+
+@operator("QLinearReduceMean", "com.microsoft", BY_ONE, versions=(1,))
+def qlinear_reduce_mean(random, version, index):
+    type_ = BYTES[index % 2]
+    shape = random_shape(random, 1, 4, empty=0)
+    axes = sorted({int(random.integers(0, len(shape))) for _ in range(2)})
+    given = [a - len(shape) if chance(random) else a for a in axes]
+    keep = chance(random)
+    inputs = [random_bytes(random, type_, shape), *scale_and_zero(random, type_, True), random_scale(random, ()),
+              random_zero(random, type_) if chance(random, 0.8) else None]
+
+    def expected(x, x_scale, x_zero, y_scale, y_zero):
+        means = dequantized(x, x_scale, x_zero).astype(np.float64).mean(axis=tuple(axes), keepdims=keep)
+        return [quantized(np.asarray(means / y_scale), y_zero, type_)]
+
+    return Case(inputs, {"axes": given, "keepdims": int(keep)}, expected=expected, output_types=type_protos(type_))
