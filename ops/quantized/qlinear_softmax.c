@@ -1,8 +1,8 @@
 /*
  * QLinearSoftmax 1 (com.microsoft): Y = saturate(round(softmax((X - X_zero) * X_scale) / Y_scale) + Y_zero)
  *
- * `opset` says which Softmax of ai.onnx is meant: from 13 on one along `axis`, by default the last; before, `axis`, by default
- * 1, cuts X in two, and all axes from it on are one line.
+ * `opset` says which Softmax of ai.onnx is meant: from 13 on one along `axis`; before, `axis` cuts X in two, and
+ * all axes from it on are one line. The default is the last axis.
  *
  * Numbers of 8 bits have 256 powers, which a table holds for each line: exp((q - largest) * X_scale) in single precision,
  * the largest one being 1. They are summed in double precision.
@@ -32,7 +32,7 @@ static norma_status qlinear_softmax_read(const node *node, void *opaque, norma_e
   qlinear_softmax_state *state = opaque;
   (void)error;
   state->flattens = attribute_int(node, "opset", 13) < 13;
-  state->axis = attribute_int(node, "axis", state->flattens ? 1 : -1);
+  state->axis = attribute_int(node, "axis", -1);
   return NORMA_OK;
 }
 

@@ -576,9 +576,9 @@ def qlinear_softmax(random, version, index):
     shape = random_shape(random, 1, 4)
     opset = pick(random, (11, 13))
     attributes = {"opset": opset}
-    if chance(random) or (opset < 13 and len(shape) < 2):
+    if chance(random):
         attributes["axis"] = random_axis(random, len(shape))
-    axis = attributes.get("axis", -1 if opset >= 13 else 1) % len(shape)
+    axis = attributes.get("axis", -1) % len(shape)
     inputs = [random_bytes(random, type_, shape), *scale_and_zero(random, type_, True),
               np.asarray(np.float32(random.uniform(0.002, 0.01))), random_zero(random, type_)]
 
