@@ -414,6 +414,15 @@ typedef enum norma_graph_form {
   NORMA_FORM_OPTIMIZED /* the same, and what is constant, redundant or dead removed */
 } norma_graph_form;
 
+/* What runs do with denormals, numbers nearer to 0 than the smallest normal one of their type (2^-126 in float32), with
+ * which many CPUs compute a hundred times slower. */
+typedef enum norma_denormals {
+  NORMA_DENORMALS_DEFAULT, /* FLUSH where nodes were rewritten (NORMA_OPTIMIZE_BASIC and FULL) and not `exact`, else KEEP */
+  NORMA_DENORMALS_KEEP, /* as IEEE 754 says */
+  NORMA_DENORMALS_FLUSH /* they count as 0, as operands and as results, in custom operators too; the control word of the
+                              calling thread is as it was when a run returns. KEEP where the CPU has no such mode. */
+} norma_denormals;
+
 /* A shape that an input of the model gets: a dimension of -1 stays as the model has it. */
 typedef struct norma_input_shape {
   const char *name;
@@ -441,6 +450,7 @@ typedef struct norma_load_options {
   norma_graph_form form;                 /* default: NORMA_FORM_RUN */
   const norma_input_shape *input_shapes; /* fixes dimensions that the model leaves open; contradictions are ARGUMENT */
   size_t input_shape_count;
+  norma_denormals denormals;
 } norma_load_options;
 
 typedef struct norma_model norma_model;

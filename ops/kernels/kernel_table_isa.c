@@ -15,6 +15,7 @@
 #include "softmax.h"
 #include "convert.h"
 #include "quantize.h"
+#include "linear_attention.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
 #include "gemm_i8.h"
@@ -123,6 +124,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .softmax_lines_f32 = softmax_lines_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
+    .linear_attention_f32 = linear_attention_f32,
     .dot_f32 = dot_f32,
 
     .scale_f32 = scale_f32,

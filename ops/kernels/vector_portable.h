@@ -240,8 +240,11 @@ INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
 INLINE vf vf_from_f16(vh x) {
   const vu bits = __builtin_convertvector(x, vu);
   const vu sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
-  /* Exponent and fraction in place, 2^-112 of the value; denormals come out right. Infinity and NaN: all ones. */
-  const vf value = (vf)(magnitude << 13) * vf_set1(0x1p112f);
+  /* Exponent and fraction in place, the bias changed; denormals are integers of 2^-24. No step passes through denormals of
+   * float, which a thread that flushes would lose. Infinity and NaN: all ones. */
+  const vf normal = (vf)((magnitude << 13) + (112u << 23));
+  const vf denormal = __builtin_convertvector((vi)magnitude, vf) * vf_set1(0x1p-24f);
+  const vf value = vf_select((vm)(vi)(magnitude < 0x400u), denormal, normal);
   const vu special = (magnitude << 13) | 0x7f800000u;
   const vu quiet = (magnitude << 13) | 0x7fc00000u;
   const vm is_special = (vi)(magnitude >= 0x7c00u), is_nan = (vi)(magnitude > 0x7c00u);
