@@ -15,6 +15,7 @@
  * float16 and bfloat16 are computed in float, a sample at a time.
  */
 #include "ops/blocked.h"
+#include "ops/convolution/conv_shape.h"
 #include "ops/convolution/fused_conv.h"
 #include "ops/convolution/patches.h"
 #include "ops/half.h"
@@ -81,51 +82,15 @@ static struct activation conv_activation(const conv_state *conv, const node *nod
   return conv->is_fused ? conv->activation : node->epilogue.activation;
 }
 
-static norma_status conv_check_channels(infer_context *context, int64_t group, int64_t channels, const shape *w,
-                                        const shape *b) {
-  int64_t outputs = w->rank > 0 ? w->dims[0] : DIM_UNKNOWN, of_group = w->rank > 1 ? w->dims[1] : DIM_UNKNOWN;
-  if (channels == 0 || outputs == 0 || of_group == 0)
-    return infer_fail(context, "X has %" PRId64 " channels and W %" PRId64 " x %" PRId64 ": none may be 0", channels,
-                      outputs, of_group);
-  if (channels != DIM_UNKNOWN && channels % group != 0)
-    return infer_fail(context, "%" PRId64 " channels cannot be split in %" PRId64 " groups", channels, group);
-  if (outputs != DIM_UNKNOWN && outputs % group != 0)
-    return infer_fail(context, "%" PRId64 " output channels cannot be split in %" PRId64 " groups", outputs, group);
-  if (channels != DIM_UNKNOWN && of_group != DIM_UNKNOWN && channels / group != of_group)
-    return infer_fail(context,
-                      "W is for %" PRId64 " channels in each of %" PRId64 " groups, but X has %" PRId64 " channels",
-                      of_group, group, channels);
-  if (b->rank != RANK_UNKNOWN &&
-      (b->rank != 1 || (b->dims[0] != DIM_UNKNOWN && outputs != DIM_UNKNOWN && b->dims[0] != outputs)))
-    return infer_fail(context, "B must be a vector with one element for each output channel");
-  return NORMA_OK;
-}
-
 static norma_status conv_infer(infer_context *context) {
   const conv_state *conv = context->state;
   const shape *x = infer_shape(context, 0), *w = infer_shape(context, 1);
-  int rank = x->rank != RANK_UNKNOWN ? x->rank : w->rank;
-  shape y = shape_unknown();
   if (!conv->is_fused) TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
-  if (rank == RANK_UNKNOWN) {
-    infer_output(context, 0, infer_type(context, 0), &y);
-    return NORMA_OK;
-  }
-  if (rank < 3 || (w->rank != RANK_UNKNOWN && w->rank != rank))
-    return infer_fail(context, "X has rank %d and W rank %d: both need the same rank of at least 3", x->rank, w->rank);
-
-  shape input = x->rank != RANK_UNKNOWN ? *x : shape_of_rank(rank);
-  TRY(conv_check_channels(context, conv->group, input.dims[1], w, infer_shape(context, 2)));
-  window window;
-  char message[WINDOW_MESSAGE_SIZE];
-  const int64_t *kernel = w->rank != RANK_UNKNOWN ? w->dims + 2 : NULL;
-  if (!window_resolve(&conv->attributes, rank - 2, input.dims + 2, kernel, &window, message))
-    return infer_fail(context, "%s", message);
-
-  y = shape_of_rank(rank);
-  y.dims[0] = input.dims[0];
-  y.dims[1] = w->rank != RANK_UNKNOWN ? w->dims[0] : DIM_UNKNOWN;
-  memcpy(y.dims + 2, window.output, (size_t)window.axes * sizeof *y.dims);
+  const int64_t channels = x->rank > 1 ? x->dims[1] : DIM_UNKNOWN;
+  if (channels == 0 || (w->rank > 1 && (w->dims[0] == 0 || w->dims[1] == 0)))
+    return infer_fail(context, "neither X nor W may be without channels");
+  shape y;
+  TRY(infer_conv_shape(context, &conv->attributes, conv->group, x, w, infer_shape(context, 2), &y));
   TRY(window_infer_output(context, 0, infer_type(context, 0), &y));
   return conv->is_fused ? fused_conv_check(context) : NORMA_OK;
 }
@@ -456,8 +421,11 @@ static void conv_run_patches(void *argument, int64_t begin, int64_t end, int wor
   for (int64_t i = begin; i < end; i++) {
     int64_t pixel = i % conv->pixel_chunks * conv->pixel_chunk, part = i / conv->pixel_chunks;
     int64_t left = conv->pixels - pixel, count = left < conv->pixel_chunk ? left : conv->pixel_chunk;
-    const char *x = (const char *)job->x + (size_t)(part * conv->channels * conv->inputs) * element;
-    patches_gather(&conv->window, conv->channels, x, element, pixel, count, (int64_t *)scratch, patches);
+    const patches_source source = {.x = (const char *)job->x + (size_t)(part * conv->channels * conv->inputs) * element,
+                                   .element_bytes = element,
+                                   .pixel_stride = 1,
+                                   .channel_stride = conv->inputs};
+    patches_gather(&conv->window, conv->channels, &source, pixel, count, (int64_t *)scratch, patches);
     conv_multiply_patches(job, part, pixel, count, patches, scratch + conv_product_at(conv));
   }
 }

@@ -156,7 +156,9 @@ def types_of(description_name, parameter, version, domain=""):
              "bool": np.bool_, "string": np.str_, "complex64": np.complex64, "complex128": np.complex128,
              "float8e4m3fn": ml_dtypes.float8_e4m3fn, "float8e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
              "float8e5m2": ml_dtypes.float8_e5m2, "float8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
-             "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}
+             "float8e8m0": ml_dtypes.float8_e8m0fnu, "float4e2m1": ml_dtypes.float4_e2m1fn,
+             "float6e2m3": ml_dtypes.float6_e2m3fn, "float6e3m2": ml_dtypes.float6_e3m2fn,
+             "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4, "int2": ml_dtypes.int2, "uint2": ml_dtypes.uint2}
     types = [known.get(name) or getattr(np, name, None) for name in sorted(names)]
     return [type_ for type_ in types if type_ is not None]
 

@@ -239,6 +239,20 @@ static const operator_sample samples[] = {
     {.op = "GlobalLpPool", .opset = 22, .inputs = {"2x3x4x5"}},
 
     /* Matrix products. */
+    /* Integers of 8 bits. */
+    {.op = "QuantizeLinear", .opset = 21, .inputs = {"3x5", "=0.25", "int8 =3"}},
+    {.op = "DequantizeLinear", .opset = 21, .inputs = {"int8 3x5", "=0.25", "int8 =3"}},
+    {.op = "DynamicQuantizeLinear", .opset = 11, .inputs = {"3x5"}, .output_count = 3},
+    {.op = "MatMulInteger", .opset = 10, .inputs = {"int8 4x5", "int8 5x3"}, .constants = CONSTANT(1)},
+    {.op = "QLinearMatMul",
+     .opset = 10,
+     .inputs = {"int8 4x5", "=0.5", "int8 =1", "int8 5x3", "=0.5", "int8 =0", "=0.25", "int8 =2"},
+     .constants = CONSTANT(3)},
+    {.op = "ConvInteger", .opset = 10, .inputs = {"int8 2x4x6x7", "int8 6x4x3x2"}, .constants = CONSTANT(1)},
+    {.op = "QLinearConv",
+     .opset = 10,
+     .inputs = {"int8 2x4x6x7", "=0.5", "int8 =1", "int8 6x4x3x2", "=0.5", "int8 =0", "=0.5", "int8 =2", "int32 6"},
+     .constants = CONSTANT(3)},
     {.op = "MatMul", .opset = 13, .inputs = {"4x5", "5x3"}, .constants = CONSTANT(1)},
     {.op = "MatMul", .opset = 13, .inputs = {"2x4x5", "5x3"}, .constants = CONSTANT(1)},
     {.op = "MatMul", .opset = 13, .inputs = {"4x5", "5x3"}, .constants = CONSTANT(0)},
