@@ -20,7 +20,7 @@
 #include "engine/execute/executor.h"
 #include "ops/operator.h"
 
-#define DRIVER_MAX 16 /* inputs, outputs and attributes */
+#define DRIVER_MAX 24 /* inputs, outputs and attributes */
 
 typedef struct driver_call {
   const char *domain; /* NULL: ai.onnx */
@@ -54,6 +54,8 @@ typedef struct driver_call {
   { .name = text, .kind = ATTRIBUTE_INTS, .count = number, .ints = array }
 #define DRIVER_FLOATS(text, number, array)                                                                             \
   { .name = text, .kind = ATTRIBUTE_FLOATS, .count = number, .floats = array }
+#define DRIVER_STRINGS(text, number, array)                                                                            \
+  { .name = text, .kind = ATTRIBUTE_STRINGS, .count = number, .strings = array }
 #define DRIVER_TENSOR(text, pointer)                                                                                   \
   { .name = text, .kind = ATTRIBUTE_TENSOR, .tensor = pointer }
 
