@@ -25,8 +25,8 @@ static norma_string label_string(const class_labels *labels, int32_t class) {
   return labels->strings[class];
 }
 
-static norma_status write_strings(run_context *context, int index, const class_labels *labels, int64_t count,
-                                  const int32_t *classes) {
+static norma_status write_label_texts(run_context *context, int index, const class_labels *labels, int64_t count,
+                                      const int32_t *classes) {
   const shape shape = shape_make(1, &count);
   size_t bytes = 0;
   char *characters;
@@ -48,7 +48,7 @@ static norma_status write_strings(run_context *context, int index, const class_l
 norma_status class_labels_write(run_context *context, int index, const class_labels *labels, int64_t count,
                                 const int32_t *classes) {
   if (index >= context->output_count || !context->outputs[index]) return NORMA_OK;
-  if (labels->strings) return write_strings(context, index, labels, count, classes);
+  if (labels->strings) return write_label_texts(context, index, labels, count, classes);
   int64_t *result = run_output(context, index)->data;
   for (int64_t i = 0; i < count; i++) {
     if (classes[i] < 0)
