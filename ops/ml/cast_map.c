@@ -162,7 +162,7 @@ static norma_status cast_map_compute(run_context *context) {
   cast_map_entry *entries = NULL;
   cast_map_job job = {.state = state};
   if (!context->outputs[0]) return NORMA_OK;
-  TRY(run_map_input(context, TYPE_BIT(NORMA_INT64), TYPES_CAST_VALUES, &map));
+  TRY(run_map_input(context, TYPE_BIT(NORMA_INT64), TYPES_CAST_VALUES, NORMA_FLOAT, &map));
   TRY(sort_entries(context, &map, &entries, &job.count));
   if (state->length >= 0) TRY(check_sparse_keys(context, entries, job.count, state->length));
   job.values = map.values;

@@ -68,7 +68,8 @@ static norma_status dict_vectorizer_infer(infer_context *context) {
   if (key_type != NORMA_UNDEFINED && key_type == value_type)
     return infer_fail(context, "takes no map from %s to %s", norma_element_type_name(key_type),
                       norma_element_type_name(value_type));
-  infer_output(context, 0, value_type, &row);
+  const shape unknown = shape_unknown(); /* while a map is there, nothing is known of its values */
+  infer_output(context, 0, value_type, value_type == NORMA_UNDEFINED ? &unknown : &row);
   return NORMA_OK;
 }
 
@@ -119,7 +120,9 @@ static norma_status dict_vectorizer_compute(run_context *context) {
   map_input map;
   void *block;
   if (!context->outputs[0]) return NORMA_OK;
-  TRY(run_map_input(context, TYPE_BIT(class_labels_type(&state->vocabulary)), TYPES_DICT_VALUES, &map));
+  const graph_value *output = context->node->outputs[0];
+  const norma_element_type otherwise = output->info.type == NORMA_UNDEFINED ? NORMA_FLOAT : output->info.type;
+  TRY(run_map_input(context, TYPE_BIT(class_labels_type(&state->vocabulary)), TYPES_DICT_VALUES, otherwise, &map));
   if (map.keys->type == map.values->type) return run_fail(context, NORMA_ERROR_RUN, "keys and values have one type");
   TRY(run_allocate_temporary(context, (size_t)count * sizeof(int64_t), &block));
   int64_t *places = block; /* of the value for each key of the vocabulary, in the map */

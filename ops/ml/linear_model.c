@@ -191,7 +191,7 @@ static norma_status linear_compute(run_context *context) {
   if (state->is_classifier && context->outputs[0]) work.classes = (int32_t *)(void *)(scratch + state->classes_at);
   TRY(row_products_run_parallel(context, &state->products, &call));
   TRY(run_parallel(context, rows, work_grain(4 * WORK_ELEMENT * (double)state->outputs), linear_finish, &work));
-  if (!work.classes) return NORMA_OK;
+  if (!state->is_classifier) return NORMA_OK;
   return class_labels_write(context, 0, &state->labels, rows, work.classes);
 }
 
