@@ -3,10 +3,9 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* Leaves of one tree that the NaN of a narrow node can count. */
-#define NARROW_LEAVES (UINT32_C(1) << 22)
-/* Nodes of one tree: numbers stay below 2^31. */
-#define MOST_TREE_NODES ((size_t)1 << 30)
+/* Of one tree: what `after` can say. */
+#define MOST_NARROW_NODES ((size_t)UINT16_MAX)
+#define MOST_TREE_NODES   ((size_t)1 << 30)
 
 /* What has been found out about each node of the source, for one tree after the other. */
 typedef struct tree_builder {
@@ -21,7 +20,7 @@ typedef struct tree_builder {
 
   tree_ensemble *ensemble;
   tree *trees;
-  uint64_t *narrow;
+  tree_node *narrow;
   tree_node_wide *wide;
   uint64_t *nan_bits;
   size_t node_count, node_capacity; /* packed ones */
@@ -113,10 +112,6 @@ static norma_status check_trees(tree_builder *builder) {
 
 /* ------------------------------------------------------------------------------------------------------------- layout */
 
-static int bits_of(uint64_t number) {
-  return number ? 64 - __builtin_clzll(number) : 0;
-}
-
 /* Chooses narrow or wide nodes. */
 static void choose_layout(const tree_builder *builder, tree_ensemble *ensemble) {
   const tree_source *source = builder->source;
@@ -126,10 +121,7 @@ static void choose_layout(const tree_builder *builder, tree_ensemble *ensemble) 
     if (source->modes[i] <= TREE_MEMBER && source->features[i] > largest) largest = source->features[i];
   }
   ensemble->features = largest + 1;
-  const int feature_bits = largest > 0 ? bits_of((uint64_t)largest) : 1;
-  ensemble->shift = 32 - feature_bits;
-  ensemble->wide =
-      source->is_double || builder->most_nodes > (size_t)1 << ensemble->shift || builder->most_nodes > NARROW_LEAVES;
+  ensemble->wide = source->is_double || largest > UINT16_MAX || builder->most_nodes > MOST_NARROW_NODES;
 }
 
 static norma_status allocate_ensemble(tree_builder *builder) {
@@ -180,22 +172,20 @@ static double number_below(const tree_packer *packer, double threshold) {
   return (double)nextafterf((float)threshold, -INFINITY);
 }
 
-static void put_record(const tree_packer *packer, uint32_t slot, double threshold, int64_t feature, uint32_t child,
+/* NaN as a threshold is below all numbers: nothing is up to it. */
+static void put_record(const tree_packer *packer, uint32_t slot, double threshold, int64_t feature, uint32_t pair,
                        bool nan_bit) {
   const tree_builder *builder = packer->builder;
   const size_t at = packer->base + slot;
   if (nan_bit) builder->nan_bits[at / 64] |= UINT64_C(1) << (at % 64);
-  if (builder->ensemble->wide) {
-    builder->wide[at] = (tree_node_wide){threshold, (uint32_t)feature, child};
-    return;
-  }
-  const float narrow = (float)threshold;
-  uint32_t bits;
-  memcpy(&bits, &narrow, sizeof bits);
-  builder->narrow[at] = (uint64_t)((uint32_t)feature << builder->ensemble->shift | child) << 32 | bits;
+  if (builder->ensemble->wide)
+    builder->wide[at] = (tree_node_wide){isnan(threshold) ? 0 : tree_key64(threshold), (uint32_t)feature, pair + 2};
+  else
+    builder->narrow[at] =
+        (tree_node){isnan(threshold) ? 0 : tree_key32((float)threshold), (uint16_t)feature, (uint16_t)(pair + 2)};
 }
 
-/* A leaf: a NaN that holds its number, and itself as its child. Who stands on it compares feature 0, which every row has. */
+/* A leaf: its number for a key, and itself as its first child. Who stands on it compares feature 0, which every row has. */
 static void put_leaf(const tree_packer *packer, uint32_t slot, int64_t leaf) {
   tree_builder *builder = packer->builder;
   tree *tree = &builder->trees[packer->tree - 1];
@@ -205,14 +195,11 @@ static void put_leaf(const tree_packer *packer, uint32_t slot, int64_t leaf) {
     builder->leaf_number[leaf] = (uint32_t)(builder->leaf_count - tree->first_leaf);
     builder->leaf_of[builder->leaf_count++] = (size_t)leaf;
   }
-  const uint64_t number = builder->leaf_number[leaf];
-  if (builder->ensemble->wide) {
-    const uint64_t bits = UINT64_C(0x7FF8000000000000) | number;
-    builder->wide[at] = (tree_node_wide){.child = slot};
-    memcpy(&builder->wide[at].threshold, &bits, sizeof bits);
-  } else {
-    builder->narrow[at] = (uint64_t)slot << 32 | UINT32_C(0x7FC00000) | number;
-  }
+  const uint32_t number = builder->leaf_number[leaf];
+  if (builder->ensemble->wide)
+    builder->wide[at] = (tree_node_wide){.key = number, .after = slot + 2};
+  else
+    builder->narrow[at] = (tree_node){.key = number, .after = (uint16_t)(slot + 2)};
 }
 
 static void push_task(tree_packer *packer, tree_task task) {
@@ -336,15 +323,15 @@ static void pack_tree(tree_builder *builder, size_t index, tree_task *tasks) {
   builder->node_count += packer.used;
 }
 
-/* Level by level through a tree of `count` nodes, each once: the least depth of a leaf; the depths of all are added to
+/* Level by level through a tree of `count` nodes, each once: the least depth of a leaf, and the most; the depths of all are added to
  * *depths. `queue` has room for as many numbers. */
 static void measure_tree(const tree_builder *builder, size_t index, size_t count, uint32_t *queue, bool *visited,
                          double *depths) {
   const tree_ensemble *ensemble = builder->ensemble;
   tree *tree = &builder->trees[index];
-  const uint32_t mask = (UINT32_C(1) << ensemble->shift) - 1;
   size_t begin = 0, end = 1;
   int32_t depth = 0;
+  bool shares = false;
   memset(visited, 0, count * sizeof *visited);
   tree->least_depth = -1;
   queue[0] = 0;
@@ -352,18 +339,21 @@ static void measure_tree(const tree_builder *builder, size_t index, size_t count
     for (const size_t level = end; begin < level; begin++) {
       const uint32_t at = queue[begin];
       const size_t place = tree->first_node + at;
-      const uint32_t child =
-          ensemble->wide ? builder->wide[place].child : (uint32_t)(builder->narrow[place] >> 32) & mask;
+      const uint32_t child = (ensemble->wide ? builder->wide[place].after : builder->narrow[place].after) - 2;
       if (child == at) {
         if (tree->least_depth < 0) tree->least_depth = depth;
+        tree->most_depth = depth;
         *depths += depth;
       } else if (!visited[child]) {
         visited[child] = true;
         queue[end++] = child;
         queue[end++] = child + 1;
+      } else {
+        shares = true;
       }
     }
   }
+  if (shares) tree->most_depth = (int32_t)count; /* a longer way than the one found may lead to a leaf */
 }
 
 static norma_status pack_trees(tree_builder *builder) {

@@ -2,16 +2,17 @@
  * Ensembles of decision trees: how they are held, made from attributes, and walked.
  *
  * All comparisons of the definition become one, x <= threshold, with two children that lie side by side: the one taken
- * where it is false, then the one where it is true. So a walk has no branches: the next node is child + (x <= threshold).
- * x < t is x <= the next number below t, x > t and x >= t are these with the children exchanged; x == t is two comparisons,
- * and a set of values a balanced tree of them. A leaf is a node whose threshold is a NaN that holds the leaf's number, and
- * whose child is itself: who has come to a leaf stays there, so that several walks are done in step. Where x is NaN the
- * comparison is false; ensembles in which a NaN has to go the other way have a bit for each node, and rows that hold a NaN
- * are walked by it.
+ * where it is false, then the one where it is true. So a walk has no branches: the next node is the first child, or the one
+ * behind it. x < t is x <= the next number below t, x > t and x >= t are these with the children exchanged; x == t is two
+ * comparisons, and a set of values a balanced tree of them. Numbers are compared as unsigned integers in the same order,
+ * their keys (tree_key32, tree_key64), into which rows are turned first. The key of NaN is above all others: the comparison
+ * is false; ensembles in which a NaN has to go the other way have a bit for each node, and rows that hold a NaN are walked
+ * by it. A leaf is a node whose key is its number, which is below the keys of all numbers, and whose first child is itself:
+ * who has come to a leaf stays there, so that several walks are done in step.
  *
- * Nodes are narrow, 8 bytes, where thresholds and weights are floats and the numbers of features and of nodes of a tree fit
- * together in 32 bits; else wide, 16 bytes with a threshold of double. Narrow nodes compare floats: a double x is rounded up
- * to the next float, which compares with floats as x does.
+ * Nodes are narrow, 8 bytes, where thresholds and weights are floats, features are below 2^16 and trees have less than 2^16
+ * nodes; else wide, 16 bytes with keys of doubles. Narrow nodes compare floats: a double x is rounded up to the next float,
+ * which compares with floats as x does.
  *
  * Sums are taken in double, tree by tree within groups of TREE_GROUP trees, then group by group, whatever the number of rows
  * and of threads.
@@ -59,14 +60,37 @@ norma_status tree_read_numbers(const node *node, const char *name, const char *t
 
 /* ------------------------------------------------------------------------------------------------------------ ensemble */
 
+/* The node for x <= key stands before `after`, the one for x > key before that. */
+typedef struct tree_node {
+  uint32_t key;
+  uint16_t feature, after;
+} tree_node;
+
 typedef struct tree_node_wide {
-  double threshold;
-  uint32_t feature, child;
+  uint64_t key;
+  uint32_t feature, after;
 } tree_node_wide;
+
+#define TREE_NAN32 UINT32_MAX
+#define TREE_NAN64 UINT64_MAX
+
+static inline uint32_t tree_key32(float x) {
+  const float zero_has_no_sign = x + 0.0f;
+  uint32_t bits;
+  memcpy(&bits, &zero_has_no_sign, sizeof bits);
+  return x != x ? TREE_NAN32 : bits ^ ((uint32_t)((int32_t)bits >> 31) | UINT32_C(1) << 31);
+}
+
+static inline uint64_t tree_key64(double x) {
+  const double zero_has_no_sign = x + 0.0;
+  uint64_t bits;
+  memcpy(&bits, &zero_has_no_sign, sizeof bits);
+  return x != x ? TREE_NAN64 : bits ^ ((uint64_t)((int64_t)bits >> 63) | UINT64_C(1) << 63);
+}
 
 typedef struct tree {
   size_t first_node, first_leaf;
-  int32_t least_depth; /* of a leaf */
+  int32_t least_depth, most_depth; /* of leaves */
 } tree;
 
 /* What leaves vote. */
@@ -80,9 +104,8 @@ typedef struct tree_ensemble {
   bool wide;
   size_t trees;
   const tree *tree;
-  const uint64_t *narrow; /* threshold in the low half; feature << shift | child in the high one */
+  const tree_node *narrow;
   const tree_node_wide *wide_nodes;
-  int shift;
   const uint64_t *nan_bits; /* by node: a NaN goes to the second child; NULL: nowhere */
   int64_t features;         /* rows must have at least as many */
   tree_votes votes;
@@ -100,9 +123,9 @@ norma_status tree_ensemble_make(const node *node, const tree_source *source, reg
 
 /* ------------------------------------------------------------------------------------------------------------- walking */
 
-/* Rows as walks take them: floats, or doubles where nodes are wide; `stride` elements apart. */
+/* Rows as walks take them: keys, `stride` apart. */
 typedef struct tree_rows {
-  const void *x;
+  const void *keys; /* of 32 bits, or of 64 where nodes are wide */
   int64_t stride, count;
   const bool *has_nan; /* by row; NULL: no row, or the ensemble has no bits */
 } tree_rows;

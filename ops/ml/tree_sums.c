@@ -7,7 +7,7 @@
 
 #define BLOCK_ROWS    256         /* so many read a tree while it is in the cache */
 #define BLOCK_NUMBERS (16 * 1024) /* of totals: 128 KiB */
-#define TREE_LANES    8           /* rows that walk together; with fewer, trees do */
+#define TREE_LANES    8           /* rows that walk together; what is left over walks alone, through several trees */
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
 
@@ -15,11 +15,6 @@
 static double row_cost(const tree_ensemble *ensemble) {
   const double votes = ensemble->votes == TREE_VOTES_ALL ? (double)ensemble->target_count : 2;
   return (double)ensemble->trees * (4 * (ensemble->mean_depth + 2) + votes);
-}
-
-/* How rows come to walks: as they lie in X, or converted. */
-static bool converts_rows(const tree_sums *sums, norma_element_type type) {
-  return type != (sums->ensemble.wide ? NORMA_DOUBLE : NORMA_FLOAT);
 }
 
 static int64_t choose_block(const tree_ensemble *ensemble, int64_t rows, int workers) {
@@ -41,11 +36,10 @@ norma_status tree_sums_prepare(prepare_context *context, tree_sums *sums, int64_
   sums->block_rows = sums->cuts_rows ? choose_block(ensemble, rows, context->workers) : rows;
   const size_t block = (size_t)sums->block_rows, numbers = block * (size_t)ensemble->target_count;
   const size_t parts = sums->cuts_rows ? 1 : sums->groups;
-  const size_t element = ensemble->wide ? sizeof(double) : sizeof(float);
-  const bool converts = converts_rows(sums, prepare_type(context, 0));
+  const size_t key = ensemble->wide ? sizeof(uint64_t) : sizeof(uint32_t);
   size_t elements, all_numbers;
   if (!size_multiply(block, (size_t)features, &elements) || !size_multiply(numbers, parts, &all_numbers) ||
-      !scratch_append(&total, converts ? elements : 0, element, &sums->x_at) ||
+      !scratch_append(&total, elements, key, &sums->keys_at) ||
       !scratch_append(&total, block, sizeof(bool), &sums->nan_at) ||
       !scratch_append(&total, all_numbers, sizeof(double), &sums->part_at) ||
       !scratch_append(&total, sums->tells_votes ? all_numbers : 0, sizeof(bool), &sums->part_voted_at) ||
@@ -73,6 +67,8 @@ typedef struct tree_job {
   void *argument;
 } tree_job;
 
+#define KEY_PIECE 256 /* elements that are converted together */
+
 /* Up to the next float, where a double is none: it compares with floats as the double does. */
 static void features_to_float_above(const double *x, int64_t count, float *result) {
   for (int64_t i = 0; i < count; i++) {
@@ -81,25 +77,37 @@ static void features_to_float_above(const double *x, int64_t count, float *resul
   }
 }
 
-static void convert_rows(const tree_job *job, const norma_tensor *x, int64_t first, int64_t count, void *converted) {
-  const int64_t begin = first * job->features, elements = count * job->features;
-  if (job->sums->ensemble.wide)
-    features_to_double(x->type, x->data, begin, elements, converted);
-  else if (x->type == NORMA_DOUBLE)
-    features_to_float_above((const double *)x->data + begin, elements, converted);
-  else
-    features_to_float(x->type, x->data, begin, elements, converted);
+/* Keys of elements first .. first + count - 1 of X. */
+static void load_keys(const tree_ensemble *ensemble, const norma_tensor *x, int64_t first, int64_t count, void *keys) {
+  float floats[KEY_PIECE];
+  double doubles[KEY_PIECE];
+  for (int64_t done = 0, piece; done < count; done += piece) {
+    piece = count - done < KEY_PIECE ? count - done : KEY_PIECE;
+    const float *single = floats;
+    if (ensemble->wide) {
+      features_to_double(x->type, x->data, first + done, piece, doubles);
+      for (int64_t i = 0; i < piece; i++) ((uint64_t *)keys)[done + i] = tree_key64(doubles[i]);
+      continue;
+    }
+    if (x->type == NORMA_FLOAT)
+      single = (const float *)x->data + first + done;
+    else if (x->type == NORMA_DOUBLE)
+      features_to_float_above((const double *)x->data + first + done, piece, floats);
+    else
+      features_to_float(x->type, x->data, first + done, piece, floats);
+    for (int64_t i = 0; i < piece; i++) ((uint32_t *)keys)[done + i] = tree_key32(single[i]);
+  }
 }
 
 /* Whether rows hold a NaN. */
 static bool find_nans(const tree_ensemble *ensemble, const tree_rows *rows, bool *has_nan) {
   bool any = false;
   for (int64_t i = 0; i < rows->count; i++) {
+    const int64_t first = i * rows->stride;
     has_nan[i] = false;
-    for (int64_t f = 0; f < ensemble->features; f++) {
-      const bool is_nan = ensemble->wide ? isnan(((const double *)rows->x)[i * rows->stride + f])
-                                         : isnan(((const float *)rows->x)[i * rows->stride + f]);
-      has_nan[i] = has_nan[i] || is_nan;
+    for (int64_t f = first; f < first + ensemble->features; f++) {
+      has_nan[i] = has_nan[i] || (ensemble->wide ? ((const uint64_t *)rows->keys)[f] == TREE_NAN64
+                                                 : ((const uint32_t *)rows->keys)[f] == TREE_NAN32);
     }
     any = any || has_nan[i];
   }
@@ -108,17 +116,13 @@ static bool find_nans(const tree_ensemble *ensemble, const tree_rows *rows, bool
 
 /* Rows first .. first + count - 1 as walks take them; `block` is the scratch of the block. */
 static tree_rows load_tree_rows(const tree_job *job, int64_t first, int64_t count, char *block) {
-  static const double nothing = 0; /* what leaves compare where there are no features */
+  static const uint64_t nothing = TREE_NAN64; /* what leaves compare where there are no features */
   const tree_sums *sums = job->sums;
-  const norma_tensor *x = run_input(job->context, 0);
-  tree_rows rows = {.stride = job->features, .count = count};
-  if (job->features == 0) {
-    rows.x = &nothing;
-  } else if (converts_rows(sums, x->type)) {
-    convert_rows(job, x, first, count, block + sums->x_at);
-    rows.x = block + sums->x_at;
-  } else {
-    rows.x = (const char *)x->data + (size_t)(first * job->features) * element_type_bytes(x->type);
+  tree_rows rows = {.keys = &nothing, .stride = job->features, .count = count};
+  if (job->features > 0) {
+    load_keys(&sums->ensemble, run_input(job->context, 0), first * job->features, count * job->features,
+              block + sums->keys_at);
+    rows.keys = block + sums->keys_at;
   }
   bool *has_nan = (bool *)(block + sums->nan_at);
   if (sums->ensemble.nan_bits && find_nans(&sums->ensemble, &rows, has_nan)) rows.has_nan = has_nan;
@@ -179,14 +183,20 @@ static void count_all_votes(const tree_sums *sums, size_t leaf, double *numbers)
     numbers[t] = aggregate_two(sums->aggregate, numbers[t], weight_at(ensemble, first + t));
 }
 
+/* Whether each vote is a float that is added to the number of target 0, of which no more is asked. */
+static bool adds_floats(const tree_sums *sums, const tree_tally *tally) {
+  const tree_ensemble *ensemble = &sums->ensemble;
+  return ensemble->votes == TREE_VOTES_ONE && !ensemble->targets && !tally->voted && !ensemble->wide &&
+         sums->aggregate <= TREE_SUM;
+}
+
 /* Leaves that rows have come to in one tree. */
 static void count_leaves(const tree_sums *sums, const uint32_t *leaves, int64_t rows, const tree_tally *tally) {
   const tree_ensemble *ensemble = &sums->ensemble;
   const int64_t targets = ensemble->target_count;
-  if (ensemble->votes == TREE_VOTES_ONE && !ensemble->targets && targets == 1 && !tally->voted && !ensemble->wide &&
-      sums->aggregate <= TREE_SUM) {
+  if (adds_floats(sums, tally)) {
     const float *weights = ensemble->weights;
-    for (int64_t i = 0; i < rows; i++) tally->numbers[i] += (double)weights[leaves[i]];
+    for (int64_t i = 0; i < rows; i++) tally->numbers[i * targets] += (double)weights[leaves[i]];
     return;
   }
   for (int64_t i = 0; i < rows; i++) {
@@ -195,6 +205,18 @@ static void count_leaves(const tree_sums *sums, const uint32_t *leaves, int64_t 
     else
       count_votes(sums, leaves[i], tally->numbers + i * targets, tally->voted ? tally->voted + i * targets : NULL);
   }
+}
+
+/* Leaves that one row has come to in several trees. */
+static void count_trees(const tree_sums *sums, const uint32_t *leaves, size_t trees, const tree_tally *tally) {
+  if (adds_floats(sums, tally)) {
+    const float *weights = sums->ensemble.weights;
+    double number = tally->numbers[0];
+    for (size_t i = 0; i < trees; i++) number += (double)weights[leaves[i]];
+    tally->numbers[0] = number;
+    return;
+  }
+  for (size_t i = 0; i < trees; i++) count_leaves(sums, leaves + i, 1, tally);
 }
 
 static void tally_add(const tree_sums *sums, const tree_tally *total, const tree_tally *part, int64_t rows) {
@@ -215,32 +237,36 @@ static void tally_close(const tree_sums *sums, const tree_tally *total, int64_t 
 
 /* ---------------------------------------------------------------------------------------------------------- running */
 
-/* The trees of one group, for all rows. Of few rows, each walks through several trees at once. */
+/* The trees of one group, for one row, which walks through several of them at once. */
+static void count_group_of_row(const tree_sums *sums, size_t first, size_t count, const tree_rows *rows, int64_t row,
+                               const tree_tally *part, uint32_t *leaves) {
+  const int64_t targets = sums->ensemble.target_count;
+  const size_t key = sums->ensemble.wide ? sizeof(uint64_t) : sizeof(uint32_t);
+  const tree_rows one = {.keys = (const char *)rows->keys + (size_t)(row * rows->stride) * key,
+                         .stride = rows->stride,
+                         .count = 1,
+                         .has_nan = rows->has_nan ? rows->has_nan + row : NULL};
+  const tree_tally tally = {part->numbers + row * targets, part->voted ? part->voted + row * targets : NULL};
+  tree_walk_trees(&sums->ensemble, first, count, &one, leaves);
+  count_trees(sums, leaves, count, &tally);
+}
+
+/* The same for all rows: as many as fill the lanes of walks go through each tree together. */
 static void count_group(const tree_job *job, size_t group, const tree_rows *rows, const tree_tally *part,
                         uint32_t *leaves) {
   const tree_sums *sums = job->sums;
   const tree_ensemble *ensemble = &sums->ensemble;
   const size_t first = group * TREE_GROUP, left = ensemble->trees - first;
   const size_t count = left < TREE_GROUP ? left : TREE_GROUP;
+  tree_rows together = *rows;
+  together.count -= together.count % TREE_LANES;
   tally_clear(sums, part, rows->count);
-  if (rows->count >= TREE_LANES) {
-    for (size_t i = 0; i < count && !run_cancelled(job->context); i++) {
-      tree_walk_rows(ensemble, first + i, rows, leaves);
-      count_leaves(sums, leaves, rows->count, part);
-    }
-    return;
+  for (size_t i = 0; together.count > 0 && i < count && !run_cancelled(job->context); i++) {
+    tree_walk_rows(ensemble, first + i, &together, leaves);
+    count_leaves(sums, leaves, together.count, part);
   }
-  const size_t element = ensemble->wide ? sizeof(double) : sizeof(float);
-  for (int64_t r = 0; r < rows->count; r++) {
-    const tree_rows row = {.x = (const char *)rows->x + (size_t)(r * rows->stride) * element,
-                           .stride = rows->stride,
-                           .count = 1,
-                           .has_nan = rows->has_nan ? rows->has_nan + r : NULL};
-    const tree_tally tally = {part->numbers + r * ensemble->target_count,
-                              part->voted ? part->voted + r * ensemble->target_count : NULL};
-    tree_walk_trees(ensemble, first, count, &row, leaves);
-    for (size_t i = 0; i < count; i++) count_leaves(sums, leaves + i, 1, &tally);
-  }
+  for (int64_t row = together.count; row < rows->count; row++)
+    count_group_of_row(sums, first, count, rows, row, part, leaves);
 }
 
 static tree_tally tally_in(const tree_sums *sums, char *block, size_t numbers_at, size_t voted_at, size_t skipped) {

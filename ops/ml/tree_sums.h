@@ -16,7 +16,8 @@ typedef struct tree_sums {
   int64_t block_rows;
   bool cuts_rows; /* workers take blocks of rows; else groups of trees */
   size_t groups;
-  size_t x_at, nan_at, part_at, part_voted_at, total_at, voted_at, leaves_at; /* in scratch: of a worker, or shared */
+  size_t keys_at, nan_at, part_at, part_voted_at, total_at, voted_at,
+      leaves_at; /* in scratch: of a worker, or shared */
   size_t shared_bytes, worker_bytes;
 } tree_sums;
 
