@@ -58,3 +58,66 @@ def expression(random, depth=3):
 def regex_full_match(random, version, index):
     letters = [pick(random, LETTERS) for _ in range(5)] if chance(random) else LETTERS
     return Case([texts(random, (300,), 4, letters)], {"pattern": expression(random)})
+
+
+# --------------------------------------------------------------------------------------------------------------- strings
+
+@operator("StringConcat")
+def string_concat(random, version, index):
+    shape = random_shape(random, 0, 4)
+    others = [1 if chance(random, 0.3) else size for size in shape][random.integers(0, len(shape) + 1):]
+    pair = [texts(random, shape), texts(random, tuple(others))]
+    return Case(pair if chance(random) else pair[::-1])
+
+
+WHITE = set("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") | {chr(c) for c in range(0x2000, 0x200b)}
+
+
+def split(text, delimiter, most):
+    """Onnxruntime takes spaces alone for white space, and cuts an empty string into no piece at a delimiter; the reference keeps
+    white space at the end of the last piece, though "leading or trailing whitespace is removed in the output"."""
+    if delimiter:
+        return text.split(delimiter, most)
+    pieces, piece = [], ""
+    text = text.strip("".join(WHITE))
+    while text and most != 0:
+        end = next((i for i, letter in enumerate(text) if letter in WHITE), len(text))
+        piece, text = text[:end], text[end:].lstrip("".join(WHITE))
+        pieces.append(piece)
+        most -= 1
+    return pieces + [text] if text else pieces
+
+
+@operator("StringSplit")
+def string_split(random, version, index):
+    letters = ["a", "b", ",", ";", " ", "\t", "é", "\u2003", "\xa0", "東"]
+    x = texts(random, random_shape(random, 0, 3), 10, letters)
+    attributes = {}
+    if chance(random, 0.6):
+        attributes["delimiter"] = pick(random, ["", ",", ";", ",;", "a", "é", " ", "aa"])
+    if chance(random):
+        attributes["maxsplit"] = int(random.integers(-1, 4))
+
+    def compute(x):
+        rows = [split(text, attributes.get("delimiter"), attributes.get("maxsplit", -1)) for text in x.ravel()]
+        counts = np.array([len(row) for row in rows], np.int64)
+        most = int(counts.max(initial=0))
+        y = np.array([row + [""] * (most - len(row)) for row in rows], dtype=object).reshape(x.shape + (most,))
+        return [y, counts.reshape(x.shape)]
+    return Case([x], attributes, outputs=2, expected=compute)
+
+
+@operator("StringNormalizer")
+def string_normalizer(random, version, index):
+    """In the locale C.UTF-8 for onnxruntime, which may have no other."""
+    words = ["monday", "Monday", "MONDAY", "été", "Été", "ÉTÉ", "a", "A", "", "straße", "ſ", "Ωμ", "ωΜ", "東京", "x-1"]
+    count = int(random.integers(1, 9))
+    x = np.array([pick(random, words) for _ in range(count)], dtype=object)
+    attributes = {"locale": "C.UTF-8"}
+    if chance(random, 0.8):
+        attributes["stopwords"] = [pick(random, words) for _ in range(random.integers(1, 5))]
+    if chance(random, 0.8):
+        attributes["case_change_action"] = pick(random, ["NONE", "LOWER", "UPPER"])
+    if chance(random, 0.7):
+        attributes["is_case_sensitive"] = int(random.integers(0, 2))
+    return Case([x.reshape(1, -1) if chance(random) else x], attributes)
