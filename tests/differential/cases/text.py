@@ -121,3 +121,33 @@ def string_normalizer(random, version, index):
     if chance(random, 0.7):
         attributes["is_case_sensitive"] = int(random.integers(0, 2))
     return Case([x.reshape(1, -1) if chance(random) else x], attributes)
+
+
+@operator("TfIdfVectorizer", tolerance="rtol=1e-5 atol=1e-6")
+def tf_idf_vectorizer(random, version, index):
+    type_ = [np.int64, np.int32, object][index % 3]
+    vocabulary = list(range(-2, 5)) if type_ != object else ["", "a", "b", "ab", "é", "東京"]
+    least = int(random.integers(1, 4))
+    most = least + int(random.integers(0, 3))
+    pool, counts, grams = [], [], 0
+    for length in range(1, most + int(random.integers(1, 3))):
+        counts.append(len(pool))
+        some = {tuple(pick(random, vocabulary) for _ in range(length)) for _ in range(random.integers(0, 7))}
+        grams += len(some)
+        pool += [item for gram in sorted(some) for item in gram]
+    if not grams:
+        pool, grams, counts = [pick(random, vocabulary)], 1, [0] + [1] * (len(counts) - 1)
+    places = [int(place) for place in random.permutation(grams + 3)[:grams]]
+    if chance(random, 0.2):  # shared ones
+        places = [place // 2 for place in places]
+    attributes = {"mode": pick(random, ["TF", "IDF", "TFIDF"]), "min_gram_length": least, "max_gram_length": most,
+                  "max_skip_count": int(random.integers(0, 4)), "ngram_counts": counts, "ngram_indexes": places,
+                  "pool_strings" if type_ == object else "pool_int64s": pool}
+    if chance(random, 0.7):
+        attributes["weights"] = [float(w) for w in random.uniform(-2, 3, grams).astype(np.float32)]
+    shape = (int(random.integers(0, 12)),)
+    if chance(random, 0.6):
+        shape = (int(random.integers(1, 9)), *shape)
+    x = np.empty(int(np.prod(shape)), dtype=object)
+    x[:] = [pick(random, vocabulary) for _ in range(x.size)]
+    return Case([x.astype(type_).reshape(shape)], attributes)
