@@ -3,6 +3,7 @@
 import ctypes.util
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from tests.differential.case import Case, chance, operator, pick, random_shape
 
@@ -151,3 +152,27 @@ def tf_idf_vectorizer(random, version, index):
     x = np.empty(int(np.prod(shape)), dtype=object)
     x[:] = [pick(random, vocabulary) for _ in range(x.size)]
     return Case([x.astype(type_).reshape(shape)], attributes)
+
+
+def string_type():
+    return helper.make_tensor_type_proto(TensorProto.STRING, None)
+
+
+@operator("Tokenizer", "com.microsoft", versions=(1,))
+def tokenizer(random, version, index):
+    letters = list("aabbcd ,;\t1") + ["é", "東", "\u3000"]
+    x = texts(random, (int(random.integers(1, 30)),), 12, letters)
+    attributes = {"mark": int(random.integers(0, 2)), "pad_value": pick(random, ["", "#", "pad"]),
+                  "mincharnum": int(random.integers(1, 4))}
+    separators = [" ", ",", ";", "[ \\t]+", "b", "ab", "a|ab", "é", "\\s", "\\W", "a+", "b?", "(?:,|;)", "東.", "^a", "b$",
+                  "\\b", "c*"]
+    kind = random.random()
+    if kind < 0.15:
+        attributes |= {"mincharnum": 1, **(dict(separators=[""]) if chance(random) else dict(tokenexp="."))}
+    elif kind < 0.6:
+        attributes["separators"] = [pick(random, separators) for _ in range(random.integers(1, 4))]
+    else:
+        attributes["tokenexp"] = pick(random, ["[a-c]+", "\\w+", "a|ab|c", "[^ ]+", "a.|b", "\\bab", ".b?", "x*", "^a.*", "a.*$",
+                                               "é|東", "(?i)[A-D]{2,3}", "[[:alpha:]]+|[0-9]", expression(random, 1) or "a"])
+    shape = x.shape if chance(random) else (1, x.size) if chance(random) else (x.size, 1)
+    return Case([x.reshape(shape)], attributes, output_types=[string_type()])
