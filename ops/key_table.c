@@ -8,15 +8,31 @@ uint64_t key_hash_words(uint64_t a, uint64_t b) {
   return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Multiplied and folded, eight bytes at a time. */
-uint64_t key_hash_string(const char *data, size_t size) {
-  uint64_t hash = 0;
-  for (size_t at = 0; at < size; at += 8) {
-    uint64_t part = 0;
-    memcpy(&part, data + at, size - at < 8 ? size - at : 8);
-    hash = key_hash_words(hash ^ part, at);
+static uint64_t load_word(const char *data) {
+  uint64_t word;
+  memcpy(&word, data, sizeof word);
+  return word;
+}
+
+/* Up to 8 bytes as a word, without a branch for each of them. */
+static uint64_t load_short(const char *data, size_t size) {
+  uint32_t first, last;
+  if (size >= 4) {
+    memcpy(&first, data, 4);
+    memcpy(&last, data + size - 4, 4);
+    return (uint64_t)first << 32 | last;
   }
-  return key_hash_words(hash, size);
+  if (size == 0) return 0;
+  const unsigned char *bytes = (const unsigned char *)data;
+  return (uint64_t)bytes[0] << 16 | (uint64_t)bytes[size / 2] << 8 | bytes[size - 1];
+}
+
+/* Multiplied and folded, eight bytes at a time; the last eight may overlap those before. */
+uint64_t key_hash_string(const char *data, size_t size) {
+  uint64_t hash = size;
+  if (size <= 8) return key_hash_words(hash, load_short(data, size));
+  for (size_t at = 0; at + 8 < size; at += 8) hash = key_hash_words(hash ^ load_word(data + at), at);
+  return key_hash_words(hash ^ load_word(data + size - 8), size);
 }
 
 static uint64_t key_hash_of(const key_table *table, size_t index) {
@@ -25,7 +41,10 @@ static uint64_t key_hash_of(const key_table *table, size_t index) {
 }
 
 static bool key_is_string(const norma_string *key, const char *data, size_t size) {
-  return key->size == size && (size == 0 || memcmp(key->data, data, size) == 0);
+  if (key->size != size) return false;
+  if (size <= 8) return load_short(key->data, size) == load_short(data, size);
+  if (size > 16) return memcmp(key->data, data, size) == 0;
+  return load_word(key->data) == load_word(data) && load_word(key->data + size - 8) == load_word(data + size - 8);
 }
 
 static bool keys_are_equal(const key_table *table, size_t a, size_t b) {

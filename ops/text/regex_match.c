@@ -89,10 +89,9 @@ static regex_side side_behind(const char *text, size_t size, size_t at) {
 }
 
 static bool table_matches(const regex *regex, const char *text, size_t size) {
-  size_t state = regex->starts[SIDE_NONE];
-  for (size_t i = 0; i < size && state; i++)
-    state = regex->next[state * (size_t)regex->classes + regex->class_of[(uint8_t)text[i]]] >> 1;
-  return regex->accepts[state];
+  size_t row = regex->starts[SIDE_NONE];
+  for (size_t i = 0; i < size && row; i++) row = regex->next[row + regex->class_of[(uint8_t)text[i]]] >> 1;
+  return regex->accepts[row / (size_t)regex->classes];
 }
 
 bool regex_matches(const run_context *context, const regex *regex, const char *text, size_t size, void *scratch) {
@@ -120,18 +119,18 @@ static bool begins_character(const char *text, size_t size, size_t at) {
 /* The longest match that begins at `begin`; adds the bytes that it read to *steps. */
 static bool table_match_at(const regex *regex, const char *text, size_t size, size_t begin, size_t *end,
                            size_t *steps) {
-  size_t state = regex->starts[side_before(text, begin)], at = begin;
+  size_t row = regex->starts[side_before(text, begin)], at = begin;
   bool found = false;
-  for (; at < size && state; at++) {
-    const uint32_t entry = regex->next[state * (size_t)regex->classes + regex->class_of[(uint8_t)text[at]]];
+  for (; at < size && row; at++) {
+    const uint32_t entry = regex->next[row + regex->class_of[(uint8_t)text[at]]];
     if (entry & 1) {
       *end = at;
       found = true;
     }
-    state = entry >> 1;
+    row = entry >> 1;
   }
   *steps += at - begin + 1;
-  if (!regex->accepts[state]) return found;
+  if (!regex->accepts[row / (size_t)regex->classes]) return found;
   *end = size;
   return true;
 }
@@ -162,6 +161,7 @@ bool regex_search(const run_context *context, const regex *regex, const char *te
   const size_t most = 4 * (size - start) + 64; /* where begins are tried in vain too often, all of them go together */
   size_t steps = 0;
   for (; regex->next && start <= size && steps < most; start++) {
+    while (start < size && !regex->can_begin[(uint8_t)text[start]]) start++;
     if (!begins_character(text, size, start) || !table_match_at(regex, text, size, start, end, &steps)) continue;
     *begin = start;
     return true;

@@ -44,9 +44,11 @@ struct regex {
 
   /* The table; state 0 is dead. NULL: there are too many states. */
   size_t states;
-  const uint32_t *next; /* by state and class: 2 * state + 1 where the text before the byte matches, + 0 elsewhere */
+  const uint32_t *next; /* by state and class: row << 1, of the state that follows, + 1 where the text before the byte
+                                  matches; the row of a state is its number times `classes` */
   const bool *accepts;  /* by state: at the end of the text */
-  uint32_t starts[SIDE_COUNT]; /* by what stands before */
+  uint32_t starts[SIDE_COUNT]; /* rows, by what stands before */
+  bool can_begin[256];         /* whether a match may begin with the byte, or be empty before it */
 };
 
 static inline regex_side regex_side_of(uint8_t byte) {

@@ -33,6 +33,7 @@ typedef struct table_maker {
 } table_maker;
 
 #define TABLE_SLOTS (4 * 1024)
+_Static_assert(REGEX_MOST_STATES * 256 < INT32_MAX, "rows, and a bit, fit an entry");
 _Static_assert(TABLE_SLOTS > 2 * REGEX_MOST_STATES, "slots are half empty");
 
 static int compare_places(const void *left, const void *right) {
@@ -81,14 +82,14 @@ static bool table_fill(table_maker *maker, uint32_t state, regex_side behind) {
   const bool matches = regex_threads_follow(threads, regex_assertions(from.before, behind), &begin);
   maker->spent += from.count;
   if (behind == SIDE_NONE) maker->accepts[state] = matches;
-  for (int class = 0; class < regex->classes && !maker->is_over; class ++) {
-    const regex_side side = regex->has_assertions ? regex_side_of(regex->example[class]) : SIDE_NONE;
+  for (int group = 0; group < regex->classes && !maker->is_over; group++) {
+    const regex_side side = regex->has_assertions ? regex_side_of(regex->example[group]) : SIDE_NONE;
     uint32_t next;
     if (side != behind) continue;
-    regex_threads_take(threads, regex->example[class]);
+    regex_threads_take(threads, regex->example[group]);
     maker->spent += threads->waiting_count + 1;
     if (!table_intern(maker, side, &next)) return false;
-    maker->next[state * (size_t)regex->classes + (size_t) class] = next << 1 | matches;
+    maker->next[state * (size_t)regex->classes + (size_t)group] = next * (uint32_t)regex->classes << 1 | matches;
     maker->is_over = maker->is_over || maker->spent > TABLE_MOST_WORK;
   }
   return true;
@@ -131,6 +132,11 @@ norma_status regex_tabulate(regex *regex, region *region, struct region *work, n
   if (!next || !accepts) return region_error(region, error);
   memcpy(next, maker.next, maker.count * row * sizeof *next);
   memcpy(accepts, maker.accepts, maker.count * sizeof *accepts);
+  for (int side = 0; side < SIDE_COUNT; side++) {
+    regex->starts[side] *= (uint32_t)row;
+    for (int byte = 0; byte < 256; byte++)
+      regex->can_begin[byte] = regex->can_begin[byte] || next[regex->starts[side] + regex->class_of[byte]] != 0;
+  }
   regex->states = maker.count;
   regex->next = next;
   regex->accepts = accepts;

@@ -21,11 +21,23 @@ typedef struct string_normalizer_state {
 
 /* ------------------------------------------------------------------------------------------------------------- case */
 
+/* ASCII at the begin of a text, in languages where it has no other case than its own; returns its bytes. */
+static size_t change_ascii(const string_normalizer_state *state, const unicode_case *table, const char *text,
+                           size_t size, char *to) {
+  const size_t count = table->is_turkic ? 0 : utf8_ascii(text, size);
+  const unsigned char first = state->is_upper ? 'a' : 'A';
+  for (size_t i = 0; i < count && to; i++) {
+    const unsigned char letter = (unsigned char)text[i];
+    to[i] = (char)(letter ^ ((unsigned char)(letter - first) < 26 ? 0x20 : 0));
+  }
+  return count;
+}
+
 /* The size of a string in the other case, and the string itself at `to` unless that is NULL. */
 static norma_status change_case(const string_normalizer_state *state, unicode_case *table, const norma_string *text,
                                 char *to, size_t *size) {
-  *size = 0;
-  for (size_t at = 0; at < text->size;) {
+  *size = text->size ? change_ascii(state, table, text->data, text->size, to) : 0;
+  for (size_t at = *size; at < text->size;) {
     uint32_t character, other;
     char bytes[4];
     const int step = utf8_decode(text->data + at, text->size - at, &character);

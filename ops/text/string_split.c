@@ -87,7 +87,9 @@ static bool split_next(split_walk *walk, norma_string *piece) {
   const char *cut = NULL, *from = walk->next;
   if (walk->is_done) return false;
   if (walk->cuts++ < walk->state->most) {
-    if (delimiter->size) {
+    if (delimiter->size == 1) {
+      cut = memchr(from, delimiter->data[0], (size_t)(walk->end - from));
+    } else if (delimiter->size) {
       cut = memmem(from, (size_t)(walk->end - from), delimiter->data, delimiter->size);
     } else {
       for (cut = from; cut < walk->end && !space_at(cut, (size_t)(walk->end - cut));)
@@ -105,7 +107,7 @@ static bool split_next(split_walk *walk, norma_string *piece) {
 
 /* ---------------------------------------------------------------------------------------------------------- compute */
 
-/* Pieces of each string, the most of any, and the characters of all. */
+/* Pieces of each string, the most of any, and the characters of all strings. */
 static norma_status count_pieces(run_context *context, int64_t *counts, int64_t *most, size_t *bytes) {
   const norma_tensor *x = run_input(context, 0);
   const norma_string *strings = x->data;
@@ -116,14 +118,15 @@ static norma_status count_pieces(run_context *context, int64_t *counts, int64_t 
     split_walk walk = split_begin(context->state, &strings[i]);
     norma_string piece;
     if (i % 1024 == 0) TRY(run_poll(context));
-    for (counts[i] = 0; split_next(&walk, &piece); counts[i]++) {
-      if (!size_add(*bytes, piece.size, bytes)) return run_fail(context, NORMA_ERROR_BUDGET, "the output is too long");
-    }
+    for (counts[i] = 0; split_next(&walk, &piece);) counts[i]++;
+    if (!size_add(*bytes, strings[i].size, bytes))
+      return run_fail(context, NORMA_ERROR_BUDGET, "the output is too long");
     if (counts[i] > *most) *most = counts[i];
   }
   return NORMA_OK;
 }
 
+/* Each string is copied whole: its pieces lie in the copy. */
 static norma_status write_pieces(run_context *context, int64_t most, size_t bytes) {
   const norma_tensor *x = run_input(context, 0);
   const norma_string *strings = x->data;
@@ -135,14 +138,13 @@ static norma_status write_pieces(run_context *context, int64_t most, size_t byte
   TRY(run_allocate_strings(context, 0, &pieces, bytes, &characters, &y));
   for (int64_t i = 0; i < count; i++) {
     norma_string *row = (norma_string *)y->data + i * most, piece;
-    split_walk walk = split_begin(context->state, &strings[i]);
+    const norma_string copy = {characters, strings[i].size};
+    if (copy.size) memcpy(characters, strings[i].data, copy.size);
+    characters += copy.size;
+    split_walk walk = split_begin(context->state, &copy);
     int64_t made = 0;
     if (i % 1024 == 0) TRY(run_poll(context));
-    for (; made < most && split_next(&walk, &piece); made++) {
-      if (piece.size) memcpy(characters, piece.data, piece.size);
-      row[made] = (norma_string){piece.size ? characters : NULL, piece.size};
-      characters += piece.size;
-    }
+    for (; made < most && split_next(&walk, &piece); made++) row[made] = piece;
     for (; made < most; made++) row[made] = (norma_string){NULL, 0};
   }
   return NORMA_OK;

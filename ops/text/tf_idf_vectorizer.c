@@ -42,6 +42,7 @@ typedef struct tf_idf_state {
   gram_node *nodes;
   size_t edge_mask;
   gram_edge *edges;
+  uint32_t *first_nodes; /* by item: what lies below the root, of the edges too */
 } tf_idf_state;
 
 /* -------------------------------------------------------------------------------------------------------------- tree */
@@ -159,7 +160,8 @@ static norma_status make_tree(const node *node, tf_idf_state *state, const gram_
   while (slots < 2 * pool->size) slots *= 2;
   state->edges = region_array(region, slots, sizeof *state->edges);
   state->nodes = region_array(region, pool->size + 1, sizeof *state->nodes);
-  if (!state->edges || !state->nodes) return region_error(region, error);
+  state->first_nodes = region_array(region, pool->size, sizeof *state->first_nodes);
+  if (!state->edges || !state->nodes || !state->first_nodes) return region_error(region, error);
   state->edge_mask = slots - 1;
   state->nodes[state->node_count++] = (gram_node){.place = -1};
   for (size_t length = 1; length <= pool->start_count; length++) {
@@ -177,6 +179,7 @@ static norma_status make_tree(const node *node, tf_idf_state *state, const gram_
         return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "n-gram %zu is in the pool twice", gram);
     }
   }
+  for (uint32_t item = 0; item < pool->size; item++) state->first_nodes[item] = gram_slot(state, 0, item)->child;
   return gram == pool->place_count ? NORMA_OK : tf_idf_wrong(node, error, "ngram_indexes is longer than the pool");
 }
 
@@ -241,7 +244,7 @@ static void count_grams(const tf_idf_job *job, const uint32_t *row, int64_t firs
   int64_t at = first;
   for (int64_t size = 1; size <= state->most && at < job->length; size++, at += distance) {
     if (row[at] == ITEM_UNKNOWN) return;
-    node = gram_slot(state, node, row[at])->child;
+    node = size == 1 ? state->first_nodes[row[at]] : gram_slot(state, node, row[at])->child;
     if (node == 0) return;
     const gram_node *found = &state->nodes[node];
     if (size >= least && found->place >= 0) {

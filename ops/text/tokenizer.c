@@ -121,10 +121,13 @@ static token_walk token_begin(const run_context *context, const norma_string *te
   return walk;
 }
 
+/* Whether part of the text, which is UTF-8, has the characters of a token. */
 static bool is_long_enough(const token_walk *walk, size_t begin, size_t end) {
-  size_t characters;
-  return end - begin >= walk->state->least && utf8_count(walk->text + begin, end - begin, &characters) &&
-         characters >= walk->state->least;
+  const size_t least = walk->state->least, size = end - begin;
+  size_t characters = 0;
+  if (size < least || size / 4 >= least) return size >= least; /* a character has 1 to 4 bytes */
+  for (size_t i = begin; i < end; i++) characters += ((unsigned char)walk->text[i] & 0xC0) != 0x80;
+  return characters >= least;
 }
 
 /* Cuts the next part off a piece; where a match is empty, the character behind goes with it. */
@@ -188,7 +191,7 @@ static bool token_next(token_walk *walk, size_t *begin, size_t *end) {
 /* What is known of a string's tokens. */
 typedef struct token_row {
   int64_t count; /* -1: the string is not UTF-8 */
-  size_t bytes;  /* of the tokens; then where their characters go */
+  size_t place;  /* of the string's characters, which are copied whole: tokens lie in the copy */
 } token_row;
 
 typedef struct tokenizer_job {
@@ -212,7 +215,6 @@ static void tokenizer_count_range(void *argument, int64_t first, int64_t last, i
       continue;
     }
     for (; token_next(&walk, &begin, &end); row.count++) {
-      row.bytes += end - begin;
       if (work_interrupted(job->context, row.count)) return;
     }
     job->rows[i] = row;
@@ -223,15 +225,14 @@ static void tokenizer_write_range(void *argument, int64_t first, int64_t last, i
   const tokenizer_job *job = argument;
   for (int64_t i = first; i < last; i++) {
     norma_string *row = job->y + i * job->width;
-    char *characters = job->characters + job->rows[i].bytes;
+    const norma_string copy = {job->characters + job->rows[i].place, job->x[i].size};
     size_t begin = 0, end = 0;
     int64_t made = 0;
-    token_walk walk = token_begin(job->context, &job->x[i], worker);
+    if (copy.size) memcpy(job->characters + job->rows[i].place, job->x[i].data, copy.size);
+    token_walk walk = token_begin(job->context, &copy, worker);
     if (job->marks[0].size) row[made++] = job->marks[0];
     for (int64_t left = job->rows[i].count; left > 0 && token_next(&walk, &begin, &end); left--) {
-      memcpy(characters, walk.text + begin, end - begin);
-      row[made++] = (norma_string){characters, end - begin};
-      characters += end - begin;
+      row[made++] = (norma_string){walk.text + begin, end - begin};
       if (work_interrupted(job->context, left)) return;
     }
     if (job->marks[1].size) row[made++] = job->marks[1];
@@ -239,17 +240,17 @@ static void tokenizer_write_range(void *argument, int64_t first, int64_t last, i
   }
 }
 
-/* The most tokens of a string, and where the characters of each string's tokens go; *bytes is their end. */
+/* The most tokens of a string, and where the characters of each string go; *bytes is their end. */
 static norma_status place_tokens(run_context *context, const tokenizer_job *job, int64_t count, int64_t *most,
                                  size_t *bytes) {
   *most = 0;
   for (int64_t i = 0; i < count; i++) {
     token_row *row = &job->rows[i];
-    const size_t place = *bytes;
+    row->place = *bytes;
     if (row->count < 0) return run_fail(context, NORMA_ERROR_RUN, "string %" PRId64 " is not UTF-8", i);
     if (row->count > *most) *most = row->count;
-    if (!size_add(*bytes, row->bytes, bytes)) return run_fail(context, NORMA_ERROR_BUDGET, "the output is too long");
-    row->bytes = place;
+    if (!size_add(*bytes, job->x[i].size, bytes))
+      return run_fail(context, NORMA_ERROR_BUDGET, "the output is too long");
   }
   return NORMA_OK;
 }

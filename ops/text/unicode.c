@@ -41,10 +41,20 @@ int utf8_step(const char *text, size_t size) {
   return bytes > 0 ? bytes : 1;
 }
 
+size_t utf8_ascii(const char *text, size_t size) {
+  size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    uint64_t word;
+    memcpy(&word, text + at, 8);
+    if (word & 0x8080808080808080u) return at;
+  }
+  return at;
+}
+
 bool utf8_count(const char *text, size_t size, size_t *count) {
   uint32_t character;
-  *count = 0;
-  for (size_t at = 0; at < size; (*count)++) {
+  size_t at = utf8_ascii(text, size);
+  for (*count = at; at < size; (*count)++) {
     const int bytes = utf8_decode(text + at, size - at, &character);
     if (bytes == 0) return false;
     at += (size_t)bytes;

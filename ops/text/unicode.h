@@ -31,6 +31,8 @@ int utf8_encode(uint32_t character, char bytes[4]);
 int utf8_step(const char *text, size_t size);
 /* The number of characters; false: the text is not UTF-8. */
 bool utf8_count(const char *text, size_t size, size_t *count);
+/* Bytes at the begin of a text that are ASCII; some more may follow. */
+size_t utf8_ascii(const char *text, size_t size);
 bool utf8_is_space(uint32_t character); /* Unicode's property White_Space */
 
 /* Upper and lower case. */
