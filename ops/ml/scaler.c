@@ -14,7 +14,7 @@
 #define SCALER_PATTERN 512 /* least length of the lists written out */
 
 typedef struct scaler_state {
-  size_t count;    /* of scale and offset */
+  size_t count;    /* of scale and offset, the longer one */
   int64_t pattern; /* elements of the lists written out, a multiple of count */
   float *scale, *offset;
 } scaler_state;
@@ -29,9 +29,9 @@ static norma_status scaler_read(const node *node, void *opaque, norma_error *err
   scaler_state *state = opaque;
   size_t scales, offsets;
   const float *scale = attribute_floats(node, "scale", &scales), *offset = attribute_floats(node, "offset", &offsets);
-  if (scales > 0 && offsets > 0 && scales != offsets)
+  if (scales > 1 && offsets > 1 && scales != offsets)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %zu scales and %zu offsets", scales, offsets);
-  state->count = scales > 0 ? scales : offsets > 0 ? offsets : 1;
+  state->count = scales > 1 ? scales : offsets > 1 ? offsets : 1;
   state->pattern = (int64_t)(state->count * (size_t)divide_up(SCALER_PATTERN, (int64_t)state->count));
   state->scale = scaler_write_out(node, scale, scales, 1, state->pattern);
   state->offset = scaler_write_out(node, offset, offsets, 0, state->pattern);
