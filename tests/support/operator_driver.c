@@ -130,7 +130,13 @@ static void build_graph(driver_run_state *run) {
   RUN_CHECK(run->graph = graph_create(&run->driver->region, &run->driver->memory, "test", NULL, NULL));
   RUN_CHECK(run->node = graph_add_node(run->graph, "tested", call->op_type, call->domain ? call->domain : "",
                                        call->input_count, call->output_count, attribute_count));
-  for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = call->attributes[i];
+  for (int i = 0; i < attribute_count; i++) {
+    attribute *given = &run->node->attributes[i];
+    *given = call->attributes[i];
+    if (given->kind != ATTRIBUTE_TENSOR) continue;
+    RUN_CHECK(given->tensor = region_allocate(&run->driver->region, sizeof *given->tensor)); /* the graph clears it */
+    value_share(given->tensor, call->attributes[i].tensor);
+  }
   for (int i = 0; i < call->input_count; i++) {
     if (!call->inputs[i]) continue;
     graph_value *input = NULL;
@@ -317,12 +323,13 @@ static void keep_outputs(driver_run_state *run) {
   }
 }
 
-/* Of a container: its first element, without the shape, stands for all. */
+/* Of a container: its first element, without the shape, stands for all; of a map, its values do. */
 static void describe_input(driver_run_state *run, int index) {
   const value *input = run->call->inputs[index];
   run->infos[index] = value_info_of(input);
   if (norma_value_count(input) == 0) return;
-  run->items[index] = value_info_of(norma_value_element(input, 0));
+  run->items[index] = value_info_of(norma_value_element(input, input->kind == NORMA_VALUE_MAP ? 1 : 0));
+  if (input->kind == NORMA_VALUE_MAP) run->infos[index].type = input->list->items[0].tensor.type;
   run->items[index].shape = shape_unknown();
   run->infos[index].item = &run->items[index];
 }
