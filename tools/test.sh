@@ -1,11 +1,11 @@
 #!/bin/bash
 # The tests, from a clean clone on Debian 12.
 #
-#   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, and unit tests and
-#                              vectors under the address sanitizer
-#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors
-#                              under the address sanitizer, fuzz targets, models made anew, the bitwise promise and the
-#                              error of optimisation on all models there are
+#   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
+#                              models, thread sweep, and unit tests and vectors under the address sanitizer
+#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
+#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
+#                              anew, the bitwise promise and the error of optimisation on all models there are
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
 parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(clang tsan valgrind aarch64 asan_vectors fuzz random_models promises levels rerun_models)
+full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels rerun_models)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -189,6 +189,18 @@ part_unit() {
   build release && unit_tests release
 }
 
+# The rules of the source tree that a script can see; each prints what breaks it.
+part_structure() {
+  tools/install_packages.sh python3 universal-ctags clang-format || return
+  expect "format" sh -c "find engine ops proto tools tests models -name '*.[ch]' -print0 |
+    xargs -0 -n 50 -P $jobs clang-format --dry-run --Werror"
+  expect "lines of at most 120 columns" python3 tests/structure/line_length.py
+  expect "includes point one way" python3 tests/structure/include_direction.py
+  expect "names at file scope are unique" python3 tests/structure/file_scope_names.py
+  expect "engine/ names no operator" python3 tests/structure/operator_names.py $norma
+  expect "sources have tests" python3 tests/structure/test_mirror.py
+}
+
 part_models() {
   local level threads
   for level in 0 2; do
@@ -320,6 +332,15 @@ part_aarch64() {
   build aarch64 || return
   unit_tests aarch64
   complete "aarch64: models" tests/conformance/under_qemu.sh models
+}
+
+part_wasm() {
+  if ! tools/install_packages.sh emscripten; then
+    skip "WebAssembly: the packages cannot be installed"
+    return
+  fi
+  expect "wasm: libnorma.a compiles" tools/build_wasm.sh
+  expect "wasm: it has the table wasm128" sh -c 'emnm build/wasm/libnorma.a | grep -q " [DR] kernel_table_wasm128$"'
 }
 
 part_asan_vectors() {
@@ -464,7 +485,7 @@ for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
   start=$SECONDS
   echo "== $part"
-  if [[ $part != @(unit|clang|tsan|aarch64|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
+  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
     build release || continue
   fi
   "part_$part"

@@ -46,6 +46,11 @@ static norma_status executor_stop_reason(const executor *executor) {
   if (executor->cancelled && atomic_load_explicit(executor->cancelled, memory_order_relaxed)) {
     return NORMA_ERROR_CANCELLED;
   }
+  if (executor->is_cancelled && executor->is_cancelled(executor->cancel_context)) {
+    /* One yes is enough: what was left out because of it stays left out. */
+    if (executor->cancelled) atomic_store_explicit(executor->cancelled, true, memory_order_relaxed);
+    return NORMA_ERROR_CANCELLED;
+  }
   if (executor->deadline_ns && clock_now_ns() >= executor->deadline_ns) return NORMA_ERROR_DEADLINE;
   return NORMA_OK;
 }
@@ -68,6 +73,10 @@ norma_status run_poll(const run_context *context) {
 
 /* --------------------------------------------------------------------------------------------------------- parallel */
 
+float_control executor_enter_floats(const executor *executor) {
+  return executor->flush_denormals ? float_control_flush() : float_control_keep();
+}
+
 typedef struct parallel_loop {
   const executor *executor;
   int64_t count, grain;
@@ -85,7 +94,9 @@ static void parallel_loop_run(void *argument, size_t first, size_t last, int wor
     return;
   }
   int64_t begin = (int64_t)first * loop->grain, most = (int64_t)(last - first) * loop->grain;
+  const float_control before = executor_enter_floats(loop->executor);
   loop->body(loop->argument, begin, loop->count - begin < most ? loop->count : begin + most, worker);
+  float_control_restore(before);
 }
 
 static void parallel_loop_chunk(void *argument, size_t index, int worker) {

@@ -2,8 +2,19 @@
 
 #define SOFTMAX_SHORT 32 /* lines up to this length are worked on side by side, one in each lane */
 
+/* With care, exponentials are kept 2^63 times as large as they are, so that none of them, nor their sum, leaves the normal
+ * range: masked positions would cost a hundred cycles each. */
+INLINE vf softmax_exp(vf x, const bool care) {
+  return vf_exp_shifted(x, care ? 63 : 0, false);
+}
+
+/* Exponentials times 1 / sum of them. */
+INLINE vf softmax_scale(vf power, vf factor, const bool care) {
+  return care ? vf_multiply_with_care(power, factor, factor * vf_set1(0x1p63f) * vf_set1(0x1p63f)) : power * factor;
+}
+
 /* NaN and infinities need no care while the maximum is sought: each makes the sum NaN, or what it has to be. */
-INLINE void softmax_long(float *y, const float *x, size_t n) {
+INLINE void softmax_long(float *y, const float *x, size_t n, const bool care) {
   const vf lowest = vf_set1(-INFINITY);
   vf largest[2] = {lowest, lowest}, sum[2] = {vf_zero(), vf_zero()};
   const size_t whole = n / VF_LANES * VF_LANES, left = n - whole;
@@ -17,49 +28,57 @@ INLINE void softmax_long(float *y, const float *x, size_t n) {
   vf center = vf_max(largest[0], largest[1]);
   LANES_COMBINED(center, vf_max)
   for (i = 0; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
-    const vf a = vf_exp(vf_load(x + i) - center), b = vf_exp(vf_load(x + i + VF_LANES) - center);
+    const vf a = softmax_exp(vf_load(x + i) - center, care), b = softmax_exp(vf_load(x + i + VF_LANES) - center, care);
     vf_store(y + i, a);
     vf_store(y + i + VF_LANES, b);
     sum[0] += a;
     sum[1] += b;
   }
   if (i < whole) {
-    const vf a = vf_exp(vf_load(x + i) - center);
+    const vf a = softmax_exp(vf_load(x + i) - center, care);
     vf_store(y + i, a);
     sum[0] += a;
   }
   if (left) {
-    const vf a = vf_first_lanes_or(vf_exp(vf_load_n(x + whole, left) - center), left, vf_zero());
+    const vf a = vf_first_lanes_or(softmax_exp(vf_load_n(x + whole, left) - center, care), left, vf_zero());
     vf_store_n(y + whole, a, left);
     sum[1] += a;
   }
   const vf factor = vf_set1(1 / vf_sum(sum[0] + sum[1]));
-  for (i = 0; i < whole; i += VF_LANES) vf_store(y + i, vf_load(y + i) * factor);
-  if (left) vf_store_n(y + whole, vf_load_n(y + whole, left) * factor, left);
+  for (i = 0; i < whole; i += VF_LANES) vf_store(y + i, softmax_scale(vf_load(y + i), factor, care));
+  if (left) vf_store_n(y + whole, softmax_scale(vf_load_n(y + whole, left), factor, care), left);
 }
 
-static void softmax_short(float *y, const float *x, size_t lines, size_t n) {
+INLINE void softmax_short(float *y, const float *x, size_t lines, size_t n, const bool care) {
   float columns[SOFTMAX_SHORT * VF_LANES];
   if (lines < VF_LANES) memset(columns, 0, n * VF_LANES * sizeof *columns);
   transpose_32(columns, VF_LANES, x, n, lines, n);
   vf largest = vf_load(columns), sum = vf_zero();
   for (size_t i = 1; i < n; i++) largest = vf_max(vf_load(columns + i * VF_LANES), largest);
   for (size_t i = 0; i < n; i++) {
-    const vf power = vf_exp(vf_load(columns + i * VF_LANES) - largest);
+    const vf power = softmax_exp(vf_load(columns + i * VF_LANES) - largest, care);
     vf_store(columns + i * VF_LANES, power);
     sum += power;
   }
   const vf factor = vf_set1(1) / sum;
-  for (size_t i = 0; i < n; i++) vf_store(columns + i * VF_LANES, vf_load(columns + i * VF_LANES) * factor);
+  for (size_t i = 0; i < n; i++)
+    vf_store(columns + i * VF_LANES, softmax_scale(vf_load(columns + i * VF_LANES), factor, care));
   transpose_32(y, n, columns, VF_LANES, n, lines);
 }
 
-static void softmax_lines_f32(float *y, const float *x, size_t lines, size_t n) {
+INLINE void softmax_lines_with(float *y, const float *x, size_t lines, size_t n, const bool care) {
   if (n > SOFTMAX_SHORT) {
-    for (size_t i = 0; i < lines; i++) softmax_long(y + i * n, x + i * n, n);
+    for (size_t i = 0; i < lines; i++) softmax_long(y + i * n, x + i * n, n, care);
     return;
   }
   for (size_t i = 0; i < lines && n > 0; i += VF_LANES) {
-    softmax_short(y + i * n, x + i * n, lines - i < VF_LANES ? lines - i : VF_LANES, n);
+    softmax_short(y + i * n, x + i * n, lines - i < VF_LANES ? lines - i : VF_LANES, n, care);
   }
+}
+
+static void softmax_lines_f32(float *y, const float *x, size_t lines, size_t n) {
+  if (vector_flushes())
+    softmax_lines_with(y, x, lines, n, false);
+  else
+    softmax_lines_with(y, x, lines, n, true);
 }

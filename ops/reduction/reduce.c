@@ -12,6 +12,7 @@
 #include "ops/axes.h"
 #include "ops/blocked.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 #include <math.h>
 
@@ -34,7 +35,9 @@ static norma_status reduce_read(const node *node, void *opaque, norma_error *err
   }
   state->keep_dims = attribute_int(node, "keepdims", 1) != 0;
   state->nothing_without_axes = attribute_int(node, "noop_with_empty_axes", 0) != 0;
-  state->axes_input = node->version >= (state->reduction == SUM ? 13 : 18);
+  const int axes_since = state->reduction == SUM ? 13 : 18;
+  state->axes_input = node->version >= axes_since;
+  TRY(read_inputs_since(node, 1, axes_since, error));
   if (!state->axes_input && !integers_from_attribute(node, "axes", &state->axes)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
   }
@@ -136,6 +139,7 @@ static int64_t walk_offset(const reduce_dims *list, int rank, int64_t index) {
 }
 
 typedef struct reduce_job {
+  const run_context *context;
   const reduce_state *state;
   const reduce_walk *walk;
   const struct kernel_table *kernels;
@@ -154,14 +158,14 @@ static double reduce_floats(const reduce_job *job, int64_t base) {
                   : reduction == MINIMUM ? (double)INFINITY
                                          : 0;
   double largest = -(double)INFINITY;
-  for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP; i++) {
+  for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP && !work_interrupted(job->context, i); i++) {
     const double x =
         element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (isnan(x)) return x;
     largest = fmax(largest, x);
   }
   if (reduction == LOG_SUM_EXP && isinf(largest)) return largest;
-  for (int64_t i = 0; i < walk->count; i++) {
+  for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const double x =
         element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
     switch (reduction) {
@@ -218,7 +222,7 @@ static void reduce_integers(const reduce_job *job, int64_t base, int64_t index) 
   const uint64_t ones = UINT64_MAX >> (64 - bits);
   const int64_t most = (int64_t)(has_sign ? ones >> 1 : ones), least = has_sign ? -most - 1 : 0;
   int64_t result = reduction == MAXIMUM ? least : reduction == MINIMUM ? most : reduction == PRODUCT;
-  for (int64_t i = 0; i < walk->count; i++) {
+  for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const int64_t x =
         element_get_int64(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (reduction == MAXIMUM)
@@ -292,6 +296,23 @@ static void float_finish(const reduce_job *job, float *y, int64_t count) {
   if (reduction == LOG_SUM) kernels->unary_f32[UNARY_LOG](y, y, (size_t)count, 0, 0);
 }
 
+/* Elements of a run, and rows of columns, that a kernel is given at a time: it cannot be cancelled. */
+#define REDUCE_RUN_PIECE  (1 << 22)
+#define REDUCE_ROWS_PIECE (1 << 14)
+
+/* Joins pieces of a run to *result; is_first: *result holds nothing yet. */
+static void reduce_run(const reduce_job *job, int kernel, enum binary_kind join, const float *x, int64_t length,
+                       bool is_first, float *result) {
+  for (int64_t first = 0; first < length && !(first > 0 && run_cancelled(job->context)); first += REDUCE_RUN_PIECE) {
+    const int64_t count = length - first < REDUCE_RUN_PIECE ? length - first : REDUCE_RUN_PIECE;
+    const float part = job->kernels->reduce_f32[kernel](x + first, (size_t)count);
+    if (is_first && first == 0)
+      *result = part;
+    else
+      job->kernels->binary_f32[join](result, result, &part, 1);
+  }
+}
+
 /* The last dimension is reduced: one output element after the other. */
 static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int worker) {
   const reduce_job *job = argument;
@@ -304,11 +325,9 @@ static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int wor
   (void)worker;
   for (int64_t index = begin; index < end; index++) {
     const float *x = (const float *)job->input->data + walk_offset(&walk->kept, walk->kept.rank, index);
-    float result = job->kernels->reduce_f32[kernel](x, (size_t)length);
-    for (int64_t i = 1; i < runs; i++) {
-      const float part =
-          job->kernels->reduce_f32[kernel](x + walk_offset(&walk->reduced, outer_rank, i), (size_t)length);
-      job->kernels->binary_f32[join](&result, &result, &part, 1);
+    float result = 0;
+    for (int64_t i = 0; i < runs && !work_interrupted(job->context, i); i++) {
+      reduce_run(job, kernel, join, x + walk_offset(&walk->reduced, outer_rank, i), length, i == 0, &result);
     }
     y[index] = result;
   }
@@ -316,6 +335,18 @@ static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int wor
 }
 
 #define REDUCE_COLUMNS 256 /* of the output that are reduced together */
+
+/* Joins pieces of rows to `result`; is_first: it holds nothing yet. */
+static void reduce_rows(const reduce_job *job, int kernel, enum binary_kind join, const float *x, int64_t rows,
+                        int64_t columns, size_t step, bool is_first, float *result) {
+  float part[REDUCE_COLUMNS];
+  for (int64_t first = 0; first < rows && !(first > 0 && run_cancelled(job->context)); first += REDUCE_ROWS_PIECE) {
+    const int64_t count = rows - first < REDUCE_ROWS_PIECE ? rows - first : REDUCE_ROWS_PIECE;
+    float *y = is_first && first == 0 ? result : part;
+    job->kernels->reduce_rows_f32[kernel](y, x + (size_t)first * step, (size_t)count, (size_t)columns, step);
+    if (y == part) job->kernels->binary_f32[join](result, result, part, (size_t)columns);
+  }
+}
 
 /* The last dimension is kept: rows are joined, some columns at a time. */
 static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
@@ -332,12 +363,9 @@ static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int 
     const int64_t outer = unit / pieces, first = unit % pieces * REDUCE_COLUMNS;
     const int64_t columns = width - first < REDUCE_COLUMNS ? width - first : REDUCE_COLUMNS;
     const float *x = (const float *)job->input->data + walk_offset(&walk->kept, last, outer) + first;
-    float *y = (float *)job->output->data + outer * width + first, part[REDUCE_COLUMNS];
-    job->kernels->reduce_rows_f32[kernel](y, x, (size_t)rows, (size_t)columns, step);
-    for (int64_t i = 1; i < blocks; i++) {
-      job->kernels->reduce_rows_f32[kernel](part, x + walk_offset(&walk->reduced, outer_rank, i), (size_t)rows,
-                                            (size_t)columns, step);
-      job->kernels->binary_f32[join](y, y, part, (size_t)columns);
+    float *y = (float *)job->output->data + outer * width + first;
+    for (int64_t i = 0; i < blocks && !work_interrupted(job->context, i); i++) {
+      reduce_rows(job, kernel, join, x + walk_offset(&walk->reduced, outer_rank, i), rows, columns, step, i == 0, y);
     }
     float_finish(job, y, columns);
   }
@@ -357,7 +385,7 @@ static norma_status reduce_compute(run_context *context) {
   walk_make(&walk, input, reduced);
   if (walk.outputs != norma_tensor_count(output))
     return run_fail(context, NORMA_ERROR_RUN, "axes do not fit the output");
-  reduce_job job = {state, &walk, context->kernels, input, output};
+  reduce_job job = {context, state, &walk, context->kernels, input, output};
   enum binary_kind join;
   const bool fast = input->type == NORMA_FLOAT && float_kernel(state->reduction, &join) >= 0 && walk.count > 0 &&
                     walk.outputs > 0 && walk.reduced.rank > 0;

@@ -2,20 +2,13 @@
 #ifndef TESTS_SUPPORT_OPERATOR_CHECKS_H
 #define TESTS_SUPPORT_OPERATOR_CHECKS_H
 
-#include "tests/support/operator_driver.h"
+#include "tests/support/workbench.h"
 
 /* Runs the call on 1, 2, 3 and 7 workers; the outputs, which stay with the driver, are the same to the bit. */
 void check_all_workers(driver *driver, const driver_call *call);
 
 /* The run must fail with this status, and with a message that has `part` in it. */
 void check_refused(driver *driver, const driver_call *call, norma_status status, const char *part);
-
-/* The value is a tensor of strings of this shape, with these texts. */
-void check_strings(const value *value, int rank, const int64_t *dims, const char *const *texts);
-
-/* The value is a tensor of this type and shape; elements may differ from these by tolerance * (1 + |element|). */
-void check_near(const value *value, norma_element_type type, int rank, const int64_t *dims, const double *elements,
-                double tolerance);
 
 /* A map, which shares keys and values. */
 value driver_map(driver *driver, const value *keys, const value *values);

@@ -99,6 +99,7 @@ static norma_status load_from(model_builder *b, enum source source, norma_runtim
   size_t size;
   const void *bytes = builder_bytes(b, &size);
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime, .keep_constants = keep};
+  options.denormals = NORMA_DENORMALS_KEEP;
   options.map_file = source == FROM_MAPPED_FILE;
   if (source == FROM_MEMORY) {
     void *copy = malloc(size); /* gone when the model is loaded */
@@ -194,8 +195,8 @@ static void loading_takes_little_more_than_what_is_packed(void **state) {
   }
 }
 
-/* Factors that make some and all weights denormal: the normalization stays where it was. A factor of 0 loses nothing.
- */
+/* Factors that make some and all weights denormal are applied behind the layer, where numbers may be denormal, which
+ * makes a difference of their last digits. A factor of 0 loses nothing. */
 static void factors_that_lose_digits_are_not_applied(void **state) {
   (void)state;
   static const float scales[][2] = {{1e-38f, 1e30f}, {1e-36f, 1e30f}, {0, 1}};
@@ -205,7 +206,10 @@ static void factors_that_lose_digits_are_not_applied(void **state) {
     results_of(b, FROM_FILE, true, 1, expected);
     results_of(b, FROM_FILE, false, 1, y);
     assert_true(isfinite(y[0]) && (y[0] != 0 || scales[i][0] == 0));
-    assert_memory_equal(y, expected, sizeof y);
+    float largest = 0, error = 0;
+    for (int k = 0; k < 130; k++)
+      largest = fmaxf(largest, fabsf(expected[k])), error = fmaxf(error, fabsf(y[k] - expected[k]));
+    assert_true(error <= (i == 0 ? 0x1p-20f * largest : 0));
     builder_destroy(b);
   }
 }
@@ -267,6 +271,7 @@ static void file_that_becomes_shorter(void **state) {
   norma_allocator allocator = {cutting_allocate, cutting_deallocate, &cutter};
   norma_runtime *runtime = make_runtime(&allocator, 0);
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime};
+  options.denormals = NORMA_DENORMALS_KEEP;
   norma_model *model;
   norma_error error;
   assert_int_equal(norma_model_load(cutter.path, &options, &model, &error), NORMA_ERROR_FILE);

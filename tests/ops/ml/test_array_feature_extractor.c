@@ -42,7 +42,7 @@ static void strings_and_ranks(void **state) {
   value one = driver_ints(&driver, 0, NULL, (int64_t[]){1});
   driver_call call = make_call(&x, &one);
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 3, (int64_t[]){1, 2, 1}, (const char *[]){"", "d"});
+  check_strings(&driver.outputs[0], SHAPE(1, 2, 1), (const char *[]){"", "d"});
   call = make_call(&vector, &one);
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
   driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){1, 1}, (double[]){8});

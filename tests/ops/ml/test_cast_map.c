@@ -25,7 +25,7 @@ static void dense_in_the_order_of_keys(void **state) {
   driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){1, 3}, (double[]){-1.75, INFINITY, 2.5});
   call.attributes[0] = (attribute)DRIVER_STRING("cast_to", "TO_STRING");
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 2, (int64_t[]){1, 3}, (const char *[]){"-1.750000", "inf", "2.500000"});
+  check_strings(&driver.outputs[0], SHAPE(1, 3), (const char *[]){"-1.750000", "inf", "2.500000"});
   value_clear(&map);
   value_clear(&keys);
   value_clear(&values);
@@ -47,7 +47,7 @@ static void sparse_at_the_places_of_keys(void **state) {
   driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){1, 5}, (double[]){0, 7, 0, -2.5, 0});
   call.attributes[2] = (attribute)DRIVER_STRING("cast_to", "TO_STRING");
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 2, (int64_t[]){1, 5}, (const char *[]){"0.f", "7", "0.f", "-2.5", "0.f"});
+  check_strings(&driver.outputs[0], SHAPE(1, 5), (const char *[]){"0.f", "7", "0.f", "-2.5", "0.f"});
   call.attributes[1] = (attribute)DRIVER_INT("max_map", 3);
   check_refused(&driver, &call, NORMA_ERROR_RUN, "key 3 is outside");
   value_clear(&map);

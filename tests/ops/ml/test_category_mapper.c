@@ -27,10 +27,10 @@ static void both_ways(void **state) {
   driver_assert_tensor(&driver.outputs[0], NORMA_INT64, 2, (int64_t[]){2, 2}, (double[]){30, 20, 20, -1});
   call.inputs[0] = &y;
   check_all_workers(&driver, &call);
-  check_strings(&driver.outputs[0], 1, (int64_t[]){4}, (const char *[]){"a", "", "a", "_Unused"});
+  check_strings(&driver.outputs[0], SHAPE(4), (const char *[]){"a", "", "a", "_Unused"});
   call.attributes[2] = (attribute)DRIVER_STRING("default_string", "none");
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 1, (int64_t[]){4}, (const char *[]){"a", "", "a", "none"});
+  check_strings(&driver.outputs[0], SHAPE(4), (const char *[]){"a", "", "a", "none"});
   call.inputs[0] = &x;
   call.attributes[2] = (attribute)DRIVER_INT("default_int64", -5);
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);

@@ -54,7 +54,7 @@ static void strings_by_number(void **state) {
   driver_call call = make_call(&map);
   call.attributes[0] = (attribute)DRIVER_INTS("int64_vocabulary", 4, numbers);
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 2, (int64_t[]){1, 4}, (const char *[]){"three", "one", "", "three"});
+  check_strings(&driver.outputs[0], SHAPE(1, 4), (const char *[]){"three", "one", "", "three"});
   value_clear(&map);
   value_clear(&keys);
   value_clear(&values);

@@ -29,7 +29,7 @@ static void floats(void **state) {
     call.attributes[0].count = 1;
     call.attributes[1].name = NULL; /* 0 is replaced, and NaN stays */
     assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-    check_near(&driver.outputs[0], types[t], 2, (int64_t[]){2, 3}, (double[]){NAN, 1, NAN, 10, NAN, 2}, 0);
+    check_near("Imputer", &driver.outputs[0], types[t], SHAPE(2, 3), (double[]){NAN, 1, NAN, 10, NAN, 2}, 0);
     value_clear(&x);
     driver_finish(&driver);
   }

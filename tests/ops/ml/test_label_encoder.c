@@ -32,10 +32,10 @@ static void version_1(void **state) {
   driver_assert_tensor(&driver.outputs[0], NORMA_INT64, 2, (int64_t[]){1, 3}, (double[]){1, 2, -1});
   call.inputs[0] = &y;
   check_all_workers(&driver, &call);
-  check_strings(&driver.outputs[0], 1, (int64_t[]){4}, (const char *[]){"b", "a", "_Unused", "_Unused"});
+  check_strings(&driver.outputs[0], SHAPE(4), (const char *[]){"b", "a", "_Unused", "_Unused"});
   call.attributes[1] = (attribute)DRIVER_STRING("default_string", "?");
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 1, (int64_t[]){4}, (const char *[]){"b", "a", "?", "?"});
+  check_strings(&driver.outputs[0], SHAPE(4), (const char *[]){"b", "a", "?", "?"});
   value_clear(&x);
   value_clear(&y);
   driver_finish(&driver);
@@ -106,7 +106,7 @@ static void version_4_compares_numbers(void **state) {
   call.attributes[0] = (attribute)DRIVER_FLOATS("keys_floats", 2, keys);
   call.attributes[1] = (attribute)DRIVER_STRINGS("values_strings", 2, values);
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_strings(&driver.outputs[0], 1, (int64_t[]){3}, (const char *[]){"zero", "none", "_Unused"});
+  check_strings(&driver.outputs[0], SHAPE(3), (const char *[]){"zero", "none", "_Unused"});
   value_clear(&x);
   driver_finish(&driver);
 }

@@ -44,7 +44,7 @@ static void every_type_and_norm(void **state) {
     for (int64_t n = 0; n < dims[0]; n++) divide_row(expected + n * dims[1], dims[1], norm);
     const driver_call call = make_call(&x, norm);
     check_all_workers(&driver, &call);
-    check_near(&driver.outputs[0], NORMA_FLOAT, 2, dims, expected, 1e-6);
+    check_near("Normalizer", &driver.outputs[0], NORMA_FLOAT, shape_make(2, dims), expected, 1e-6);
     free(expected);
     random_tensor_free(&x);
     driver_finish(&driver);
@@ -58,11 +58,11 @@ static void vectors_and_limits(void **state) {
   value x = driver_floats(&driver, 1, (int64_t[]){3}, (float[]){NAN, -2, -4});
   driver_call call = make_call(&x, 0); /* NaN is no maximum */
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_near(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){3}, (double[]){NAN, 1, 2}, 0);
+  check_near("Normalizer", &driver.outputs[0], NORMA_FLOAT, SHAPE(3), (double[]){NAN, 1, 2}, 0);
   value large = driver_floats(&driver, 1, (int64_t[]){2}, (float[]){3e30f, 4e30f});
   call = make_call(&large, 2); /* the squares are beyond float */
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
-  check_near(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){2}, (double[]){0.6, 0.8}, 1e-6);
+  check_near("Normalizer", &driver.outputs[0], NORMA_FLOAT, SHAPE(2), (double[]){0.6, 0.8}, 1e-6);
   call.attributes[0] = (attribute)DRIVER_STRING("norm", "L3");
   check_refused(&driver, &call, NORMA_ERROR_INVALID_MODEL, "'L3'");
   value cube = driver_floats(&driver, 3, (int64_t[]){1, 1, 2}, NULL);

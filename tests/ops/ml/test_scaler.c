@@ -43,7 +43,7 @@ static void every_type_matches_the_formula(void **state) {
       expected[i] = moved * (scales == 0 ? 1 : (double)scale[scales == 1 ? 0 : i % features]);
     }
     check_all_workers(&driver, &call);
-    check_near(&driver.outputs[0], NORMA_FLOAT, 2, dims, expected, 1e-6);
+    check_near("Scaler", &driver.outputs[0], NORMA_FLOAT, shape_make(2, dims), expected, 1e-6);
     free(expected);
     random_tensor_free(&x);
     driver_finish(&driver);
