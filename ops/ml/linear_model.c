@@ -136,7 +136,7 @@ typedef struct linear_work {
   int32_t *classes;    /* NULL: not wanted */
 } linear_work;
 
-static void linear_convert(void *argument, int64_t begin, int64_t end, int worker) {
+static void linear_model_convert(void *argument, int64_t begin, int64_t end, int worker) {
   const linear_work *work = argument;
   const norma_tensor *x = run_input(work->context, 0);
   (void)worker;
@@ -185,7 +185,7 @@ static norma_status linear_compute(run_context *context) {
     work.exact = call.y;
   } else if (x->type != NORMA_FLOAT) {
     work.rows = (float *)(void *)(scratch + state->rows_at);
-    TRY(run_parallel(context, rows * features, 16384, linear_convert, &work));
+    TRY(run_parallel(context, rows * features, 16384, linear_model_convert, &work));
     call.x = work.rows;
   }
   if (state->is_classifier && context->outputs[0]) work.classes = (int32_t *)(void *)(scratch + state->classes_at);

@@ -70,9 +70,10 @@ class Case:
     expected: typing.Optional[typing.Callable] = None
     output_types: typing.Optional[list] = None  # onnx.TypeProto of outputs; default: inferred by ONNX
     graph: typing.Optional[onnx.GraphProto] = None  # instead of one node
-    opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain
+    opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain; or a later one with the same version
 
     def model(self, description, version):
+        version = version if description.domain else self.opset or version
         imports = [helper.make_opsetid(description.domain, version)]
         if description.domain:
             imports.append(helper.make_opsetid("", self.opset or 17))
