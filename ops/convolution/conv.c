@@ -6,8 +6,8 @@
  * X [N, C, D1 .. Dn], W [M, C/group, k1 .. kn], B [M] (optional), Y [N, M, o1 .. on]; g(m) is the group that output
  * channel m belongs to. Version 11 only states defaults of attributes that 1 has as well; 22 adds bfloat16.
  *
- * FusedConv adds Z [N, M, o1 .. on] (optional) and applies an activation. NhwcConv has channels last: X [N, D1 .. Dn, C],
- * W [M, k1 .. kn, C/group], Y [N, o1 .. on, M].
+ * FusedConv adds Z [N, M, o1 .. on] (optional) and applies an activation. NhwcConv has channels last:
+ * X [N, D1 .. Dn, C], W [M, k1 .. kn, C/group], Y [N, o1 .. on, M].
  *
  * Ways to compute, chosen by the shape of one sample alone:
  *   direct     conv_f32 on packed weights, one to three axes
