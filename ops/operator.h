@@ -249,5 +249,9 @@ norma_status run_allocate_temporary(run_context *context, size_t bytes, void **b
  * clears. On failure all outputs are NONE. */
 norma_status run_subgraph(run_context *context, const graph *subgraph, const value *const *inputs, int input_count,
                           value *outputs, int output_count);
+/* What inference tells of all outputs of a subgraph for these inputs, without a run; where they do not fit it, what the
+ * model tells of its outputs for any. Items are valid until the next call for the same subgraph. */
+norma_status run_infer_subgraph(run_context *context, const graph *subgraph, const value *const *inputs,
+                                int input_count, value_info *outputs);
 
 #endif

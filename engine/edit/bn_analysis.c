@@ -25,39 +25,61 @@ static bool is_identity(const node *node) {
          node->inputs[0];
 }
 
-static void find_statistic(const graph_value *read, statistic *found) {
+/* The tensor that a Constant node stands for. *contents stays NULL where it holds none that a statistic could be;
+ * *is_plain becomes false where its attribute is of a kind that cannot be given other contents. */
+static norma_status read_constant(const node *node, const value **contents, bool *is_plain, norma_error *error) {
+  const attribute *list = node_attribute(node, "value_floats"), *number = node_attribute(node, "value_float");
+  const attribute *sparse = node_attribute(node, "sparse_value");
+  *contents = sparse ? sparse->tensor : attribute_tensor(node, "value");
+  if (sparse || number) *is_plain = false;
+  if (*contents || (!list && !number)) return NORMA_OK;
+  const int64_t count = list ? (int64_t)list->count : 1;
+  const float *floats = list ? list->floats : &number->f;
+  value *made = region_allocate(node->graph->region, sizeof *made);
+  if (!made) return region_error(node->graph->region, error);
+  made->kind = NORMA_VALUE_TENSOR;
+  norma_tensor_init(&made->tensor, NORMA_FLOAT, list ? 1 : 0, &count, tensor_read_only(floats));
+  *contents = made;
+  return NORMA_OK;
+}
+
+static norma_status find_statistic(const graph_value *read, statistic *found, norma_error *error) {
   const graph_value *holder = read;
   *found = (statistic){.home = STATISTIC_VARIABLE, .value = read, .name = read->name};
   found->is_shared = read->use_count + read->output_count > 1;
-  bool is_copied = false;
+  bool is_plain = true;
   while (is_identity(holder->producer)) {
     holder = holder->producer->inputs[0];
-    is_copied = true;
+    found->is_shared = true;
+    is_plain = false;
   }
-  if (holder->graph->parent) return;
+  if (holder->graph->parent) return NORMA_OK;
   const node *producer = holder->producer;
+  found->name = holder->name;
   if (!producer && holder->constant) {
     found->home = STATISTIC_INITIALIZER;
     found->contents = holder->constant;
   } else if (producer && producer->domain[0] == '\0' && strcmp(producer->op_type, "Constant") == 0) {
     found->home = STATISTIC_CONSTANT;
-    found->contents = attribute_tensor(producer, "value") ? attribute_tensor(producer, "value") : holder->constant;
+    TRY(read_constant(producer, &found->contents, &is_plain, error));
+    if (!found->contents) found->contents = holder->constant;
   }
-  found->name = holder->name;
   if (!found->contents || !norma_value_tensor(found->contents)) {
     found->home = STATISTIC_VARIABLE;
     found->contents = NULL;
-  } else if (is_copied) {
+  } else if (!is_plain) {
     found->home = STATISTIC_COPIED;
-    found->is_shared = true;
   }
+  return NORMA_OK;
 }
 
-static const norma_tensor *constant_of(const graph_value *read) {
+static norma_status constant_of(const graph_value *read, const norma_tensor **tensor, norma_error *error) {
   statistic found;
-  if (!read) return NULL;
-  find_statistic(read, &found);
-  return found.contents ? norma_value_tensor(found.contents) : NULL;
+  *tensor = NULL;
+  if (!read) return NORMA_OK;
+  TRY(find_statistic(read, &found, error));
+  if (found.contents) *tensor = norma_value_tensor(found.contents);
+  return NORMA_OK;
 }
 
 /* The name of a value of an inlined function holds a slash and is not in the file; neither is its node. */
@@ -65,7 +87,9 @@ static const char *find_obstacle(const batch_normalization *found) {
   const norma_tensor *mean = found->mean.contents ? norma_value_tensor(found->mean.contents) : NULL;
   const norma_tensor *variance = found->variance.contents ? norma_value_tensor(found->variance.contents) : NULL;
   type_mask floats = TYPES_FLOAT;
-  if (!mean || !variance) return "its mean or variance is not stored in the model but computed";
+  if (!mean && !variance) return "its mean and variance are not stored in the model but computed";
+  if (!mean) return "its mean is not stored in the model but computed";
+  if (!variance) return "its variance is not stored in the model but computed";
   if (!(floats & TYPE_BIT(mean->type)) || !(floats & TYPE_BIT(variance->type))) {
     return "its mean or variance has no float type";
   }
@@ -89,10 +113,10 @@ static norma_status analysis_read_node(bn_analysis *study, const node *node, nor
   found->epsilon = (double)attribute_float(node, "epsilon", 1e-5f);
   found->momentum = (double)attribute_float(node, "momentum", 0.9f);
   found->training = batch_normalization_trains(node);
-  find_statistic(node->inputs[3], &found->mean);
-  find_statistic(node->inputs[4], &found->variance);
-  found->scale = constant_of(node->inputs[1]);
-  found->bias = constant_of(node->inputs[2]);
+  TRY(find_statistic(node->inputs[3], &found->mean, error));
+  TRY(find_statistic(node->inputs[4], &found->variance, error));
+  TRY(constant_of(node->inputs[1], &found->scale, error));
+  TRY(constant_of(node->inputs[2], &found->bias, error));
   found->obstacle = find_obstacle(found);
   found->chosen = !found->obstacle;
   found->channels = found->mean.contents ? norma_tensor_count(norma_value_tensor(found->mean.contents)) : -1;
@@ -262,7 +286,7 @@ static norma_status set_statistic(norma_model *model, node *node, int index, con
                                   norma_error *error) {
   statistic old;
   value contents = {0};
-  find_statistic(node->inputs[index], &old);
+  TRY(find_statistic(node->inputs[index], &old, error));
   const norma_tensor *tensor = old.contents ? norma_value_tensor(old.contents) : NULL;
   if (!tensor || norma_tensor_count(tensor) != count) return changed_file(error);
   shape shape = shape_of_tensor(tensor);

@@ -16,8 +16,8 @@
 typedef enum statistic_home {
   STATISTIC_VARIABLE,    /* computed, or an input of the graph: nothing can be stored */
   STATISTIC_INITIALIZER, /* of the main graph */
-  STATISTIC_CONSTANT,    /* a Constant node of the main graph */
-  STATISTIC_COPIED       /* one of these behind Identity nodes */
+  STATISTIC_CONSTANT,    /* a Constant node of the main graph: its value or value_floats */
+  STATISTIC_COPIED       /* one of these behind Identity nodes, or sparse: never changed where it stands */
 } statistic_home;
 
 typedef struct statistic {

@@ -56,9 +56,12 @@ static norma_status write_statistic(const norma_editor *editor, const batch_norm
   TRY(value_allocate_tensor(&editor->runtime->memory, &contents, old->type, &shape, error));
   elements_from_double(old->type, contents.tensor.data, 0, node->channels, numbers);
   norma_status status = NORMA_OK;
-  if (is_own(statistic)) {
+  bool is_replaced = is_own(statistic);
+  if (is_replaced) {
     status = model_patch_replace(editor->patch, statistic->name, &contents.tensor, error);
-  } else {
+    is_replaced = status != NORMA_ERROR_UNSUPPORTED; /* a sparse initializer */
+  }
+  if (!is_replaced) {
     status = add_statistic(editor, node, is_mean, &contents.tensor, error);
     ++*copies;
   }

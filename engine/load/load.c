@@ -81,8 +81,12 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   executor executor;
   executor_init_serial(&executor, model->memory, model->runtime->kernels, packed, model->exact);
   executor.work_left = LOAD_WORK;
+  region spare;
+  region_init(&spare, model->memory);
+  executor.spare = &spare;
   norma_status status =
       is_inspected ? look_at(model, options, &executor, error) : run_stages(model, options, &executor, error);
+  region_free(&spare);
   packed_constants_destroy(packed);
   return status;
 }

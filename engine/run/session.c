@@ -173,7 +173,7 @@ void session_forget_plans(norma_session *session) {
 
 static planned *find_planned(norma_session *session) {
   for (int i = 0; i < session->plan_count; i++) {
-    if (plan_matches(session->plans[i].plan, session->input_infos, NULL)) return &session->plans[i];
+    if (plan_matches(session->plans[i].plan, session->input_infos)) return &session->plans[i];
   }
   return NULL;
 }
@@ -322,6 +322,8 @@ static void session_init_executor(norma_session *session) {
   session->subgraphs.memory = session->memory;
   session->subgraphs.keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE;
   session->executor.subgraphs = &session->subgraphs;
+  region_init(&session->spare, session->memory);
+  session->executor.spare = &session->spare;
 }
 
 norma_status norma_session_create(norma_model *model, const norma_session_options *given, norma_session **result,
@@ -366,6 +368,7 @@ void norma_session_destroy(norma_session *session) {
   memory *memory = session->memory;
   if (session->plans) session_forget_plans(session);
   subgraph_cache_free(&session->subgraphs);
+  region_free(&session->spare);
   memory_free(memory, session->plans);
   memory_free(memory, session->inputs);
   memory_free(memory, session->input_infos);

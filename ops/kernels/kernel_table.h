@@ -266,6 +266,32 @@ struct nbits {
   const float *bias;  /* n values, or NULL */
 };
 
+/* ---- Linear attention ----------------------------------------------------------------------------------------------
+ * One token of one head, for columns j < columns of the state S[rows][state_stride], rows > 0:
+ *
+ *   S[i][j] *= decay[i], or decay[0]
+ *   w[j]     = corrects ? rate * (value[j] - sum over i of key[i] * S[i][j]) : value[j]
+ *   S[i][j] += key[i] * w[j]
+ *   output[q][j] = scale * sum over i of queries[q][i] * S[i][j]       for each q < query_count > 0
+ *
+ * Sums run from the first row to the last by fused multiply-adds; columns do not see each other. */
+struct linear_attention_f32 {
+  size_t rows, columns;
+  float *state;
+  size_t state_stride;
+  const float *decay; /* NULL: none */
+  bool decays_by_row;
+  bool corrects;
+  float rate;
+  const float *key;
+  const float *value;
+  const float *queries;
+  size_t query_count, query_stride;
+  float scale;
+  float *output;
+  size_t output_stride;
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "avx2": that of its file in isa/ */
@@ -475,6 +501,9 @@ struct kernel_table {
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);
+  /* See struct linear_attention_f32. */
+  void (*linear_attention_f32)(const struct linear_attention_f32 *token);
+
   /* Sum of x[i] * z[i], single precision. */
   float (*dot_f32)(const float *x, const float *z, size_t n);
   /* Across rows: y[j] = reduction over i < rows of x[i * row_stride + j] for j < columns, in order of i. */

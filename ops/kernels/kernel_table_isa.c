@@ -14,6 +14,7 @@
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
+#include "linear_attention.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
 #include "gemm_i8.h"
@@ -147,6 +148,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .rotate_f32 = rotate_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
+    .linear_attention_f32 = linear_attention_f32,
     .dot_f32 = dot_f32,
 
     .scale_f32 = scale_f32,

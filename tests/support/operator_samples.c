@@ -256,6 +256,28 @@ static const operator_sample samples[] = {
      .attributes = {DRIVER_INT("transA", 1)}},
     {.op = "Gemm", .opset = 11, .inputs = {"double 4x5", "double 5x3"}, .constants = CONSTANT(1)},
 
+    /* Recurrent layers, and what moves along their time. */
+    {.op = "RNN", .opset = 22, .inputs = {"3x2x4", "1x5x4", "1x5x5", "1x10"}, .constants = 0xE},
+    {.op = "RNN", .opset = 22, .inputs = {"float16 3x2x4", "float16 1x5x4", "float16 1x5x5"}, .constants = CONSTANT(2)},
+    {.op = "GRU",
+     .opset = 22,
+     .inputs = {"3x2x4", "2x15x4", "2x15x5", "2x30"},
+     .constants = 0xE,
+     .attributes = {DRIVER_STRING("direction", "bidirectional")}},
+    {.op = "GRU",
+     .opset = 14,
+     .inputs = {"double 3x2x4", "double 1x15x4", "double 1x15x5", "double 1x30"},
+     .constants = 0xE,
+     .attributes = {DRIVER_INT("linear_before_reset", 1)}},
+    {.op = "GRU", .opset = 14, .inputs = {"3x2x4", "1x15x4", "1x15x5", "1x30"}},
+    {.op = "LSTM",
+     .opset = 22,
+     .inputs = {"3x2x4", "1x20x4", "1x20x5", "1x40", NULL, NULL, NULL, "1x15"},
+     .constants = 0x8E},
+    {.op = "LSTM", .opset = 7, .inputs = {"double 3x2x4", "double 1x20x4", "double 1x20x5"}, .constants = CONSTANT(1)},
+    {.op = "ReverseSequence", .opset = 10, .inputs = {"4x2x3", "[1,1]"}, .constants = CONSTANT(1)},
+    {.op = "TensorScatter", .opset = 24, .inputs = {"2x4x3", "2x1x3", "[0,0]"}, .constants = CONSTANT(2)},
+
     /* Normalizations. */
     {.op = "BatchNormalization",
      .opset = 15,
