@@ -41,6 +41,7 @@ typedef struct attention_state {
 } attention_state;
 
 static norma_status attention_read(const node *node, void *opaque, norma_error *error) {
+  TRY(read_inputs_since(node, IN_NONPAD, 24, error));
   attention_state *state = opaque;
   state->query_heads = attribute_int(node, "q_num_heads", 0);
   state->key_heads = attribute_int(node, "kv_num_heads", 0);
@@ -180,7 +181,6 @@ static norma_status attention_infer(infer_context *context) {
   bool has_past = infer_has_input(context, IN_PAST_KEY), has_nonpad = infer_has_input(context, IN_NONPAD);
   if (has_past != infer_has_input(context, IN_PAST_VALUE))
     return infer_fail(context, "past_key and past_value are needed together");
-  if (has_nonpad && context->node->version < 24) return infer_fail(context, "nonpad_kv_seqlen needs opset 24");
   if (has_nonpad && has_past) return infer_fail(context, "nonpad_kv_seqlen cannot stand beside past_key");
   TRY(attention_find_sizes(context, &sizes));
   int64_t keys = size_sum(sizes.past, sizes.fresh);

@@ -227,6 +227,32 @@ struct gemm_part {
   size_t column, columns;
 };
 
+/* ---- Linear attention ----------------------------------------------------------------------------------------------
+ * One token of one head, for columns j < columns of the state S[rows][state_stride], rows > 0:
+ *
+ *   S[i][j] *= decay[i], or decay[0]
+ *   w[j]     = corrects ? rate * (value[j] - sum over i of key[i] * S[i][j]) : value[j]
+ *   S[i][j] += key[i] * w[j]
+ *   output[q][j] = scale * sum over i of queries[q][i] * S[i][j]       for each q < query_count > 0
+ *
+ * Sums run from the first row to the last by fused multiply-adds; columns do not see each other. */
+struct linear_attention_f32 {
+  size_t rows, columns;
+  float *state;
+  size_t state_stride;
+  const float *decay; /* NULL: none */
+  bool decays_by_row;
+  bool corrects;
+  float rate;
+  const float *key;
+  const float *value;
+  const float *queries;
+  size_t query_count, query_stride;
+  float scale;
+  float *output;
+  size_t output_stride;
+};
+
 /* ---- Attention -----------------------------------------------------------------------------------------------------
  * Some rows of queries against all keys of one head:
  *
@@ -264,32 +290,6 @@ struct nbits {
   float zero;         /* without zeros of their own */
   const void *packed; /* by nbits_pack */
   const float *bias;  /* n values, or NULL */
-};
-
-/* ---- Linear attention ----------------------------------------------------------------------------------------------
- * One token of one head, for columns j < columns of the state S[rows][state_stride], rows > 0:
- *
- *   S[i][j] *= decay[i], or decay[0]
- *   w[j]     = corrects ? rate * (value[j] - sum over i of key[i] * S[i][j]) : value[j]
- *   S[i][j] += key[i] * w[j]
- *   output[q][j] = scale * sum over i of queries[q][i] * S[i][j]       for each q < query_count > 0
- *
- * Sums run from the first row to the last by fused multiply-adds; columns do not see each other. */
-struct linear_attention_f32 {
-  size_t rows, columns;
-  float *state;
-  size_t state_stride;
-  const float *decay; /* NULL: none */
-  bool decays_by_row;
-  bool corrects;
-  float rate;
-  const float *key;
-  const float *value;
-  const float *queries;
-  size_t query_count, query_stride;
-  float scale;
-  float *output;
-  size_t output_stride;
 };
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
