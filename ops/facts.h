@@ -74,7 +74,7 @@ typedef struct linear_form {
 /* Normalization by statistics that are among the inputs. */
 typedef struct statistics_form {
   int scale, bias, mean, variance; /* inputs; one element for each channel */
-  double epsilon;
+  double epsilon, momentum;
   bool trains; /* normalises by its batch, and updates the statistics */
 } statistics_form;
 
