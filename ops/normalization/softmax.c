@@ -135,17 +135,24 @@ static void softmax_lines(void *argument, int64_t begin, int64_t end, int worker
 
 /* ------------------------------------------------------------------------------------------------- rows of adjacent */
 
+/* Sums of single precision take that many rows, and then go to a sum of double precision. */
+#define SOFTMAX_ROWS 32
+
 void softmax_float_columns(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
                            size_t count, size_t columns, size_t stride) {
   float largest[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], power[SOFTMAX_COLUMNS];
+  double total[SOFTMAX_COLUMNS];
   kernels->reduce_rows_f32[REDUCE_MAX](largest, x, count, columns, stride);
-  for (size_t j = 0; j < columns; j++) sum[j] = 0;
+  for (size_t j = 0; j < columns; j++) sum[j] = 0, total[j] = 0;
   for (size_t i = 0; i < count; i++) {
     float *row = y + i * stride, *to = kind == SOFTMAX ? row : power;
     kernels->binary_f32[BINARY_SUB](row, x + i * stride, largest, columns);
     kernels->unary_f32[UNARY_EXP](to, row, columns, 0, 0);
     kernels->binary_f32[BINARY_ADD](sum, sum, to, columns);
+    if (count <= SOFTMAX_ROWS || (i % SOFTMAX_ROWS != SOFTMAX_ROWS - 1 && i != count - 1)) continue;
+    for (size_t j = 0; j < columns; j++) total[j] += (double)sum[j], sum[j] = 0;
   }
+  for (size_t j = 0; j < columns && count > SOFTMAX_ROWS; j++) sum[j] = (float)total[j];
   if (kind == LOG_SOFTMAX) kernels->unary_f32[UNARY_LOG](sum, sum, columns, 0, 0);
   enum binary_kind last = kind == SOFTMAX ? BINARY_DIV : BINARY_SUB;
   for (size_t i = 0; i < count; i++) kernels->binary_f32[last](y + i * stride, y + i * stride, sum, columns);

@@ -642,6 +642,18 @@ static void many_inputs(void **state) {
   call.input_count = 1;
   assert_int_equal(driver_run(&driver, &call), NORMA_OK);
   driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){3}, (double[]){1, 2, 3});
+
+  /* Of more, sums are rounded once: 2^24 + 1 + .. + 1 would stay 2^24. */
+  value large = driver_floats(&driver, 0, NULL, (float[]){0x1p24f}),
+        one = driver_floats(&driver, 0, NULL, (float[]){1});
+  call = (driver_call){.op_type = "Sum", .opset = 13, .inputs = {&large, &a, &b}, .input_count = 15, .output_count = 1};
+  for (int i = 3; i < call.input_count; i++) call.inputs[i] = &one;
+  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  double expected[6];
+  for (int i = 0; i < 6; i++) expected[i] = (double)(float)(0x1p24 + 12 + (1 + i % 3) + (i < 3 ? 10 : 20));
+  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){2, 3}, expected);
+  value_clear(&large);
+  value_clear(&one);
   value_clear(&a);
   value_clear(&b);
   value_clear(&c);
