@@ -12,6 +12,7 @@
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
+#include "fft.h"
 #include "gemm.h"
 #include "conv.h"
 #include "window.h"
@@ -86,6 +87,21 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .blocked_affine_f32 = blocked_affine_f32,
     .block_channels = block_channels,
     .unblock_channels = unblock_channels,
+
+    .fft_f32_lanes = VF_LANES,
+    .fft_f64_lanes = VD_LANES,
+    .fft_f32 = fft_f32_run,
+    .fft_f64 = fft_f64_run,
+    .fft_split_real_f32 = fft_f32_split_real,
+    .fft_split_real_f64 = fft_f64_split_real,
+    .fft_join_real_f32 = fft_f32_join_real,
+    .fft_join_real_f64 = fft_f64_join_real,
+    .fft_scale_rows_f32 = fft_f32_scale_rows,
+    .fft_scale_rows_f64 = fft_f64_scale_rows,
+    .fft_scale_f64 = fft_scale_f64,
+    .fft_twist_f64 = fft_twist_f64,
+    .fft_widen_f32 = fft_widen_f32,
+    .fft_narrow_f32 = fft_narrow_f32,
 
     .unary_f32 =
         {
