@@ -3,6 +3,7 @@
 import string
 
 import numpy as np
+from onnx import helper
 
 from tests.differential.case import Case, chance, operator, pick, random_tensor, types_of
 
@@ -50,3 +51,23 @@ def einsum(random, version, index):
     if len(constants) == len(arrays):
         constants = constants[1:]
     return Case(arrays, {"equation": spaced}, expected=expected, constants=constants)
+
+
+@operator("Det", tolerance="rtol=1e-4 atol=1e-4", narrow={"float16": "rtol=4e-3 atol=2e-2", "bfloat16": "rtol=2e-2 atol=1e-1"})
+def det(random, version, index):
+    types = types_of("Det", "T", version)
+    type_ = types[index % len(types)]
+    n = int(random.integers(1, 6))
+    batch = tuple(int(random.integers(0 if chance(random, 0.1) else 1, 4)) for _ in range(random.integers(0, 3)))
+    x = random_tensor(random, type_, batch + (n, n), -1, 1)
+    return Case([x], expected=lambda x: [np.asarray(np.linalg.det(x.astype(np.float64))).astype(type_)])
+
+
+@operator("Inverse", domain="com.microsoft", versions=(1,), tolerance="rtol=1e-4 atol=1e-4")
+def inverse(random, version, index):
+    type_ = (np.float32, np.float64, np.float16)[index % 3]
+    n = int(random.integers(1, 6))
+    batch = tuple(int(random.integers(1, 4)) for _ in range(random.integers(0, 3)))
+    x = random_tensor(random, type_, batch + (n, n), -1, 1) + 3 * np.eye(n, dtype=type_)
+    return Case([x], output_types=[helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(np.dtype(type_)), None)],
+                expected=lambda x: [np.linalg.inv(x.astype(np.float64)).astype(type_)])
