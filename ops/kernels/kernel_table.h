@@ -401,6 +401,11 @@ struct kernel_table {
   void (*interpolate_rows_f32)(float *y, const float *x, size_t rows, size_t columns, const int64_t *first,
                                const float *weights, size_t taps, size_t count);
 
+  /* y[i] = sum over t < taps of weights[t * stride + i] * x[offsets[t * stride + i]] for i < n, in order of t; where an offset
+   * is negative, the element counts as 0. */
+  void (*sample_points_f32)(float *y, const float *x, const int32_t *offsets, const float *weights, size_t taps,
+                            size_t stride, size_t n);
+
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
   void (*scale_f32)(float *y, const float *x, size_t n, double factor);

@@ -9,6 +9,7 @@
 #include "binary.h"
 #include "reduce.h"
 #include "resample.h"
+#include "sample.h"
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
@@ -130,6 +131,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .scale_f32 = scale_f32,
     .magnitude_f32 = magnitude_f32,
     .interpolate_rows_f32 = interpolate_rows_f32,
+    .sample_points_f32 = sample_points_f32,
 
     .transpose_32 = transpose_32,
     .f16_to_f32 = f16_to_f32,
