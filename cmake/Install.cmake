@@ -1,7 +1,7 @@
 # cmake --install: header, libraries, tool, man page, and what pkg-config and find_package need.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS norma norma_shared EXPORT NormaTargets
+install(TARGETS ${norma_libraries} EXPORT NormaTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/engine/norma.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET norma_tool)

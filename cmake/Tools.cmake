@@ -1,5 +1,5 @@
-# The tool `norma`: tools/norma.c and one file per subcommand. Libraries for pictures (PNG, JPEG) and for
-# compressed .npz (ZLIB) are optional and used here only.
+# The tool `norma`: tools/norma.c and one file per subcommand, which are found by what they export. Libraries for
+# pictures (PNG, JPEG) and for compressed .npz (ZLIB) are optional and used here only.
 file(GLOB_RECURSE norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
 file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
@@ -7,7 +7,8 @@ list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
 if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
   # All but main() is a library of its own, so that tests reach it.
   list(REMOVE_ITEM norma_tool_sources ${PROJECT_SOURCE_DIR}/tools/norma.c)
-  add_library(norma_tool_parts STATIC ${norma_tool_sources})
+  norma_add_table(command ${PROJECT_BINARY_DIR}/command_table.c ${norma_tool_sources})
+  add_library(norma_tool_parts STATIC ${norma_tool_sources} ${PROJECT_BINARY_DIR}/command_table.c)
   target_link_libraries(norma_tool_parts PUBLIC norma norma_compile_options Threads::Threads m)
   foreach(library PNG JPEG ZLIB)
     find_package(${library})

@@ -110,6 +110,13 @@ static inline int64_t blocked_slice_plane(const struct blocked_slices *slices, i
   return sample * slices->blocks + rest % slices->blocks;
 }
 
+/* Leaves a slice the input rows that its windows see. */
+static inline void blocked_slice_trim(struct window_2d *slice) {
+  const size_t reach = (slice->output[0] - 1) * slice->stride[0] + (slice->kernel[0] - 1) * slice->dilation[0] + 1;
+  const size_t rows = reach > slice->pad[0] ? reach - slice->pad[0] : 0;
+  if (rows < slice->input[0]) slice->input[0] = rows;
+}
+
 /* A slice of half precision is computed in float, in a worker's scratch: bytes for its inputs, its outputs and a residual
  * that is laid out as these. */
 static inline size_t blocked_slice_scratch(const struct blocked_slices *slices, const struct window_2d *plane,

@@ -25,6 +25,11 @@ static inline bool work_interrupted(const run_context *context, int64_t iteratio
   return (iteration & 0xFFFF) == 0xFFFF && run_cancelled(context);
 }
 
+/* The same for loops in compute itself, as the status to leave them with. */
+static inline norma_status work_poll(const run_context *context, int64_t iteration) {
+  return (iteration & 0xFFFF) == 0xFFFF ? run_poll(context) : NORMA_OK;
+}
+
 static inline int64_t divide_up(int64_t a, int64_t b) { /* a >= 0, b > 0, no overflow */
   return a / b + (a % b != 0);
 }
@@ -39,6 +44,16 @@ static inline bool scratch_append(size_t *total, size_t count, size_t element_by
     return false;
   *total = end;
   return true;
+}
+
+/* Refuses more than `inputs` inputs in versions before `version`, which had attributes in their place or nothing: they would
+ * be passed over in silence. */
+static inline norma_status read_inputs_since(const node *node, int inputs, int version, norma_error *error) {
+  int given = node->input_count;
+  while (given > inputs && !node->inputs[given - 1]) given--;
+  if (node->version >= version || given <= inputs) return NORMA_OK;
+  return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d inputs, expected at most %d before version %d",
+                       given, inputs, version);
 }
 
 /* Refuses an input 0 of one of `types` in versions before `version`, which added them. */

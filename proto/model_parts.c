@@ -165,7 +165,8 @@ bool collect_names(wire_span graph, region *region, name_table *names, bool outp
   while (wire_next(&graph, &part)) {
     if (part.number == GRAPH_NODE && !collect_node_names(part.contents, region, names, outputs)) return false;
     if (part.number == GRAPH_OUTPUT && !add_name(region, names, wire_find(part.contents, 1))) return false;
-    bool is_defined = part.number == GRAPH_INPUT || part.number == GRAPH_INITIALIZER;
+    bool is_defined =
+        part.number == GRAPH_INPUT || part.number == GRAPH_INITIALIZER || part.number == GRAPH_SPARSE_INITIALIZER;
     if (outputs && is_defined && !add_name(region, names, name_of(&part))) return false;
   }
   return true;
@@ -193,26 +194,76 @@ static norma_status visit_tensor(const external_walk *walk, wire_span tensor) {
   return NORMA_OK;
 }
 
+static norma_status visit_sparse_tensor(const external_walk *walk, wire_span sparse) {
+  enum { VALUES = 1, INDICES = 2 };
+  TRY(visit_tensor(walk, wire_find(sparse, VALUES)));
+  return visit_tensor(walk, wire_find(sparse, INDICES));
+}
+
 static norma_status visit_graph(const external_walk *walk, wire_span graph);
 
-static norma_status visit_node(const external_walk *walk, wire_span node) {
-  wire_part part, inner;
-  while (wire_next(&node, &part)) {
-    if (part.number != NODE_ATTRIBUTE) continue;
-    wire_span attribute = part.contents;
-    while (wire_next(&attribute, &inner)) {
-      if (inner.number == ATTRIBUTE_T || inner.number == 10) TRY(visit_tensor(walk, inner.contents));
-      if (inner.number == ATTRIBUTE_G || inner.number == ATTRIBUTE_GRAPH_LIST) TRY(visit_graph(walk, inner.contents));
+static norma_status visit_attribute(const external_walk *walk, wire_span attribute) {
+  enum { TENSOR_LIST = 10, SPARSE_TENSOR = 22, SPARSE_TENSOR_LIST = 23 };
+  wire_part part;
+  while (wire_next(&attribute, &part)) {
+    if (part.number == ATTRIBUTE_T || part.number == TENSOR_LIST) TRY(visit_tensor(walk, part.contents));
+    if (part.number == ATTRIBUTE_G || part.number == ATTRIBUTE_GRAPH_LIST) TRY(visit_graph(walk, part.contents));
+    if (part.number == SPARSE_TENSOR || part.number == SPARSE_TENSOR_LIST) {
+      TRY(visit_sparse_tensor(walk, part.contents));
     }
   }
   return NORMA_OK;
 }
 
+static norma_status visit_node(const external_walk *walk, wire_span node) {
+  wire_part part;
+  while (wire_next(&node, &part)) {
+    if (part.number == NODE_ATTRIBUTE) TRY(visit_attribute(walk, part.contents));
+  }
+  return NORMA_OK;
+}
+
+static norma_status visit_graph_field(const external_walk *walk, uint32_t number, wire_span contents) {
+  switch (number) {
+  case GRAPH_NODE:
+    return visit_node(walk, contents);
+  case GRAPH_INITIALIZER:
+    return visit_tensor(walk, contents);
+  case GRAPH_SPARSE_INITIALIZER:
+    return visit_sparse_tensor(walk, contents);
+  default:
+    return NORMA_OK;
+  }
+}
+
+/* Recursive as graphs are nested, which the wire check has bounded. */
 static norma_status visit_graph(const external_walk *walk, wire_span graph) {
   wire_part part;
-  while (wire_next(&graph, &part)) {
-    if (part.number == GRAPH_NODE) TRY(visit_node(walk, part.contents));
-    if (part.number == GRAPH_INITIALIZER) TRY(visit_tensor(walk, part.contents));
+  while (wire_next(&graph, &part)) TRY(visit_graph_field(walk, part.number, part.contents));
+  return NORMA_OK;
+}
+
+static norma_status visit_function(const external_walk *walk, wire_span function) {
+  enum { FUNCTION_NODE = 7, FUNCTION_ATTRIBUTE_PROTO = 11 };
+  wire_part part;
+  while (wire_next(&function, &part)) {
+    if (part.number == FUNCTION_NODE) TRY(visit_node(walk, part.contents));
+    if (part.number == FUNCTION_ATTRIBUTE_PROTO) TRY(visit_attribute(walk, part.contents));
+  }
+  return NORMA_OK;
+}
+
+/* What stands beside the main graph: functions, and the graphs of training. */
+static norma_status visit_rest(const external_walk *walk, wire_span fields) {
+  enum { MODEL_TRAINING = 20, MODEL_FUNCTION = 25 };
+  wire_part part, inner;
+  while (wire_next(&fields, &part)) {
+    if (part.number == MODEL_FUNCTION) TRY(visit_function(walk, part.contents));
+    if (part.number != MODEL_TRAINING) continue;
+    wire_span training = part.contents; /* fields 1 and 2 are graphs */
+    while (wire_next(&training, &inner)) {
+      if (inner.number <= 2) TRY(visit_graph(walk, inner.contents));
+    }
   }
   return NORMA_OK;
 }
@@ -221,12 +272,11 @@ norma_status model_parts_external(const model_parts *parts, visit_location visit
   external_walk walk = {parts, visit, context, error};
   for (size_t i = 0; i < parts->count; i++) {
     const graph_part *part = &parts->parts[i];
-    if (part->dropped) continue;
-    if (part->field.number == GRAPH_NODE) TRY(visit_node(&walk, part->contents));
-    if (part->field.number == GRAPH_INITIALIZER) TRY(visit_tensor(&walk, part->contents));
+    if (!part->dropped) TRY(visit_graph_field(&walk, part->field.number, part->contents));
   }
   for (const graph_addition *addition = parts->additions; addition; addition = addition->next) {
-    if (addition->number == GRAPH_NODE) TRY(visit_node(&walk, addition->contents));
+    TRY(visit_graph_field(&walk, addition->number, addition->contents));
   }
-  return NORMA_OK;
+  TRY(visit_rest(&walk, parts->before));
+  return visit_rest(&walk, parts->after);
 }

@@ -23,6 +23,7 @@ enum {
   NODE_OP_TYPE = 4,
   NODE_ATTRIBUTE = 5,
   NODE_DOMAIN = 7,
+  NODE_OVERLOAD = 8,
   ATTRIBUTE_NAME = 1,
   ATTRIBUTE_I = 3,
   ATTRIBUTE_T = 5,
@@ -83,7 +84,8 @@ norma_status model_parts_write(const model_parts *parts, write_bytes write, void
  * those that they define. The names live in the region. false: out of memory. */
 bool collect_names(wire_span graph, region *region, name_table *names, bool outputs);
 
-/* The locations of external data that tensors of the parts still refer to, given to visit until it fails. */
+/* The locations of external data that tensors of the model still refer to, given to visit until it fails: those of the
+ * parts, of subgraphs, functions and training graphs, sparse ones among them. */
 typedef norma_status (*visit_location)(void *context, const char *location, norma_error *error);
 norma_status model_parts_external(const model_parts *parts, visit_location visit, void *context, norma_error *error);
 

@@ -13,7 +13,9 @@
 struct model_patch {
   memory *memory;
   region region;
-  const char *path;
+  const char *path; /* NULL: from memory */
+  norma_read_external read;
+  void *read_context;
   void *bytes; /* of the file */
   size_t size;
   model_parts parts;
@@ -25,18 +27,15 @@ struct model_patch {
 
 /* --------------------------------------------------------------------------------------------------- open and close */
 
-static norma_status patch_read_file(model_patch *patch, const wire_limits *limits, norma_error *error) {
-  byte_source source;
-  TRY(byte_source_open(&source, patch->memory, patch->path, false, error));
-  norma_status status = NORMA_OK;
-  patch->size = (size_t)source.size;
+static norma_status patch_read_bytes(model_patch *patch, const byte_source *source, const wire_limits *limits,
+                                     norma_error *error) {
+  patch->size = (size_t)source->size;
   patch->bytes = memory_allocate(patch->memory, patch->size);
-  if (!patch->bytes) status = memory_error(patch->memory, patch->size, error);
-  if (status == NORMA_OK) status = byte_source_read(&source, 0, patch->bytes, patch->size, error);
-  byte_source_close(&source);
+  if (!patch->bytes) return memory_error(patch->memory, patch->size, error);
+  TRY(byte_source_read(source, 0, patch->bytes, patch->size, error));
   wire_skeleton skeleton = {0};
-  byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
-  if (status == NORMA_OK) status = wire_check(&bytes, WIRE_MODEL, limits, patch->memory, &skeleton, error);
+  const byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
+  norma_status status = wire_check(&bytes, WIRE_MODEL, limits, patch->memory, &skeleton, error);
   memory_free(patch->memory, skeleton.bytes);
   return status;
 }
@@ -60,30 +59,65 @@ static graph_part *find_part(const name_table *table, const char *name) {
   return entry ? entry->item : NULL;
 }
 
-norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **result,
-                              norma_error *error) {
-  norma_error unwanted;
-  if (!error) error = &unwanted;
-  *result = NULL;
+static norma_status patch_create(memory *memory, model_patch **result, norma_error *error) {
   model_patch *patch = memory_allocate_zeroed(memory, sizeof *patch);
+  *result = patch;
   if (!patch) return memory_error(memory, sizeof *patch, error);
   patch->memory = memory;
   region_init(&patch->region, memory);
   name_table_init(&patch->names, memory);
   name_table_init(&patch->tensors, memory);
   name_table_init(&patch->nodes, memory);
-  patch->path = region_copy_string(&patch->region, path, strlen(path));
-  norma_status status = patch->path ? patch_read_file(patch, limits, error) : region_error(&patch->region, error);
-  wire_span bytes = {patch->bytes, patch->size};
-  if (status == NORMA_OK) status = model_parts_read(&patch->parts, &patch->region, bytes, error);
-  if (status == NORMA_OK) status = patch_index_parts(patch, error);
-  if (status != NORMA_OK) {
-    if (!strstr(error->message, path)) error_prefix(error, "%s", path);
-    model_patch_close(patch);
-    return status;
-  }
-  *result = patch;
   return NORMA_OK;
+}
+
+/* Reads the model into an empty patch. */
+static norma_status patch_fill(model_patch *patch, const byte_source *source, const wire_limits *limits,
+                               norma_error *error) {
+  TRY(patch_read_bytes(patch, source, limits, error));
+  const wire_span bytes = {patch->bytes, patch->size};
+  TRY(model_parts_read(&patch->parts, &patch->region, bytes, error));
+  return patch_index_parts(patch, error);
+}
+
+static norma_status patch_fill_from_file(model_patch *patch, const char *path, const wire_limits *limits,
+                                         norma_error *error) {
+  byte_source source;
+  patch->path = region_copy_string(&patch->region, path, strlen(path));
+  if (!patch->path) return region_error(&patch->region, error);
+  TRY(byte_source_open(&source, patch->memory, path, false, error));
+  norma_status status = patch_fill(patch, &source, limits, error);
+  byte_source_close(&source);
+  return status;
+}
+
+norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **result,
+                              norma_error *error) {
+  norma_error unwanted;
+  if (!error) error = &unwanted;
+  TRY(patch_create(memory, result, error));
+  norma_status status = patch_fill_from_file(*result, path, limits, error);
+  if (status == NORMA_OK) return NORMA_OK;
+  if (!strstr(error->message, path)) error_prefix(error, "%s", path);
+  model_patch_close(*result);
+  *result = NULL;
+  return status;
+}
+
+norma_status model_patch_open_memory(memory *memory, const void *data, size_t size, norma_read_external read,
+                                     void *read_context, const wire_limits *limits, model_patch **result,
+                                     norma_error *error) {
+  norma_error unwanted;
+  if (!error) error = &unwanted;
+  TRY(patch_create(memory, result, error));
+  (*result)->read = read;
+  (*result)->read_context = read_context;
+  const byte_source source = byte_source_from_memory(data, size);
+  norma_status status = patch_fill(*result, &source, limits, error);
+  if (status == NORMA_OK) return NORMA_OK;
+  model_patch_close(*result);
+  *result = NULL;
+  return status;
 }
 
 void model_patch_close(model_patch *patch) {
@@ -163,7 +197,7 @@ static norma_status read_tensor(model_patch *patch, region *temporary, wire_span
                                 norma_error *error) {
   ProtobufCAllocator allocator = region_allocator(temporary);
   external_data external;
-  external_data_init(&external, patch->memory, patch->path, false, NULL, NULL);
+  external_data_init(&external, patch->memory, patch->path, false, patch->read, patch->read_context);
   byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
   tensor_source source = {.memory = patch->memory, .bytes = &bytes, .external = &external};
   Onnx__TensorProto *proto = onnx__tensor_proto__unpack(&allocator, tensor.size, tensor.bytes);
@@ -190,21 +224,35 @@ static bool is_payload(uint32_t number) {
          number == TENSOR_EXTERNAL_DATA || number == TENSOR_DATA_LOCATION;
 }
 
-/* Elements as the varints of int32_data: 16-bit patterns and small integers, zero-extended or not as they were. */
+/* What int32_data, int64_data and uint64_data hold for a tensor: a number for each element, or for each byte of
+ * elements of 4 and 2 bits. Small integers are sign-extended, floats are bit patterns. */
+static int64_t payload_count(const norma_tensor *contents) {
+  const int bits = element_type_bits(contents->type);
+  return bits == 4 || bits == 2 ? (int64_t)contents->size_bytes : norma_tensor_count(contents);
+}
+
+static uint64_t payload_number(const norma_tensor *contents, int64_t i) {
+  const int bits = element_type_bits(contents->type);
+  const uint8_t *bytes = contents->data;
+  if (bits >= 8 && (TYPES_INTEGER & TYPE_BIT(contents->type))) return (uint64_t)tensor_get_int64(contents, i);
+  if (bits == 16) return ((const uint16_t *)contents->data)[i];
+  if (bits != 6) return bytes[i];
+  const size_t at = (size_t)i * 6, byte = at / 8;
+  const unsigned next = byte + 1 < contents->size_bytes ? bytes[byte + 1] : 0;
+  return ((bytes[byte] | next << 8) >> (at % 8)) & 0x3F;
+}
+
 static wire_span encode_varints(region *region, const norma_tensor *contents) {
   wire_build build;
   build_init(&build, region);
-  for (int64_t i = 0; i < norma_tensor_count(contents); i++) {
-    bool bits = contents->type == NORMA_FLOAT16 || contents->type == NORMA_BFLOAT16;
-    build_varint(&build, bits ? ((const uint16_t *)contents->data)[i] : (uint64_t)tensor_get_int64(contents, i));
-  }
+  for (int64_t i = 0; i < payload_count(contents); i++) build_varint(&build, payload_number(contents, i));
   wire_span result = build_flatten(&build);
   build_free(&build);
   return result;
 }
 
 static void patch_add_payload(wire_build *build, uint32_t number, const norma_tensor *contents) {
-  wire_span raw = {contents->data, contents->size_bytes};
+  const wire_span raw = span_of_bytes(contents->data, contents->size_bytes);
   switch (number) {
   case TENSOR_INT32_DATA:
   case TENSOR_INT64_DATA:
@@ -252,7 +300,7 @@ static wire_span rebuild_constant(region *region, const tensor_place *place, con
     } else if (part.number != ATTRIBUTE_FLOAT_LIST) {
       build_add(&build, part.whole);
     } else if (!is_done) {
-      build_length_prefixed(&build, ATTRIBUTE_FLOAT_LIST, (wire_span){contents->data, contents->size_bytes});
+      build_length_prefixed(&build, ATTRIBUTE_FLOAT_LIST, span_of_bytes(contents->data, contents->size_bytes));
       is_done = true;
     }
   }
@@ -330,6 +378,9 @@ static norma_status choose_name(model_patch *patch, const char *stem, const char
 
 norma_status model_patch_add(model_patch *patch, const char *stem, const norma_tensor *contents, const char **name,
                              norma_error *error) {
+  if (contents->type == NORMA_STRING) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "strings cannot become an initializer");
+  }
   patch->suffix = 0;
   TRY(choose_name(patch, stem, name, error));
   region *region = &patch->region;

@@ -18,6 +18,10 @@ typedef struct model_patch model_patch;
 /* Reads and checks the file. Errors: FILE, FORMAT, INVALID_MODEL, BUDGET, OUT_OF_MEMORY. */
 norma_status model_patch_open(memory *memory, const char *path, const wire_limits *limits, model_patch **patch,
                               norma_error *error);
+/* The same of a model in memory, which is copied; `read` (may be NULL) supplies external data. */
+norma_status model_patch_open_memory(memory *memory, const void *data, size_t size, norma_read_external read,
+                                     void *read_context, const wire_limits *limits, model_patch **patch,
+                                     norma_error *error);
 void model_patch_close(model_patch *patch); /* NULL is fine */
 
 /* Tells files apart, by length and contents; not made against forgery. */
@@ -33,7 +37,7 @@ norma_status model_patch_replace(model_patch *patch, const char *name, const nor
                                  norma_error *error);
 
 /* A new initializer whose name begins with `stem`; *name is valid until the patch is closed. Below IR version 4 it is
- * declared as an input of the graph as well. */
+ * declared as an input of the graph as well. Errors: ARGUMENT (strings), OUT_OF_MEMORY, BUDGET. */
 norma_status model_patch_add(model_patch *patch, const char *stem, const norma_tensor *contents, const char **name,
                              norma_error *error);
 
@@ -51,7 +55,8 @@ norma_status model_patch_remove_output(model_patch *patch, const char *name, nor
 norma_status model_patch_write(const model_patch *patch, write_bytes write, void *context, norma_error *error);
 
 /* Writes the file `path`, whole or not at all. It must not be the file that was read. External files that are still
- * referred to are copied beside it where they are not there yet; one that is there with other contents is an error. */
+ * referred to are copied beside it where they are not there yet; one that is there with other contents is an error, and
+ * so are external data of a model from memory (UNSUPPORTED). */
 norma_status model_patch_save(const model_patch *patch, const char *path, norma_error *error);
 
 #endif

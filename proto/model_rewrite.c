@@ -26,19 +26,15 @@ static norma_status rewrite_no_memory(rewrite *work) {
   return region_error(&work->region, work->error);
 }
 
-static norma_status rewrite_read_file(rewrite *work, const norma_model *model, const char *source) {
-  byte_source bytes;
+static norma_status rewrite_read_source(rewrite *work, const norma_model *model, const byte_source *source) {
   wire_skeleton skeleton = {0};
-  wire_limits limits = {model->runtime->max_nodes, model->runtime->max_depth};
-  TRY(byte_source_open(&bytes, work->memory, source, false, work->error));
-  size_t size = (size_t)bytes.size;
-  norma_status status = NORMA_OK;
+  const wire_limits limits = {model->runtime->max_nodes, model->runtime->max_depth};
+  const size_t size = (size_t)source->size;
   work->file_bytes = memory_allocate(work->memory, size);
-  if (!work->file_bytes) status = memory_error(work->memory, size, work->error);
-  if (status == NORMA_OK) status = byte_source_read(&bytes, 0, work->file_bytes, size, work->error);
-  byte_source_close(&bytes);
-  byte_source copy = byte_source_from_memory(work->file_bytes, size);
-  if (status == NORMA_OK) status = wire_check(&copy, WIRE_MODEL, &limits, work->memory, &skeleton, work->error);
+  if (!work->file_bytes) return memory_error(work->memory, size, work->error);
+  TRY(byte_source_read(source, 0, work->file_bytes, size, work->error));
+  const byte_source copy = byte_source_from_memory(work->file_bytes, size);
+  norma_status status = wire_check(&copy, WIRE_MODEL, &limits, work->memory, &skeleton, work->error);
   memory_free(work->memory, skeleton.bytes);
   if (status != NORMA_OK) return status;
   return model_parts_read(&work->file, &work->region, (wire_span){work->file_bytes, size}, work->error);
@@ -72,6 +68,21 @@ static graph_part *find(const name_table *names, const char *name) {
   return entry ? entry->item : NULL;
 }
 
+/* Whether both are nodes of one operator: a call of a function has the results of the nodes that stand in its place,
+ * and not their operators, since functions do not call themselves. */
+static bool is_same_operator(wire_span node, wire_span other) {
+  static const uint32_t numbers[] = {NODE_OP_TYPE, NODE_DOMAIN, NODE_OVERLOAD};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    wire_span texts[2] = {wire_find(node, numbers[i]), wire_find(other, numbers[i])};
+    for (int k = 0; k < 2; k++) {
+      if (numbers[i] == NODE_DOMAIN && span_equals(texts[k], "ai.onnx")) texts[k].size = 0;
+    }
+    if (texts[0].size != texts[1].size) return false;
+    if (texts[0].size > 0 && memcmp(texts[0].bytes, texts[1].bytes, texts[0].size) != 0) return false;
+  }
+  return true;
+}
+
 /* What the file has for a part of the changed graph, if that is as it was; else NULL. */
 static graph_part *find_kept(const rewrite *work, const graph_part *part, int kind) {
   const graph_part *old = find(&work->before_names[kind], part->name);
@@ -79,7 +90,8 @@ static graph_part *find_kept(const rewrite *work, const graph_part *part, int ki
       (part->contents.size > 0 && memcmp(old->contents.bytes, part->contents.bytes, part->contents.size) != 0)) {
     return NULL;
   }
-  return find(&work->file_names[kind], part->name);
+  graph_part *kept = find(&work->file_names[kind], part->name);
+  return kept && kind == 0 && !is_same_operator(kept->contents, part->contents) ? NULL : kept;
 }
 
 /* Nodes in the order of the changed graph. */
@@ -167,8 +179,8 @@ static norma_status drop_rest(rewrite *work) {
   return status;
 }
 
-static norma_status run(rewrite *work, const norma_model *before, const norma_model *after, const char *source) {
-  TRY(rewrite_read_file(work, after, source));
+static norma_status run(rewrite *work, const norma_model *before, const norma_model *after, const byte_source *source) {
+  TRY(rewrite_read_source(work, after, source));
   TRY(write_form(work, before, &work->before_bytes, &work->before));
   TRY(write_form(work, after, &work->after_bytes, &work->after));
   TRY(rewrite_index_parts(work, &work->file, work->file_names));
@@ -179,27 +191,54 @@ static norma_status run(rewrite *work, const norma_model *before, const norma_mo
   return rewrite_initializers(work);
 }
 
+static void rewrite_init(rewrite *work, memory *memory, norma_error *error) {
+  *work = (rewrite){.memory = memory, .error = error};
+  region_init(&work->region, memory);
+  name_table_init(&work->used, memory);
+  for (int i = 0; i < 2; i++) {
+    name_table_init(&work->file_names[i], memory);
+    name_table_init(&work->before_names[i], memory);
+  }
+}
+
+static void rewrite_free(rewrite *work) {
+  for (int i = 0; i < 2; i++) {
+    name_table_free(&work->file_names[i]);
+    name_table_free(&work->before_names[i]);
+  }
+  name_table_free(&work->used);
+  memory_free(work->memory, work->file_bytes);
+  memory_free(work->memory, work->before_bytes);
+  memory_free(work->memory, work->after_bytes);
+  region_free(&work->region);
+}
+
 norma_status model_rewrite(const norma_model *before, const norma_model *after, const char *source, const char *path,
                            rewrite_counts *counts, norma_error *error) {
   norma_error unwanted;
-  rewrite work = {.memory = after->memory, .error = error ? error : &unwanted};
-  region_init(&work.region, work.memory);
-  name_table_init(&work.used, work.memory);
-  for (int i = 0; i < 2; i++) {
-    name_table_init(&work.file_names[i], work.memory);
-    name_table_init(&work.before_names[i], work.memory);
+  rewrite work;
+  byte_source bytes;
+  rewrite_init(&work, after->memory, error ? error : &unwanted);
+  norma_status status = byte_source_open(&bytes, work.memory, source, false, work.error);
+  if (status == NORMA_OK) {
+    status = run(&work, before, after, &bytes);
+    byte_source_close(&bytes);
   }
-  norma_status status = run(&work, before, after, source);
   if (status == NORMA_OK) status = model_parts_save(&work.file, source, path, work.error);
   if (status == NORMA_OK && counts) *counts = work.counts;
-  for (int i = 0; i < 2; i++) {
-    name_table_free(&work.file_names[i]);
-    name_table_free(&work.before_names[i]);
-  }
-  name_table_free(&work.used);
-  memory_free(work.memory, work.file_bytes);
-  memory_free(work.memory, work.before_bytes);
-  memory_free(work.memory, work.after_bytes);
-  region_free(&work.region);
+  rewrite_free(&work);
+  return status;
+}
+
+norma_status model_rewrite_memory(const norma_model *before, const norma_model *after, const void *data, size_t size,
+                                  write_bytes write, void *context, rewrite_counts *counts, norma_error *error) {
+  norma_error unwanted;
+  rewrite work;
+  rewrite_init(&work, after->memory, error ? error : &unwanted);
+  const byte_source bytes = byte_source_from_memory(data, size);
+  norma_status status = run(&work, before, after, &bytes);
+  if (status == NORMA_OK) status = model_parts_write(&work.file, write, context, work.error);
+  if (status == NORMA_OK && counts) *counts = work.counts;
+  rewrite_free(&work);
   return status;
 }

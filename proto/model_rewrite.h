@@ -8,6 +8,7 @@
 #define PROTO_MODEL_REWRITE_H
 
 #include "engine/graph/model.h"
+#include "proto/value_writer.h"
 
 typedef struct rewrite_counts {
   size_t kept, changed, removed; /* nodes */
@@ -18,5 +19,10 @@ typedef struct rewrite_counts {
  * OUT_OF_MEMORY. `counts` may be NULL. */
 norma_status model_rewrite(const norma_model *before, const norma_model *after, const char *source, const char *path,
                            rewrite_counts *counts, norma_error *error);
+
+/* The same from and to memory: `data` is the model that `before` was read from. What refers to external data goes on
+ * doing so. */
+norma_status model_rewrite_memory(const norma_model *before, const norma_model *after, const void *data, size_t size,
+                                  write_bytes write, void *context, rewrite_counts *counts, norma_error *error);
 
 #endif

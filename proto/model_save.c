@@ -13,8 +13,8 @@
 /* One save. */
 typedef struct saving {
   memory *memory;
-  const char *source, *path;
-  name_table copied; /* locations that were dealt with */
+  const char *source, *path; /* source NULL: memory */
+  name_table copied;         /* locations that were dealt with */
 } saving;
 
 /* "folder of path" + location; false where it is too long. */
@@ -86,6 +86,10 @@ static norma_status take_location(void *context, const char *location, norma_err
   bool added;
   if (!name_table_add(&saving->copied, location, &added)) return memory_error(saving->memory, 64, error);
   if (!added) return NORMA_OK;
+  if (!saving->source) {
+    return error_set(error, NORMA_ERROR_UNSUPPORTED, "external data '%s' of a model from memory cannot be copied",
+                     location);
+  }
   if (!location_is_plain(location) || !beside(saving->source, location, from) || !beside(saving->path, location, to)) {
     return error_set(error, NORMA_ERROR_INVALID_MODEL,
                      "external data '%s': only files beneath the model's folder are copied", location);

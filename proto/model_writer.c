@@ -202,7 +202,8 @@ static norma_status write_names(writer *writer, graph_value *const *values, int 
 }
 
 static norma_status check_node(writer *writer, const node *node) {
-  if (node->epilogue.residual_input || node->epilogue.activation.kind != UNARY_IDENTITY) {
+  const epilogue *fused = &node->epilogue;
+  if (fused->bias_input || fused->residual_input || fused->activation.kind != UNARY_IDENTITY) {
     return error_at_node(writer->error, NORMA_ERROR_UNSUPPORTED, node, "a fused node has no form in ONNX");
   }
   for (size_t i = 0; i < writer->model->opset_count; i++) {
@@ -246,6 +247,11 @@ static norma_status write_initializers(writer *writer, const graph *graph, Onnx_
   for (int i = 0; i < graph->value_count; i++) {
     const value *contents = contents_of(graph->values[i]);
     if (!contents) continue;
+    if (!contents->tensor.data && contents->tensor.size_bytes > 0) {
+      return error_set(writer->error, NORMA_ERROR_ARGUMENT,
+                       "the contents of '%s' are not there: the model was loaded without keep_constants",
+                       graph->values[i]->name);
+    }
     Onnx__TensorProto *tensor = tensor_message(&writer->region, &contents->tensor, graph->values[i]->name);
     if (!tensor) return no_memory(writer);
     proto->initializer[proto->n_initializer++] = tensor;

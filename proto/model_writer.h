@@ -13,7 +13,7 @@
 #include "proto/value_writer.h"
 
 /* Reads ir_version (0: the newest), texts, opsets, metadata, memory and graph of the model. Errors: UNSUPPORTED, FILE
- * (write said so), BUDGET, OUT_OF_MEMORY. */
+ * (write said so), ARGUMENT (a constant was packed and given back, or never read), BUDGET, OUT_OF_MEMORY. */
 norma_status model_write(const norma_model *model, write_bytes write, void *context, norma_error *error);
 
 /* The same into memory: *bytes is for the caller to free with memory_free. */

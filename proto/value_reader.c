@@ -107,6 +107,10 @@ static norma_status read_keys(const tensor_source *source, const Onnx__MapProto 
   TRY(value_allocate_tensor(source->memory, into, type, &shape, error));
   for (size_t i = 0; i < proto->n_keys; i++) {
     element_set_int64(type, into->tensor.data, (int64_t)i, proto->keys[i]);
+    if (tensor_get_int64(&into->tensor, (int64_t)i) != proto->keys[i]) {
+      return error_set(error, NORMA_ERROR_INVALID_MODEL, "a key of a map is out of range for %s",
+                       norma_element_type_name(type));
+    }
   }
   return NORMA_OK;
 }

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* How deep containers may stand within each other, which bounds the recursion here: no less deep than what is read. */
+#define LARGEST_WRITTEN_DEPTH 48
+
 /* --------------------------------------------------------------------------------------------------------- messages */
 
 Onnx__TensorProto *tensor_message(region *region, const norma_tensor *tensor, const char *name) {
@@ -144,7 +147,7 @@ static bool set_keys(region *region, Onnx__MapProto *proto, const norma_tensor *
 
 static ProtobufCMessage *map_message(region *region, const value *from, const char *name) {
   Onnx__MapProto *proto = region_allocate(region, sizeof *proto);
-  if (!proto || from->list->count != 2) return NULL;
+  if (!proto) return NULL;
   onnx__map_proto__init(proto);
   const value *keys = &from->list->items[0], *values = &from->list->items[1];
   proto->name = message_text(name);
@@ -162,6 +165,7 @@ static ProtobufCMessage *map_message(region *region, const value *from, const ch
   return proto->values ? &proto->base : NULL;
 }
 
+/* Bounded by value_depth_fits. */
 static ProtobufCMessage *value_message(region *region, const value *from, const char *name) {
   switch (from->kind) {
   case NORMA_VALUE_TENSOR: {
@@ -208,10 +212,80 @@ norma_status message_write_memory(memory *memory, const ProtobufCMessage *messag
   return NORMA_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------- what has no form */
+
+static norma_status check_value(const value *from, norma_error *error);
+
+static norma_status check_items(const value *from, norma_error *error) {
+  const value_list *list = from->list;
+  if (from->kind == NORMA_VALUE_OPTIONAL && list->count > 1) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "an optional holds more than one element");
+  }
+  for (int64_t i = 0; i < list->count; i++) {
+    TRY(check_value(&list->items[i], error));
+    if (list->items[i].kind != list->items[0].kind) {
+      return error_set(error, NORMA_ERROR_ARGUMENT, "a sequence holds elements of different kinds");
+    }
+  }
+  return NORMA_OK;
+}
+
+/* Keys are a tensor of integers or strings; values are a tensor whose elements can stand one by one, or a sequence. */
+static norma_status check_map(const value *from, norma_error *error) {
+  const type_mask key_types = TYPES_INTEGER | TYPE_BIT(NORMA_STRING);
+  const type_mask value_types = TYPES_FIXED_SIZE | TYPE_BIT(NORMA_STRING);
+  const value *keys = from->list->items, *values = keys + 1;
+  if (from->list->count != 2) return error_set(error, NORMA_ERROR_ARGUMENT, "a map is keys and values");
+  if (keys->kind != NORMA_VALUE_TENSOR || !(key_types & TYPE_BIT(keys->tensor.type))) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a map has keys that are neither integers nor strings");
+  }
+  const bool is_tensor = values->kind == NORMA_VALUE_TENSOR;
+  if (!is_tensor && values->kind != NORMA_VALUE_SEQUENCE) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a map has values that are neither a tensor nor a sequence");
+  }
+  if (is_tensor && !(value_types & TYPE_BIT(values->tensor.type))) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a map has values of type %s, which cannot stand one by one",
+                     norma_element_type_name(values->tensor.type));
+  }
+  if (norma_tensor_count(&keys->tensor) != (is_tensor ? norma_tensor_count(&values->tensor) : values->list->count)) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "a map has more keys than values, or fewer");
+  }
+  return is_tensor ? NORMA_OK : check_items(values, error);
+}
+
+/* Whether value_message can fail for memory only. */
+static norma_status check_value(const value *from, norma_error *error) {
+  switch (from->kind) {
+  case NORMA_VALUE_TENSOR:
+    return NORMA_OK;
+  case NORMA_VALUE_SEQUENCE:
+  case NORMA_VALUE_OPTIONAL:
+    return check_items(from, error);
+  case NORMA_VALUE_MAP:
+    return check_map(from, error);
+  default:
+    return error_set(error, NORMA_ERROR_ARGUMENT, "there is no value to write");
+  }
+}
+
+/* Whether no more than `left` containers stand within each other. */
+static bool value_depth_fits(const value *from, int left) {
+  if (!from->list) return true;
+  bool fits = left > 0;
+  for (int64_t i = 0; fits && i < from->list->count; i++) fits = value_depth_fits(&from->list->items[i], left - 1);
+  return fits;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- values */
+
 /* Makes the message; *message lives as long as the region. */
 static norma_status value_make_message(region *region, const value *from, const char *name, ProtobufCMessage **message,
                                        norma_error *error) {
-  if (from->kind == NORMA_VALUE_NONE) return error_set(error, NORMA_ERROR_ARGUMENT, "there is no value to write");
+  if (!value_depth_fits(from, LARGEST_WRITTEN_DEPTH)) {
+    return error_set(error, NORMA_ERROR_BUDGET, "containers stand within each other more than %d deep",
+                     LARGEST_WRITTEN_DEPTH);
+  }
+  TRY(check_value(from, error));
   *message = value_message(region, from, name);
   return *message ? NORMA_OK : region_error(region, error);
 }

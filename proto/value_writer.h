@@ -8,8 +8,9 @@
 /* Takes the next `count` bytes; false ends the writing with a FILE error. */
 typedef bool (*write_bytes)(void *context, const void *bytes, size_t count);
 
-/* Which message it is follows from the value's kind; NORMA_VALUE_NONE is refused. `name` may be NULL. Errors: ARGUMENT,
- * FILE, BUDGET, OUT_OF_MEMORY. */
+/* Which message it is follows from the value's kind. `name` may be NULL. Errors: ARGUMENT (NORMA_VALUE_NONE, and what
+ * has no form as a message: a sequence with elements of several kinds, an optional with more than one, a map without a
+ * value for each key), FILE, BUDGET, OUT_OF_MEMORY. */
 norma_status value_write(memory *memory, const value *from, const char *name, write_bytes write, void *context,
                          norma_error *error);
 

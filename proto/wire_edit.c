@@ -75,8 +75,12 @@ bool span_equals(wire_span span, const char *text) {
   return strlen(text) == span.size && (span.size == 0 || memcmp(span.bytes, text, span.size) == 0);
 }
 
+wire_span span_of_bytes(const void *bytes, size_t size) {
+  return (wire_span){size > 0 ? bytes : "", size};
+}
+
 wire_span span_of_text(const char *text) {
-  return (wire_span){(const unsigned char *)text, strlen(text)};
+  return span_of_bytes(text, strlen(text));
 }
 
 /* ----------------------------------------------------------------------------------------------------------- builds */
@@ -151,6 +155,7 @@ static void build_head(wire_build *build, uint32_t number, size_t length) {
 }
 
 void build_length_prefixed(wire_build *build, uint32_t number, wire_span contents) {
+  if (!contents.bytes) build->failed = true;
   build_head(build, number, contents.size);
   build_add(build, contents);
 }
@@ -197,7 +202,7 @@ wire_span make_tensor_message(region *region, const char *name, const norma_tens
   for (int i = 0; i < tensor->rank; i++) build_int(&build, DIMS, (uint64_t)tensor->dims[i]);
   build_int(&build, DATA_TYPE, (uint64_t)tensor->type);
   build_text(&build, NAME, name);
-  build_length_prefixed(&build, RAW_DATA, (wire_span){tensor->data, tensor->size_bytes});
+  build_length_prefixed(&build, RAW_DATA, span_of_bytes(tensor->data, tensor->size_bytes));
   wire_span message = build_flatten(&build);
   build_free(&build);
   return message;

@@ -30,6 +30,8 @@ int64_t wire_find_int(wire_span message, uint32_t number, int64_t otherwise);
 bool wire_find_nth(wire_span message, uint32_t number, size_t index, wire_span *contents);
 
 bool span_equals(wire_span span, const char *text);
+/* Its bytes are never NULL, which is what a failed build gives. */
+wire_span span_of_bytes(const void *bytes, size_t size);
 wire_span span_of_text(const char *text);
 
 /* A message that grows from pieces, in order. Pieces are borrowed until the build is freed; what is made new lies in
@@ -50,6 +52,7 @@ void build_add(wire_build *build, wire_span piece);
 void build_copy(wire_build *build, const void *bytes, size_t size);
 void build_varint(wire_build *build, uint64_t value);
 void build_int(wire_build *build, uint32_t number, uint64_t value); /* a varint field */
+/* Contents of NULL are those of a build that failed, and so does this one. */
 void build_length_prefixed(wire_build *build, uint32_t number, wire_span contents);
 void build_text(wire_build *build, uint32_t number, const char *text);
 void build_message(wire_build *build, uint32_t number, const wire_build *message); /* pieces are shared */

@@ -4,7 +4,7 @@
  */
 #include "tools/command.h"
 #include "tools/difference.h"
-#include "tools/inputs.h"
+#include "tools/model_file.h"
 #include "tools/report.h"
 #include "tools/value_text.h"
 
@@ -12,17 +12,26 @@
 #include <math.h>
 #include <string.h>
 
+struct compare_settings {
+  struct common_settings common;
+  struct input_settings inputs;
+  int levels[2];                /* -1: not given */
+  double rtol, atol, max_error; /* negative: not given */
+  bool verbose;
+};
+
 /* One of the two. */
 typedef struct side {
-  const char *path;
+  const model_file *file;
   int level;
   norma_model *model;
   norma_session *session;
 } side;
 
 typedef struct comparison {
-  const struct settings *settings;
+  const struct compare_settings *settings;
   tolerance tolerance;
+  model_file files[2]; /* where the sides come from; one model alone stands in the first */
   side sides[2];
   size_t compared, missing, differing;
   int code; /* the tool's exit code */
@@ -30,14 +39,15 @@ typedef struct comparison {
 
 static bool prepare_side(comparison *comparison, side *side, norma_runtime *runtime) {
   norma_error error;
-  norma_load_options options = settings_load(comparison->settings, runtime, side->level);
-  if (norma_model_load(side->path, &options, &side->model, &error) != NORMA_OK ||
+  const struct compare_settings *settings = comparison->settings;
+  norma_load_options options = settings_load(&settings->common, runtime, side->level);
+  if (model_file_load_for(side->file, &options, &settings->inputs, &side->model, &error) != NORMA_OK ||
       norma_session_create(side->model, NULL, &side->session, &error) != NORMA_OK ||
       norma_session_watch(side->session, "*", &error) != NORMA_OK) {
-    comparison->code = tool_library_error(side->path, &error);
+    comparison->code = tool_library_error(side->file->path, &error);
     return false;
   }
-  if (comparison->settings->timeout > 0) norma_session_set_timeout(side->session, comparison->settings->timeout);
+  if (settings->common.timeout > 0) norma_session_set_timeout(side->session, settings->common.timeout);
   return true;
 }
 
@@ -48,7 +58,7 @@ static bool run_side(side *side, const input_set *inputs, bool quiet) {
   norma_status status = norma_session_run(side->session, &error);
   ticker_stop(ticker);
   if (status == NORMA_OK) return true;
-  tool_library_error(side->path, &error);
+  tool_library_error(side->file->path, &error);
   return false;
 }
 
@@ -128,19 +138,24 @@ static bool compare_outputs(const comparison *comparison) {
   return good;
 }
 
-static void choose_sides(comparison *comparison) {
-  const struct settings *settings = comparison->settings;
-  bool two_models = settings->argument_count == 2;
-  int level = settings->level >= 0 ? settings->level : 2;
+/* false: standard input cannot be read, which was printed. */
+static bool choose_sides(comparison *comparison, norma_runtime *runtime) {
+  const struct compare_settings *settings = comparison->settings;
+  const char *const *paths = settings->common.arguments;
+  const bool two_models = settings->common.argument_count == 2;
+  const bool one_source = !two_models || (strcmp(paths[0], "-") == 0 && strcmp(paths[1], "-") == 0);
+  const int level = settings->common.level >= 0 ? settings->common.level : 2;
   const int defaults[2] = {two_models ? level : 0, two_models ? level : 2};
   for (int i = 0; i < 2; i++) {
-    comparison->sides[i].path = settings->arguments[two_models ? i : 0];
+    comparison->sides[i].file = &comparison->files[one_source ? 0 : i];
     comparison->sides[i].level = settings->levels[i] >= 0 ? settings->levels[i] : defaults[i];
   }
+  return model_file_open(&comparison->files[0], paths[0], runtime) &&
+         (one_source || model_file_open(&comparison->files[1], paths[1], runtime));
 }
 
 static void choose_tolerance(comparison *comparison) {
-  const struct settings *settings = comparison->settings;
+  const struct compare_settings *settings = comparison->settings;
   tolerance *tolerance = &comparison->tolerance;
   *tolerance = tolerance_default();
   tolerance->max = settings->max_error >= 0 ? settings->max_error : 1e-4;
@@ -152,33 +167,81 @@ static void choose_tolerance(comparison *comparison) {
   }
 }
 
-int command_compare(const struct settings *settings) {
-  comparison comparison = {.settings = settings, .code = EXIT_REFUSED};
-  input_set inputs = {.count = 0};
-  choose_sides(&comparison);
-  choose_tolerance(&comparison);
-  side *sides = comparison.sides;
-  norma_runtime *runtime = settings_create_runtime(settings);
-  if (!runtime || !prepare_side(&comparison, &sides[0], runtime) || !prepare_side(&comparison, &sides[1], runtime) ||
-      !inputs_collect(&inputs, settings, sides[0].model, FILL_RANDOM) ||
-      !run_side(&sides[0], &inputs, settings->quiet) || !run_side(&sides[1], &inputs, settings->quiet)) {
-    goto done;
-  }
+/* Runs both and compares; the answer. */
+static int compare_runs(comparison *comparison) {
+  side *sides = comparison->sides;
   for (int i = 0; i < 2; i++) {
     printf(i == 0 ? "expected: " : "actual:   ");
-    print_text(stdout, sides[i].path);
+    print_text(stdout, sides[i].file->path);
     printf(" at level %d\n", sides[i].level);
   }
-  norma_session_visit_values(sides[0].session, compare_one, &comparison);
-  printf("%zu values are in both, %zu of them differ; %zu are in the first alone\n", comparison.compared,
-         comparison.differing, comparison.missing);
-  bool same = compare_outputs(&comparison);
-  comparison.code = same && comparison.differing == 0 ? EXIT_YES : EXIT_NO;
+  norma_session_visit_values(sides[0].session, compare_one, comparison);
+  printf("%zu values are in both, %zu of them differ; %zu are in the first alone\n", comparison->compared,
+         comparison->differing, comparison->missing);
+  const bool same = compare_outputs(comparison);
+  return same && comparison->differing == 0 ? EXIT_YES : EXIT_NO;
+}
 
-done:
+static int compare(const void *given) {
+  const struct compare_settings *settings = given;
+  comparison comparison = {.settings = settings, .code = EXIT_REFUSED};
+  input_set inputs = {.count = 0};
+  side *sides = comparison.sides;
+  choose_tolerance(&comparison);
+  norma_runtime *runtime = settings_create_runtime(&settings->common);
+  if (runtime && choose_sides(&comparison, runtime) && prepare_side(&comparison, &sides[0], runtime) &&
+      prepare_side(&comparison, &sides[1], runtime) &&
+      inputs_collect(&inputs, &settings->inputs, runtime, sides[0].model, FILL_RANDOM) &&
+      run_side(&sides[0], &inputs, settings->common.quiet) && run_side(&sides[1], &inputs, settings->common.quiet)) {
+    comparison.code = compare_runs(&comparison);
+  }
   for (int i = 0; i < 2; i++) norma_session_destroy(sides[i].session);
   inputs_free(&inputs);
   for (int i = 0; i < 2; i++) norma_model_destroy(sides[i].model);
+  for (int i = 0; i < 2; i++) model_file_close(&comparison.files[i]);
   norma_runtime_destroy(runtime);
   return comparison.code;
 }
+
+static bool take_levels(void *place, const char *text, option_pool *pool) {
+  int *levels = place;
+  (void)pool;
+  if (strlen(text) != 3 || text[1] != ',') return false;
+  for (int i = 0; i < 2; i++) {
+    if (text[2 * i] < '0' || text[2 * i] > '2') return false;
+    levels[i] = text[2 * i] - '0';
+  }
+  return true;
+}
+
+static const command_option options[] = {
+    {&(const tool_option){"levels", 0, "A,B", "the two levels to compare (default: 0,2; with two models -O for both)",
+                          "two levels such as 0,2", take_levels},
+     offsetof(struct compare_settings, levels)},
+    {&shared_options[SHARED_MAX_ERROR], offsetof(struct compare_settings, max_error)},
+    {&shared_options[SHARED_RTOL], offsetof(struct compare_settings, rtol)},
+    {&shared_options[SHARED_ATOL], offsetof(struct compare_settings, atol)},
+    INPUT_OPTIONS(struct compare_settings),
+    {&shared_options[SHARED_VERBOSE], offsetof(struct compare_settings, verbose)},
+    {NULL, 0},
+};
+
+const command command_compare = {
+    .name = "compare",
+    .synopsis = "MODEL [OTHER] [--levels 0,2] [--max X] [--rtol X --atol X]",
+    .summary = "where two levels, or two models, differ",
+    .text =
+        "Runs the same inputs (random unless given) through MODEL at two levels, or through MODEL and OTHER, and "
+        "compares every value that exists in both by its name, in the order of computation. Prints the first tensor "
+        "that differs beyond the tolerance, then the error of every output. Exit code 1 if any tensor differs. "
+        "MODEL - is read from standard input.\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = 2,
+    .argument = "MODEL",
+    .settings_size = sizeof(struct compare_settings),
+    .defaults =
+        &(const struct compare_settings){
+            .inputs = INPUT_DEFAULTS, .levels = {-1, -1}, .rtol = -1, .atol = -1, .max_error = -1},
+    .run = compare,
+};

@@ -1,6 +1,5 @@
 #include "tools/difference.h"
 
-#include "engine/base/tensor.h"
 #include "tools/value_text.h"
 
 #include <inttypes.h>
@@ -15,24 +14,30 @@ tolerance tolerance_default(void) {
 }
 
 static bool is_complex(norma_element_type type) {
-  return (TYPES_COMPLEX & TYPE_BIT(type)) != 0;
-}
-
-/* Types whose values are rounded, and may differ. */
-static bool is_inexact(norma_element_type type) {
-  return (TYPE_BIT(type) & (TYPES_FLOAT | TYPES_FLOAT8 | TYPES_COMPLEX | TYPE_BIT(NORMA_FLOAT4E2M1) |
-                            TYPE_BIT(NORMA_FLOAT6E2M3) | TYPE_BIT(NORMA_FLOAT6E3M2))) != 0;
+  return norma_element_type_class(type) == NORMA_CLASS_COMPLEX;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ exact */
 
-static bool elements_equal(const norma_tensor *a, const norma_tensor *b, int64_t index) {
-  if (a->type == NORMA_STRING) {
-    const norma_string *left = &((const norma_string *)a->data)[index],
-                       *right = &((const norma_string *)b->data)[index];
-    return left->size == right->size && (left->size == 0 || memcmp(left->data, right->data, left->size) == 0);
-  }
-  return element_get_int64(a->type, a->data, index) == element_get_int64(b->type, b->data, index);
+static bool strings_equal(const norma_tensor *a, const norma_tensor *b, int64_t index) {
+  const norma_string *left = &((const norma_string *)a->data)[index], *right = &((const norma_string *)b->data)[index];
+  return left->size == right->size && (left->size == 0 || memcmp(left->data, right->data, left->size) == 0);
+}
+
+static bool numbers_equal(const norma_tensor *a, const norma_tensor *b, int64_t index) {
+  int64_t left = 0, right = 0;
+  norma_tensor_get_integers(a, index, 1, &left);
+  norma_tensor_get_integers(b, index, 1, &right);
+  return left == right;
+}
+
+/* How far two elements are apart; 0 for strings. */
+static double element_error(const norma_tensor *a, const norma_tensor *b, int64_t index) {
+  double left = 0, right = 0;
+  if (a->type == NORMA_STRING) return 0;
+  norma_tensor_get_doubles(a, index, 1, &left);
+  norma_tensor_get_doubles(b, index, 1, &right);
+  return fabs(left - right);
 }
 
 static void describe_worst(const norma_tensor *expected, const norma_tensor *actual, int64_t worst, int64_t differing,
@@ -49,10 +54,10 @@ static void compare_exactly(const norma_tensor *expected, const norma_tensor *ac
   int64_t count = norma_tensor_count(expected), differing = 0, worst = 0;
   double worst_error = -1;
   for (int64_t i = 0; i < count; i++) {
-    if (elements_equal(expected, actual, i)) continue;
-    double error = expected->type == NORMA_STRING ? 0
-                                                  : fabs(element_get_double(expected->type, expected->data, i) -
-                                                         element_get_double(actual->type, actual->data, i));
+    const bool equal =
+        expected->type == NORMA_STRING ? strings_equal(expected, actual, i) : numbers_equal(expected, actual, i);
+    if (equal) continue;
+    const double error = element_error(expected, actual, i);
     if (error > worst_error) {
       worst = i;
       worst_error = error;
@@ -72,8 +77,7 @@ static void read_components(const norma_tensor *tensor, int64_t first, int64_t c
     read_doubles(tensor, first, count, result);
     return;
   }
-  norma_tensor flat = *tensor;
-  flat.type = tensor->type == NORMA_COMPLEX64 ? NORMA_FLOAT : NORMA_DOUBLE;
+  const norma_tensor flat = flat_view(tensor);
   read_doubles(&flat, 2 * first, 2 * count, result);
 }
 
@@ -253,10 +257,9 @@ void compare_tensors(const norma_tensor *expected, const norma_tensor *actual, c
   for (int i = 0; same && i < expected->rank; i++) same = expected->dims[i] == actual->dims[i];
   if (!same) {
     char wanted[128], got[128];
-    shape wanted_shape = shape_of_tensor(expected), got_shape = shape_of_tensor(actual);
     snprintf(difference->text, sizeof difference->text, "expected %s %s, got %s %s",
-             norma_element_type_name(expected->type), shape_text(&wanted_shape, wanted, sizeof wanted),
-             norma_element_type_name(actual->type), shape_text(&got_shape, got, sizeof got));
+             norma_element_type_name(expected->type), dims_text(expected->rank, expected->dims, wanted, sizeof wanted),
+             norma_element_type_name(actual->type), dims_text(actual->rank, actual->dims, got, sizeof got));
     return;
   }
   bool text = expected->type == NORMA_STRING;
@@ -265,7 +268,8 @@ void compare_tensors(const norma_tensor *expected, const norma_tensor *actual, c
     count_tops(expected, actual, difference);
     difference->text[0] = '\0';
   }
-  if (text || (!is_inexact(expected->type) && tolerance->rule != COMPARE_COSINE && tolerance->rule != COMPARE_DOMAIN)) {
+  if (text ||
+      (!type_is_inexact(expected->type) && tolerance->rule != COMPARE_COSINE && tolerance->rule != COMPARE_DOMAIN)) {
     compare_exactly(expected, actual, difference);
     return;
   }

@@ -1,5 +1,7 @@
 #include "tools/dot.h"
 
+#include "tools/value_text.h"
+
 #include <inttypes.h>
 
 /* A label in quotes: only the quote and the backslash mean something to Graphviz; control characters do not print. */
@@ -10,94 +12,123 @@ static void put_label(FILE *file, const char *text) {
   }
 }
 
-static void put_value_label(FILE *file, const graph_value *one) {
+static norma_graph_value_info describe(const norma_graph_value *value) {
+  norma_graph_value_info info = {.struct_size = sizeof info};
+  norma_graph_value_describe(value, &info);
+  return info;
+}
+
+static void put_value_label(FILE *file, const norma_graph_value_info *info) {
   char text[128];
-  put_label(file, one->name);
-  if (one->info.kind == NORMA_VALUE_TENSOR && one->info.shape.rank != RANK_UNKNOWN) {
-    fprintf(file, "\\n%s %s", norma_element_type_name(one->info.type), shape_text(&one->info.shape, text, sizeof text));
+  put_label(file, info->name);
+  if (norma_type_rank(info->type) >= 0) {
+    fprintf(file, "\\n%s %s", norma_element_type_name(norma_type_element(info->type)),
+            dims_text(norma_type_rank(info->type), norma_type_dims(info->type), text, sizeof text));
   }
 }
 
-/* Nodes and values are told apart by their addresses, which are unique in the process. */
-static void put_identity(FILE *file, const void *thing) {
-  fprintf(file, "n%" PRIxPTR, (uintptr_t)thing);
+/* Nodes and values are told apart by their handles, which are unique in the process. */
+static void put_identity(FILE *file, const void *handle) {
+  fprintf(file, "n%" PRIxPTR, (uintptr_t)handle);
 }
 
-static void put_edge(FILE *file, const graph_value *from, const node *to) {
-  if (from->constant && !from->producer) return;
-  if (!from->producer && !from->is_input) return;
+/* What a value is drawn as: the node that computes it, or itself as an input; NULL: it is not drawn. */
+static const void *origin_of(const norma_graph_value *value, const norma_graph_value_info *info) {
+  if (info->producer) return info->producer;
+  return info->is_input && !info->is_constant ? (const void *)value : NULL;
+}
+
+static void put_edge(FILE *file, const norma_graph_value *from, const norma_node *to) {
+  const norma_graph_value_info info = describe(from);
+  const void *origin = origin_of(from, &info);
+  if (!origin) return;
   fputs("  ", file);
-  put_identity(file, from->producer ? (const void *)from->producer : (const void *)from);
+  put_identity(file, origin);
   fputs(" -> ", file);
   put_identity(file, to);
-  if (from->producer) {
+  if (info.producer) {
     fputs(" [label=\"", file);
-    put_value_label(file, from);
+    put_value_label(file, &info);
     fputs("\"]", file);
   }
   fputs(";\n", file);
 }
 
-static void put_graph(FILE *file, const graph *graph);
+static void put_graph(FILE *file, const norma_graph *graph);
 
-static bool put_subgraph(void *context, graph *subgraph) {
-  FILE *file = context;
+static void put_subgraph(FILE *file, const norma_graph *subgraph, const norma_node *parent) {
+  norma_graph_info info = {.struct_size = sizeof info};
+  norma_graph_describe(subgraph, &info);
   fputs("  subgraph cluster_", file);
   put_identity(file, subgraph);
   fputs(" {\n  label=\"", file);
-  put_label(file, subgraph->name ? subgraph->name : "");
+  put_label(file, info.name);
   fputs("\";\n", file);
   put_graph(file, subgraph);
   fputs("  }\n", file);
-  if (subgraph->parent_node && subgraph->first) {
+  const norma_node *first = norma_graph_first_node(subgraph);
+  if (first) {
     fputs("  ", file);
-    put_identity(file, subgraph->parent_node);
+    put_identity(file, parent);
     fputs(" -> ", file);
-    put_identity(file, subgraph->first);
+    put_identity(file, first);
     fputs(" [style=dashed];\n", file);
   }
-  return true;
 }
 
-static void put_graph(FILE *file, const graph *graph) {
-  for (int i = 0; i < graph->input_count; i++) {
-    if (graph->inputs[i]->constant) continue;
-    fputs("  ", file);
-    put_identity(file, graph->inputs[i]);
-    fputs(" [shape=ellipse, label=\"", file);
-    put_value_label(file, graph->inputs[i]);
-    fputs("\"];\n", file);
+static void put_node(FILE *file, const norma_node *node) {
+  norma_node_info info = {.struct_size = sizeof info};
+  norma_node_describe(node, &info);
+  fputs("  ", file);
+  put_identity(file, node);
+  fputs(" [shape=box, label=\"", file);
+  put_label(file, info.op_type);
+  fputs("\\n", file);
+  put_label(file, info.name);
+  fputs("\"];\n", file);
+  for (size_t i = 0; i < info.input_count; i++) {
+    const norma_graph_value *input = norma_node_input(node, i);
+    if (input) put_edge(file, input, node);
   }
-  for (const node *node = graph->first; node; node = node->next) {
-    fputs("  ", file);
-    put_identity(file, node);
-    fputs(" [shape=box, label=\"", file);
-    put_label(file, node->op_type);
-    fputs("\\n", file);
-    put_label(file, node->name);
-    fputs("\"];\n", file);
-    for (int i = 0; i < node->input_count; i++) {
-      if (node->inputs[i]) put_edge(file, node->inputs[i], node);
-    }
-    node_visit_subgraphs(node, put_subgraph, file);
-  }
-  for (int i = 0; i < graph->output_count; i++) {
-    const graph_value *output = graph->outputs[i];
-    fprintf(file, "  out%d_", i);
-    put_identity(file, graph);
-    fputs(" [shape=ellipse, label=\"", file);
-    put_value_label(file, output);
-    fputs("\"];\n", file);
-    if (!output->producer && !output->is_input) continue;
-    fputs("  ", file);
-    put_identity(file, output->producer ? (const void *)output->producer : (const void *)output);
-    fprintf(file, " -> out%d_", i);
-    put_identity(file, graph);
-    fputs(";\n", file);
-  }
+  const norma_graph *subgraph;
+  for (size_t i = 0; (subgraph = norma_node_subgraph(node, i)) != NULL; i++) put_subgraph(file, subgraph, node);
 }
 
-void dot_write(FILE *file, const graph *graph) {
+static void put_output(FILE *file, const norma_graph *graph, size_t index) {
+  const norma_graph_value *output = norma_graph_output(graph, index);
+  const norma_graph_value_info info = describe(output);
+  const void *origin = info.producer ? (const void *)info.producer : info.is_input ? (const void *)output : NULL;
+  fprintf(file, "  out%zu_", index);
+  put_identity(file, graph);
+  fputs(" [shape=ellipse, label=\"", file);
+  put_value_label(file, &info);
+  fputs("\"];\n", file);
+  if (!origin) return;
+  fputs("  ", file);
+  put_identity(file, origin);
+  fprintf(file, " -> out%zu_", index);
+  put_identity(file, graph);
+  fputs(";\n", file);
+}
+
+static void put_graph(FILE *file, const norma_graph *graph) {
+  norma_graph_info info = {.struct_size = sizeof info};
+  norma_graph_describe(graph, &info);
+  for (size_t i = 0; i < info.input_count; i++) {
+    const norma_graph_value *input = norma_graph_input(graph, i);
+    const norma_graph_value_info about = describe(input);
+    if (about.is_constant) continue;
+    fputs("  ", file);
+    put_identity(file, input);
+    fputs(" [shape=ellipse, label=\"", file);
+    put_value_label(file, &about);
+    fputs("\"];\n", file);
+  }
+  for (const norma_node *node = norma_graph_first_node(graph); node; node = norma_node_next(node)) put_node(file, node);
+  for (size_t i = 0; i < info.output_count; i++) put_output(file, graph, i);
+}
+
+void dot_write(FILE *file, const norma_graph *graph) {
   fputs("digraph model {\n  rankdir=TB;\n  node [fontname=\"sans-serif\", fontsize=10];\n  edge "
         "[fontname=\"sans-serif\", fontsize=8];\n",
         file);

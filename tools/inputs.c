@@ -1,8 +1,8 @@
 #include "tools/inputs.h"
 
-#include "engine/base/status.h"
-#include "tools/report.h"
+#include "tools/formats/file_error.h"
 #include "tools/formats/tensor_file.h"
+#include "tools/report.h"
 #include "tools/value_text.h"
 
 #include <inttypes.h>
@@ -27,7 +27,7 @@ static size_t find_input(const input_set *set, const char *name, size_t length) 
 
 static size_t next_free_input(const input_set *set) {
   size_t i = 0;
-  while (i < set->count && set->values[i].kind != NORMA_VALUE_NONE) i++;
+  while (i < set->count && set->values[i]) i++;
   return i;
 }
 
@@ -44,23 +44,27 @@ static const char *input_names(const input_set *set, char *text, size_t size) {
 
 /* ------------------------------------------------------------------------------------------------------- from files */
 
-static norma_status take_member(void *context, const char *name, value *contents, norma_error *error) {
-  gathering *gathering = context;
+static norma_status place_member(gathering *gathering, const char *name, norma_value *value, norma_error *error) {
   input_set *set = gathering->set;
   char names[512];
   size_t index = find_input(set, name, strlen(name));
   /* numpy.savez calls what got no name arr_0, arr_1, ... */
   if (index == set->count && strncmp(name, "arr_", 4) == 0) index = next_free_input(set);
   if (index == set->count) {
-    return error_set(error, NORMA_ERROR_INPUT, "the model has no input '%s'; its inputs are %s", name,
+    return set_error(error, NORMA_ERROR_INPUT, "the model has no input '%s'; its inputs are %s", name,
                      input_names(set, names, sizeof names));
   }
-  if (set->values[index].kind != NORMA_VALUE_NONE) {
-    return error_set(error, NORMA_ERROR_INPUT, "input '%s' is given twice", set->names[index]);
+  if (set->values[index]) {
+    return set_error(error, NORMA_ERROR_INPUT, "input '%s' is given twice", set->names[index]);
   }
-  set->values[index] = *contents;
-  memset(contents, 0, sizeof *contents);
+  set->values[index] = value;
   return NORMA_OK;
+}
+
+static norma_status take_member(void *context, const char *name, norma_value *value, norma_error *error) {
+  norma_status status = place_member(context, name, value, error);
+  if (status != NORMA_OK) norma_value_destroy(value);
+  return status;
 }
 
 /* The input that "NAME=FILE" names; NULL in *file if there is no name in front. A name may hold '=' itself. */
@@ -80,12 +84,12 @@ static bool read_one(gathering *gathering, size_t index, const char *path) {
   input_set *set = gathering->set;
   norma_value_info info;
   norma_error error;
-  if (set->values[index].kind != NORMA_VALUE_NONE) {
+  if (set->values[index]) {
     tool_error("input '%s' is given twice", set->names[index]);
     return false;
   }
   norma_model_input(gathering->model, index, &info);
-  if (tensor_file_read(&set->account, path, &info, &set->values[index], &error) == NORMA_OK) return true;
+  if (tensor_file_read(set->runtime, path, &info, &set->values[index], &error) == NORMA_OK) return true;
   tool_error("input '%s': %s", set->names[index], error.message);
   return false;
 }
@@ -105,7 +109,7 @@ static bool read_input(gathering *gathering, const char *text) {
     return false;
   }
   if (tensor_file_is_archive(text)) {
-    if (tensor_file_read_archive(&set->account, text, take_member, gathering, &error) == NORMA_OK) return true;
+    if (tensor_file_read_archive(set->runtime, text, take_member, gathering, &error) == NORMA_OK) return true;
     tool_error("%s", error.message);
     return false;
   }
@@ -137,48 +141,51 @@ static double random_normal(uint64_t *state) { /* Box and Muller */
   return radius * cos(6.283185307179586 * random_unit(state));
 }
 
+static double random_number(norma_element_type type, uint64_t *state) {
+  const norma_element_class kind = norma_element_type_class(type);
+  const int bits = norma_element_type_bits(type);
+  if (kind == NORMA_CLASS_BOOL) return (double)(random_bits(state) >> 63);
+  if (kind == NORMA_CLASS_FLOAT) return random_normal(state);
+  return (double)(random_bits(state) % (bits > 4 ? 10 : bits == 4 ? 8 : 2));
+}
+
 static void fill_numbers(const norma_tensor *tensor, fill_kind kind, uint64_t *state) {
-  int64_t parts = 1, count = norma_tensor_count(tensor);
-  norma_element_type type = tensor->type;
-  if (type == NORMA_COMPLEX64 || type == NORMA_COMPLEX128) {
-    parts = 2;
-    type = type == NORMA_COMPLEX64 ? NORMA_FLOAT : NORMA_DOUBLE;
-  }
-  type_mask whole =
-      TYPES_INTEGER | TYPE_BIT(NORMA_UINT4) | TYPE_BIT(NORMA_INT4) | TYPE_BIT(NORMA_UINT2) | TYPE_BIT(NORMA_INT2);
-  for (int64_t i = 0; i < count * parts; i++) {
-    double number = kind == FILL_ONES && (parts == 1 || i % 2 == 0) ? 1 : 0;
-    if (kind == FILL_RANDOM) {
-      if (type == NORMA_BOOL) {
-        number = (double)(random_bits(state) >> 63);
-      } else if (whole & TYPE_BIT(type)) {
-        uint64_t choices = element_type_bits(type) > 4 ? 10 : element_type_bits(type) == 4 ? 8 : 2;
-        number = (double)(random_bits(state) % choices);
-      } else {
-        number = random_normal(state);
-      }
+  enum { BLOCK = 256 };
+  norma_tensor flat = flat_view(tensor);
+  const bool is_complex = flat.type != tensor->type; /* of ones the real parts alone are 1 */
+  const int64_t count = norma_tensor_count(&flat);
+  double numbers[BLOCK];
+  for (int64_t first = 0; first < count; first += BLOCK) {
+    const int64_t length = count - first < BLOCK ? count - first : BLOCK;
+    for (int64_t i = 0; i < length; i++) {
+      numbers[i] = kind == FILL_ONES && (!is_complex || i % 2 == 0) ? 1 : 0;
+      if (kind == FILL_RANDOM) numbers[i] = random_number(flat.type, state);
     }
-    element_set_double(type, tensor->data, i, number);
+    norma_tensor_set_doubles(&flat, first, length, numbers);
   }
 }
 
-norma_status fill_value(memory *account, norma_element_type type, const shape *shape, fill_kind kind, uint64_t seed,
-                        value *into, norma_error *error) {
+static norma_status fill_strings(norma_runtime *runtime, int rank, const int64_t *dims, fill_kind kind, uint64_t *state,
+                                 norma_value **value, norma_error *error) {
+  static const char digits[] = "0123456789";
+  norma_value *places;
+  TRY(norma_value_allocate_tensor(runtime, NORMA_STRING, rank, dims, &places, error));
+  const norma_tensor *tensor = norma_value_tensor(places);
+  norma_string *strings = tensor->data;
+  for (int64_t i = 0; i < norma_tensor_count(tensor); i++) {
+    strings[i] = (norma_string){digits + (kind == FILL_RANDOM ? random_bits(state) % 10 : kind == FILL_ONES), 1};
+  }
+  norma_status status = norma_value_create_tensor(runtime, tensor, value, error);
+  norma_value_destroy(places);
+  return status;
+}
+
+norma_status fill_value(norma_runtime *runtime, norma_element_type type, int rank, const int64_t *dims, fill_kind kind,
+                        uint64_t seed, norma_value **value, norma_error *error) {
   uint64_t state = seed * 0x2545F4914F6CDD1Du + 1;
-  if (type != NORMA_STRING) {
-    TRY(value_allocate_tensor(account, into, type, shape, error));
-    fill_numbers(&into->tensor, kind, &state);
-    return NORMA_OK;
-  }
-  int64_t count = shape_count(shape);
-  char *characters;
-  if (count < 0) return error_set(error, NORMA_ERROR_INPUT, "the shape is too large");
-  TRY(value_allocate_strings(account, into, shape, (size_t)count, &characters, error));
-  norma_string *strings = into->tensor.data;
-  for (int64_t i = 0; i < count; i++) {
-    characters[i] = (char)('0' + (kind == FILL_RANDOM ? random_bits(&state) % 10 : kind == FILL_ONES));
-    strings[i] = (norma_string){&characters[i], 1};
-  }
+  if (type == NORMA_STRING) return fill_strings(runtime, rank, dims, kind, &state, value, error);
+  TRY(norma_value_allocate_tensor(runtime, type, rank, dims, value, error));
+  fill_numbers(norma_value_tensor(*value), kind, &state);
   return NORMA_OK;
 }
 
@@ -208,24 +215,22 @@ static int64_t dim_of_name(const named_dims *named, const char *name) {
   return 1;
 }
 
-/* The shape that --shape gives for this input: its rank, -1 if there is none. */
-static int find_shape_option(const struct settings *settings, const char *name, int64_t dims[NORMA_MAX_RANK]) {
-  for (size_t i = settings->shape_count; i-- > 0;) {
-    const char *equals = strrchr(settings->shapes[i], '=');
-    if ((size_t)(equals - settings->shapes[i]) == strlen(name) &&
-        strncmp(settings->shapes[i], name, strlen(name)) == 0) {
+int inputs_find_shape(const text_list *shapes, const char *name, int64_t dims[NORMA_MAX_RANK]) {
+  for (size_t i = shapes->count; i-- > 0;) {
+    const char *equals = strrchr(shapes->items[i], '=');
+    if ((size_t)(equals - shapes->items[i]) == strlen(name) && strncmp(shapes->items[i], name, strlen(name)) == 0) {
       return parse_shape(equals + 1, dims);
     }
   }
   return -1;
 }
 
-static bool check_shape_options(const struct settings *settings, const input_set *set) {
+static bool check_shape_options(const struct input_settings *settings, const input_set *set) {
   char names[512];
-  for (size_t i = 0; i < settings->shape_count; i++) {
-    const char *equals = strrchr(settings->shapes[i], '=');
-    if (find_input(set, settings->shapes[i], (size_t)(equals - settings->shapes[i])) == set->count) {
-      tool_error("--shape %s: the model has no such input; its inputs are %s", settings->shapes[i],
+  for (size_t i = 0; i < settings->shapes.count; i++) {
+    const char *text = settings->shapes.items[i], *equals = strrchr(text, '=');
+    if (find_input(set, text, (size_t)(equals - text)) == set->count) {
+      tool_error("--shape %s: the model has no such input; its inputs are %s", text,
                  input_names(set, names, sizeof names));
       return false;
     }
@@ -233,11 +238,11 @@ static bool check_shape_options(const struct settings *settings, const input_set
   return true;
 }
 
-static bool choose_shape(const struct settings *settings, const named_dims *named, const norma_value_info *info,
-                         shape *result) {
+static bool choose_shape(const struct input_settings *settings, const named_dims *named, const norma_value_info *info,
+                         int *result_rank, int64_t result[NORMA_MAX_RANK]) {
   int64_t dims[NORMA_MAX_RANK];
   char declared[300];
-  int rank = find_shape_option(settings, info->name, dims);
+  int rank = inputs_find_shape(&settings->shapes, info->name, dims);
   if (rank < 0 && info->rank < 0) {
     tool_error("input '%s' may have any shape: say which by --shape %s=...", info->name, info->name);
     return false;
@@ -248,20 +253,20 @@ static bool choose_shape(const struct settings *settings, const named_dims *name
     tool_error("--shape: input '%s' is %s", info->name, info_text(info, declared, sizeof declared));
     return false;
   }
-  *result = (shape){.rank = rank >= 0 ? rank : info->rank};
-  for (int i = 0; i < result->rank; i++) {
-    result->dims[i] = rank >= 0 ? dims[i] : info->dims[i] >= 0 ? info->dims[i] : dim_of_name(named, info->dim_names[i]);
+  *result_rank = rank >= 0 ? rank : info->rank;
+  for (int i = 0; i < *result_rank; i++) {
+    result[i] = rank >= 0 ? dims[i] : info->dims[i] >= 0 ? info->dims[i] : dim_of_name(named, info->dim_names[i]);
   }
   return true;
 }
 
-static bool fill_one(input_set *set, const struct settings *settings, const named_dims *named, size_t index,
+static bool fill_one(input_set *set, const struct input_settings *settings, const named_dims *named, size_t index,
                      const norma_value_info *info, fill_kind kind) {
   norma_error error;
-  shape wanted;
+  int rank;
+  int64_t dims[NORMA_MAX_RANK];
   if (info->kind == NORMA_VALUE_OPTIONAL) {
-    if (value_allocate_list(&set->account, &set->values[index], NORMA_VALUE_OPTIONAL, 0, &error) == NORMA_OK)
-      return true;
+    if (norma_value_create_optional(set->runtime, NULL, &set->values[index], &error) == NORMA_OK) return true;
     tool_error("input '%s': %s", info->name, error.message);
     return false;
   }
@@ -269,30 +274,31 @@ static bool fill_one(input_set *set, const struct settings *settings, const name
     tool_error("input '%s' is no tensor, so it cannot be made up; give it by -i", info->name);
     return false;
   }
-  if (!choose_shape(settings, named, info, &wanted)) return false;
+  if (!choose_shape(settings, named, info, &rank, dims)) return false;
   uint64_t seed = settings->seed + index * 1000003;
-  if (fill_value(&set->account, info->type, &wanted, kind, seed, &set->values[index], &error) == NORMA_OK) return true;
+  if (fill_value(set->runtime, info->type, rank, dims, kind, seed, &set->values[index], &error) == NORMA_OK)
+    return true;
   tool_error("input '%s': %s", info->name, error.message);
   return false;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- all */
 
-static bool fill_missing(input_set *set, const struct settings *settings, const norma_model *model, fill_kind kind) {
+static bool fill_missing(input_set *set, const struct input_settings *settings, const norma_model *model,
+                         fill_kind kind) {
   named_dims named = {0};
   norma_value_info info;
   int64_t dims[NORMA_MAX_RANK];
   char text[300];
   for (size_t i = 0; i < set->count; i++) {
     norma_model_input(model, i, &info);
-    int rank = find_shape_option(settings, info.name, dims);
+    int rank = inputs_find_shape(&settings->shapes, info.name, dims);
     if (rank >= 0) learn_dims(&named, &info, rank, dims);
-    if (set->values[i].kind == NORMA_VALUE_TENSOR) {
-      learn_dims(&named, &info, set->values[i].tensor.rank, set->values[i].tensor.dims);
-    }
+    const norma_tensor *tensor = norma_value_tensor(set->values[i]);
+    if (tensor) learn_dims(&named, &info, tensor->rank, tensor->dims);
   }
   for (size_t i = 0; i < set->count; i++) {
-    if (set->values[i].kind != NORMA_VALUE_NONE) continue;
+    if (set->values[i]) continue;
     norma_model_input(model, i, &info);
     if (info.optional) continue;
     if (kind == FILL_NONE) {
@@ -305,12 +311,12 @@ static bool fill_missing(input_set *set, const struct settings *settings, const 
   return true;
 }
 
-bool inputs_collect(input_set *set, const struct settings *settings, const norma_model *model, fill_kind otherwise) {
-  *set = (input_set){.count = 0};
-  memory_init(&set->account, NULL, settings->max_memory);
-  size_t count = norma_model_input_count(model);
-  set->values = memory_allocate_zeroed(&set->account, count * sizeof *set->values);
-  set->names = memory_allocate_zeroed(&set->account, count * sizeof *set->names);
+/* A set for the inputs of the model, none of which is there yet. */
+static bool make_set(input_set *set, norma_runtime *runtime, const norma_model *model) {
+  const size_t count = norma_model_input_count(model);
+  *set = (input_set){.runtime = runtime};
+  set->values = calloc(count + 1, sizeof *set->values);
+  set->names = calloc(count + 1, sizeof *set->names);
   bool good = set->values && set->names;
   for (; good && set->count < count; set->count++) {
     norma_value_info info;
@@ -319,33 +325,42 @@ bool inputs_collect(input_set *set, const struct settings *settings, const norma
     good = set->names[set->count] != NULL;
     if (!good) break;
   }
-  if (!good) {
-    tool_error("out of memory for the inputs");
-    return false;
-  }
+  if (!good) tool_error("out of memory for the inputs");
+  return good;
+}
+
+bool inputs_collect(input_set *set, const struct input_settings *settings, norma_runtime *runtime,
+                    const norma_model *model, fill_kind otherwise) {
+  if (!make_set(set, runtime, model) || !check_shape_options(settings, set)) return false;
   gathering gathering = {.set = set, .model = model};
-  if (!check_shape_options(settings, set)) return false;
-  for (size_t i = 0; i < settings->input_count; i++) {
-    if (!read_input(&gathering, settings->inputs[i])) return false;
+  for (size_t i = 0; i < settings->files.count; i++) {
+    if (!read_input(&gathering, settings->files.items[i])) return false;
   }
   return fill_missing(set, settings, model, settings->fill != FILL_NONE ? settings->fill : otherwise);
 }
 
+bool inputs_check_shapes(const struct input_settings *settings, const norma_model *model) {
+  input_set set;
+  bool good = make_set(&set, NULL, model) && check_shape_options(settings, &set);
+  inputs_free(&set);
+  return good;
+}
+
 void inputs_free(input_set *set) {
   for (size_t i = 0; i < set->count; i++) {
-    value_clear(&set->values[i]);
+    norma_value_destroy(set->values[i]);
     free(set->names[i]);
   }
-  memory_free(&set->account, set->values);
-  memory_free(&set->account, set->names);
-  set->count = 0;
+  free(set->values);
+  free(set->names);
+  *set = (input_set){0};
 }
 
 bool inputs_bind(const input_set *set, norma_session *session) {
   norma_error error;
   for (size_t i = 0; i < set->count; i++) {
-    if (set->values[i].kind == NORMA_VALUE_NONE) continue;
-    if (norma_session_set_input_value(session, set->names[i], &set->values[i], &error) != NORMA_OK) {
+    if (!set->values[i]) continue;
+    if (norma_session_set_input_value(session, set->names[i], set->values[i], &error) != NORMA_OK) {
       tool_library_error(NULL, &error);
       return false;
     }

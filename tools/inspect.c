@@ -2,21 +2,25 @@
  * norma inspect: what is in a model. The graph is read as it stands in the file, so that a model with operators that
  * this build lacks can be looked at too; shapes are inferred as far as operators are known.
  */
-#include "engine/execute/runtime.h"
-#include "engine/plan/shape_inference.h"
-#include "proto/model_reader.h"
 #include "tools/command.h"
 #include "tools/dot.h"
-#include "tools/inputs.h"
 #include "tools/formats/json.h"
 #include "tools/formats/output_file.h"
+#include "tools/model_file.h"
+#include "tools/products.h"
 #include "tools/report.h"
 #include "tools/value_text.h"
-#include "tools/weights.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct inspect_settings {
+  struct common_settings common;
+  struct input_settings inputs; /* the shapes alone are asked for */
+  bool json;
+  const char *dot;
+};
 
 typedef struct operator_count {
   const char *domain, *op_type;
@@ -25,13 +29,14 @@ typedef struct operator_count {
 
 /* Everything that is printed, in either form. */
 typedef struct inspection {
-  const struct settings *settings;
-  const char *path;
+  const struct inspect_settings *settings;
+  model_file file;
   norma_runtime *runtime;
-  norma_model *model; /* as exported; filled by the reader alone */
+  norma_model *model; /* as exported */
+  norma_model *fixed; /* the same with all dimensions of inputs known */
+  norma_model_info about;
   operator_count *operators;
   size_t operator_kinds, node_count;
-  weight_count weights;
   uint64_t products;
   bool products_complete;
   bool arena_known;
@@ -41,84 +46,53 @@ typedef struct inspection {
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
 
-static bool read_model(inspection *found) {
+static bool read_model(inspection *found, const norma_input_shape *shapes, size_t count, norma_model **model) {
   norma_error error;
-  norma_runtime *runtime = found->runtime;
-  norma_model *model = memory_allocate_zeroed(&runtime->memory, sizeof *model);
-  if (!model) {
-    tool_error("out of memory");
-    return false;
-  }
-  model->runtime = runtime;
-  model->memory = &runtime->memory;
-  model->optimization = NORMA_OPTIMIZE_NONE;
-  region_init(&model->region, model->memory);
-  model->packed = packed_constants_create(model->memory);
-  found->model = model;
-  model_read_options options = {.max_nodes = runtime->max_nodes, .max_depth = runtime->max_depth};
-  if (model_read_file(model, found->path, &options, &error) == NORMA_OK) return true;
-  tool_library_error(found->path, &error);
+  const norma_load_options options = {.struct_size = sizeof options,
+                                      .runtime = found->runtime,
+                                      .form = NORMA_FORM_INSPECT,
+                                      .input_shapes = shapes,
+                                      .input_shape_count = count};
+  if (model_file_load(&found->file, &options, model, &error) == NORMA_OK) return true;
+  tool_library_error(found->file.path, &error);
   return false;
 }
 
-static void resolve_graph(norma_model *model, graph *graph);
-
-typedef struct resolving {
-  norma_model *model;
-} resolving;
-
-static bool resolve_subgraph(void *context, graph *subgraph) {
-  resolve_graph(((resolving *)context)->model, subgraph);
-  return true;
-}
-
-/* Finds the operators that there are; nodes of others stay without. */
-static void resolve_graph(norma_model *model, graph *graph) {
-  resolving resolving = {model};
-  norma_error error;
-  for (node *one = graph->first; one; one = one->next) {
-    const char *reason = NULL;
-    if (operator_resolve(model->runtime->operators, one, &reason, &error) != NORMA_OK || reason) one->op = NULL;
-    node_visit_subgraphs(one, resolve_subgraph, &resolving);
-  }
-}
-
-/* What fails leaves shapes unknown. */
-static void infer_shapes(inspection *found) {
-  executor executor;
-  norma_error error;
-  executor_init_serial(&executor, found->model->memory, found->runtime->kernels, found->model->packed, true);
-  infer_graph(found->model->graph, &executor, &error);
-}
-
 /* Dynamic dimensions of inputs become 1, or what --shape says. */
-static void fix_inputs(inspection *found) {
-  norma_model *model = found->model;
-  for (int i = 0; i < model->graph->input_count; i++) {
-    shape *declared = &model->graph->inputs[i]->info.shape;
-    for (int axis = 0; axis < declared->rank; axis++) {
-      if (declared->dims[axis] == DIM_UNKNOWN) declared->dims[axis] = 1;
-    }
-    for (size_t s = 0; s < found->settings->shape_count; s++) {
-      const char *text = found->settings->shapes[s], *equals = strrchr(text, '=');
-      size_t length = (size_t)(equals - text);
-      const char *name = model->graph->inputs[i]->name;
-      if (strlen(name) != length || memcmp(name, text, length) != 0) continue;
-      declared->rank = parse_shape(equals + 1, declared->dims);
-    }
+static bool read_fixed(inspection *found) {
+  const size_t count = norma_model_input_count(found->model);
+  norma_input_shape *shapes = calloc(count + 1, sizeof *shapes);
+  int64_t(*dims)[NORMA_MAX_RANK] = calloc(count + 1, sizeof *dims);
+  size_t given = 0;
+  bool good = shapes && dims;
+  if (!good) tool_error("out of memory");
+  for (size_t i = 0; good && i < count; i++) {
+    norma_value_info info;
+    norma_model_input(found->model, i, &info);
+    int rank = inputs_find_shape(&found->settings->inputs.shapes, info.name, dims[given]);
+    if (rank < 0 && (info.kind != NORMA_VALUE_TENSOR || info.rank < 0)) continue;
+    for (int axis = 0; rank < 0 && axis < info.rank; axis++)
+      dims[given][axis] = info.dims[axis] < 0 ? 1 : info.dims[axis];
+    shapes[given] = (norma_input_shape){info.name, rank < 0 ? info.rank : rank, dims[given]};
+    given++;
   }
+  good = good && read_model(found, shapes, given, &found->fixed);
+  free(shapes);
+  free(dims);
+  return good;
 }
 
 /* The arena of the model at the asked level with these input shapes: asked of a session. */
 static void measure_arena(inspection *found) {
+  const struct inspect_settings *settings = found->settings;
   norma_model *model = NULL;
   norma_session *session = NULL;
   input_set inputs = {.count = 0};
   norma_error error = {.status = NORMA_OK};
-  norma_load_options options = settings_load(found->settings, found->runtime, -1);
-  norma_status status = norma_model_load(found->path, &options, &model, &error);
+  norma_load_options options = settings_load(&settings->common, found->runtime, -1);
+  norma_status status = model_file_load(&found->file, &options, &model, &error);
   if (status == NORMA_OK) status = norma_session_create(model, NULL, &session, &error);
-  if (status == NORMA_OK && inputs_collect(&inputs, found->settings, model, FILL_ZEROS) &&
+  if (status == NORMA_OK && inputs_collect(&inputs, &settings->inputs, found->runtime, model, FILL_ZEROS) &&
       inputs_bind(&inputs, session)) {
     status = norma_session_prepare(session, &error);
     found->arena_known = status == NORMA_OK;
@@ -134,6 +108,13 @@ static void measure_arena(inspection *found) {
   norma_model_destroy(model);
 }
 
+static norma_node_info describe_node(const norma_node *node) {
+  norma_node_info info = {.struct_size = sizeof info};
+  norma_node_describe(node, &info);
+  if (strcmp(info.domain, "ai.onnx") == 0) info.domain = ""; /* which nobody writes */
+  return info;
+}
+
 static int most_first(const void *a, const void *b) {
   const operator_count *left = a, *right = b;
   if (left->count != right->count) return left->count > right->count ? -1 : 1;
@@ -141,127 +122,152 @@ static int most_first(const void *a, const void *b) {
   return order != 0 ? order : strcmp(left->op_type, right->op_type);
 }
 
-static bool count_graph(void *context, graph *graph) {
-  inspection *found = context;
-  for (const node *node = graph->first; node; node = node->next) {
-    size_t at = 0;
-    while (at < found->operator_kinds && (strcmp(found->operators[at].op_type, node->op_type) != 0 ||
-                                          strcmp(found->operators[at].domain, node->domain) != 0)) {
-      at++;
+static bool count_operator(inspection *found, const norma_node_info *node) {
+  size_t at = 0;
+  while (at < found->operator_kinds && (strcmp(found->operators[at].op_type, node->op_type) != 0 ||
+                                        strcmp(found->operators[at].domain, node->domain) != 0)) {
+    at++;
+  }
+  if (at == found->operator_kinds) {
+    operator_count *longer = realloc(found->operators, (at + 1) * sizeof *longer);
+    if (!longer) return false;
+    found->operators = longer;
+    found->operators[at] = (operator_count){node->domain, node->op_type, 0};
+    found->operator_kinds++;
+  }
+  found->operators[at].count++;
+  found->node_count++;
+  return true;
+}
+
+static bool count_graph(inspection *found, const norma_graph *graph) {
+  for (const norma_node *node = norma_graph_first_node(graph); node; node = norma_node_next(node)) {
+    const norma_node_info info = describe_node(node);
+    const norma_graph *subgraph;
+    if (!count_operator(found, &info)) return false;
+    for (size_t i = 0; (subgraph = norma_node_subgraph(node, i)) != NULL; i++) {
+      if (!count_graph(found, subgraph)) return false;
     }
-    if (at == found->operator_kinds) {
-      operator_count *longer = realloc(found->operators, (at + 1) * sizeof *longer);
-      if (!longer) return false;
-      found->operators = longer;
-      found->operators[at] = (operator_count){node->domain, node->op_type, 0};
-      found->operator_kinds++;
-    }
-    found->operators[at].count++;
-    found->node_count++;
-    node_visit_subgraphs(node, count_graph, found);
   }
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------- describing */
+/* --------------------------------------------------------------------------------------------------- normalizations */
 
-static norma_value_info describe(const graph_value *one) {
-  norma_value_info info = {
-      .name = one->name, .kind = one->info.kind, .type = one->info.type, .rank = one->info.shape.rank};
-  const value_info *inner = &one->info;
-  while (inner->kind != NORMA_VALUE_TENSOR && inner->item) inner = inner->item;
-  info.type = inner->type;
-  info.rank = inner->shape.rank;
-  for (int i = 0; i < info.rank; i++) {
-    info.dims[i] = inner->shape.dims[i];
-    info.dim_names[i] = one->dim_names ? one->dim_names[i] : NULL;
-  }
-  return info;
-}
+/* A BatchNormalization node of the main graph. */
+typedef struct normalization {
+  norma_node_info node;
+  int64_t channels; /* elements of the scale; -1 where they are not known */
+  double epsilon;
+  bool trains;
+  bool has_producer; /* its input comes from a node */
+  norma_node_info producer;
+} normalization;
 
-static const char *exporter(const norma_model *model, char *text, size_t size) {
-  char name[128], version[128];
-  printable(model->producer_name, name, sizeof name);
-  printable(model->producer_version, version, sizeof version);
-  snprintf(text, size, "%s%s%s", name[0] ? name : "not named", version[0] ? " " : "", version);
-  return text;
-}
-
-static bool is_batch_normalization(const node *node) {
-  return strcmp(node->op_type, "BatchNormalization") == 0 && node->domain[0] == '\0';
-}
-
-/* Elements of the scale: C. -1 where it is not known. */
-static int64_t normalization_channels(const node *node) {
-  for (int i = 1; i < node->input_count && i < 5; i++) {
-    if (node->inputs[i] && shape_is_known(&node->inputs[i]->info.shape))
-      return shape_count(&node->inputs[i]->info.shape);
+static int64_t normalization_channels(const norma_node *node) {
+  for (size_t i = 1; i < 5; i++) {
+    norma_graph_value_info info = {.struct_size = sizeof info};
+    if (norma_graph_value_describe(norma_node_input(node, i), &info) != NORMA_OK) continue;
+    const int rank = norma_type_rank(info.type);
+    int64_t count = rank < 0 ? -1 : 1;
+    for (int axis = 0; axis < rank && count >= 0; axis++) {
+      const int64_t dim = norma_type_dims(info.type)[axis];
+      count = dim < 0 ? -1 : count * dim;
+    }
+    if (count >= 0) return count;
   }
   return -1;
 }
 
-static bool normalization_trains(const node *node) {
-  if (node->opset >= 14) return attribute_int(node, "training_mode", 0) != 0;
-  if (node->opset < 7) return attribute_int(node, "is_test", 0) == 0;
-  for (int i = 1; i < node->output_count; i++) {
-    if (node->outputs[i]) return true;
+static bool normalization_trains(const norma_node *node, const norma_node_info *info) {
+  const norma_attribute *mode = norma_node_find_attribute(node, info->opset >= 14 ? "training_mode" : "is_test");
+  if (info->opset >= 14) return norma_attribute_int(mode, 0) != 0;
+  if (info->opset < 7) return norma_attribute_int(mode, 0) == 0;
+  for (size_t i = 1; i < info->output_count; i++) {
+    if (norma_node_output(node, i)) return true;
   }
   return false;
 }
 
-static const node *normalization_producer(const node *node) {
-  return node->input_count > 0 && node->inputs[0] ? node->inputs[0]->producer : NULL;
+/* false: the node is none. */
+static bool read_normalization(const norma_node *node, normalization *result) {
+  norma_graph_value_info input = {.struct_size = sizeof input};
+  *result = (normalization){.node = describe_node(node)};
+  if (strcmp(result->node.op_type, "BatchNormalization") != 0 || result->node.domain[0] != '\0') return false;
+  const norma_attribute *epsilon = norma_node_find_attribute(node, "epsilon");
+  result->channels = normalization_channels(node);
+  result->epsilon = (double)(epsilon ? norma_attribute_float(epsilon, 0) : 1e-5f);
+  result->trains = normalization_trains(node, &result->node);
+  result->has_producer = norma_graph_value_describe(norma_node_input(node, 0), &input) == NORMA_OK && input.producer;
+  if (result->has_producer) result->producer = describe_node(input.producer);
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- text */
 
-static void print_values(const char *title, graph_value *const *values, const norma_value_info *infos, int count) {
+typedef norma_status (*model_value)(const norma_model *model, size_t index, norma_value_info *info);
+
+static void print_values(const char *title, const norma_model *model, model_value value_at) {
+  norma_value_info info;
   printf("\n%s\n", title);
-  for (int i = 0; i < count; i++) {
+  for (size_t i = 0; value_at(model, i, &info) == NORMA_OK; i++) {
     char text[512];
-    if (values[i]->constant) continue;
     printf("  ");
-    print_text(stdout, values[i]->name);
-    printf("  %s\n", info_text(&infos[i], text, sizeof text));
+    print_text(stdout, info.name);
+    printf("  %s\n", info_text(&info, text, sizeof text));
   }
 }
 
-static void print_normalizations(const graph *graph) {
+static void print_normalizations(const norma_graph *graph) {
+  normalization one;
   size_t count = 0;
-  for (const node *node = graph->first; node; node = node->next) count += is_batch_normalization(node);
+  for (const norma_node *node = norma_graph_first_node(graph); node; node = norma_node_next(node)) {
+    count += read_normalization(node, &one);
+  }
   printf("\nBatchNormalization nodes: %zu\n", count);
-  for (const node *node = graph->first; node; node = node->next) {
-    if (!is_batch_normalization(node)) continue;
-    int64_t channels = normalization_channels(node);
-    const struct node *producer = normalization_producer(node);
+  for (const norma_node *node = norma_graph_first_node(graph); node; node = norma_node_next(node)) {
+    if (!read_normalization(node, &one)) continue;
     printf("  ");
-    print_text(stdout, node->name);
-    if (channels >= 0) printf("  %" PRId64 " channels,", channels);
-    printf(" epsilon %g, %s", (double)attribute_float(node, "epsilon", 1e-5f),
-           normalization_trains(node) ? "training" : "inference");
-    if (producer) {
-      printf(", after %s '", producer->op_type);
-      print_text(stdout, producer->name);
+    print_text(stdout, one.node.name);
+    if (one.channels >= 0) printf("  %" PRId64 " channels,", one.channels);
+    printf(" epsilon %g, %s", one.epsilon, one.trains ? "training" : "inference");
+    if (one.has_producer) {
+      printf(", after %s '", one.producer.op_type);
+      print_text(stdout, one.producer.name);
       printf("'");
     }
     putchar('\n');
   }
 }
 
-static void print_people(const inspection *found, const norma_value_info *inputs, const norma_value_info *outputs) {
-  const norma_model *model = found->model;
-  char text[300], number[40];
-  print_text(stdout, found->path);
-  printf("\n  exporter              %s\n", exporter(model, text, sizeof text));
-  printf("  IR version            %" PRId64 "\n  opsets               ", model->ir_version);
-  for (size_t i = 0; i < model->opset_count; i++) {
-    printf("%s %s %" PRId64, i > 0 ? "," : "", printable(domain_text(model->opsets[i].domain), text, sizeof text),
-           model->opsets[i].version);
+static const char *exporter(const norma_model_info *about, char *text, size_t size) {
+  char name[128], version[128];
+  printable(about->producer_name, name, sizeof name);
+  printable(about->producer_version, version, sizeof version);
+  snprintf(text, size, "%s%s%s", name[0] ? name : "not named", version[0] ? " " : "", version);
+  return text;
+}
+
+static void print_opsets(const norma_model *model) {
+  const char *domain;
+  int64_t version;
+  char text[300];
+  for (size_t i = 0; norma_model_opset(model, i, &domain, &version) == NORMA_OK; i++) {
+    printf("%s %s %" PRId64, i > 0 ? "," : "", printable(domain, text, sizeof text), version);
   }
+}
+
+static void print_people(const inspection *found) {
+  const norma_model_info *about = &found->about;
+  char text[300], number[40];
+  print_text(stdout, found->file.path);
+  printf("\n  exporter              %s\n", exporter(about, text, sizeof text));
+  printf("  IR version            %" PRId64 "\n  opsets               ", about->ir_version);
+  print_opsets(found->model);
   printf("\n  nodes                 %s", count_text(found->node_count, number, sizeof number));
-  if (model->function_count > 0) printf(" (%zu functions inlined)", model->function_count);
-  printf("\n  parameters            %s", count_text(found->weights.elements, number, sizeof number));
-  printf(" (%s)\n", bytes_text((double)found->weights.bytes, number, sizeof number));
+  if (about->function_count > 0) printf(" (%zu functions inlined)", about->function_count);
+  printf("\n  parameters            %s", count_text(about->parameter_count, number, sizeof number));
+  printf(" (%s)\n", bytes_text((double)about->parameter_bytes, number, sizeof number));
   if (found->products_complete || found->products > 0) {
     printf("  multiply-accumulates  %s%s\n", found->products_complete ? "" : "at least ",
            count_text(found->products, number, sizeof number));
@@ -275,8 +281,8 @@ static void print_people(const inspection *found, const norma_value_info *inputs
     print_text(stdout, found->arena_problem[0] ? found->arena_problem : "inputs cannot be made up");
     putchar('\n');
   }
-  print_values("inputs", model->graph->inputs, inputs, model->graph->input_count);
-  print_values("outputs", model->graph->outputs, outputs, model->graph->output_count);
+  print_values("inputs", found->model, norma_model_input);
+  print_values("outputs", found->model, norma_model_output);
   printf("\noperators\n");
   for (size_t i = 0; i < found->operator_kinds; i++) {
     const operator_count *one = &found->operators[i];
@@ -284,75 +290,91 @@ static void print_people(const inspection *found, const norma_value_info *inputs
     print_text(stdout, one->op_type);
     putchar('\n');
   }
-  print_normalizations(model->graph);
+  print_normalizations(norma_model_graph(found->fixed));
 }
 
 /* ------------------------------------------------------------------------------------------------------------- JSON */
 
-static void print_json_values(json_writer *json, const char *key, graph_value *const *values,
-                              const norma_value_info *infos, int count) {
-  static const char *const kinds[] = {"none", "tensor", "sequence", "optional", "map"};
-  json_array(json, key);
-  for (int i = 0; i < count; i++) {
-    if (values[i]->constant) continue;
-    json_object(json, NULL);
-    json_string(json, "name", infos[i].name);
-    json_string(json, "kind", kinds[infos[i].kind]);
-    json_string(json, "type", norma_element_type_name(infos[i].type));
-    if (infos[i].rank >= 0) {
-      json_array(json, "shape");
-      for (int axis = 0; axis < infos[i].rank; axis++) {
-        if (infos[i].dims[axis] >= 0) {
-          json_integer(json, NULL, infos[i].dims[axis]);
-        } else if (infos[i].dim_names[axis]) {
-          json_string(json, NULL, infos[i].dim_names[axis]);
-        } else {
-          json_null(json, NULL);
-        }
-      }
-      json_end_array(json);
+static void print_json_shape(json_writer *json, const norma_value_info *info) {
+  if (info->rank < 0) {
+    json_null(json, "shape");
+    return;
+  }
+  json_array(json, "shape");
+  for (int axis = 0; axis < info->rank; axis++) {
+    if (info->dims[axis] >= 0) {
+      json_integer(json, NULL, info->dims[axis]);
+    } else if (info->dim_names[axis]) {
+      json_string(json, NULL, info->dim_names[axis]);
     } else {
-      json_null(json, "shape");
+      json_null(json, NULL);
     }
-    json_end_object(json);
   }
   json_end_array(json);
 }
 
-static void print_json_normalizations(json_writer *json, const graph *graph) {
-  json_array(json, "batch_normalizations");
-  for (const node *node = graph->first; node; node = node->next) {
-    if (!is_batch_normalization(node)) continue;
-    const struct node *producer = normalization_producer(node);
+static void print_json_values(json_writer *json, const char *key, const norma_model *model, model_value value_at) {
+  static const char *const kinds[] = {"none", "tensor", "sequence", "optional", "map"};
+  norma_value_info info;
+  json_array(json, key);
+  for (size_t i = 0; value_at(model, i, &info) == NORMA_OK; i++) {
     json_object(json, NULL);
-    json_string(json, "node", node->name);
-    json_integer(json, "opset", node->opset);
-    json_integer(json, "channels", normalization_channels(node));
-    json_number(json, "epsilon", (double)attribute_float(node, "epsilon", 1e-5f));
-    json_boolean(json, "training", normalization_trains(node));
-    if (producer) json_string(json, "after", producer->name);
+    json_string(json, "name", info.name);
+    json_string(json, "kind", kinds[info.kind]);
+    json_string(json, "type", norma_element_type_name(info.type));
+    print_json_shape(json, &info);
     json_end_object(json);
   }
   json_end_array(json);
 }
 
-static void print_json(const inspection *found, const norma_value_info *inputs, const norma_value_info *outputs) {
-  const norma_model *model = found->model;
+static void print_json_normalizations(json_writer *json, const norma_graph *graph) {
+  normalization one;
+  json_array(json, "batch_normalizations");
+  for (const norma_node *node = norma_graph_first_node(graph); node; node = norma_node_next(node)) {
+    if (!read_normalization(node, &one)) continue;
+    json_object(json, NULL);
+    json_string(json, "node", one.node.name);
+    json_integer(json, "opset", one.node.opset);
+    json_integer(json, "channels", one.channels);
+    json_number(json, "epsilon", one.epsilon);
+    json_boolean(json, "training", one.trains);
+    if (one.has_producer) json_string(json, "after", one.producer.name);
+    json_end_object(json);
+  }
+  json_end_array(json);
+}
+
+static void print_json_opsets(json_writer *json, const norma_model *model) {
+  const char *domain;
+  int64_t version;
+  json_object(json, "opsets");
+  for (size_t i = 0; norma_model_opset(model, i, &domain, &version) == NORMA_OK; i++)
+    json_integer(json, domain, version);
+  json_end_object(json);
+}
+
+static void print_json_metadata(json_writer *json, const norma_model *model) {
+  const char *key, *text;
+  json_object(json, "metadata");
+  for (size_t i = 0; norma_model_metadata(model, i, &key, &text) == NORMA_OK; i++) json_string(json, key, text);
+  json_end_object(json);
+}
+
+static void print_json(const inspection *found) {
+  const norma_model_info *about = &found->about;
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
-  json_string(&json, "model", found->path);
-  json_string(&json, "producer", model->producer_name);
-  json_string(&json, "producer_version", model->producer_version);
-  json_integer(&json, "ir_version", model->ir_version);
-  json_object(&json, "opsets");
-  for (size_t i = 0; i < model->opset_count; i++)
-    json_integer(&json, domain_text(model->opsets[i].domain), model->opsets[i].version);
-  json_end_object(&json);
+  json_string(&json, "model", found->file.path);
+  json_string(&json, "producer", about->producer_name);
+  json_string(&json, "producer_version", about->producer_version);
+  json_integer(&json, "ir_version", about->ir_version);
+  print_json_opsets(&json, found->model);
   json_unsigned(&json, "nodes", found->node_count);
-  json_unsigned(&json, "functions", model->function_count);
-  json_unsigned(&json, "parameters", found->weights.elements);
-  json_unsigned(&json, "weights_bytes", found->weights.bytes);
+  json_unsigned(&json, "functions", about->function_count);
+  json_unsigned(&json, "parameters", about->parameter_count);
+  json_unsigned(&json, "weights_bytes", about->parameter_bytes);
   json_unsigned(&json, "multiply_accumulates", found->products);
   json_boolean(&json, "multiply_accumulates_complete", found->products_complete);
   if (found->arena_known) {
@@ -360,8 +382,8 @@ static void print_json(const inspection *found, const norma_value_info *inputs, 
   } else {
     json_null(&json, "arena_bytes");
   }
-  print_json_values(&json, "inputs", model->graph->inputs, inputs, model->graph->input_count);
-  print_json_values(&json, "outputs", model->graph->outputs, outputs, model->graph->output_count);
+  print_json_values(&json, "inputs", found->model, norma_model_input);
+  print_json_values(&json, "outputs", found->model, norma_model_output);
   json_object(&json, "operators");
   for (size_t i = 0; i < found->operator_kinds; i++) {
     char name[256];
@@ -370,11 +392,8 @@ static void print_json(const inspection *found, const norma_value_info *inputs, 
     json_unsigned(&json, name, one->count);
   }
   json_end_object(&json);
-  print_json_normalizations(&json, model->graph);
-  json_object(&json, "metadata");
-  for (size_t i = 0; i < model->metadata_count; i++)
-    json_string(&json, model->metadata[i].key, model->metadata[i].value);
-  json_end_object(&json);
+  print_json_normalizations(&json, norma_model_graph(found->fixed));
+  print_json_metadata(&json, found->model);
   json_end_object(&json);
 }
 
@@ -383,53 +402,72 @@ static void print_json(const inspection *found, const norma_value_info *inputs, 
 static bool write_dot(const inspection *found) {
   output_group files = {0};
   FILE *file = output_open(&files, found->settings->dot);
-  if (file) dot_write(file, found->model->graph);
+  if (file) dot_write(file, norma_model_graph(found->fixed));
   bool good = file && output_commit(&files);
   output_discard(&files);
   return good;
 }
 
-int command_inspect(const struct settings *settings) {
-  inspection found = {.settings = settings, .path = settings->arguments[0]};
-  norma_value_info *inputs = NULL, *outputs = NULL;
-  int code = EXIT_REFUSED;
-  found.runtime = settings_create_runtime(settings);
-  if (!found.runtime || !read_model(&found)) goto done;
-  const graph *graph = found.model->graph;
-  inputs = calloc((size_t)graph->input_count + 1, sizeof *inputs);
-  outputs = calloc((size_t)graph->output_count + 1, sizeof *outputs);
-  if (!inputs || !outputs || !count_graph(&found, found.model->graph)) {
+/* Reads and measures; false: everything has been said. */
+static bool look(inspection *found) {
+  found->runtime = settings_create_runtime(&found->settings->common);
+  if (!found->runtime || !model_file_open(&found->file, found->settings->common.arguments[0], found->runtime) ||
+      !read_model(found, NULL, 0, &found->model) || !inputs_check_shapes(&found->settings->inputs, found->model)) {
+    return false;
+  }
+  norma_model_describe(found->model, &found->about);
+  if (!count_graph(found, norma_model_graph(found->model))) {
     tool_error("out of memory");
-    goto done;
+    return false;
   }
-  qsort(found.operators, found.operator_kinds, sizeof *found.operators, most_first);
-  /* as declared: before dynamic dimensions are replaced */
-  for (int i = 0; i < graph->input_count; i++) inputs[i] = describe(graph->inputs[i]);
-  for (int i = 0; i < graph->output_count; i++) outputs[i] = describe(graph->outputs[i]);
-  found.weights = weights_of_model(found.model);
-  measure_arena(&found);
-  resolve_graph(found.model, found.model->graph);
-  infer_shapes(&found);
-  for (int i = 0; i < graph->output_count; i++) { /* behind an unknown operator what is declared is all there is */
-    norma_value_info inferred = describe(graph->outputs[i]);
-    if (inferred.type != NORMA_UNDEFINED) outputs[i] = inferred;
-  }
-  fix_inputs(&found);
-  infer_shapes(&found);
-  found.products = multiply_accumulates(graph, &found.products_complete);
-  if (settings->dot && !write_dot(&found)) goto done;
-  if (settings->json) {
-    print_json(&found, inputs, outputs);
-  } else {
-    print_people(&found, inputs, outputs);
-  }
-  code = EXIT_YES;
+  qsort(found->operators, found->operator_kinds, sizeof *found->operators, most_first);
+  if (!read_fixed(found)) return false;
+  measure_arena(found);
+  found->products = multiply_accumulates(norma_model_graph(found->fixed), &found->products_complete);
+  return !found->settings->dot || write_dot(found);
+}
 
-done:
-  free(inputs);
-  free(outputs);
+static int inspect(const void *given) {
+  const struct inspect_settings *settings = given;
+  inspection found = {.settings = settings, .about = {.struct_size = sizeof found.about}};
+  int code = EXIT_REFUSED;
+  if (look(&found)) {
+    if (settings->json) {
+      print_json(&found);
+    } else {
+      print_people(&found);
+    }
+    code = EXIT_YES;
+  }
   free(found.operators);
   norma_model_destroy(found.model);
+  norma_model_destroy(found.fixed);
+  model_file_close(&found.file);
   norma_runtime_destroy(found.runtime);
   return code;
 }
+
+static const command_option options[] = {
+    {&shared_options[SHARED_JSON], offsetof(struct inspect_settings, json)},
+    {&(const tool_option){"dot", 0, "FILE", "write the graph for Graphviz", NULL, take_text},
+     offsetof(struct inspect_settings, dot)},
+    {&shared_options[SHARED_SHAPE], offsetof(struct inspect_settings, inputs.shapes)},
+    {NULL, 0},
+};
+
+const command command_inspect = {
+    .name = "inspect",
+    .synopsis = "MODEL [--json] [--dot FILE]",
+    .summary = "what is in a model",
+    .text =
+        "Prints inputs, outputs, opsets, exporter, operators, parameters, multiply-accumulates, the sizes of weights "
+        "and arena (dynamic dimensions taken as 1), and the BatchNormalization nodes. MODEL - is read from standard "
+        "input.\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .argument = "MODEL",
+    .settings_size = sizeof(struct inspect_settings),
+    .defaults = &(const struct inspect_settings){.inputs = INPUT_DEFAULTS},
+    .run = inspect,
+};

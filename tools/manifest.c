@@ -1,7 +1,7 @@
 #include "tools/manifest.h"
 
 #include "tools/formats/input_file.h"
-#include "tools/options.h"
+#include "tools/option_values.h"
 #include "tools/report.h"
 
 #include <fnmatch.h>
@@ -58,26 +58,24 @@ static bool parse_line(char *text, manifest_line *line, const tolerance *otherwi
 }
 
 bool manifest_load(manifest *manifest, const char *path, const tolerance *otherwise) {
-  memory account;
-  void *bytes = NULL;
-  size_t size = 0, number = 0;
+  file_contents file;
+  size_t number = 0;
   norma_error error;
   bool good = false;
   *manifest = (struct manifest){0};
-  memory_init(&account, NULL, 0);
-  if (file_read(&account, path, &bytes, &size, &error) != NORMA_OK) {
+  if (file_read(NULL, path, &file, &error) != NORMA_OK) {
     tool_error("%s", error.message);
     goto done;
   }
   size_t lines = 1;
-  for (size_t i = 0; i < size; i++) lines += ((const char *)bytes)[i] == '\n';
-  manifest->text = malloc(size + 1);
+  for (size_t i = 0; i < file.size; i++) lines += file.bytes[i] == '\n';
+  manifest->text = malloc(file.size + 1);
   manifest->lines = calloc(lines, sizeof *manifest->lines);
   if (!manifest->text || !manifest->lines) {
     tool_error("%s: out of memory", path);
     goto done;
   }
-  memcpy(manifest->text, bytes, size + 1);
+  memcpy(manifest->text, file.bytes, file.size + 1);
   good = true;
   for (char *text = manifest->text; text && good;) {
     char *end = strchr(text, '\n');
@@ -96,7 +94,7 @@ bool manifest_load(manifest *manifest, const char *path, const tolerance *otherw
   }
 
 done:
-  memory_free(&account, bytes);
+  file_contents_free(&file);
   return good;
 }
 

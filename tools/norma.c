@@ -1,56 +1,52 @@
 /* The command-line tool: picks the subcommand. */
-#include "tools/command.h"
+#include "tools/manual.h"
 #include "tools/report.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
-typedef struct command {
-  const char *name;
-  int (*function)(const struct settings *settings);
-} command;
-
-static const command commands[] = {
-    {"run", command_run},
-    {"inspect", command_inspect},
-    {"check", command_check},
-    {"test", command_test},
-    {"bench", command_bench},
-    {"compare", command_compare},
-    {"ops", command_ops},
-    {"optimize", command_optimize},
-    {"bn list", command_bn_list},
-    {"bn reestimate", command_bn_reestimate},
-    {"bn freeze", command_bn_freeze},
-    {"bn fold", command_bn_fold},
-};
-
 static int run_command(const char *name, int argc, char **argv) {
-  const manual_command *manual = manual_find(name);
-  struct settings settings;
+  const command *command = command_find(name);
   int code = EXIT_REFUSED;
-  if (!manual) return tool_error("there is no command '%s'; norma --help says what there is", name);
-  if (settings_parse(&settings, manual, argc, argv, &code)) {
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-      if (strcmp(commands[i].name, name) == 0) code = commands[i].function(&settings);
-    }
-  }
-  settings_free(&settings);
+  if (!command) return tool_error("there is no command '%s'; norma --help says what there is", name);
+  struct common_settings *settings = settings_parse(command, argc, argv, &code);
+  if (settings) code = command->run(settings);
+  settings_free(settings);
   return code;
 }
 
-/* The commands of `norma bn`, which have two words. */
-static int run_bn_command(int argc, char **argv) {
+/* Whether commands are called "GROUP NAME". */
+static bool is_group(const char *group) {
+  for (size_t i = 0; i < command_table_count; i++) {
+    if (command_in_group(command_table[i], group)) return true;
+  }
+  return false;
+}
+
+/* "bn: fold, freeze, list or reestimate?" */
+static int ask_for_command(const char *group) {
+  char names[256] = "";
+  const char *next = NULL;
+  for (size_t i = 0; i <= command_table_count; i++) {
+    const char *name = i < command_table_count ? command_in_group(command_table[i], group) : NULL;
+    if (!name && i < command_table_count) continue;
+    const size_t used = strlen(names);
+    const char *separator = !used ? "" : name ? ", " : " or ";
+    if (next) snprintf(names + used, sizeof names - used, "%s%s", separator, next);
+    next = name;
+  }
+  return tool_error("%s: %s? norma %s --help says more", group, names, group);
+}
+
+static int run_of_group(const char *group, int argc, char **argv) {
   char name[64];
-  if (argc < 2) return tool_error("bn: list, reestimate, freeze or fold? norma bn --help says more");
+  if (argc < 2) return ask_for_command(group);
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-    for (const manual_command *command = manual_commands; command->name; command++) {
-      if (strncmp(command->name, "bn ", 3) == 0) printf("  norma %-15s%s\n", command->name, command->summary);
-    }
+    manual_print_group(stdout, group);
     return EXIT_YES;
   }
-  snprintf(name, sizeof name, "bn %s", argv[1]);
+  snprintf(name, sizeof name, "%s %s", group, argv[1]);
   return run_command(name, argc - 1, argv + 1);
 }
 
@@ -74,8 +70,8 @@ int main(int argc, char **argv) {
     manual_print_version(stdout);
   } else if (strcmp(argv[1], "--man") == 0) {
     manual_print_page(stdout);
-  } else if (strcmp(argv[1], "bn") == 0) {
-    code = run_bn_command(argc - 1, argv + 1);
+  } else if (is_group(argv[1])) {
+    code = run_of_group(argv[1], argc - 1, argv + 1);
   } else {
     code = run_command(argv[1], argc - 1, argv + 1);
   }

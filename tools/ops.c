@@ -1,5 +1,4 @@
 /* norma ops: the operators of this build, by domain, version and type. */
-#include "ops/operator.h"
 #include "tools/command.h"
 #include "tools/formats/json.h"
 #include "tools/report.h"
@@ -7,91 +6,115 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct ops_settings {
+  struct common_settings common;
+  bool json;
+};
+
+/* An operator and its number in the library's list. */
+typedef struct listed_operator {
+  size_t index;
+  norma_operator_info info;
+} listed_operator;
+
+/* The default domain first. */
+static const char *sort_key(const char *domain) {
+  return strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
 static int compare_operators(const void *a, const void *b) {
-  const operator_descriptor *left = *(const operator_descriptor *const *)a,
-                            *right = *(const operator_descriptor *const *)b;
-  int order = strcmp(left->domain, right->domain);
+  const norma_operator_info *left = &((const listed_operator *)a)->info, *right = &((const listed_operator *)b)->info;
+  int order = strcmp(sort_key(left->domain), sort_key(right->domain));
   return order != 0 ? order : strcmp(left->name, right->name);
 }
 
-/* The types of the rule that input 0 is in, or else the first rule: what people mean by an operator's types. */
-static type_mask main_types(const operator_descriptor *op) {
-  const int rules = (int)(sizeof op->types / sizeof op->types[0]);
-  for (int i = 0; i < rules && op->types[i].types != 0; i++) {
-    if (op->types[i].inputs & INPUT(0)) return op->types[i].types;
-  }
-  return op->types[0].types;
+static norma_type_rule rule_at(const listed_operator *op, size_t rule) {
+  norma_type_rule result = {.struct_size = sizeof result};
+  norma_operator_type_rule(op->index, rule, &result);
+  return result;
 }
 
-static void print_types(type_mask types) {
-  if (types == 0 || (types & TYPES_ALL) == TYPES_ALL) {
+/* The types of the rule that input 0 is in, or else the first rule: what people mean by an operator's types. */
+static uint64_t main_types(const listed_operator *op) {
+  for (size_t i = 0; i < op->info.type_rule_count; i++) {
+    if (rule_at(op, i).inputs & 1) return rule_at(op, i).types;
+  }
+  return op->info.type_rule_count > 0 ? rule_at(op, 0).types : 0;
+}
+
+static void print_types(uint64_t types) {
+  const uint64_t all = (((uint64_t)1 << NORMA_ELEMENT_TYPE_COUNT) - 1) & ~(uint64_t)1;
+  if (types == 0 || (types & all) == all) {
     printf("any");
     return;
   }
   const char *separator = "";
   for (int type = 1; type < NORMA_ELEMENT_TYPE_COUNT; type++) {
-    if (!(types & TYPE_BIT(type))) continue;
+    if (!(types >> type & 1)) continue;
     printf("%s%s", separator, norma_element_type_name((norma_element_type)type));
     separator = " ";
   }
 }
 
-static void print_table(const operator_descriptor *const *operators, size_t count) {
+static void print_table(const listed_operator *operators, size_t count) {
   const char *domain = NULL;
   for (size_t i = 0; i < count; i++) {
-    const operator_descriptor *op = operators[i];
+    const norma_operator_info *op = &operators[i].info;
     if (!domain || strcmp(domain, op->domain) != 0) {
-      printf("%s%s\n", domain ? "\n" : "", domain_text(op->domain));
+      printf("%s%s\n", domain ? "\n" : "", op->domain);
       domain = op->domain;
     }
     char versions[128] = "";
     size_t used = 0;
-    for (int v = 0; v < OPERATOR_MAX_VERSIONS && op->versions[v] != 0; v++) {
+    for (size_t v = 0; v < op->version_count && used < sizeof versions; v++) {
       used += (size_t)snprintf(versions + used, sizeof versions - used, v > 0 ? " %d" : "%d", op->versions[v]);
     }
     printf("  %-28s %-32s ", op->name, versions);
-    print_types(main_types(op));
+    print_types(main_types(&operators[i]));
     putchar('\n');
   }
   printf("\n%zu operators\n", count);
 }
 
-static void print_rule(json_writer *json, const operator_descriptor *op, const type_rule *rule) {
+/* The numbers of the inputs or outputs that are set, as far as the operator has so many. */
+static void print_places(json_writer *json, const char *key, uint32_t places, int most) {
+  json_array(json, key);
+  for (int i = 0; i < 32 && (most < 0 || i < most); i++) {
+    if (places >> i & 1) json_integer(json, NULL, i);
+  }
+  json_end_array(json);
+}
+
+static void print_rule(json_writer *json, const norma_operator_info *op, const norma_type_rule *rule) {
   json_object(json, NULL);
   json_array(json, "types");
   for (int type = 1; type < NORMA_ELEMENT_TYPE_COUNT; type++) {
-    if (rule->types & TYPE_BIT(type)) json_string(json, NULL, norma_element_type_name((norma_element_type)type));
+    if (rule->types >> type & 1) json_string(json, NULL, norma_element_type_name((norma_element_type)type));
   }
   json_end_array(json);
-  json_array(json, "inputs");
-  for (int i = 0; i < 32 && i < op->max_inputs; i++) {
-    if (rule->inputs & INPUT(i)) json_integer(json, NULL, i);
-  }
-  json_end_array(json);
-  json_array(json, "outputs");
-  for (int i = 0; i < 32 && i < op->max_outputs; i++) {
-    if (rule->outputs & OUTPUT(i)) json_integer(json, NULL, i);
-  }
-  json_end_array(json);
+  print_places(json, "inputs", rule->inputs, op->max_inputs);
+  print_places(json, "outputs", rule->outputs, op->max_outputs);
   json_end_object(json);
 }
 
-static void print_json(const operator_descriptor *const *operators, size_t count) {
+static void print_json(const listed_operator *operators, size_t count) {
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
   json_array(&json, "operators");
   for (size_t i = 0; i < count; i++) {
-    const operator_descriptor *op = operators[i];
+    const norma_operator_info *op = &operators[i].info;
     json_object(&json, NULL);
-    json_string(&json, "domain", domain_text(op->domain));
+    json_string(&json, "domain", op->domain);
     json_string(&json, "name", op->name);
     json_array(&json, "versions");
-    for (int v = 0; v < OPERATOR_MAX_VERSIONS && op->versions[v] != 0; v++) json_integer(&json, NULL, op->versions[v]);
+    for (size_t v = 0; v < op->version_count; v++) json_integer(&json, NULL, op->versions[v]);
     json_end_array(&json);
     json_array(&json, "types");
-    const int rules = (int)(sizeof op->types / sizeof op->types[0]);
-    for (int r = 0; r < rules && op->types[r].types != 0; r++) print_rule(&json, op, &op->types[r]);
+    for (size_t r = 0; r < op->type_rule_count; r++) {
+      const norma_type_rule rule = rule_at(&operators[i], r);
+      print_rule(&json, op, &rule);
+    }
     json_end_array(&json);
     json_end_object(&json);
   }
@@ -99,12 +122,15 @@ static void print_json(const operator_descriptor *const *operators, size_t count
   json_end_object(&json);
 }
 
-int command_ops(const struct settings *settings) {
-  size_t count = 0;
-  while (operator_at(count)) count++;
-  const operator_descriptor **operators = calloc(count + 1, sizeof *operators);
+static int ops(const void *given) {
+  const struct ops_settings *settings = given;
+  const size_t count = norma_operator_count();
+  listed_operator *operators = calloc(count + 1, sizeof *operators);
   if (!operators) return tool_error("out of memory");
-  for (size_t i = 0; i < count; i++) operators[i] = operator_at(i);
+  for (size_t i = 0; i < count; i++) {
+    operators[i] = (listed_operator){.index = i, .info = {.struct_size = sizeof operators[i].info}};
+    norma_operator(i, &operators[i].info);
+  }
   qsort(operators, count, sizeof *operators, compare_operators);
   if (settings->json) {
     print_json(operators, count);
@@ -114,3 +140,19 @@ int command_ops(const struct settings *settings) {
   free(operators);
   return EXIT_YES;
 }
+
+static const command_option options[] = {
+    {&shared_options[SHARED_JSON], offsetof(struct ops_settings, json)},
+    {NULL, 0},
+};
+
+const command command_ops = {
+    .name = "ops",
+    .synopsis = "[--json]",
+    .summary = "the operators of this build",
+    .text = "Prints domain, operator, the versions that are implemented, and element types.\n",
+    .options = options,
+    .argument = "",
+    .settings_size = sizeof(struct ops_settings),
+    .run = ops,
+};

@@ -1,9 +1,7 @@
 #include "tools/profile_report.h"
 
-#include "engine/execute/runtime.h"
-#include "ops/kernels/kernel_table.h"
-#include "tools/formats/json.h"
 #include "tools/bench/machine_limits.h"
+#include "tools/formats/json.h"
 #include "tools/report.h"
 
 #include <inttypes.h>
@@ -149,17 +147,12 @@ static profile_row sum_of_rows(const profile_row *rows, size_t count) {
   return sum;
 }
 
-/* The multiply-add peak of the runtime's kernels on its threads. */
-static double runtime_peak(const norma_runtime *runtime) {
-  enum cpu_isa isa;
-  return cpu_isa_parse(runtime->kernels->name, &isa) ? limits_multiply_add(isa, runtime->workers) : 0;
-}
-
 static void print_notes(FILE *file, const norma_runtime *runtime, const profile_shortest *shortest,
                         const profile_scale *scale) {
+  const int threads = norma_runtime_threads(runtime);
   if (scale->peak > 0) {
     fprintf(file, "\nThe peak is %.1f GFLOP/s: multiply-adds of %s on %d thread%s, measured now.\n", scale->peak * 1e-9,
-            runtime->kernels->name, runtime->workers, runtime->workers == 1 ? "" : "s");
+            norma_runtime_kernels(runtime), threads, threads == 1 ? "" : "s");
   }
   if (scale->memory > 0) {
     fprintf(file, "Memory is read at %.1f GB/s; what is in a cache comes faster.\n", scale->memory * 1e-9);
@@ -180,8 +173,9 @@ void profile_print(FILE *file, const norma_runtime *runtime, const norma_session
   }
   size_t count = collect_rows(session, shortest, rows), operators = sum_by_operator(rows, count, sums);
   profile_row all = sum_of_rows(rows, count);
-  profile_scale scale = {.seconds = all.seconds, .peak = runtime_peak(runtime)};
-  if (shortest) scale.memory = limits_read(runtime->workers);
+  const int threads = norma_runtime_threads(runtime);
+  profile_scale scale = {.seconds = all.seconds, .peak = limits_multiply_add(norma_runtime_kernels(runtime), threads)};
+  if (shortest) scale.memory = limits_read(threads);
   qsort(rows, count, sizeof *rows, longest_first);
   qsort(sums, operators, sizeof *sums, longest_first);
   fprintf(file, "\nby node%s\n", shortest ? ", shortest times" : "");

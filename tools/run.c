@@ -1,10 +1,9 @@
 /* norma run: one run of a model, and its outputs in the form that was asked for. */
 #include "tools/command.h"
-#include "tools/inputs.h"
-#include "tools/formats/output_file.h"
+#include "tools/formats/tensor_file.h"
+#include "tools/model_file.h"
 #include "tools/profile_report.h"
 #include "tools/report.h"
-#include "tools/formats/tensor_file.h"
 #include "tools/value_text.h"
 
 #include <ctype.h>
@@ -13,10 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct run_settings {
+  struct common_settings common;
+  struct input_settings inputs;
+  const char *output_folder;
+  text_list dumps;
+  int top; /* 0: not given */
+  const char *profile;
+};
+
 /* All that one run holds; zeroed at the start, freed at the one exit. */
 typedef struct run_state {
-  const struct settings *settings;
+  const struct run_settings *settings;
   const char *path;
+  model_file file;
   norma_runtime *runtime;
   norma_model *model;
   norma_session *session;
@@ -40,12 +49,15 @@ static int better_first(const void *a, const void *b) {
   return left->index < right->index ? -1 : left->index > right->index;
 }
 
+static bool is_score_type(norma_element_type type) {
+  return norma_element_type_class(type) == NORMA_CLASS_FLOAT && norma_element_type_bits(type) >= 16;
+}
+
 /* The first output that scores classes: numbers in rows of more than one. */
 static const norma_tensor *find_scores(const norma_session *session, size_t outputs, size_t *index) {
   for (*index = 0; *index < outputs; (*index)++) {
     const norma_tensor *tensor = norma_value_tensor(norma_session_output(session, *index));
-    if (tensor && tensor->rank > 0 && (TYPES_FLOAT & TYPE_BIT(tensor->type)) && norma_tensor_count(tensor) > 1)
-      return tensor;
+    if (tensor && tensor->rank > 0 && is_score_type(tensor->type) && norma_tensor_count(tensor) > 1) return tensor;
   }
   return NULL;
 }
@@ -97,20 +109,20 @@ static int print_top(const run_state *state) {
 
 /* ---------------------------------------------------------------------------------------------------- values inside */
 
-static bool dumps_all(const struct settings *settings) {
-  for (size_t i = 0; i < settings->dump_count; i++) {
-    if (strcmp(settings->dumps[i], "all") == 0) return true;
+static bool dumps_all(const struct run_settings *settings) {
+  for (size_t i = 0; i < settings->dumps.count; i++) {
+    if (strcmp(settings->dumps.items[i], "all") == 0) return true;
   }
   return false;
 }
 
 static bool watch_values(run_state *state) {
-  const struct settings *settings = state->settings;
+  const struct run_settings *settings = state->settings;
   norma_error error;
-  for (size_t i = 0; i < settings->dump_count; i++) {
-    const char *name = strcmp(settings->dumps[i], "all") == 0 ? "*" : settings->dumps[i];
+  for (size_t i = 0; i < settings->dumps.count; i++) {
+    const char *name = strcmp(settings->dumps.items[i], "all") == 0 ? "*" : settings->dumps.items[i];
     if (norma_session_watch(state->session, name, &error) != NORMA_OK) {
-      tool_error("--dump %s: %s", settings->dumps[i], error.message);
+      tool_error("--dump %s: %s", settings->dumps.items[i], error.message);
       return false;
     }
   }
@@ -145,7 +157,7 @@ static void dump_value(void *context, const char *name, const norma_value *value
   if (!dumping->good || !value) return;
   if (folder) {
     file_stem(name, dumping->count, stem, sizeof stem);
-    dumping->good = tensor_file_write(&dumping->state->files, folder, stem, name, value);
+    dumping->good = tensor_file_write(dumping->state->runtime, &dumping->state->files, folder, stem, name, value);
   } else {
     print_value(stdout, name, value);
   }
@@ -153,13 +165,13 @@ static void dump_value(void *context, const char *name, const norma_value *value
 }
 
 static bool dump_values(run_state *state) {
-  const struct settings *settings = state->settings;
+  const struct run_settings *settings = state->settings;
   dumping dumping = {state, 0, true};
   if (dumps_all(settings)) {
     norma_session_visit_values(state->session, dump_value, &dumping);
   } else {
-    for (size_t i = 0; i < settings->dump_count; i++) {
-      dump_value(&dumping, settings->dumps[i], norma_session_value(state->session, settings->dumps[i]));
+    for (size_t i = 0; i < settings->dumps.count; i++) {
+      dump_value(&dumping, settings->dumps.items[i], norma_session_value(state->session, settings->dumps.items[i]));
     }
   }
   return dumping.good;
@@ -168,13 +180,13 @@ static bool dump_values(run_state *state) {
 /* ------------------------------------------------------------------------------------------------------------ steps */
 
 static bool prepare(run_state *state) {
-  const struct settings *settings = state->settings;
+  const struct run_settings *settings = state->settings;
   norma_error error;
-  state->runtime = settings_create_runtime(settings);
-  if (!state->runtime) return false;
-  norma_load_options load = settings_load(settings, state->runtime, -1);
+  state->runtime = settings_create_runtime(&settings->common);
+  if (!state->runtime || !model_file_open(&state->file, state->path, state->runtime)) return false;
+  norma_load_options load = settings_load(&settings->common, state->runtime, -1);
   norma_session_options options = {.struct_size = sizeof options, .profile = settings->profile != NULL};
-  if (norma_model_load(state->path, &load, &state->model, &error) != NORMA_OK ||
+  if (model_file_load_for(&state->file, &load, &settings->inputs, &state->model, &error) != NORMA_OK ||
       norma_session_create(state->model, &options, &state->session, &error) != NORMA_OK) {
     state->code = tool_library_error(state->path, &error);
     return false;
@@ -185,8 +197,9 @@ static bool prepare(run_state *state) {
     state->trace = output_open(&state->files, settings->profile);
     if (!state->trace) return false;
   }
-  if (settings->timeout > 0) norma_session_set_timeout(state->session, settings->timeout);
-  return watch_values(state) && inputs_collect(&state->inputs, settings, state->model, FILL_NONE) &&
+  if (settings->common.timeout > 0) norma_session_set_timeout(state->session, settings->common.timeout);
+  return watch_values(state) &&
+         inputs_collect(&state->inputs, &settings->inputs, state->runtime, state->model, FILL_NONE) &&
          inputs_bind(&state->inputs, state->session);
 }
 
@@ -198,7 +211,8 @@ static bool write_outputs(run_state *state) {
     norma_model_output(state->model, i, &info);
     snprintf(stem, sizeof stem, "output_%zu", i);
     const norma_value *value = norma_session_output(state->session, i);
-    if (!value || !tensor_file_write(&state->files, state->settings->output_folder, stem, info.name, value))
+    if (!value ||
+        !tensor_file_write(state->runtime, &state->files, state->settings->output_folder, stem, info.name, value))
       return false;
   }
   return true;
@@ -214,9 +228,9 @@ static void print_outputs(const run_state *state) {
 }
 
 static int report_results(run_state *state) {
-  const struct settings *settings = state->settings;
+  const struct run_settings *settings = state->settings;
   if (settings->output_folder && !write_outputs(state)) return EXIT_REFUSED;
-  if (settings->dump_count > 0 && !dump_values(state)) return EXIT_REFUSED;
+  if (settings->dumps.count > 0 && !dump_values(state)) return EXIT_REFUSED;
   if (state->trace) profile_write_trace(state->trace, state->session, state->path);
   if (!output_commit(&state->files)) return EXIT_REFUSED;
   if (settings->top > 0) {
@@ -229,11 +243,12 @@ static int report_results(run_state *state) {
   return EXIT_YES;
 }
 
-int command_run(const struct settings *settings) {
-  run_state state = {.settings = settings, .path = settings->arguments[0], .code = EXIT_REFUSED};
+static int run(const void *given) {
+  const struct run_settings *settings = given;
+  run_state state = {.settings = settings, .path = settings->common.arguments[0], .code = EXIT_REFUSED};
   norma_error error;
   if (prepare(&state)) {
-    ticker *ticker = ticker_start("running", settings->quiet);
+    ticker *ticker = ticker_start("running", settings->common.quiet);
     norma_status status = norma_session_run(state.session, &error);
     ticker_stop(ticker);
     if (status != NORMA_OK) {
@@ -246,6 +261,47 @@ int command_run(const struct settings *settings) {
   norma_session_destroy(state.session);
   inputs_free(&state.inputs);
   norma_model_destroy(state.model);
+  model_file_close(&state.file);
   norma_runtime_destroy(state.runtime);
   return state.code;
 }
+
+static const command_option options[] = {
+    INPUT_OPTIONS(struct run_settings),
+    {&(const tool_option){NULL, 'o', "DIR",
+                          "write output_0.npy, output_1.npy, ... into DIR, which is made if need be; .pb for what .npy "
+                          "cannot hold",
+                          NULL, take_text},
+     offsetof(struct run_settings, output_folder)},
+    {&(const tool_option){"dump", 0, "NAME|all",
+                          "print this value inside the graph too; with -o, write it as value_NAME.npy",
+                          "a value's name", take_list},
+     offsetof(struct run_settings, dumps)},
+    {&(const tool_option){"top", 0, "K",
+                          "print the K largest elements of the first output, a line each: class and probability",
+                          "a number of at least 1", take_positive},
+     offsetof(struct run_settings, top)},
+    {&shared_options[SHARED_PROFILE], offsetof(struct run_settings, profile)},
+    {NULL, 0},
+};
+
+const command command_run = {
+    .name = "run",
+    .synopsis =
+        "MODEL [-i [NAME=]FILE]... [--fill random|zeros|ones] [--seed N] [--shape NAME=1x3x224x224]... [-o DIR] "
+        "[--dump NAME|all]... [--top K] [--profile FILE.json]",
+    .summary = "run a model once",
+    .text = "Runs the model and prints each output's name, type, shape, range and first elements, or writes the "
+            "outputs, or prints the best classes. An input that is not given is an error unless --fill is there. An "
+            "initializer that is an input of the graph as well keeps its contents unless -i names it. MODEL - is read "
+            "from standard input.\n"
+            "A picture becomes N x C x H x W (or N x H x W x C where the last dimension is 1 or 3): 0 to 1 for floats, "
+            "0 to 255 for uint8, grey where the input has one channel.\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .argument = "MODEL",
+    .settings_size = sizeof(struct run_settings),
+    .defaults = &(const struct run_settings){.inputs = INPUT_DEFAULTS},
+    .run = run,
+};

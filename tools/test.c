@@ -21,6 +21,14 @@
 
 enum { MAX_DEPTH = 32, DEFAULT_TIMEOUT = 60 };
 
+struct test_settings {
+  struct common_settings common;
+  double rtol, atol; /* negative: not given */
+  const char *manifest, *filter;
+  int jobs;
+  bool verbose;
+};
+
 typedef struct test_entry {
   char *path;
   bool done;
@@ -37,7 +45,7 @@ typedef struct child {
 } child;
 
 typedef struct test_suite {
-  const struct settings *settings;
+  const struct test_settings *settings;
   tolerance otherwise;
   manifest manifest;
   test_entry *entries;
@@ -94,22 +102,32 @@ static bool find_tests(test_suite *suite, const char *folder, int depth) {
   return good;
 }
 
+/* A slash at the end would leave the folder without a name, which manifests and filters go by. */
+static bool find_below(test_suite *suite, const char *argument) {
+  struct stat facts;
+  char *folder = strdup(argument);
+  size_t length = folder ? strlen(folder) : 0;
+  while (length > 1 && folder[length - 1] == '/') folder[--length] = '\0';
+  bool is_there = folder && stat(folder, &facts) == 0, good = is_there && S_ISDIR(facts.st_mode);
+  if (folder && !good) {
+    tool_error("%s: %s", argument, is_there ? "not a folder" : strerror(errno));
+  } else if (!folder || !find_tests(suite, folder, 0)) {
+    tool_error("%s: out of memory", argument);
+    good = false;
+  }
+  free(folder);
+  return good;
+}
+
 static bool find_all(test_suite *suite) {
-  for (size_t i = 0; i < suite->settings->argument_count; i++) {
-    const char *folder = suite->settings->arguments[i];
-    struct stat facts;
-    if (stat(folder, &facts) != 0 || !S_ISDIR(facts.st_mode)) {
-      tool_error("%s: %s", folder, stat(folder, &facts) != 0 ? strerror(errno) : "not a folder");
-      return false;
-    }
-    if (!find_tests(suite, folder, 0)) {
-      tool_error("%s: out of memory", folder);
-      return false;
-    }
+  const struct common_settings *common = &suite->settings->common;
+  const char *filter = suite->settings->filter;
+  for (size_t i = 0; i < common->argument_count; i++) {
+    if (!find_below(suite, common->arguments[i])) return false;
   }
   if (suite->count > 0) return true;
-  tool_error("%s: no tests found (folders with model.onnx and test_data_set_0)%s%s", suite->settings->arguments[0],
-             suite->settings->filter ? " that match " : "", suite->settings->filter ? suite->settings->filter : "");
+  tool_error("%s: no tests found (folders with model.onnx and test_data_set_0)%s%s", common->arguments[0],
+             filter ? " that match " : "", filter ? filter : "");
   return false;
 }
 
@@ -144,7 +162,7 @@ static bool start_child(test_suite *suite, child *child, size_t index) {
   if (process == 0) {
     test_result result;
     close(ends[0]);
-    test_case_run(suite->settings, suite->entries[index].path, &tolerance, &result);
+    test_case_run(&suite->settings->common, suite->entries[index].path, &tolerance, &result);
     write_all(ends[1], &result, sizeof result);
     exit(0); /* not _exit: sanitizers look for leaks at exit */
   }
@@ -307,15 +325,16 @@ static bool run_all(test_suite *suite) {
   return good;
 }
 
-int command_test(const struct settings *settings) {
+static int test(const void *given) {
+  const struct test_settings *settings = given;
   test_suite suite = {.settings = settings,
                       .otherwise = tolerance_default(),
                       .jobs = settings->jobs,
-                      .timeout = settings->timeout > 0 ? settings->timeout : DEFAULT_TIMEOUT};
+                      .timeout = settings->common.timeout > 0 ? settings->common.timeout : DEFAULT_TIMEOUT};
   int code = EXIT_REFUSED;
   if (settings->rtol >= 0) suite.otherwise.rtol = settings->rtol;
   if (settings->atol >= 0) suite.otherwise.atol = settings->atol;
-  progress_start(&suite.progress, settings->quiet);
+  progress_start(&suite.progress, settings->common.quiet);
   suite.children = calloc((size_t)suite.jobs, sizeof *suite.children);
   if (!suite.children) {
     tool_error("out of memory for %d jobs", suite.jobs);
@@ -329,3 +348,41 @@ int command_test(const struct settings *settings) {
   manifest_free(&suite.manifest);
   return code;
 }
+
+static const command_option options[] = {
+    {&shared_options[SHARED_RTOL], offsetof(struct test_settings, rtol)},
+    {&shared_options[SHARED_ATOL], offsetof(struct test_settings, atol)},
+    {&(const tool_option){"manifest", 0, "FILE", "settings for single tests, see below", NULL, take_text},
+     offsetof(struct test_settings, manifest)},
+    {&(const tool_option){"filter", 0, "GLOB", "only tests whose path or folder name matches", NULL, take_text},
+     offsetof(struct test_settings, filter)},
+    {&(const tool_option){"jobs", 0, "N", "tests that run at the same time (default: 1)", "a number of at least 1",
+                          take_positive},
+     offsetof(struct test_settings, jobs)},
+    {&shared_options[SHARED_VERBOSE], offsetof(struct test_settings, verbose)},
+    {NULL, 0},
+};
+
+const command command_test = {
+    .name = "test",
+    .synopsis = "DIR... [--rtol X] [--atol X] [--manifest FILE] [--filter GLOB] [--jobs N] [--verbose]",
+    .summary = "run tests in the layout of ONNX's backend tests",
+    .text =
+        "A test is a folder, at any depth below DIR, with model.onnx and test_data_set_N/input_I.pb, output_I.pb. "
+        "Floating-point outputs may differ by atol 1e-7 + rtol 1e-3 * |expected|, all others must be equal; types and "
+        "shapes must agree. Each test runs in a process of its own: a crash or a timeout fails that test alone. A "
+        "model that this build refuses as unsupported is skipped and counted. Prints a line per failure with the "
+        "worst element, and at the end `N passed, N failed, N skipped`. Exit code 1 if any test failed.\n"
+        "Each line of a manifest is a glob over the test's path or folder name, then settings; the last line that "
+        "matches wins; # begins a comment. Settings: rtol=X, atol=X, max=X (largest error over the output's largest "
+        "magnitude), compare=top1 (the largest element of each row is the same one), compare=cosine min=X "
+        "(similarity of expected and actual), compare=domain (random output: only type, shape and that each value "
+        "is 0 or 1).\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .argument = "DIR",
+    .settings_size = sizeof(struct test_settings),
+    .defaults = &(const struct test_settings){.rtol = -1, .atol = -1, .jobs = 1},
+    .run = test,
+};

@@ -3,9 +3,9 @@
 #
 #   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, and unit tests and
 #                              vectors under the address sanitizer
-#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, all vectors
-#                              under the address sanitizer, fuzz targets, models made anew, the bitwise promise and the
-#                              error of optimisation on all models there are
+#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
+#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
+#                              anew, the bitwise promise and the error of optimisation on all models there are
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
 parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(clang tsan valgrind aarch64 asan_vectors fuzz random_models promises levels rerun_models)
+full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels rerun_models)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -322,6 +322,15 @@ part_aarch64() {
   complete "aarch64: models" tests/conformance/under_qemu.sh models
 }
 
+part_wasm() {
+  if ! tools/install_packages.sh emscripten; then
+    skip "WebAssembly: the packages cannot be installed"
+    return
+  fi
+  expect "wasm: libnorma.a compiles" tools/build_wasm.sh
+  expect "wasm: it has the table wasm128" sh -c 'emnm build/wasm/libnorma.a | grep -q " [DR] kernel_table_wasm128$"'
+}
+
 part_asan_vectors() {
   build asan || return
   if export_onnx_vectors; then
@@ -464,7 +473,7 @@ for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
   start=$SECONDS
   echo "== $part"
-  if [[ $part != @(unit|clang|tsan|aarch64|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
+  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
     build release || continue
   fi
   "part_$part"

@@ -1,9 +1,7 @@
 #include "tools/test_case.h"
 
-#include "engine/base/memory.h"
-#include "engine/base/tensor.h"
-#include "tools/report.h"
 #include "tools/formats/tensor_file.h"
+#include "tools/report.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -17,7 +15,6 @@ typedef struct test_state {
   const char *folder;
   const tolerance *tolerance;
   test_result *result;
-  memory account;
   norma_runtime *runtime;
   norma_model *model;
   norma_session *session;
@@ -75,7 +72,53 @@ static void note_unsupported(void *context, const norma_unsupported *item) {
            item->reason);
 }
 
-static bool load(test_state *state, const struct settings *settings) {
+static size_t count_files(const char *folder, int set, const char *stem) {
+  char path[PATH_SIZE];
+  for (size_t i = 0;; i++) {
+    snprintf(path, sizeof path, "%s/test_data_set_%d/%s_%zu.pb", folder, set, stem, i);
+    if (!file_exists(path)) return i;
+  }
+}
+
+/* Names of the graph's inputs that are initializers, for a load with these overridable. `names` is freed by the
+ * caller. */
+static size_t list_initializer_inputs(const norma_model *model, const char ***names, size_t *declared) {
+  const norma_graph *graph = norma_model_graph(model);
+  norma_graph_info about = {.struct_size = sizeof about};
+  norma_graph_describe(graph, &about);
+  size_t count = 0;
+  *declared = about.input_count;
+  *names = calloc(about.input_count + 1, sizeof **names);
+  for (size_t i = 0; *names && i < about.input_count; i++) {
+    norma_graph_value_info info = {.struct_size = sizeof info};
+    norma_graph_value_describe(norma_graph_input(graph, i), &info);
+    if (info.is_initializer && info.is_constant) (*names)[count++] = info.name;
+  }
+  return count;
+}
+
+/* Where the data have a file for every declared input, initializers among them are overridden by theirs. */
+static norma_status load_overridable(test_state *state, const char *path, const norma_load_options *options,
+                                     size_t files, norma_error *error) {
+  const char **names = NULL;
+  size_t declared = 0, count = 0;
+  norma_status status = NORMA_OK;
+  if (files <= norma_model_input_count(state->model)) return NORMA_OK;
+  count = list_initializer_inputs(state->model, &names, &declared);
+  if (count > 0 && files == declared) {
+    norma_load_options changed = *options;
+    norma_model *other = NULL;
+    changed.overridable = names;
+    changed.overridable_count = count;
+    status = norma_model_load(path, &changed, &other, error);
+    norma_model_destroy(state->model); /* it holds the names */
+    state->model = other;
+  }
+  free(names);
+  return status;
+}
+
+static bool load(test_state *state, const struct common_settings *settings, int first_set) {
   char path[PATH_SIZE];
   norma_error error;
   snprintf(path, sizeof path, "%s/model.onnx", state->folder);
@@ -88,6 +131,9 @@ static bool load(test_state *state, const struct settings *settings) {
   load_options.report = note_unsupported;
   load_options.report_context = state->result;
   norma_status status = norma_model_load(path, &load_options, &state->model, &error);
+  if (status == NORMA_OK) {
+    status = load_overridable(state, path, &load_options, count_files(state->folder, first_set, "input"), &error);
+  }
   if (status == NORMA_OK) status = norma_session_create(state->model, NULL, &state->session, &error);
   if (status == NORMA_OK) return true;
   fail(state, "%s", error.message);
@@ -101,24 +147,18 @@ static bool load(test_state *state, const struct settings *settings) {
 
 /* ---------------------------------------------------------------------------------------------------------- running */
 
-static size_t count_files(const char *folder, int set, const char *stem) {
-  char path[PATH_SIZE];
-  for (size_t i = 0;; i++) {
-    snprintf(path, sizeof path, "%s/test_data_set_%d/%s_%zu.pb", folder, set, stem, i);
-    if (!file_exists(path)) return i;
-  }
-}
-
-static bool read_value(test_state *state, int set, const char *stem, size_t index, const norma_value_info *info,
-                       value *into) {
+static norma_value *read_value(test_state *state, int set, const char *stem, size_t index,
+                               const norma_value_info *info) {
   char path[PATH_SIZE];
   norma_error error;
+  norma_value *value;
   snprintf(path, sizeof path, "%s/test_data_set_%d/%s_%zu.pb", state->folder, set, stem, index);
-  if (tensor_file_read(&state->account, path, info, into, &error) == NORMA_OK) return true;
-  return fail(state, "%s", error.message);
+  if (tensor_file_read(state->runtime, path, info, &value, &error) == NORMA_OK) return value;
+  fail(state, "%s", error.message);
+  return NULL;
 }
 
-static bool bind_inputs(test_state *state, int set, value *inputs) {
+static bool bind_inputs(test_state *state, int set, norma_value **inputs) {
   size_t count = norma_model_input_count(state->model), files = count_files(state->folder, set, "input");
   if (files != count) {
     return fail(state, "test_data_set_%d has %zu inputs, the model %zu", set, files, count);
@@ -127,8 +167,9 @@ static bool bind_inputs(test_state *state, int set, value *inputs) {
     norma_value_info info;
     norma_error error;
     norma_model_input(state->model, i, &info);
-    if (!read_value(state, set, "input", i, &info, &inputs[i])) return false;
-    if (norma_session_set_input_value(state->session, info.name, &inputs[i], &error) != NORMA_OK) {
+    inputs[i] = read_value(state, set, "input", i, &info);
+    if (!inputs[i]) return false;
+    if (norma_session_set_input_value(state->session, info.name, inputs[i], &error) != NORMA_OK) {
       return fail(state, "test_data_set_%d: %s", set, error.message);
     }
   }
@@ -140,13 +181,12 @@ static bool check_outputs(test_state *state, int set) {
   if (files != count) return fail(state, "test_data_set_%d has %zu outputs, the model %zu", set, files, count);
   for (size_t i = 0; i < count; i++) {
     norma_value_info info;
-    value expected = {0};
-    difference difference = {.agrees = false};
+    difference difference;
     norma_model_output(state->model, i, &info);
-    bool read = read_value(state, set, "output", i, &info, &expected);
-    if (read) compare_values(&expected, norma_session_output(state->session, i), state->tolerance, &difference);
-    value_clear(&expected);
-    if (!read) return false;
+    norma_value *expected = read_value(state, set, "output", i, &info);
+    if (!expected) return false;
+    compare_values(expected, norma_session_output(state->session, i), state->tolerance, &difference);
+    norma_value_destroy(expected);
     if (!difference.agrees) {
       return fail(state, "test_data_set_%d, output %zu '%.100s': %s", set, i, info.name, difference.text);
     }
@@ -157,7 +197,7 @@ static bool check_outputs(test_state *state, int set) {
 static bool run_set(test_state *state, int set) {
   size_t count = norma_model_input_count(state->model);
   norma_error error;
-  value *inputs = calloc(count + 1, sizeof *inputs);
+  norma_value **inputs = calloc(count + 1, sizeof *inputs);
   if (!inputs) return fail(state, "out of memory");
   norma_session_clear_inputs(state->session);
   bool good = bind_inputs(state, set, inputs);
@@ -166,21 +206,20 @@ static bool run_set(test_state *state, int set) {
   }
   good = good && check_outputs(state, set);
   norma_session_clear_inputs(state->session);
-  for (size_t i = 0; i < count; i++) value_clear(&inputs[i]);
+  for (size_t i = 0; i < count; i++) norma_value_destroy(inputs[i]);
   free(inputs);
   return good;
 }
 
-void test_case_run(const struct settings *settings, const char *folder, const tolerance *tolerance,
+void test_case_run(const struct common_settings *settings, const char *folder, const tolerance *tolerance,
                    test_result *result) {
   test_state state = {.folder = folder, .tolerance = tolerance, .result = result};
   int *sets = calloc(MAX_SETS, sizeof *sets);
   *result = (test_result){.outcome = TEST_PASSED};
-  memory_init(&state.account, NULL, settings->max_memory);
   int count = sets ? list_sets(folder, sets, MAX_SETS) : 0;
   if (count <= 0) {
     fail(&state, "no test_data_set_N can be read");
-  } else if (load(&state, settings)) {
+  } else if (load(&state, settings, sets[0])) {
     for (int i = 0; i < count && run_set(&state, sets[i]); i++) continue;
   }
   free(sets);

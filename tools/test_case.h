@@ -13,9 +13,10 @@ typedef struct test_result {
   char text[1024];  /* what failed, for a person; of a skipped one the library's message */
 } test_result;
 
-/* The inputs of a data set are those of the model that are no constant initializers, in order. A model that is refused
- * at load as unsupported is skipped; everything else that goes wrong is a failure. */
-void test_case_run(const struct settings *settings, const char *folder, const tolerance *tolerance,
+/* The inputs of a data set are those of the model that are no constant initializers, in order; where the first data set
+ * has more files, those of all inputs that the graph declares, initializers then being overridable. A model that is
+ * refused at load as unsupported is skipped; everything else that goes wrong is a failure. */
+void test_case_run(const struct common_settings *settings, const char *folder, const tolerance *tolerance,
                    test_result *result);
 
 /* Whether `folder` is a test: it has model.onnx and at least one test_data_set_N. */

@@ -1,6 +1,5 @@
 #include "tools/value_text.h"
 
-#include "engine/base/tensor.h"
 #include "tools/report.h"
 
 #include <inttypes.h>
@@ -48,6 +47,17 @@ const char *info_text(const norma_value_info *info, char *text, size_t size) {
   } else {
     add(text, size, &used, "%s ", norma_element_type_name(info->type));
     add_declared_shape(text, size, &used, info);
+  }
+  return text;
+}
+
+const char *dims_text(int rank, const int64_t *dims, char *text, size_t size) {
+  size_t used = 0;
+  text[0] = '\0';
+  if (rank <= 0) add(text, size, &used, rank == 0 ? "scalar" : "?");
+  for (int i = 0; i < rank; i++) {
+    if (i > 0) add(text, size, &used, "x");
+    add(text, size, &used, dims[i] < 0 ? "?" : "%" PRId64, dims[i]);
   }
   return text;
 }
@@ -102,6 +112,19 @@ static void quoted_text(const norma_string *string, char *text, size_t size) {
   snprintf(text, size, length < string->size ? "\"%s...\"" : "\"%s\"", printable(raw, shown, sizeof shown));
 }
 
+/* Whole numbers as they are, others with the digits of single precision. */
+static void number_text(const norma_tensor *tensor, int64_t index, char *text, size_t size) {
+  int64_t whole = 0;
+  double number = 0;
+  if (norma_element_type_class(tensor->type) == NORMA_CLASS_FLOAT) {
+    norma_tensor_get_doubles(tensor, index, 1, &number);
+    float_text(number, 9, as_float, text, size);
+  } else {
+    norma_tensor_get_integers(tensor, index, 1, &whole);
+    snprintf(text, size, "%" PRId64, whole);
+  }
+}
+
 const char *element_text(const norma_tensor *tensor, int64_t index, char *text, size_t size) {
   char real[40], imaginary[40];
   const void *data = tensor->data;
@@ -128,21 +151,8 @@ const char *element_text(const norma_tensor *tensor, int64_t index, char *text, 
   case NORMA_UINT64:
     snprintf(text, size, "%" PRIu64, ((const uint64_t *)data)[index]);
     break;
-  case NORMA_INT8:
-  case NORMA_INT16:
-  case NORMA_INT32:
-  case NORMA_INT64:
-  case NORMA_UINT8:
-  case NORMA_UINT16:
-  case NORMA_UINT32:
-  case NORMA_INT4:
-  case NORMA_UINT4:
-  case NORMA_INT2:
-  case NORMA_UINT2:
-    snprintf(text, size, "%" PRId64, element_get_int64(tensor->type, data, index));
-    break;
   default:
-    float_text(element_get_double(tensor->type, data, index), 9, as_float, text, size);
+    number_text(tensor, index, text, size);
     break;
   }
   return text;
@@ -162,21 +172,32 @@ const char *index_text(const norma_tensor *tensor, int64_t index, char *text, si
   return text;
 }
 
+bool type_is_inexact(norma_element_type type) {
+  const norma_element_class kind = norma_element_type_class(type);
+  return kind == NORMA_CLASS_FLOAT || kind == NORMA_CLASS_COMPLEX;
+}
+
+norma_tensor flat_view(const norma_tensor *tensor) {
+  norma_tensor flat = *tensor;
+  flat.rank = 1;
+  flat.dims[0] = norma_tensor_count(tensor);
+  if (norma_element_type_class(tensor->type) == NORMA_CLASS_COMPLEX) {
+    flat.type = tensor->type == NORMA_COMPLEX64 ? NORMA_FLOAT : NORMA_DOUBLE;
+    flat.dims[0] *= 2;
+  }
+  return flat;
+}
+
 void read_doubles(const norma_tensor *tensor, int64_t first, int64_t count, double *result) {
-  if (TYPES_FLOAT & TYPE_BIT(tensor->type)) {
-    elements_to_double(tensor->type, tensor->data, first, count, result);
+  if (norma_element_type_class(tensor->type) != NORMA_CLASS_COMPLEX) {
+    norma_tensor_get_doubles(tensor, first, count, result);
     return;
   }
+  const norma_tensor flat = flat_view(tensor);
   for (int64_t i = 0; i < count; i++) {
-    if (tensor->type == NORMA_COMPLEX64) {
-      const float *pair = (const float *)tensor->data + 2 * (first + i);
-      result[i] = hypot((double)pair[0], (double)pair[1]);
-    } else if (tensor->type == NORMA_COMPLEX128) {
-      const double *pair = (const double *)tensor->data + 2 * (first + i);
-      result[i] = hypot(pair[0], pair[1]);
-    } else {
-      result[i] = element_get_double(tensor->type, tensor->data, first + i);
-    }
+    double pair[2] = {0, 0};
+    norma_tensor_get_doubles(&flat, 2 * (first + i), 2, pair);
+    result[i] = hypot(pair[0], pair[1]);
   }
 }
 

@@ -10,6 +10,9 @@
  */
 const char *info_text(const norma_value_info *info, char *text, size_t size);
 
+/* "2x3x?" (dimensions below 0 are not known), "scalar" for rank 0, "?" for rank -1. Returns `text`. */
+const char *dims_text(int rank, const int64_t *dims, char *text, size_t size);
+
 /* The same of something that exists: "int64 2x3", "sequence of 3", "nothing". */
 const char *value_type_text(const norma_value *value, char *text, size_t size);
 
@@ -30,6 +33,13 @@ typedef struct tensor_statistics {
 
 /* false: no numbers, or none that are finite. */
 bool tensor_measure(const norma_tensor *tensor, tensor_statistics *statistics);
+
+/* Types whose values are rounded: floats of every size, and complex ones. */
+bool type_is_inexact(norma_element_type type);
+
+/* A tensor of complex elements as one of twice as many floats, real and imaginary parts in turn; others as they are,
+ * all with rank 1. */
+norma_tensor flat_view(const norma_tensor *tensor);
 
 /* `count` elements from `first` on as double, whatever the numeric type; complex elements give their magnitude. */
 void read_doubles(const norma_tensor *tensor, int64_t first, int64_t count, double *result);

@@ -39,6 +39,17 @@
   X(CEIL, ceil, "ceil(x)")                                                                                             \
   X(ROUND, round, "to the nearest integer, halves to even")                                                            \
   X(SIGN, sign, "-1, 0 or 1; NaN stays NaN")                                                                           \
+  X(SIN, sin, "sin(x)")                                                                                                \
+  X(COS, cos, "cos(x)")                                                                                                \
+  X(TAN, tan, "tan(x)")                                                                                                \
+  X(ASIN, asin, "asin(x)")                                                                                             \
+  X(ACOS, acos, "acos(x)")                                                                                             \
+  X(ATAN, atan, "atan(x)")                                                                                             \
+  X(SINH, sinh, "sinh(x)")                                                                                             \
+  X(COSH, cosh, "cosh(x)")                                                                                             \
+  X(ASINH, asinh, "asinh(x)")                                                                                          \
+  X(ACOSH, acosh, "acosh(x)")                                                                                          \
+  X(ATANH, atanh, "atanh(x)")                                                                                          \
   X(AFFINE, affine, "a*x + b by one fused multiply-add where the table has it")
 
 enum unary_kind {

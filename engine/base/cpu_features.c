@@ -1,78 +1,116 @@
 #include "engine/base/cpu_features.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
-const char *cpu_isa_name(enum cpu_isa isa) {
-  switch (isa) {
-#define CPU_ISA_NAME(NAME, name)                                                                                       \
-  case CPU_ISA_##NAME:                                                                                                 \
-    return name;
-    CPU_ISAS(CPU_ISA_NAME)
-#undef CPU_ISA_NAME
-  default:
-    return "unknown";
-  }
-}
-
-bool cpu_isa_parse(const char *name, enum cpu_isa *isa) {
-  for (int i = 0; i < CPU_ISA_COUNT; i++) {
-    if (strcmp(name, cpu_isa_name((enum cpu_isa)i)) == 0) {
-      *isa = (enum cpu_isa)i;
-      return true;
-    }
-  }
-  return false;
-}
+#define ALWAYS                                                                                                         \
+  { 0 }
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-/* The register state that the operating system saves on a context switch (Intel SDM volume 1, 13.3). Only callable
- * where CPUID reports OSXSAVE. */
-static unsigned long long saved_state(void) {
-  unsigned low, high;
+/* Registers that the operating system saves on a context switch, as XCR0 has them. */
+enum saved_registers { SAVED_YMM = 0x06, SAVED_ZMM = 0xe6 };
+enum cpuid_word { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+struct feature_place {
+  unsigned leaf, subleaf;
+  enum cpuid_word word;
+  unsigned bit;
+  enum saved_registers registers;
+};
+
+#define CPUID(leaf, subleaf, word, bit, registers)                                                                     \
+  { leaf, subleaf, CPUID_##word, bit, SAVED_##registers }
+#define CPU_FEATURES_HERE CPU_FEATURES_X86_64
+
+/* XCR0, 0 where there is none (Intel SDM volume 1, 13.3). */
+static unsigned saved_registers(void) {
+  unsigned word[4], low, high;
+  const unsigned needed = bit_OSXSAVE | bit_AVX;
+  if (!__get_cpuid(1, &word[0], &word[1], &word[2], &word[3]) || (word[CPUID_ECX] & needed) != needed) return 0;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (unsigned long long)high << 32 | low;
+  return low;
 }
 
-bool cpu_isa_supported(enum cpu_isa isa) {
-  const unsigned long long ymm_state = 0x06, zmm_state = 0xe6;
-  unsigned eax, ebx, ecx, edx;
-
-  if (isa == CPU_ISA_SSE2) return true; /* part of x86-64 */
-  if (isa != CPU_ISA_AVX2 && isa != CPU_ISA_AVX512) return false;
-
-  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return false;
-  const unsigned leaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
-  if ((ecx & leaf1) != leaf1) return false;
-  const unsigned long long state = saved_state();
-
-  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
-  if (!(ebx & bit_AVX2) || (state & ymm_state) != ymm_state) return false;
-  if (isa == CPU_ISA_AVX2) return true;
-  const unsigned leaf7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-  return (ebx & leaf7) == leaf7 && (state & zmm_state) == zmm_state;
+/* Places of the same leaf stand together, so that each is asked for once. */
+static cpu_feature_set ask(const struct feature_place *places, size_t count) {
+  const unsigned saved = saved_registers();
+  unsigned word[4] = {0}, leaf = 0, subleaf = 0;
+  cpu_feature_set found = 0;
+  for (size_t i = 0; i < count; i++) {
+    const struct feature_place *place = &places[i];
+    if (place->leaf && (place->leaf != leaf || place->subleaf != subleaf)) {
+      leaf = place->leaf;
+      subleaf = place->subleaf;
+      if (!__get_cpuid_count(leaf, subleaf, &word[0], &word[1], &word[2], &word[3])) {
+        word[0] = word[1] = word[2] = word[3] = 0;
+      }
+    }
+    const bool usable = (saved & place->registers) == (unsigned)place->registers;
+    if (!place->leaf || (usable && word[place->word] >> place->bit & 1)) found |= (cpu_feature_set)1 << i;
+  }
+  return found;
 }
+
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+struct feature_place {
+  unsigned long type;
+  unsigned bit;
+};
+
+#define HWCAP(type, bit)                                                                                               \
+  { type, bit }
+#define CPU_FEATURES_HERE CPU_FEATURES_AARCH64
+
+static cpu_feature_set ask(const struct feature_place *places, size_t count) {
+  cpu_feature_set found = 0;
+  for (size_t i = 0; i < count; i++)
+    if (!places[i].type || getauxval(places[i].type) >> places[i].bit & 1) found |= (cpu_feature_set)1 << i;
+  return found;
+}
+
 #else
-bool cpu_isa_supported(enum cpu_isa isa) {
-  return isa == CPU_ISA_NEON; /* part of AArch64 */
+struct feature_place {
+  int unused;
+};
+
+#if defined(__wasm__)
+#define CPU_FEATURES_HERE CPU_FEATURES_WASM
+#else
+#define CPU_FEATURES_HERE(X)
+#endif
+
+static cpu_feature_set ask(const struct feature_place *places, size_t count) {
+  (void)places;
+  return ((cpu_feature_set)1 << count) - 1;
 }
 #endif
 
-enum cpu_isa cpu_isa_best(void) {
-#if defined(__x86_64__)
-  if (cpu_isa_supported(CPU_ISA_AVX512)) return CPU_ISA_AVX512;
-  if (cpu_isa_supported(CPU_ISA_AVX2)) return CPU_ISA_AVX2;
-  return CPU_ISA_SSE2;
-#else
-  return CPU_ISA_NEON;
-#endif
+cpu_feature_set cpu_features(void) {
+#define FEATURE_PLACE(NAME, name, where) where,
+#define FEATURE_ID(NAME, name, where)    CPU_##NAME,
+  static const struct feature_place places[] = {CPU_FEATURES_HERE(FEATURE_PLACE) ALWAYS};
+  static const enum cpu_feature ids[] = {CPU_FEATURES_HERE(FEATURE_ID) CPU_FEATURE_COUNT};
+#undef FEATURE_PLACE
+#undef FEATURE_ID
+  const size_t count = sizeof places / sizeof *places - 1;
+  const cpu_feature_set found = ask(places, count);
+  cpu_feature_set features = 0;
+  for (size_t i = 0; i < count; i++)
+    if (found >> i & 1) features |= (cpu_feature_set)1 << ids[i];
+  return features;
 }
 
-enum cpu_isa cpu_isa_choose(void) {
-  const char *wanted = getenv("NORMA_KERNELS");
-  enum cpu_isa isa;
-  if (wanted && cpu_isa_parse(wanted, &isa) && cpu_isa_supported(isa)) return isa;
-  return cpu_isa_best();
+const char *cpu_feature_name(enum cpu_feature feature) {
+  switch (feature) {
+#define FEATURE_NAME(NAME, name, where)                                                                                \
+  case CPU_##NAME:                                                                                                     \
+    return name;
+    CPU_FEATURES(FEATURE_NAME)
+#undef FEATURE_NAME
+  default:
+    return "unknown";
+  }
 }

@@ -97,7 +97,9 @@ int64_t dims_product(const int64_t *dims, int begin, int end) {
   for (int i = begin; i < end; i++) {
     if (dims[i] == 0) return 0;
   }
-  for (int i = begin; i < end; i++) product *= dims[i];
+  for (int i = begin; i < end; i++) {
+    if (__builtin_mul_overflow(product, dims[i], &product)) return INT64_MAX;
+  }
   return product;
 }
 

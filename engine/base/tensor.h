@@ -2,8 +2,8 @@
  * Shapes, value descriptions and run-time values.
  *
  * value_info  what is known of a value before it exists: kind, element type, shape with unknown dimensions.
- * value       the thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through a
- *             reference on `owner`. Containers hold a reference on a list, which is immutable once shared.
+ * value       the thing itself. A tensor's data are borrowed (owner NULL: arena, caller's input, model) or held through
+ *             a reference on `owner`. Containers hold a reference on a list, which is immutable once shared.
  */
 #ifndef ENGINE_BASE_TENSOR_H
 #define ENGINE_BASE_TENSOR_H
@@ -29,7 +29,7 @@ bool shape_equal(const shape *a, const shape *b);
 /* The number of elements; DIM_UNKNOWN when a dimension is unknown (and none is 0) or the product overflows. */
 int64_t shape_count(const shape *shape);
 /* Product of dims[begin .. end - 1], which must be known; 1 for an empty range. Shapes of tensors that exist cannot
- * overflow. */
+ * overflow, parts of one with a 0 elsewhere can: INT64_MAX. */
 int64_t dims_product(const int64_t *dims, int begin, int end);
 /* "2x3x?" or "scalar" or "?" into text. */
 const char *shape_text(const shape *shape, char *text, size_t size);
@@ -91,6 +91,9 @@ norma_status value_allocate_strings(memory *memory, value *into, const shape *sh
 
 /* An empty container (SEQUENCE, OPTIONAL, MAP) with room for `capacity` elements, which are NONE until set. */
 norma_status value_allocate_list(memory *memory, value *into, norma_value_kind kind, int64_t count, norma_error *error);
+
+/* Whether a caller's tensor is one: type, shape, size_bytes and data agree. NULL is none. */
+bool tensor_is_sound(const norma_tensor *tensor);
 
 /* The description of an existing value. `item` stays NULL. */
 value_info value_info_of(const value *value);

@@ -29,7 +29,9 @@ struct thread_pool {
   int worker_count; /* without the caller */
   int started;
   pthread_t *threads;
+#if defined(__linux__)
   cpu_set_t cpus; /* that workers may use */
+#endif
   int caller_cpu; /* that they keep away from; -1: none */
   range *ranges;  /* of the caller, then of each worker */
   atomic_flag owned;
@@ -47,6 +49,9 @@ typedef struct worker_start {
   int worker;
 } worker_start;
 
+/* ------------------------------------------------------------------------------------------------------------- CPUs */
+
+#if defined(__linux__)
 int thread_pool_available_cpus(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -54,6 +59,39 @@ int thread_pool_available_cpus(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+
+static void find_cpus(thread_pool *pool) {
+  CPU_ZERO(&pool->cpus);
+  if (sched_getaffinity(0, sizeof pool->cpus, &pool->cpus) != 0) CPU_ZERO(&pool->cpus);
+}
+
+/* A virtual machine's idle CPUs look busy to Linux, which then wakes workers on the CPU of the caller that wakes them,
+ * where they wait for it. So they are kept away from there, where each thread can have a CPU of its own. */
+static void keep_away_from_caller(thread_pool *pool) {
+  const int cpu = sched_getcpu();
+  if (cpu < 0 || cpu == pool->caller_cpu || !CPU_ISSET(cpu, &pool->cpus)) return;
+  if (CPU_COUNT(&pool->cpus) <= pool->worker_count) return;
+  cpu_set_t others = pool->cpus;
+  CPU_CLR(cpu, &others);
+  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->threads[i], sizeof others, &others);
+  pool->caller_cpu = cpu;
+}
+
+#else /* threads cannot be kept on CPUs, and there are no more than the caller asks for */
+int thread_pool_available_cpus(void) {
+  return 1;
+}
+
+static void find_cpus(thread_pool *pool) {
+  (void)pool;
+}
+
+static void keep_away_from_caller(thread_pool *pool) {
+  (void)pool;
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------- loops */
 
 static void relax(void) {
 #if defined(__x86_64__)
@@ -151,8 +189,7 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   pool->memory = memory;
   pool->worker_count = threads - 1;
   pool->caller_cpu = -1;
-  CPU_ZERO(&pool->cpus);
-  if (sched_getaffinity(0, sizeof pool->cpus, &pool->cpus) != 0) CPU_ZERO(&pool->cpus);
+  find_cpus(pool);
   atomic_flag_clear(&pool->owned);
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
@@ -203,18 +240,6 @@ bool thread_pool_enter(thread_pool *pool) {
 
 void thread_pool_leave(thread_pool *pool) {
   atomic_flag_clear_explicit(&pool->owned, memory_order_release);
-}
-
-/* A virtual machine's idle CPUs look busy to Linux, which then wakes workers on the CPU of the caller that wakes them,
- * where they wait for it. So they are kept away from there, where each thread can have a CPU of its own. */
-static void keep_away_from_caller(thread_pool *pool) {
-  const int cpu = sched_getcpu();
-  if (cpu < 0 || cpu == pool->caller_cpu || !CPU_ISSET(cpu, &pool->cpus)) return;
-  if (CPU_COUNT(&pool->cpus) <= pool->worker_count) return;
-  cpu_set_t others = pool->cpus;
-  CPU_CLR(cpu, &others);
-  for (int i = 0; i < pool->started; i++) pthread_setaffinity_np(pool->threads[i], sizeof others, &others);
-  pool->caller_cpu = cpu;
 }
 
 void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {

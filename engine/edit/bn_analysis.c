@@ -1,7 +1,6 @@
 #include "engine/edit/bn_analysis.h"
 
 #include "engine/execute/runtime.h"
-#include "engine/load/load.h"
 #include "engine/base/status.h"
 
 #include <string.h>
@@ -124,22 +123,27 @@ static norma_status analysis_read_nodes(bn_analysis *study, norma_error *error) 
   return NORMA_OK;
 }
 
-norma_status bn_analysis_open(const char *path, const norma_load_options *options, bn_analysis **result,
+/* The source of the later readings. */
+static norma_status keep_source(bn_analysis *study, const model_source *source, norma_error *error) {
+  study->source = *source;
+  if (!source->path) return NORMA_OK;
+  study->source.path = region_copy_string(&study->model->region, source->path, strlen(source->path));
+  return study->source.path ? NORMA_OK : region_error(&study->model->region, error);
+}
+
+norma_status bn_analysis_open(const model_source *source, const norma_load_options *options, bn_analysis **result,
                               norma_error *error) {
   norma_model *model;
   norma_load_options plain = *options;
   plain.optimization = NORMA_OPTIMIZE_NONE;
+  plain.form = NORMA_FORM_RUN;
   *result = NULL;
-  TRY(norma_model_load(path, &plain, &model, error));
-  norma_status status = NORMA_OK;
+  TRY(model_load_source(source, &plain, NULL, NULL, &model, error));
   bn_analysis *study = region_allocate(&model->region, sizeof *study);
-  if (study) study->path = region_copy_string(&model->region, path, strlen(path));
-  if (study && study->path) {
-    study->model = model;
-    status = analysis_read_nodes(study, error);
-  } else {
-    status = region_error(&model->region, error);
-  }
+  norma_status status = study ? NORMA_OK : region_error(&model->region, error);
+  if (study) study->model = model;
+  if (status == NORMA_OK) status = keep_source(study, source, error);
+  if (status == NORMA_OK) status = analysis_read_nodes(study, error);
   if (status != NORMA_OK) {
     norma_model_destroy(model);
     return status;
@@ -324,5 +328,5 @@ static norma_status edit_stage(void *context, norma_model *model, norma_error *e
 norma_status bn_analysis_stage(const bn_analysis *study, const norma_load_options *options, batch_setting *settings,
                                norma_model **result, norma_error *error) {
   stage stage = {study, settings};
-  return model_load_edited(study->path, options, edit_stage, &stage, result, error);
+  return model_load_source(&study->source, options, edit_stage, &stage, result, error);
 }

@@ -10,6 +10,7 @@
 #define ENGINE_EDIT_BN_ANALYSIS_H
 
 #include "engine/graph/model.h"
+#include "engine/load/load.h"
 
 /* Where a mean or variance comes from. */
 typedef enum statistic_home {
@@ -41,15 +42,16 @@ typedef struct batch_normalization {
 } batch_normalization;
 
 typedef struct bn_analysis {
-  norma_model *model; /* at level 0 */
-  char *path;
+  norma_model *model;  /* at level 0 */
+  model_source source; /* read again for each stage */
   size_t count;
   batch_normalization *nodes; /* of the main graph, in its order; all that have no obstacle are chosen */
   size_t inner_count;         /* further ones in graphs below nodes, which are left alone */
 } bn_analysis;
 
-/* Reads the model. `options` as for norma_model_load; the level is ignored. Errors: those of norma_model_load. */
-norma_status bn_analysis_open(const char *path, const norma_load_options *options, bn_analysis **study,
+/* Reads the model. `source`: the path is copied, bytes are borrowed until the study is closed. `options` as for
+ * norma_model_load; the level is ignored. Errors: those of norma_model_load. */
+norma_status bn_analysis_open(const model_source *source, const norma_load_options *options, bn_analysis **study,
                               norma_error *error);
 void bn_analysis_close(bn_analysis *study); /* NULL is fine */
 

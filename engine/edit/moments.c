@@ -26,8 +26,7 @@ void moments_reset(moments *moments) {
   moments->samples = 0;
 }
 
-/* Room for every level that the counter reaches when it goes up by `more`, and one above. */
-static norma_status reserve(moments *moments, uint64_t more, norma_error *error) {
+norma_status moments_reserve(moments *moments, uint64_t more, norma_error *error) {
   uint64_t last = moments->samples + more;
   if (last < more || last >> (MOMENTS_LEVELS - 2)) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "more samples than moments can hold");
@@ -204,7 +203,7 @@ norma_status moments_add(moments *moments, const norma_runtime *runtime, const n
   moments_work work = {.moments = moments, .tensor = tensor, .rows = rows};
   TRY(check_tensor(moments, tensor, rows, &work.inner, error));
   if (rows == 0 || work.inner == 0) return NORMA_OK;
-  TRY(reserve(moments, (uint64_t)rows, error));
+  TRY(moments_reserve(moments, (uint64_t)rows, error));
   work.kernels = runtime ? runtime->kernels : kernel_table_default();
   int64_t pieces = runtime ? 4 * (int64_t)runtime->workers : 1;
   work.grain = (moments->channels + pieces - 1) / pieces;
@@ -232,7 +231,7 @@ norma_status moments_add_group(moments *moments, double count, const double *mea
                                norma_error *error) {
   double counts[MOMENTS_LEVELS];
   if (count == 0) return NORMA_OK;
-  TRY(reserve(moments, 1, error));
+  TRY(moments_reserve(moments, 1, error));
   for (int i = 0; i < MOMENTS_LEVELS; i++) counts[i] = moments->levels[i].count;
   for (int64_t c = 0; c < moments->channels; c++) {
     carry(moments, moments->samples, counts, count, c, mean[c], squares[c]);

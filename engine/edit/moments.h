@@ -32,6 +32,10 @@ void moments_init(moments *moments, memory *memory, int64_t channels);
 void moments_free(moments *moments);  /* all zero is fine */
 void moments_reset(moments *moments); /* forgets what was gathered, keeps the memory */
 
+/* Room for every level that the counter reaches when it goes up by `more`, and one above. Errors: ARGUMENT (too many),
+ * OUT_OF_MEMORY, BUDGET. */
+norma_status moments_reserve(moments *moments, uint64_t more, norma_error *error);
+
 /* Adds the first `rows` indices of axis 0 of a tensor of a float type whose elements per row are channels x inner.
  * Works on the runtime's threads; `runtime` NULL: on the calling thread. Errors: ARGUMENT (shape or type), RUN (an
  * element is NaN or infinite: nothing was added), OUT_OF_MEMORY, BUDGET. */

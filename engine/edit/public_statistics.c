@@ -1,14 +1,6 @@
-/* The public face of moments and of editing models: checks of arguments around engine/edit/moments.h and
- * proto/model_patch.h.
- */
+/* The public face of moments: checks of arguments around engine/edit/moments.h. */
 #include "engine/edit/moments.h"
-#include "engine/execute/runtime.h"
-#include "engine/base/status.h"
-#include "proto/model_patch.h"
-
-#include <string.h>
-
-/* ---------------------------------------------------------------------------------------------------------- moments */
+#include "engine/edit/moments_state.h"
 
 struct norma_moments {
   norma_runtime *runtime;
@@ -59,67 +51,48 @@ norma_status norma_moments_read(const norma_moments *moments, double *count, dou
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- editor */
-
-struct norma_editor {
-  norma_runtime *runtime;
-  model_patch *patch;
-};
-
-norma_status norma_editor_open(norma_runtime *runtime, const char *path, norma_editor **result, norma_error *error) {
-  if (!runtime || !path || !result) {
-    return error_set(error, NORMA_ERROR_ARGUMENT, "a runtime, a path and a place for the editor are needed");
+norma_status norma_moments_total(const norma_moments *moments, double *count, double *mean, double *squares,
+                                 norma_error *error) {
+  if (!moments || !count || !mean || !squares) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "moments and places for the results are needed");
   }
-  *result = NULL;
-  wire_limits limits = {runtime->max_nodes, runtime->max_depth};
-  norma_editor *editor = memory_allocate_zeroed(&runtime->memory, sizeof *editor);
-  if (!editor) return memory_error(&runtime->memory, sizeof *editor, error);
-  editor->runtime = runtime;
-  norma_status status = model_patch_open(&runtime->memory, path, &limits, &editor->patch, error);
-  if (status != NORMA_OK) {
-    memory_free(&runtime->memory, editor);
-    return status;
-  }
-  *result = editor;
+  *count = moments_total(&moments->moments, mean, squares);
   return NORMA_OK;
 }
 
-void norma_editor_destroy(norma_editor *editor) {
-  if (!editor) return;
-  model_patch_close(editor->patch);
-  memory_free(&editor->runtime->memory, editor);
+void norma_moments_reset(norma_moments *moments) {
+  if (moments) moments_reset(&moments->moments);
 }
 
-norma_status norma_editor_read(norma_editor *editor, const char *name, norma_tensor *tensor, void *data, size_t bytes,
-                               norma_error *error) {
-  if (!editor || !name || !tensor)
-    return error_set(error, NORMA_ERROR_ARGUMENT, "an editor, a name and a tensor are needed");
-  value contents = {0};
-  TRY(model_patch_read(editor->patch, name, &contents, error));
-  norma_status status = NORMA_OK;
-  *tensor = contents.tensor;
-  tensor->data = data;
-  if (contents.tensor.type == NORMA_STRING) {
-    status = error_set(error, NORMA_ERROR_UNSUPPORTED, "'%s' holds strings", name);
-  } else if (data && bytes < contents.tensor.size_bytes) {
-    status = error_set(error, NORMA_ERROR_BUDGET, "'%s' has %zu bytes, the place for it %zu", name,
-                       contents.tensor.size_bytes, bytes);
-  } else if (data && contents.tensor.size_bytes > 0) {
-    memcpy(data, contents.tensor.data, contents.tensor.size_bytes);
+int64_t norma_moments_channels(const norma_moments *moments) {
+  return moments ? moments->moments.channels : 0;
+}
+
+void norma_moments_join(double *count, double *mean, double *squares, double other_count, double other_mean,
+                        double other_squares) {
+  moments_join(*count, mean, squares, other_count, other_mean, other_squares);
+  *count += other_count;
+}
+
+double norma_moments_drift(double stored_mean, double stored_variance, double mean) {
+  return moments_mean_drift(stored_mean, stored_variance, mean);
+}
+
+double norma_moments_divergence(double mean, double variance, double other_mean, double other_variance) {
+  return moments_divergence(mean, variance, other_mean, other_variance);
+}
+
+norma_status norma_moments_export(const norma_moments *moments, norma_write write, void *context, norma_error *error) {
+  if (!moments || !write) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "moments and a function that takes the bytes are needed");
   }
-  value_clear(&contents);
-  return status;
+  return moments_write_state(&moments->moments, write, context, error);
 }
 
-norma_status norma_editor_replace(norma_editor *editor, const char *name, const norma_tensor *tensor,
+norma_status norma_moments_import(norma_moments *moments, const void *data, size_t size, size_t *used,
                                   norma_error *error) {
-  if (!editor || !name || !tensor || (!tensor->data && tensor->size_bytes > 0)) {
-    return error_set(error, NORMA_ERROR_ARGUMENT, "an editor, a name and a tensor are needed");
+  if (!moments || !used || (!data && size > 0)) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "moments, bytes and a place for their number are needed");
   }
-  return model_patch_replace(editor->patch, name, tensor, error);
-}
-
-norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error) {
-  if (!editor || !path) return error_set(error, NORMA_ERROR_ARGUMENT, "an editor and a path are needed");
-  return model_patch_save(editor->patch, path, error);
+  return moments_read_state(&moments->moments, data, size, used, error);
 }

@@ -1,14 +1,19 @@
 /* Operators registered from outside: the public struct behind the contract of ops/operator.h. */
 #include "engine/execute/runtime.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 typedef struct custom_operator {
   operator_descriptor op; /* its `custom` points here */
   norma_custom_operator public;
   struct custom_operator *next;
 } custom_operator;
 
+/* `failed`: a call has set the error, which then says more than the status that comes back. */
 struct norma_infer_context {
   infer_context *inner;
+  bool failed;
 };
 
 struct norma_run_context {
@@ -30,19 +35,34 @@ static const custom_operator *custom_of(const node *node) {
 }
 
 static norma_status custom_infer(infer_context *context) {
-  norma_infer_context outer = {context};
+  norma_infer_context outer = {context, false};
   const norma_custom_operator *public = &custom_of(context->node)->public;
   norma_status status = public->infer(&outer, public->user);
   if (status == NORMA_OK) return NORMA_OK;
+  if (outer.failed) return context->failure;
   return error_at_node(context->error, context->failure, context->node, "its operator refuses these inputs (%s)",
                        norma_status_text(status));
+}
+
+/* What is said to be done must be there: others read it. */
+static norma_status check_made_outputs(run_context *context) {
+  for (int i = 0; i < context->output_count; i++) {
+    if (context->outputs[i] && context->outputs[i]->kind == NORMA_VALUE_NONE) {
+      return run_fail(context, NORMA_ERROR_RUN, "its operator made no output %d", i);
+    }
+  }
+  return NORMA_OK;
 }
 
 static norma_status custom_compute(run_context *context) {
   norma_run_context outer = {context, false};
   const norma_custom_operator *public = &custom_of(context->node)->public;
   norma_status status = public->compute(&outer, public->user);
-  if (status == NORMA_OK || outer.failed) return status;
+  if (outer.failed) return context->error->status; /* whatever came back */
+  if (status == NORMA_OK) {
+    TRY(run_poll(context)); /* it may have returned early */
+    return check_made_outputs(context);
+  }
   return run_fail(context, status, "its operator failed: %s", norma_status_text(status));
 }
 
@@ -143,6 +163,20 @@ norma_status norma_infer_set_output(norma_infer_context *context, int index, nor
   return NORMA_OK;
 }
 
+const norma_node *norma_infer_node(const norma_infer_context *context) {
+  return (const norma_node *)context->inner->node;
+}
+
+norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) {
+  char text[sizeof context->inner->error->message];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  context->failed = true;
+  return infer_fail(context->inner, "%s", text);
+}
+
 int64_t norma_infer_attribute_int(const norma_infer_context *context, const char *name, int64_t otherwise) {
   return attribute_int(context->inner->node, name, otherwise);
 }
@@ -158,7 +192,8 @@ const char *norma_infer_attribute_string(const norma_infer_context *context, con
 /* -------------------------------------------------------------------------------------------------------------- run */
 
 const norma_tensor *norma_run_input(const norma_run_context *context, int index) {
-  return index < 0 ? NULL : run_input(context->inner, index);
+  if (index < 0 || index >= context->inner->input_count) return NULL;
+  return norma_value_tensor(context->inner->inputs[index]);
 }
 
 norma_tensor *norma_run_output(norma_run_context *context, int index) {
@@ -191,9 +226,50 @@ const char *norma_run_attribute_string(const norma_run_context *context, const c
   return attribute_string(context->inner->node, name, otherwise);
 }
 
-norma_status norma_run_fail(norma_run_context *context, const char *message) {
+const norma_node *norma_run_node(const norma_run_context *context) {
+  return (const norma_node *)context->inner->node;
+}
+
+const norma_value *norma_run_input_value(const norma_run_context *context, int index) {
+  return index < 0 || index >= context->inner->input_count ? NULL : context->inner->inputs[index];
+}
+
+norma_status norma_run_set_output(norma_run_context *context, int index, const norma_value *value) {
+  run_context *inner = context->inner;
+  if (index < 0 || index >= inner->output_count || !inner->outputs[index] || !value ||
+      value->kind == NORMA_VALUE_NONE) {
+    return norma_run_fail(context, "output %d cannot be set: it is not wanted, or there is no value for it", index);
+  }
+  norma_status status = run_set_output(inner, index, value);
+  if (status != NORMA_OK) context->failed = true;
+  return status;
+}
+
+void *norma_run_allocate(norma_run_context *context, size_t bytes) {
+  void *block = NULL;
+  if (run_allocate_temporary(context->inner, bytes, &block) != NORMA_OK) context->failed = true;
+  return block;
+}
+
+norma_status norma_run_parallel(norma_run_context *context, int64_t count, int64_t grain, norma_run_body body,
+                                void *argument) {
+  norma_status status = run_parallel(context->inner, count, grain, body, argument);
+  if (status != NORMA_OK) context->failed = true;
+  return status;
+}
+
+int norma_run_threads(const norma_run_context *context) {
+  return context->inner->executor->workers;
+}
+
+norma_status norma_run_fail(norma_run_context *context, const char *format, ...) {
+  char text[sizeof context->inner->error->message];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
   context->failed = true;
-  return run_fail(context->inner, NORMA_ERROR_RUN, "%s", message);
+  return run_fail(context->inner, NORMA_ERROR_RUN, "%s", text);
 }
 
 bool norma_run_cancelled(const norma_run_context *context) {

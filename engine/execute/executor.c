@@ -46,6 +46,11 @@ static norma_status executor_stop_reason(const executor *executor) {
   if (executor->cancelled && atomic_load_explicit(executor->cancelled, memory_order_relaxed)) {
     return NORMA_ERROR_CANCELLED;
   }
+  if (executor->is_cancelled && executor->is_cancelled(executor->cancel_context)) {
+    /* One yes is enough: what was left out because of it stays left out. */
+    if (executor->cancelled) atomic_store_explicit(executor->cancelled, true, memory_order_relaxed);
+    return NORMA_ERROR_CANCELLED;
+  }
   if (executor->deadline_ns && clock_now_ns() >= executor->deadline_ns) return NORMA_ERROR_DEADLINE;
   return NORMA_OK;
 }

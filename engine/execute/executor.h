@@ -19,7 +19,9 @@ typedef struct executor {
   thread_pool *pool;           /* NULL: loops run on the calling thread, or by `parallel` */
   norma_parallel_for parallel; /* the caller's, or NULL */
   void *parallel_context;
-  atomic_bool *cancelled;  /* NULL: cannot be cancelled */
+  atomic_bool *cancelled;              /* NULL: cannot be cancelled */
+  bool (*is_cancelled)(void *context); /* asked as well, from any worker; NULL: nobody is */
+  void *cancel_context;
   uint64_t deadline_ns;    /* of clock_now_ns; 0: none */
   double work_left;        /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
   norma_progress progress; /* of the outermost graph's steps, or NULL */

@@ -1,5 +1,7 @@
 #include "engine/execute/runtime.h"
 
+#include "engine/base/struct_size.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -8,12 +10,7 @@
 #define MAX_THREADS       1024
 
 static norma_status choose_kernels(const char *name, const struct kernel_table **kernels, norma_error *error) {
-  if (!name) {
-    *kernels = kernel_table_default();
-    return NORMA_OK;
-  }
-  enum cpu_isa isa;
-  *kernels = cpu_isa_parse(name, &isa) && cpu_isa_supported(isa) ? kernel_table_get(isa) : NULL;
+  *kernels = name ? kernel_table_find(name) : kernel_table_default();
   if (*kernels) return NORMA_OK;
   return error_set(error, NORMA_ERROR_ARGUMENT, "kernel table '%s' does not exist or cannot run on this CPU", name);
 }
@@ -21,14 +18,8 @@ static norma_status choose_kernels(const char *name, const struct kernel_table *
 norma_status norma_runtime_create(const norma_runtime_options *given, norma_runtime **result, norma_error *error) {
   if (!result) return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_create needs a place for the runtime");
   *result = NULL;
-  norma_runtime_options options = {0};
-  if (given) {
-    if (given->struct_size == 0 || given->struct_size > sizeof options) {
-      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_runtime_options.struct_size is %zu, expected %zu",
-                       given->struct_size, sizeof options);
-    }
-    memcpy(&options, given, given->struct_size);
-  }
+  norma_runtime_options options;
+  TRY(options_take(&options, sizeof options, given, "norma_runtime_options", error));
   if (options.threads < 0 || options.threads > MAX_THREADS || options.max_depth < 0) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "threads must be 0 to %d, max_depth at least 0", MAX_THREADS);
   }
@@ -81,6 +72,14 @@ size_t norma_runtime_memory_used(const norma_runtime *runtime) {
 
 size_t norma_runtime_memory_peak(const norma_runtime *runtime) {
   return runtime ? atomic_load(&runtime->memory.peak) : 0;
+}
+
+int norma_runtime_threads(const norma_runtime *runtime) {
+  return runtime ? runtime->workers : 0;
+}
+
+const char *norma_runtime_kernels(const norma_runtime *runtime) {
+  return runtime ? runtime->kernels->name : "";
 }
 
 void runtime_log(const norma_runtime *runtime, norma_log_level level, const char *format, ...) {

@@ -76,11 +76,14 @@ graph_value *graph_add_value(graph *graph, const char *name) {
   return value;
 }
 
+/* Stems are cut here: what is made anew again and again, such as the bias of a layer that takes a hundred sums, has its
+ * last name for a stem. */
+#define LONGEST_STEM 255
+
 graph_value *graph_add_unique_value(graph *graph, const char *stem) {
-  size_t length = strlen(stem);
-  char *name = region_allocate(graph->region, length + 16);
-  if (!name) return NULL;
-  memcpy(name, stem, length);
+  char name[LONGEST_STEM + 17];
+  error_copy_text(name, LONGEST_STEM + 1, stem);
+  const size_t length = strlen(name);
   for (int i = graph->value_count; graph_find_value(graph, name); i++) snprintf(name + length, 16, ".%d", i);
   return graph_add_value(graph, name);
 }

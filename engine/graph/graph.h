@@ -141,7 +141,7 @@ struct graph {
 /* All return NULL when memory is short. Strings are copied into the region. */
 graph *graph_create(region *region, memory *memory, const char *name, graph *parent, node *parent_node);
 graph_value *graph_add_value(graph *graph, const char *name);
-/* A value with a name that begins with `stem` and is not taken. */
+/* A value with a name that begins with `stem`, or with 255 bytes of it, and is not taken. */
 graph_value *graph_add_unique_value(graph *graph, const char *stem);
 /* Appends a node; inputs and outputs are all absent. attribute_count attributes are zeroed. */
 node *graph_add_node(graph *graph, const char *name, const char *op_type, const char *domain, int input_count,

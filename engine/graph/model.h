@@ -36,6 +36,7 @@ struct norma_model {
   size_t function_count; /* model-local functions that were inlined */
 
   norma_optimization optimization; /* never DEFAULT */
+  norma_graph_form form;
   bool exact;
 
   size_t runtime_input_count; /* inputs of the graph that are no constants */

@@ -1,12 +1,16 @@
 #include "engine/load/load.h"
 
+#include "engine/load/input_shapes.h"
+#include "engine/load/inspect.h"
+#include "engine/load/onnx_form.h"
 #include "engine/load/pack.h"
 #include "engine/load/resolve.h"
 #include "engine/passes/pass.h"
 #include "engine/plan/shape_inference.h"
 
-/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not folded
- * is computed by runs, which have. A number of operations rather than a time, so that each load gives the same graph. */
+/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not
+ * folded is computed by runs, which have. A number of operations rather than a time, so that each load gives the same
+ * graph. */
 #define LOAD_WORK 1e10
 
 static norma_status resolve_and_infer(norma_model *model, const norma_load_options *options, executor *executor,
@@ -42,11 +46,19 @@ static bool list_runtime_inputs(norma_model *model) {
   return true;
 }
 
+static norma_status run_passes(norma_model *model, const norma_load_options *options, executor *executor,
+                               norma_error *error) {
+  const char *const *disabled = options->disabled_passes;
+  size_t count = options->disabled_pass_count;
+  if (options->form != NORMA_FORM_RUN) TRY(onnx_form_disable(model, options, &disabled, &count, error));
+  return passes_run(model, executor, disabled, count, error);
+}
+
 static norma_status run_stages(norma_model *model, const norma_load_options *options, executor *executor,
                                norma_error *error) {
   TRY(resolve_and_infer(model, options, executor, error));
   TRY(pack_fetch_shared(model, error));
-  TRY(passes_run(model, executor, options->disabled_passes, options->disabled_pass_count, error));
+  TRY(run_passes(model, options, executor, error));
   if (!graph_find_captures(model->graph) || !list_runtime_inputs(model)) return region_error(&model->region, error);
   if (model->optimization != NORMA_OPTIMIZE_FULL || options->keep_constants) return pack_fetch_all(model, error);
   executor->packed = model->packed;
@@ -54,13 +66,24 @@ static norma_status run_stages(norma_model *model, const norma_load_options *opt
   return pack_constants(model, executor, error);
 }
 
+static norma_status look_at(norma_model *model, const norma_load_options *options, executor *executor,
+                            norma_error *error) {
+  TRY(inspect_graph(model, options, executor, error));
+  if (!graph_find_captures(model->graph) || !list_runtime_inputs(model)) return region_error(&model->region, error);
+  return options->keep_constants ? pack_fetch_all(model, error) : NORMA_OK;
+}
+
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
+  const bool is_run = options->form == NORMA_FORM_RUN, is_inspected = options->form == NORMA_FORM_INSPECT;
+  if (!is_inspected) TRY(input_shapes_set(model, options, error)); /* looking at a model sets them between inferences */
+  if (!is_run && !is_inspected) TRY(onnx_form_take_constants(model, error));
   packed_constants *packed = packed_constants_create(model->memory); /* of nodes that constants replace */
   if (!packed) return memory_error(model->memory, sizeof packed, error);
   executor executor;
   executor_init_serial(&executor, model->memory, model->runtime->kernels, packed, model->exact);
   executor.work_left = LOAD_WORK;
-  norma_status status = run_stages(model, options, &executor, error);
+  norma_status status =
+      is_inspected ? look_at(model, options, &executor, error) : run_stages(model, options, &executor, error);
   packed_constants_destroy(packed);
   return status;
 }

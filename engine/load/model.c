@@ -1,45 +1,49 @@
 #include "engine/load/load.h"
 
+#include "engine/base/struct_size.h"
 #include "engine/execute/runtime.h"
 #include "proto/model_reader.h"
 
-/* Where the bytes come from: a path, or memory. */
-typedef struct model_source {
-  const char *path;
-  const void *data;
-  size_t size;
+/* One load. */
+typedef struct loading {
+  const model_source *source;
+  norma_load_options options;
   model_edit edit; /* NULL: none */
   void *edit_context;
-} model_source;
+} loading;
 
 static norma_status check_options(const norma_load_options *given, norma_load_options *options, norma_error *error) {
-  memset(options, 0, sizeof *options);
-  if (given) {
-    if (given->struct_size == 0 || given->struct_size > sizeof *options) {
-      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_load_options.struct_size is %zu, expected %zu",
-                       given->struct_size, sizeof *options);
-    }
-    memcpy(options, given, given->struct_size);
-  }
+  TRY(options_take(options, sizeof *options, given, "norma_load_options", error));
   if ((unsigned)options->optimization > NORMA_OPTIMIZE_FULL) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "optimization level %d does not exist", (int)options->optimization);
   }
+  if ((unsigned)options->form > NORMA_FORM_OPTIMIZED) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "graph form %d does not exist", (int)options->form);
+  }
   if (options->optimization == NORMA_OPTIMIZE_DEFAULT) options->optimization = NORMA_OPTIMIZE_FULL;
+  if (options->form == NORMA_FORM_INSPECT) options->optimization = NORMA_OPTIMIZE_NONE;
+  if (options->form == NORMA_FORM_FOLDED || options->form == NORMA_FORM_OPTIMIZED) {
+    options->optimization = NORMA_OPTIMIZE_FULL;
+    options->keep_constants = true;
+  }
   return NORMA_OK;
 }
 
-/* Whether weights may stay unread until they are packed: not where somebody wants to see them. */
-static bool may_be_lazy(const model_source *source, const norma_load_options *options) {
-  return options->optimization == NORMA_OPTIMIZE_FULL && !options->keep_constants && !source->edit;
+/* Whether weights may stay unread until they are packed, or for good: not where somebody wants to see them. */
+static bool may_be_lazy(const loading *loading) {
+  const bool are_packed = loading->options.optimization == NORMA_OPTIMIZE_FULL;
+  return (are_packed || loading->options.form == NORMA_FORM_INSPECT) && !loading->options.keep_constants &&
+         !loading->edit;
 }
 
-static norma_status model_read_source(norma_model *model, const model_source *source, const norma_load_options *options,
-                                      bool lazily, norma_error *error) {
+static norma_status model_read_source(norma_model *model, const loading *loading, norma_error *error) {
+  const norma_load_options *options = &loading->options;
+  const model_source *source = loading->source;
   model_read_options read = {.overridable = options->overridable,
                              .overridable_count = options->overridable_count,
                              .max_nodes = model->runtime->max_nodes,
                              .max_depth = model->runtime->max_depth,
-                             .lazy_source = lazily ? &model->lazy_source : NULL,
+                             .lazy_source = may_be_lazy(loading) ? &model->lazy_source : NULL,
                              .map_file = options->map_file,
                              .read_external = options->read_external,
                              .read_external_context = options->read_external_context};
@@ -47,40 +51,41 @@ static norma_status model_read_source(norma_model *model, const model_source *so
                       : model_read_memory(model, source->data, source->size, &read, error);
 }
 
-static norma_status run_load(norma_model *model, const model_source *source, const norma_load_options *options,
-                             norma_error *error) {
+static norma_status run_load(norma_model *model, const loading *loading, norma_error *error) {
   region_init(&model->region, model->memory);
   lazy_source_init(&model->lazy_source, model->memory, model->runtime->kernels);
   model->packed = packed_constants_create(model->memory);
   if (!model->packed) return memory_error(model->memory, sizeof *model, error);
-  norma_status status = model_read_source(model, source, options, may_be_lazy(source, options), error);
-  if (status == NORMA_OK && source->edit) status = source->edit(source->edit_context, model, error);
-  if (status == NORMA_OK) status = load_prepare(model, options, error);
+  norma_status status = model_read_source(model, loading, error);
+  if (status == NORMA_OK && loading->edit) status = loading->edit(loading->edit_context, model, error);
+  if (status == NORMA_OK) status = load_prepare(model, &loading->options, error);
   lazy_source_close(&model->lazy_source);
   return status;
 }
 
-static norma_status load(const model_source *source, const norma_load_options *given, norma_model **result,
-                         norma_error *error) {
+norma_status model_load_source(const model_source *source, const norma_load_options *given, model_edit edit,
+                               void *context, norma_model **result, norma_error *error) {
   *result = NULL;
   norma_error local; /* the functions below complete what stands in the error */
   if (!error) error = &local;
-  norma_load_options options;
-  TRY(check_options(given, &options, error));
-  norma_runtime *runtime = options.runtime;
+  loading loading = {.source = source, .edit = edit, .edit_context = context};
+  TRY(check_options(given, &loading.options, error));
+  const norma_load_options *options = &loading.options;
+  norma_runtime *runtime = options->runtime;
   if (!runtime) TRY(norma_runtime_create(NULL, &runtime, error));
   norma_model *model = memory_allocate_zeroed(&runtime->memory, sizeof *model);
   if (!model) {
     norma_status status = memory_error(&runtime->memory, sizeof *model, error);
-    if (!options.runtime) norma_runtime_destroy(runtime);
+    if (!options->runtime) norma_runtime_destroy(runtime);
     return status;
   }
   model->runtime = runtime;
-  model->owns_runtime = !options.runtime;
+  model->owns_runtime = !options->runtime;
   model->memory = &runtime->memory;
-  model->optimization = options.optimization;
-  model->exact = options.exact;
-  norma_status status = run_load(model, source, &options, error);
+  model->optimization = options->optimization;
+  model->form = options->form;
+  model->exact = options->exact;
+  norma_status status = run_load(model, &loading, error);
   if (status != NORMA_OK) {
     norma_model_destroy(model);
     return status;
@@ -92,21 +97,21 @@ static norma_status load(const model_source *source, const norma_load_options *g
 norma_status norma_model_load(const char *path, const norma_load_options *options, norma_model **model,
                               norma_error *error) {
   if (!path || !model) return error_set(error, NORMA_ERROR_ARGUMENT, "a path and a place for the model are needed");
-  model_source source = {.path = path};
-  return load(&source, options, model, error);
+  const model_source source = {.path = path};
+  return model_load_source(&source, options, NULL, NULL, model, error);
 }
 
 norma_status model_load_edited(const char *path, const norma_load_options *options, model_edit edit, void *context,
                                norma_model **model, norma_error *error) {
-  model_source source = {.path = path, .edit = edit, .edit_context = context};
-  return load(&source, options, model, error);
+  const model_source source = {.path = path};
+  return model_load_source(&source, options, edit, context, model, error);
 }
 
 norma_status norma_model_load_memory(const void *data, size_t size, const norma_load_options *options,
                                      norma_model **model, norma_error *error) {
   if (!data || !model) return error_set(error, NORMA_ERROR_ARGUMENT, "bytes and a place for the model are needed");
-  model_source source = {.data = data, .size = size};
-  return load(&source, options, model, error);
+  const model_source source = {.data = data, .size = size};
+  return model_load_source(&source, options, NULL, NULL, model, error);
 }
 
 void norma_model_destroy(norma_model *model) {

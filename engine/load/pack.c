@@ -50,6 +50,7 @@ typedef struct packer {
   executor *executor;
   region region; /* of one node's arrays */
   inferrer inferrer;
+  bool *needed;    /* by value id: what steps and outputs read */
   bool open_batch; /* inputs are taken to be batches of 1 */
 } packer;
 
@@ -78,14 +79,34 @@ static bool has_constants_to_pack(const node *node) {
   return false;
 }
 
-/* Whether something reads a result of the node, and not only its shape; results known by now need no step. */
+static void pack_mark_needed(packer *packer, const graph_value *value) {
+  if (value && value->graph == packer->model->graph) packer->needed[value->id] = true;
+}
+
+static bool pack_mark_captures(void *context, graph *subgraph) {
+  for (int i = 0; i < subgraph->capture_count; i++) pack_mark_needed(context, subgraph->captures[i]);
+  return true;
+}
+
+/* Whether a step will compute the node: something reads a result, and not only its shape; results known by now need no
+ * step. */
 static bool will_run(const packer *packer, const node *node) {
   for (int i = 0; i < node->output_count; i++) {
     const graph_value *output = node->outputs[i];
-    if (!output || packer->inferrer.known[output->id]) continue;
-    if (output->use_count > 0 || output->output_count > 0) return true;
+    if (output && packer->needed[output->id] && !packer->inferrer.known[output->id]) return true;
   }
   return false;
+}
+
+/* Backwards from the outputs, as plans do. */
+static void find_needed(packer *packer) {
+  const graph *graph = packer->model->graph;
+  for (int i = 0; i < graph->output_count; i++) pack_mark_needed(packer, graph->outputs[i]);
+  for (const node *node = graph->last; node; node = node->previous) {
+    if (!will_run(packer, node)) continue;
+    for (int i = 0; i < node->input_count; i++) pack_mark_needed(packer, node->inputs[i]);
+    node_visit_subgraphs(node, pack_mark_captures, packer);
+  }
 }
 
 static bool infos_are_known(const value_info *const *infos, int count) {
@@ -136,6 +157,7 @@ static norma_status pack_node(packer *packer, const node *node, norma_error *err
 }
 
 static norma_status pack_nodes(packer *packer, norma_error *error) {
+  find_needed(packer);
   for (const node *node = packer->model->graph->first; node; node = node->next) {
     if (!has_constants_to_pack(node) || !will_run(packer, node)) continue;
     norma_status status = pack_node(packer, node, error);
@@ -153,6 +175,8 @@ static norma_status pack_graph(norma_model *model, executor *executor, norma_err
   region_init(&packer.region, model->memory);
   norma_status status =
       inferrer_init(&packer.inferrer, executor, &region, model->graph, NULL, NORMA_ERROR_INPUT, error);
+  packer.needed = region_array(&region, (size_t)model->graph->value_count, sizeof *packer.needed);
+  if (status == NORMA_OK && !packer.needed) status = region_error(&region, error);
   if (status == NORMA_OK && fix_inputs(&packer)) {
     status = inferrer_run(&packer.inferrer, error);
     if (status == NORMA_OK) status = pack_nodes(&packer, error);

@@ -4,6 +4,9 @@
 #include "engine/graph/query.h"
 #include "ops/elementwise/elementwise_chain.h"
 
+#include <float.h>
+#include <math.h>
+
 /* The value that has these contents, read by one layer alone. */
 static graph_value *find_weights(const norma_model *model, const value *lost) {
   const graph *graph = model->graph;
@@ -14,8 +17,8 @@ static graph_value *find_weights(const norma_model *model, const value *lost) {
   return NULL;
 }
 
-/* One number per output channel as a constant that is broadcast to `y`: channels are the last axis of matrices, axis 1 of
- * planes, and axes 1 and 4 of channel blocks. */
+/* One number per output channel as a constant that is broadcast to `y`: channels are the last axis of matrices, axis 1
+ * of planes, and axes 1 and 4 of channel blocks. */
 static norma_status add_vector(const graph_value *y, const char *stem, const double *numbers, int64_t count,
                                graph_value **result, norma_error *error) {
   const shape *shape = &y->info.shape;
@@ -60,7 +63,7 @@ static norma_status take_bias(node *layer, int64_t count, graph_value **bias, no
 /* What the layer did as it stored its elements. */
 typedef struct store {
   chain_program program;
-  graph_value *inputs[4];
+  graph_value *inputs[5];
   int input_count;
 } store;
 
@@ -96,16 +99,41 @@ static norma_status insert_store(norma_model *model, node *layer, const store *s
   return operator_resolve(model->runtime->operators, layer, &reason, error);
 }
 
-static norma_status move_store(norma_model *model, node *layer, const double *factors, int64_t count,
-                               norma_error *error) {
-  graph_value *y = layer->outputs[0], *scale, *bias;
+/* Multiplies by the factors. One that float does not hold, or only with few digits, is split in two of half its
+ * exponent, so that the product in between lies between what the layer computes and the result. */
+static norma_status store_scale(store *store, const graph_value *y, double *factors, int64_t count,
+                                norma_error *error) {
+  memory *memory = y->graph->memory;
+  double *rest = memory_allocate(memory, (size_t)count * sizeof *rest);
+  if (!rest) return memory_error(memory, (size_t)count * sizeof *rest, error);
+  bool is_split = false;
+  for (int64_t c = 0; c < count; c++) {
+    const double magnitude = fabs(factors[c]);
+    rest[c] = 1;
+    if (magnitude == 0 || (magnitude >= (double)FLT_MIN && magnitude <= (double)FLT_MAX)) continue;
+    rest[c] = ldexp(1, ilogb(factors[c]) / 2);
+    factors[c] /= rest[c];
+    is_split = true;
+  }
+  graph_value *scale, *second = NULL;
+  norma_status status = add_vector(y, "scale", factors, count, &scale, error);
+  if (status == NORMA_OK && is_split) status = add_vector(y, "scale", rest, count, &second, error);
+  memory_free(memory, rest);
+  if (status != NORMA_OK) return status;
+  store_add(store, BINARY_MUL, scale);
+  store_add(store, BINARY_MUL, second);
+  return NORMA_OK;
+}
+
+/* Changes `factors`. */
+static norma_status move_store(norma_model *model, node *layer, double *factors, int64_t count, norma_error *error) {
+  graph_value *y = layer->outputs[0], *bias;
   const int residual = layer->epilogue.residual_input;
   store store = {.inputs = {graph_add_unique_value(layer->graph, y->name)}, .input_count = 1};
   if (!store.inputs[0]) return region_error(layer->graph->region, error);
   store.inputs[0]->info = y->info;
-  TRY(add_vector(y, "scale", factors, count, &scale, error));
+  TRY(store_scale(&store, y, factors, count, error));
   TRY(take_bias(layer, count, &bias, error));
-  store_add(&store, BINARY_MUL, scale);
   store_add(&store, BINARY_ADD, bias);
   store_add(&store, BINARY_ADD, residual ? layer->inputs[residual] : NULL);
   store_apply(&store, layer->epilogue.activation);

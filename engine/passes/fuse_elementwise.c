@@ -165,7 +165,8 @@ static bool group_grow(group *group) {
   return false;
 }
 
-/* A chain is made once, from its end: not here if the only reader will be able to join. */
+/* A chain is made once, from its end: not here if the only reader will be able to join. The pass walks backwards, so
+ * that what is left in front of a full chain has its end there by then. */
 static bool is_inside(const node *node) {
   const graph_value *value = node->outputs[0];
   if (!value_has_single_use(value)) return false;
@@ -226,5 +227,6 @@ static norma_status fuse_elementwise_apply(pass_context *context, node *node, bo
 const pass pass_fuse_elementwise = {
     .name = "fuse_elementwise",
     .level = 2,
+    .backwards = true,
     .apply = fuse_elementwise_apply,
 };

@@ -186,6 +186,26 @@ static norma_status add_steps(planner *planner) {
   return NORMA_OK;
 }
 
+/* Operators multiply dimensions as they prepare: a tensor that cannot be is refused before. */
+static norma_status step_check_size(const planner *planner, const step *step, int slot) {
+  size_t bytes;
+  if (slot < 0) return NORMA_OK;
+  const value_info *info = &planner->plan->slots[slot].info;
+  const norma_element_type type = info->type == NORMA_UNDEFINED ? NORMA_UINT8 : info->type; /* an input may tell it */
+  if (info->kind != NORMA_VALUE_TENSOR || !shape_is_known(&info->shape) ||
+      norma_tensor_size(type, info->shape.rank, info->shape.dims, &bytes) == NORMA_OK) {
+    return NORMA_OK;
+  }
+  return error_at_node(planner->error, NORMA_ERROR_BUDGET, step->node, "'%s' has more bytes than can be addressed",
+                       planner->plan->slots[slot].value->name);
+}
+
+static norma_status step_check_sizes(const planner *planner, const step *step) {
+  for (int i = 0; i < step->node->input_count; i++) TRY(step_check_size(planner, step, step->inputs[i]));
+  for (int i = 0; i < step->node->output_count; i++) TRY(step_check_size(planner, step, step->outputs[i]));
+  return NORMA_OK;
+}
+
 static norma_status prepare_step(planner *planner, step *step) {
   plan *plan = planner->plan;
   const node *node = step->node;
@@ -226,6 +246,7 @@ static norma_status prepare_steps(planner *planner) {
     for (int i = 0; i < step->node->output_count; i++) {
       if (step->outputs[i] >= 0) step->bytes += value_info_bytes(&plan->slots[step->outputs[i]].info);
     }
+    TRY(step_check_sizes(planner, step));
     if (!step->late) TRY(prepare_step(planner, step));
   }
   return NORMA_OK;

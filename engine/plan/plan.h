@@ -52,7 +52,7 @@ typedef struct plan {
   int slot_count;
   slot *slots;
   int *slot_of_value; /* by value id of this graph; -1 where it has none */
-  int *inputs;        /* slot of each graph input, -1 where nobody reads it */
+  int *inputs;        /* slot of each graph input, -1 where it is a constant */
   int *outputs;       /* slot of each graph output */
   int *captures;      /* slot of each of graph->captures */
   int step_count;

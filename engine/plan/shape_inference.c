@@ -98,6 +98,7 @@ static bool can_infer_contents(const node_inference *work) {
     if (node->inputs[i] && (!work->values[i] || !is_small(work->inputs[i]))) return false;
   }
   for (int i = 0; i < node->output_count; i++) {
+    if (!node->outputs[i] && i < node->op->min_outputs) return false; /* in a model that is only looked at */
     if (node->outputs[i] && shape_is_known(&work->outputs[i].shape) && !is_small(&work->outputs[i])) return false;
     if (node->outputs[i] && node->input_count == 0 && !is_small(&work->outputs[i])) return false;
   }
@@ -200,21 +201,45 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
   return NORMA_OK;
 }
 
-norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
-  for (const node *node = inferrer->graph->first; node; node = node->next) TRY(infer_node(inferrer, node, error));
+static norma_status infer_tolerantly(inferrer *inferrer, const node *node, norma_error *error) {
+  norma_error failed;
+  norma_status status = infer_node(inferrer, node, &failed);
+  if (status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET) {
+    if (error) *error = failed;
+    return status;
+  }
+  for (int i = 0; status != NORMA_OK && i < node->output_count; i++) {
+    if (node->outputs[i]) inferrer->infos[node->outputs[i]->id] = node->outputs[i]->info;
+  }
   return NORMA_OK;
 }
 
-norma_status infer_graph(graph *graph, executor *executor, norma_error *error) {
+norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
+  for (const node *node = inferrer->graph->first; node; node = node->next) {
+    TRY(inferrer->is_tolerant ? infer_tolerantly(inferrer, node, error) : infer_node(inferrer, node, error));
+  }
+  return NORMA_OK;
+}
+
+static norma_status infer_into_graph(graph *graph, executor *executor, bool is_tolerant, norma_error *error) {
   region region;
   region_init(&region, executor->memory);
   inferrer inferrer;
   norma_status status = inferrer_init(&inferrer, executor, &region, graph, NULL, NORMA_ERROR_INVALID_MODEL, error);
   inferrer.write_back = true;
+  inferrer.is_tolerant = is_tolerant;
   if (status == NORMA_OK) status = inferrer_run(&inferrer, error);
   inferrer_release(&inferrer);
   region_free(&region);
   return status;
+}
+
+norma_status infer_graph(graph *graph, executor *executor, norma_error *error) {
+  return infer_into_graph(graph, executor, false, error);
+}
+
+norma_status infer_graph_partly(graph *graph, executor *executor, norma_error *error) {
+  return infer_into_graph(graph, executor, true, error);
 }
 
 norma_status infer_subgraph(infer_context *context, const graph *subgraph, const value_info *inputs, int input_count,
@@ -225,6 +250,7 @@ norma_status infer_subgraph(infer_context *context, const graph *subgraph, const
   TRY(inferrer_init(&inner, context->inferrer->executor, context->region, subgraph, context->inferrer,
                     context->inferrer->failure, context->error));
   inner.write_back = context->inferrer->write_back;
+  inner.is_tolerant = context->inferrer->is_tolerant;
   for (int i = 0; i < input_count && i < subgraph->input_count; i++) {
     inner.infos[subgraph->inputs[i]->id] = inputs[i];
     if (inner.write_back && !write_back_info(subgraph->inputs[i], &inputs[i])) {

@@ -23,6 +23,7 @@ typedef struct inferrer {
   struct owned_value *owned;
   norma_status failure;            /* for shapes that do not fit */
   bool write_back;                 /* results go into graph_value.info too */
+  bool is_tolerant;                /* nodes that cannot be inferred leave their outputs as they were described before */
   const value_info *capture_infos; /* where there is no outer inferrer: of graph->captures; else NULL */
 } inferrer;
 
@@ -36,6 +37,9 @@ void inferrer_release(inferrer *inferrer);
 /* Infers the whole graph, subgraphs included, into graph_value.info, as far as the model tells. Errors: INVALID_MODEL,
  * OUT_OF_MEMORY, BUDGET. */
 norma_status infer_graph(graph *graph, executor *executor, norma_error *error);
+/* The same as far as it goes: outputs of nodes for which inference fails stay as they were described before. Errors:
+ * OUT_OF_MEMORY, BUDGET. */
+norma_status infer_graph_partly(graph *graph, executor *executor, norma_error *error);
 
 /* What is known of a value of this graph or an outer one. */
 const value_info *inferrer_info(const inferrer *inferrer, const graph_value *value);

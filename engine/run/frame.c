@@ -6,7 +6,7 @@
 
 /* Sizes of the arrays behind a frame, which lie in one block. */
 typedef struct frame_layout {
-  size_t values, contexts, overrides, inputs, outputs, profile, total;
+  size_t values, contexts, overrides, inputs, outputs, total;
 } frame_layout;
 
 static size_t take_space(size_t *total, size_t count, size_t size) {
@@ -15,7 +15,7 @@ static size_t take_space(size_t *total, size_t count, size_t size) {
   return offset;
 }
 
-static frame_layout frame_lay_out(const plan *plan, bool profile) {
+static frame_layout frame_lay_out(const plan *plan) {
   size_t inputs = 0, outputs = 0;
   for (int s = 0; s < plan->step_count; s++) {
     inputs += (size_t)plan->steps[s].node->input_count;
@@ -28,7 +28,6 @@ static frame_layout frame_lay_out(const plan *plan, bool profile) {
   layout.overrides = take_space(&layout.total, (size_t)plan->slot_count, sizeof(void *));
   layout.inputs = take_space(&layout.total, inputs, sizeof(value *));
   layout.outputs = take_space(&layout.total, outputs, sizeof(value *));
-  layout.profile = take_space(&layout.total, profile ? (size_t)plan->step_count : 0, sizeof(step_profile));
   return layout;
 }
 
@@ -44,9 +43,19 @@ static void frame_fill_values(frame *frame) {
   }
 }
 
+norma_status frame_set_profile(frame *frame, bool is_profiled, norma_error *error) {
+  const size_t bytes = (size_t)frame->plan->step_count * sizeof *frame->profile;
+  if (is_profiled && !frame->profile) {
+    frame->profile = memory_allocate_zeroed(frame->memory, bytes);
+    if (!frame->profile) return memory_error(frame->memory, bytes, error);
+  }
+  frame->is_profiled = is_profiled;
+  return NORMA_OK;
+}
+
 norma_status frame_create(memory *memory, const plan *plan, executor *executor, bool profile, frame **result,
                           norma_error *error) {
-  frame_layout layout = frame_lay_out(plan, profile);
+  frame_layout layout = frame_lay_out(plan);
   char *block = memory_allocate_zeroed(memory, layout.total);
   *result = NULL;
   if (!block) return memory_error(memory, layout.total, error);
@@ -56,7 +65,6 @@ norma_status frame_create(memory *memory, const plan *plan, executor *executor, 
   frame->values = (void *)(block + layout.values);
   frame->contexts = (void *)(block + layout.contexts);
   frame->overrides = (void *)(block + layout.overrides);
-  frame->profile = profile ? (void *)(block + layout.profile) : NULL;
   const value **inputs = (void *)(block + layout.inputs);
   value **outputs = (void *)(block + layout.outputs);
   for (int s = 0; s < plan->step_count; s++) {
@@ -79,6 +87,11 @@ norma_status frame_create(memory *memory, const plan *plan, executor *executor, 
     }
   }
   frame_fill_values(frame);
+  norma_status status = frame_set_profile(frame, profile, error);
+  if (status != NORMA_OK) {
+    frame_destroy(frame);
+    return status;
+  }
   *result = frame;
   return NORMA_OK;
 }
@@ -86,6 +99,7 @@ norma_status frame_create(memory *memory, const plan *plan, executor *executor, 
 void frame_destroy(frame *frame) {
   if (!frame) return;
   frame_clear(frame);
+  memory_free(frame->memory, frame->profile);
   memory_free(frame->memory, frame);
 }
 
@@ -214,14 +228,14 @@ norma_status frame_run(frame *frame, executor *executor, norma_error *error) {
   frame->outer = executor->frame;
   frame->running = true;
   executor->frame = frame;
-  uint64_t run_start = frame->profile ? clock_now_ns() : 0;
+  uint64_t run_start = frame->is_profiled ? clock_now_ns() : 0;
   for (int s = 0; s < plan->step_count && status == NORMA_OK; s++) {
     const step *step = &plan->steps[s];
     status = executor_poll(executor, error);
     if (status != NORMA_OK) break;
     if (!step->skipped) {
-      status = frame->profile ? run_profiled_step(frame, s, executor, run_start, error)
-                              : frame_run_step(frame, s, executor, error);
+      status = frame->is_profiled ? run_profiled_step(frame, s, executor, run_start, error)
+                                  : frame_run_step(frame, s, executor, error);
     }
     for (int i = 0; i < step->release_count; i++) value_clear(&frame->values[step->releases[i]]);
     if (executor->progress && !frame->outer && status == NORMA_OK) {

@@ -18,13 +18,17 @@ typedef struct frame {
   run_context *contexts; /* by step */
   void **overrides;      /* by slot: memory that an ARENA root uses instead of the arena; NULL entries */
   char *arena;           /* what the values are bound to */
-  step_profile *profile; /* by step, NULL when off */
+  step_profile *profile; /* by step; NULL until runs are measured */
+  bool is_profiled;      /* runs are measured */
   bool running;
 } frame;
 
 norma_status frame_create(memory *memory, const plan *plan, executor *executor, bool profile, frame **frame,
                           norma_error *error);
 void frame_destroy(frame *frame); /* NULL is fine; the plan is left alone */
+
+/* Whether later runs are measured; what was measured stays. Errors: OUT_OF_MEMORY, BUDGET. */
+norma_status frame_set_profile(frame *frame, bool is_profiled, norma_error *error);
 
 /* Binds values and scratch to an arena of plan->arena_bytes bytes. */
 void frame_bind(frame *frame, void *arena);

@@ -1,61 +1,16 @@
-#include "engine/base/platform.h"
-#include "engine/execute/runtime.h"
-#include "engine/graph/model.h"
-#include "engine/run/frame.h"
-#include "engine/run/subgraph.h"
+#include "engine/run/session.h"
 
-#include <inttypes.h>
+#include "engine/base/platform.h"
+#include "engine/base/struct_size.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 
 #define DEFAULT_MAX_PLANS 4
 
-typedef struct planned {
-  plan *plan;
-  frame *frame;
-  uint64_t last_used;
-} planned;
-
-typedef struct output_binding {
-  void *buffer;
-  size_t bytes;
-} output_binding;
-
-struct norma_session {
-  norma_model *model;
-  memory *memory;
-  executor executor;
-  subgraph_cache subgraphs;
-  atomic_bool cancelled;
-  double timeout;
-  bool profile;
-
-  value *inputs; /* by graph input; NONE where not bound */
-  value_info *input_infos;
-  output_binding *bindings; /* by graph output */
-  value *outputs;           /* by graph output: of the last run */
-  bool has_run;
-
-  int plan_capacity, plan_count;
-  planned *plans;
-  planned *current; /* NULL: none is made for the bound inputs */
-  uint64_t clock;   /* counts uses of plans */
-
-  char *arena;
-  size_t arena_bytes;
-  bool arena_is_borrowed;
-
-  size_t watch_count;
-  const char **watched; /* names in the model */
-  bool watch_all;
-};
-
 /* ----------------------------------------------------------------------------------------------------------- inputs */
 
-/* Whether a run may be asked for this input. */
-static bool is_runtime_input(const graph_value *value) {
-  return !value->constant;
-}
-
-static int find_input(const norma_session *session, const char *name) {
+int session_find_input(const norma_session *session, const char *name) {
   const graph *graph = session->model->graph;
   const graph_value *named = name ? graph_find_value(graph, name) : NULL;
   if (name && (!named || !named->is_input)) return -1;
@@ -115,8 +70,8 @@ static norma_status session_check_input(const graph_value *declared, const value
                      shape_text(&info->shape, expected, sizeof expected));
 }
 
-static norma_status bind_input(norma_session *session, const char *name, const value *given, norma_error *error) {
-  int index = find_input(session, name);
+norma_status session_bind_input(norma_session *session, const char *name, const value *given, norma_error *error) {
+  int index = session_find_input(session, name);
   if (index < 0 && name) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "the model has no input '%s' that can be set", name);
   }
@@ -136,21 +91,19 @@ static norma_status bind_input(norma_session *session, const char *name, const v
 norma_status norma_session_set_input(norma_session *session, const char *name, const norma_tensor *tensor,
                                      norma_error *error) {
   if (!session || !tensor) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a tensor are needed");
-  value given = {.kind = NORMA_VALUE_TENSOR};
-  norma_status status = norma_tensor_init(&given.tensor, tensor->type, tensor->rank, tensor->dims, tensor->data);
-  if (status != NORMA_OK || tensor->size_bytes != given.tensor.size_bytes ||
-      (!tensor->data && given.tensor.size_bytes > 0)) {
+  if (!tensor_is_sound(tensor)) {
     return error_set(error, NORMA_ERROR_ARGUMENT,
                      "the tensor for input '%s' is malformed: type, shape, size_bytes and data do not agree",
                      name ? name : "");
   }
-  return bind_input(session, name, &given, error);
+  const value given = {.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
+  return session_bind_input(session, name, &given, error);
 }
 
 norma_status norma_session_set_input_value(norma_session *session, const char *name, const norma_value *value,
                                            norma_error *error) {
   if (!session || !value) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a value are needed");
-  return bind_input(session, name, value, error);
+  return session_bind_input(session, name, value, error);
 }
 
 void norma_session_clear_inputs(norma_session *session) {
@@ -163,6 +116,13 @@ void norma_session_clear_inputs(norma_session *session) {
   session->current = NULL;
 }
 
+/* What the plan saw here last time is of no use any more: nothing is bound. */
+static void forget_input(norma_session *session, int index) {
+  if (session->input_infos[index].kind == NORMA_VALUE_NONE) return;
+  session->input_infos[index] = (value_info){.shape = {.rank = RANK_UNKNOWN}};
+  session->current = NULL;
+}
+
 /* Inputs that were left out take their overridable initializer. */
 static norma_status complete_inputs(norma_session *session, norma_error *error) {
   const graph *graph = session->model->graph;
@@ -170,7 +130,7 @@ static norma_status complete_inputs(norma_session *session, norma_error *error) 
     const graph_value *declared = graph->inputs[i];
     if (!is_runtime_input(declared) || session->inputs[i].kind != NORMA_VALUE_NONE) continue;
     if (declared->initial) {
-      TRY(bind_input(session, declared->name, declared->initial, error));
+      TRY(session_bind_input(session, declared->name, declared->initial, error));
     } else if (declared->info.kind != NORMA_VALUE_OPTIONAL) {
       char expected[200];
       error_set(error, NORMA_ERROR_INPUT, "input '%s' is not set: expected %s of shape %s", declared->name,
@@ -178,6 +138,8 @@ static norma_status complete_inputs(norma_session *session, norma_error *error) 
                 shape_text(&declared->info.shape, expected, sizeof expected));
       if (error) ERROR_COPY(error->value, declared->name);
       return NORMA_ERROR_INPUT;
+    } else {
+      forget_input(session, i);
     }
   }
   return NORMA_OK;
@@ -185,12 +147,15 @@ static norma_status complete_inputs(norma_session *session, norma_error *error) 
 
 /* ------------------------------------------------------------------------------------------------------------ plans */
 
-static bool is_watched(void *context, const char *name) {
-  const norma_session *session = context;
+bool session_is_watched(const norma_session *session, const char *name) {
   for (size_t i = 0; i < session->watch_count; i++) {
     if (strcmp(session->watched[i], name) == 0) return true;
   }
   return session->watch_all;
+}
+
+static bool plan_is_watched(void *context, const char *name) {
+  return session_is_watched(context, name);
 }
 
 static void planned_free(planned *planned) {
@@ -199,10 +164,10 @@ static void planned_free(planned *planned) {
   *planned = (struct planned){0};
 }
 
-static void forget_plans(norma_session *session) {
+void session_forget_plans(norma_session *session) {
   for (int i = 0; i < session->plan_count; i++) planned_free(&session->plans[i]);
   session->plan_count = 0;
-  session->current = NULL;
+  session->current = session->ran = NULL;
   session->has_run = false;
 }
 
@@ -221,8 +186,24 @@ static planned *make_room_for_plan(norma_session *session) {
     if (session->plans[i].last_used < oldest->last_used) oldest = &session->plans[i];
   }
   planned_free(oldest);
+  if (session->ran == oldest) session->ran = NULL;
   session->has_run = false;
   return oldest;
+}
+
+/* One line to the log of the run in progress, if it has one, else to the runtime's. */
+static void session_log(const norma_session *session, norma_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void session_log(const norma_session *session, norma_log_level level, const char *format, ...) {
+  const norma_runtime *runtime = session->model->runtime;
+  const norma_log log = session->run_log ? session->run_log : runtime->log;
+  if (!log) return;
+  char line[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  log(session->run_log ? session->run_log_context : runtime->log_context, level, line);
 }
 
 static norma_status make_plan(norma_session *session, norma_error *error) {
@@ -230,7 +211,7 @@ static norma_status make_plan(norma_session *session, norma_error *error) {
                           .graph = session->model->graph,
                           .inputs = session->input_infos,
                           .keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE,
-                          .is_watched = is_watched,
+                          .is_watched = plan_is_watched,
                           .watch_context = session};
   plan *plan;
   frame *frame;
@@ -242,6 +223,8 @@ static norma_status make_plan(norma_session *session, norma_error *error) {
   }
   session->current = make_room_for_plan(session);
   *session->current = (planned){.plan = plan, .frame = frame};
+  session_log(session, NORMA_LOG_DEBUG, "plan: %d steps, arena of %zu bytes%s", plan->step_count, plan->arena_bytes,
+              plan->is_static ? "" : ", more as the data ask for");
   return NORMA_OK;
 }
 
@@ -314,10 +297,13 @@ static norma_status session_allocate(norma_session *session, int max_plans, norm
   session->plan_capacity = max_plans;
   session->inputs = memory_allocate_zeroed(memory, inputs * sizeof *session->inputs);
   session->input_infos = memory_allocate_zeroed(memory, inputs * sizeof *session->input_infos);
+  session->saved_inputs = memory_allocate_zeroed(memory, inputs * sizeof *session->saved_inputs);
+  session->saved_infos = memory_allocate_zeroed(memory, inputs * sizeof *session->saved_infos);
   session->bindings = memory_allocate_zeroed(memory, outputs * sizeof *session->bindings);
   session->outputs = memory_allocate_zeroed(memory, outputs * sizeof *session->outputs);
   session->plans = memory_allocate_zeroed(memory, (size_t)max_plans * sizeof *session->plans);
-  if (!session->inputs || !session->input_infos || !session->bindings || !session->outputs || !session->plans) {
+  if (!session->inputs || !session->input_infos || !session->saved_inputs || !session->saved_infos ||
+      !session->bindings || !session->outputs || !session->plans) {
     return memory_error(memory, inputs * sizeof *session->inputs, error);
   }
   norma_session_clear_inputs(session);
@@ -344,13 +330,10 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
   *result = NULL;
   norma_error local; /* the functions below complete what stands in the error */
   if (!error) error = &local;
-  norma_session_options options = {0};
-  if (given) {
-    if (given->struct_size == 0 || given->struct_size > sizeof options) {
-      return error_set(error, NORMA_ERROR_ARGUMENT, "norma_session_options.struct_size is %zu, expected %zu",
-                       given->struct_size, sizeof options);
-    }
-    memcpy(&options, given, given->struct_size);
+  norma_session_options options;
+  TRY(options_take(&options, sizeof options, given, "norma_session_options", error));
+  if (model->form == NORMA_FORM_INSPECT) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "the model was loaded to be looked at, not to be run");
   }
   if (options.max_plans < 0 || (options.arena && (uintptr_t)options.arena % MEMORY_ALIGNMENT != 0)) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "max_plans must not be negative, the arena must be aligned to %d",
@@ -365,8 +348,8 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
   session->arena_bytes = options.arena ? options.arena_bytes : 0;
   session->arena_is_borrowed = options.arena != NULL;
   session_init_executor(session);
-  session->executor.progress = options.progress;
-  session->executor.progress_context = options.progress_context;
+  session->progress = options.progress;
+  session->progress_context = options.progress_context;
   norma_status status = session_allocate(session, options.max_plans ? options.max_plans : DEFAULT_MAX_PLANS, error);
   if (status == NORMA_OK) status = plan_when_static(session, error);
   if (status != NORMA_OK) {
@@ -380,11 +363,13 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
 void norma_session_destroy(norma_session *session) {
   if (!session) return;
   memory *memory = session->memory;
-  if (session->plans) forget_plans(session);
+  if (session->plans) session_forget_plans(session);
   subgraph_cache_free(&session->subgraphs);
   memory_free(memory, session->plans);
   memory_free(memory, session->inputs);
   memory_free(memory, session->input_infos);
+  memory_free(memory, session->saved_inputs);
+  memory_free(memory, session->saved_infos);
   memory_free(memory, session->bindings);
   memory_free(memory, session->outputs);
   memory_free(memory, (void *)session->watched);
@@ -409,6 +394,25 @@ norma_status norma_session_prepare(norma_session *session, norma_error *error) {
   session->has_run = false;
   norma_error local;
   return prepare_plan(session, error ? error : &local);
+}
+
+void norma_session_trim(norma_session *session) {
+  if (!session) return;
+  session_forget_plans(session);
+  subgraph_cache_free(&session->subgraphs);
+  if (session->arena_is_borrowed) return;
+  memory_free(session->memory, session->arena);
+  session->arena = NULL;
+  session->arena_bytes = 0;
+}
+
+norma_status norma_session_memory(const norma_session *session, norma_session_memory_info *info) {
+  if (!session) return NORMA_ERROR_ARGUMENT;
+  const norma_session_memory_info filled = {.arena_bytes = session->arena_bytes,
+                                            .arena_is_borrowed = session->arena_is_borrowed,
+                                            .needed_bytes = norma_session_arena_bytes(session),
+                                            .plan_count = (size_t)session->plan_count};
+  return info_give(info, &filled, sizeof filled);
 }
 
 size_t norma_session_arena_bytes(const norma_session *session) {
@@ -442,32 +446,72 @@ static norma_status collect_outputs(norma_session *session, norma_error *error) 
   return NORMA_OK;
 }
 
-static norma_status run_frame(norma_session *session, norma_error *error) {
+/* Longer ones are none, and neither is NaN. */
+static bool is_time_limit(double seconds) {
+  return seconds > 0 && seconds < 1e9;
+}
+
+/* What one run is told, the session's own settings standing in for what it is not. */
+static norma_status begin_run(norma_session *session, const norma_run_options *options, norma_error *error) {
+  executor *executor = &session->executor;
+  if ((unsigned)options->profile > NORMA_PROFILE_OFF) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "profile %d does not exist", (int)options->profile);
+  }
+  const double timeout = options->timeout != 0 ? options->timeout : session->timeout;
+  executor->deadline_ns = is_time_limit(timeout) ? clock_now_ns() + (uint64_t)(timeout * 1e9) : 0;
+  executor->progress = options->progress ? options->progress : session->progress;
+  executor->progress_context = options->progress ? options->progress_context : session->progress_context;
+  session->run_log = options->log;
+  session->run_log_context = options->log_context;
+  return NORMA_OK;
+}
+
+static void end_run(norma_session *session) {
+  session->executor.is_cancelled = NULL;
+  session->executor.progress = NULL;
+  session->executor.deadline_ns = 0;
+  session->run_log = NULL;
+  atomic_store(&session->cancelled, false);
+}
+
+static norma_status run_frame(norma_session *session, const norma_run_options *options, norma_error *error) {
   const norma_runtime *runtime = session->model->runtime;
   executor *executor = &session->executor;
   const plan *plan = session->current->plan;
   frame *frame = session->current->frame;
+  const bool profile =
+      options->profile == NORMA_PROFILE_SESSION ? session->profile : options->profile == NORMA_PROFILE_ON;
+  TRY(frame_set_profile(frame, profile, error));
+  executor->is_cancelled = options->is_cancelled; /* planning is not disturbed */
+  executor->cancel_context = options->cancel_context;
   for (int i = 0; i < plan->graph->input_count; i++) frame_set(frame, plan->inputs[i], &session->inputs[i]);
-  executor->deadline_ns = session->timeout > 0 ? clock_now_ns() + (uint64_t)(session->timeout * 1e9) : 0;
   bool has_pool = runtime->pool && thread_pool_enter(runtime->pool);
   executor->pool = has_pool ? runtime->pool : NULL;
+  session->ran = session->current;
   norma_status status = frame_run(frame, executor, error);
   if (has_pool) thread_pool_leave(runtime->pool);
   executor->pool = NULL;
   return status;
 }
 
-norma_status norma_session_run(norma_session *session, norma_error *error) {
+norma_status norma_session_run_with(norma_session *session, const norma_run_options *given, norma_error *error) {
   if (!session) return error_set(error, NORMA_ERROR_ARGUMENT, "a session is needed");
   session->has_run = false;
   norma_error local;
   if (!error) error = &local;
-  norma_status status = prepare_plan(session, error);
-  if (status == NORMA_OK) status = run_frame(session, error);
+  norma_run_options options;
+  norma_status status = options_take(&options, sizeof options, given, "norma_run_options", error);
+  if (status == NORMA_OK) status = begin_run(session, &options, error);
+  if (status == NORMA_OK) status = prepare_plan(session, error);
+  if (status == NORMA_OK) status = run_frame(session, &options, error);
   if (status == NORMA_OK) status = collect_outputs(session, error);
-  atomic_store(&session->cancelled, false);
+  end_run(session);
   session->has_run = status == NORMA_OK;
   return status;
+}
+
+norma_status norma_session_run(norma_session *session, norma_error *error) {
+  return norma_session_run_with(session, NULL, error);
 }
 
 void norma_session_cancel(norma_session *session) {
@@ -475,107 +519,5 @@ void norma_session_cancel(norma_session *session) {
 }
 
 void norma_session_set_timeout(norma_session *session, double seconds) {
-  if (session) session->timeout = seconds > 0 && seconds < 1e9 ? seconds : 0;
-}
-
-/* ---------------------------------------------------------------------------------------------------------- results */
-
-const norma_value *norma_session_output(const norma_session *session, size_t index) {
-  if (!session || !session->has_run || index >= (size_t)session->model->graph->output_count) return NULL;
-  return &session->outputs[index];
-}
-
-static const graph_value *find_named(const graph *graph, const char *name) {
-  for (int i = 0; i < graph->value_count; i++) {
-    const graph_value *value = graph->values[i];
-    bool is_there = value->producer || value->is_input || value->constant;
-    if (is_there && strcmp(value->name, name) == 0) return value;
-  }
-  return NULL;
-}
-
-norma_status norma_session_watch(norma_session *session, const char *name, norma_error *error) {
-  if (!session || !name) return error_set(error, NORMA_ERROR_ARGUMENT, "a session and a name are needed");
-  if (strcmp(name, "*") == 0) {
-    session->watch_all = true;
-    forget_plans(session);
-    return NORMA_OK;
-  }
-  const graph_value *value = find_named(session->model->graph, name);
-  if (!value) {
-    return error_set(error, NORMA_ERROR_ARGUMENT,
-                     "the model computes no value '%s' at this optimisation level (level 0 computes all)", name);
-  }
-  size_t bytes = session->watch_count * sizeof *session->watched;
-  const char **grown = memory_resize(session->memory, (void *)session->watched, bytes, bytes + sizeof *grown);
-  if (!grown) return memory_error(session->memory, bytes + sizeof *grown, error);
-  session->watched = grown;
-  session->watched[session->watch_count++] = value->name;
-  forget_plans(session);
-  return NORMA_OK;
-}
-
-/* A value of the last run that may be shown: kept, or there anyway. */
-static const value *kept_value(const norma_session *session, const graph_value *value) {
-  const plan *plan = session->current->plan;
-  int index = plan->slot_of_value[value->id];
-  if (index < 0) return plan->inferrer.known[value->id];
-  const slot *slot = &plan->slots[index];
-  if (slot->contents && slot->contents->kind == NORMA_VALUE_TENSOR && !slot->contents->tensor.data &&
-      slot->contents->tensor.size_bytes > 0) {
-    return NULL; /* packed, and given back: see norma_load_options.keep_constants */
-  }
-  bool computed = slot->kind == SLOT_ARENA || slot->kind == SLOT_DYNAMIC;
-  return !computed || slot->last == INT32_MAX ? &session->current->frame->values[index] : NULL;
-}
-
-const norma_value *norma_session_value(const norma_session *session, const char *name) {
-  if (!session || !session->has_run || !name) return NULL;
-  const graph *graph = session->model->graph;
-  for (int i = 0; i < graph->output_count; i++) {
-    if (strcmp(graph->outputs[i]->name, name) == 0) return &session->outputs[i];
-  }
-  const graph_value *value = find_named(graph, name);
-  return value ? kept_value(session, value) : NULL;
-}
-
-void norma_session_visit_values(const norma_session *session, norma_visit_value visit, void *context) {
-  if (!session || !session->has_run) return;
-  const graph *graph = session->model->graph;
-  for (const node *node = graph->first; node; node = node->next) {
-    for (int i = 0; i < node->output_count; i++) {
-      if (!node->outputs[i]) continue;
-      bool wanted =
-          node->outputs[i]->output_count > 0 || is_watched((void *)(uintptr_t)session, node->outputs[i]->name);
-      const value *value = wanted ? kept_value(session, node->outputs[i]) : NULL;
-      if (value) visit(context, node->outputs[i]->name, value);
-    }
-  }
-}
-
-/* ---------------------------------------------------------------------------------------------------------- profile */
-
-size_t norma_session_profile_count(const norma_session *session) {
-  return session && session->current && session->profile ? (size_t)session->current->plan->step_count : 0;
-}
-
-norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry) {
-  if (!entry || index >= norma_session_profile_count(session)) return NORMA_ERROR_ARGUMENT;
-  const step *step = &session->current->plan->steps[index];
-  const step_profile *profile = &session->current->frame->profile[index];
-  *entry = (norma_profile_entry){.node = step->node->name,
-                                 .op_type = step->node->op_type,
-                                 .kernel = step->kernel_name ? step->kernel_name : "",
-                                 .runs = profile->runs,
-                                 .total_ns = profile->total_ns,
-                                 .start_ns = profile->start_ns,
-                                 .last_ns = profile->last_ns,
-                                 .flops = step->flops,
-                                 .bytes = step->skipped ? 0 : step->bytes};
-  return NORMA_OK;
-}
-
-void norma_session_profile_reset(norma_session *session) {
-  size_t count = norma_session_profile_count(session);
-  if (count > 0) memset(session->current->frame->profile, 0, count * sizeof(step_profile));
+  if (session) session->timeout = is_time_limit(seconds) ? seconds : 0;
 }

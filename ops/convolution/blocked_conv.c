@@ -280,6 +280,7 @@ static void run_depthwise(void *argument, int64_t begin, int64_t end, int worker
     size_t row;
     int64_t plane = blocked_slice_plane(&conv->slices, i, &row), block = plane % conv->units;
     struct window_slice slice = window_slice(&conv->plane, 0, row, (size_t)conv->slices.rows);
+    blocked_slice_trim(&slice.plane);
     const int64_t y_at = plane * y_block + (int64_t)slice.y_offset * conv->block;
     const void *x = elements_or_null(conv, work->x, plane * x_block + (int64_t)slice.x_offset * conv->block);
     const void *residual = elements_or_null(conv, work->residual, y_at);

@@ -10,6 +10,7 @@
  * by -1 is itself. Min and Max give NaN where an element is NaN.
  */
 #include "engine/graph/query.h"
+#include "ops/array_rows.h"
 #include "ops/elementwise/binary.h"
 #include "ops/half.h"
 
@@ -68,44 +69,22 @@ static void arithmetic_row_half(void *argument, char *const *pointers, const int
 #define DIVIDE_SIGNED(x, z)   (z == 0 ? DIVIDE_BY_ZERO : z == -1 ? 0 - (uint64_t)x : (uint64_t)(x / z))
 #define DIVIDE_UNSIGNED(x, z) (z == 0 ? DIVIDE_BY_ZERO : x / z)
 
-/* Sums and products of 64-bit unsigned numbers have the low bits of those of any type. */
-#define ARITHMETIC_INTEGER_ROWS(constant, type)                                                                        \
-  BINARY_ROW(row_add_##type, type, type, type, (uint64_t)x + (uint64_t)z)                                              \
-  BINARY_ROW(row_sub_##type, type, type, type, (uint64_t)x - (uint64_t)z)                                              \
-  BINARY_ROW(row_mul_##type, type, type, type, ((uint64_t)x) * ((uint64_t)z))                                          \
-  BINARY_ROW(row_min_##type, type, type, type, x < z ? x : z)                                                          \
-  BINARY_ROW(row_max_##type, type, type, type, x > z ? x : z)
-#define ARITHMETIC_SIGNED_ROWS(constant, type)   BINARY_ROW(row_div_##type, type, type, type, DIVIDE_SIGNED(x, z))
-#define ARITHMETIC_UNSIGNED_ROWS(constant, type) BINARY_ROW(row_div_##type, type, type, type, DIVIDE_UNSIGNED(x, z))
-NATIVE_SIGNED(ARITHMETIC_INTEGER_ROWS)
-NATIVE_SIGNED(ARITHMETIC_SIGNED_ROWS)
-NATIVE_UNSIGNED(ARITHMETIC_INTEGER_ROWS)
-NATIVE_UNSIGNED(ARITHMETIC_UNSIGNED_ROWS)
-BINARY_ROW(row_add_double, double, double, double, x + z)
-BINARY_ROW(row_sub_double, double, double, double, x - z)
-BINARY_ROW(row_mul_double, double, double, double, (x) * (z))
-BINARY_ROW(row_div_double, double, double, double, x / z)
-BINARY_ROW(row_min_double, double, double, double, isnan(x) || x < z ? x : z)
-BINARY_ROW(row_max_double, double, double, double, isnan(x) || x > z ? x : z)
+#define DIVISION_ROW_SIGNED(constant, type)   BINARY_ROW(row_div_##type, type, type, type, DIVIDE_SIGNED(x, z))
+#define DIVISION_ROW_UNSIGNED(constant, type) BINARY_ROW(row_div_##type, type, type, type, DIVIDE_UNSIGNED(x, z))
+NATIVE_SIGNED(DIVISION_ROW_SIGNED)
+NATIVE_UNSIGNED(DIVISION_ROW_UNSIGNED)
 
-static strided_row *arithmetic_row(norma_element_type type, enum binary_kind kind) {
-#define ARITHMETIC_CASE(constant, type)                                                                                \
-  case constant: {                                                                                                     \
-    static strided_row *const rows[BINARY_KIND_COUNT] = {                                                              \
-        [BINARY_ADD] = row_add_##type, [BINARY_SUB] = row_sub_##type, [BINARY_MUL] = row_mul_##type,                   \
-        [BINARY_DIV] = row_div_##type, [BINARY_MIN] = row_min_##type, [BINARY_MAX] = row_max_##type};                  \
-    return rows[kind];                                                                                                 \
-  }
+static strided_row *division_row(norma_element_type type) {
+#define DIVISION_CASE(constant, type)                                                                                  \
+  case constant:                                                                                                       \
+    return row_div_##type;
   switch (type) {
-    NATIVE_SIGNED(ARITHMETIC_CASE)
-    NATIVE_UNSIGNED(ARITHMETIC_CASE)
-    ARITHMETIC_CASE(NORMA_DOUBLE, double)
-  case NORMA_FLOAT:
-    return arithmetic_row_float;
+    NATIVE_SIGNED(DIVISION_CASE)
+    NATIVE_UNSIGNED(DIVISION_CASE)
   default:
-    return arithmetic_row_half;
+    return NULL;
   }
-#undef ARITHMETIC_CASE
+#undef DIVISION_CASE
 }
 
 /* ------------------------------------------------------------------------------------------------------ read, infer */
@@ -137,7 +116,12 @@ static norma_status arithmetic_apply(run_context *context, arithmetic_job *job, 
                                      const norma_tensor *a, const norma_tensor *b) {
   const int64_t grain = job->type == NORMA_FLOAT ? 16384 : 8192;
   job->type = a->type;
-  TRY(binary_run(context, broadcast, a, b, grain, arithmetic_row(job->type, job->kind), job));
+  if (job->type == NORMA_FLOAT) return binary_run(context, broadcast, a, b, grain, arithmetic_row_float, job);
+  if (is_half(job->type)) return binary_run(context, broadcast, a, b, grain, arithmetic_row_half, job);
+  array_row_job row = {.function = context->kernels->arrays->arithmetic[job->type][job->kind],
+                       .bytes = element_type_bytes(job->type)};
+  if (row.function) return binary_run(context, broadcast, a, b, grain, array_binary_row, &row);
+  TRY(binary_run(context, broadcast, a, b, grain, division_row(job->type), job));
   if (atomic_load_explicit(&job->division_by_zero, memory_order_relaxed)) {
     return run_fail(context, NORMA_ERROR_RUN, "an integer is divided by zero");
   }

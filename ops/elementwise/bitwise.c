@@ -5,6 +5,7 @@
  * BitShift                           11: unsigned types; 28: signed ones too, whose right shift copies the sign. A
  *                                    distance that is negative or not less than the width shifts everything out.
  */
+#include "ops/array_rows.h"
 #include "ops/elementwise/binary.h"
 
 enum bitwise { BITWISE_AND, BITWISE_OR, BITWISE_XOR, SHIFT_LEFT, SHIFT_RIGHT, BITWISE_COUNT };
@@ -18,11 +19,7 @@ typedef struct bitwise_state {
 #define SIGN(x)             ((x) < 0 ? -1 : 0)
 #define SHIFTED_RIGHT(x, z) ((x) < 0 ? ~(~(x) >> (z)) : (x) >> (z)) /* >> of a negative number is not defined by C */
 
-#define BITWISE_ROWS(constant, type)                                                                                   \
-  BINARY_ROW(and_##type, type, type, type, x &z)                                                                       \
-  BINARY_ROW(or_##type, type, type, type, x | z)                                                                       \
-  BINARY_ROW(xor_##type, type, type, type, x ^ z)                                                                      \
-  BINARY_ROW(left_##type, type, type, type, IN_RANGE(type, z) ? (uint64_t)x << z : 0)
+#define BITWISE_ROWS(constant, type) BINARY_ROW(left_##type, type, type, type, IN_RANGE(type, z) ? (uint64_t)x << z : 0)
 #define BITWISE_SIGNED_ROWS(constant, type)                                                                            \
   BINARY_ROW(right_##type, type, type, type, IN_RANGE(type, z) ? SHIFTED_RIGHT(x, z) : SIGN(x))
 #define BITWISE_UNSIGNED_ROWS(constant, type) BINARY_ROW(right_##type, type, type, type, IN_RANGE(type, z) ? x >> z : 0)
@@ -31,10 +28,10 @@ NATIVE_SIGNED(BITWISE_SIGNED_ROWS)
 NATIVE_UNSIGNED(BITWISE_ROWS)
 NATIVE_UNSIGNED(BITWISE_UNSIGNED_ROWS)
 
-static strided_row *bitwise_row(norma_element_type type, enum bitwise kind) {
+static strided_row *shift_row(norma_element_type type, enum bitwise kind) {
 #define BITWISE_CASE(constant, type)                                                                                   \
   case constant: {                                                                                                     \
-    static strided_row *const rows[BITWISE_COUNT] = {and_##type, or_##type, xor_##type, left_##type, right_##type};    \
+    static strided_row *const rows[BITWISE_COUNT] = {[SHIFT_LEFT] = left_##type, [SHIFT_RIGHT] = right_##type};        \
     return rows[kind];                                                                                                 \
   }
   switch (type) {
@@ -69,7 +66,15 @@ static norma_status bitwise_infer(infer_context *context) {
 static norma_status bitwise_compute(run_context *context) {
   const bitwise_state *state = context->state;
   const norma_tensor *a = run_input(context, 0);
-  strided_row *row = bitwise_row(a->type, state->kind);
+  if (state->kind <= BITWISE_XOR) {
+    static const enum array_bits kinds[] = {
+        [BITWISE_AND] = ARRAY_AND, [BITWISE_OR] = ARRAY_OR, [BITWISE_XOR] = ARRAY_XOR};
+    array_row_job job = {.function = context->kernels->arrays->bits[kinds[state->kind]],
+                         .bytes = element_type_bytes(a->type),
+                         .by_bytes = true};
+    return binary_run(context, NULL, a, run_input(context, 1), 16384, array_binary_row, &job);
+  }
+  strided_row *row = shift_row(a->type, state->kind);
   if (!row) return run_fail(context, NORMA_ERROR_RUN, "%s is no integer", norma_element_type_name(a->type));
   return binary_run(context, NULL, a, run_input(context, 1), 16384, row, NULL);
 }

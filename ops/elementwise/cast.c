@@ -172,25 +172,6 @@ static void store_int64(const cast_job *job, int64_t first, int64_t count, const
   }
 }
 
-/* Integers to float without a detour, which exporters of one-hot vectors and masks ask for; false: another way. */
-static bool cast_to_float(const cast_job *job, int64_t begin, int64_t end) {
-  float *target = job->target;
-  if (job->to != NORMA_FLOAT) return false;
-  switch (job->from) {
-#define CAST_TO_FLOAT(constant, type, low, high)                                                                       \
-  case constant:                                                                                                       \
-    for (int64_t i = begin; i < end; i++) target[i] = (float)((const type *)job->source)[i];                           \
-    return true;
-    CAST_INTEGERS(CAST_TO_FLOAT)
-#undef CAST_TO_FLOAT
-  case NORMA_BOOL:
-    for (int64_t i = begin; i < end; i++) target[i] = ((const uint8_t *)job->source)[i] ? 1.0f : 0.0f;
-    return true;
-  default:
-    return false;
-  }
-}
-
 static void load_double(const cast_job *job, int64_t first, int64_t count, double *values) {
   if (is_half(job->from)) {
     float piece[CAST_PIECE];
@@ -251,7 +232,13 @@ static void cast_body(void *argument, int64_t begin, int64_t end, int worker) {
                   end - begin);
     return;
   }
-  if (cast_to_float(job, begin, end)) return;
+  array_unary_function *direct = array_conversion_find(job->kernels->arrays, job->from, job->to);
+  if (direct) {
+    const size_t from = element_type_bytes(job->from), to = element_type_bytes(job->to);
+    direct((char *)job->target + (size_t)begin * to, (const char *)job->source + (size_t)begin * from,
+           (size_t)(end - begin));
+    return;
+  }
   for (int64_t first = begin; first < end; first += CAST_PIECE) {
     const int64_t count = end - first < CAST_PIECE ? end - first : CAST_PIECE;
     if (is_integral(job->from)) {
@@ -367,7 +354,8 @@ static const operator_attribute bit_cast_attributes[] = {
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
 static bool casts_to_same(const node *node) {
-  return value_is(node->inputs[0], (norma_element_type)attribute_int(node, "to", NORMA_UNDEFINED));
+  const cast_state *state = node->state;
+  return value_is(node->inputs[0], state->type);
 }
 
 static bool casts_like_same(const node *node) {

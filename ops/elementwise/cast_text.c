@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CAST_BLANKS " \t\r\n"
+
 /* strtod and strtof know the decimal point of the locale only; that of "C" takes no memory. */
 static double text_to_double(const char *text, char **end) {
   const locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -90,13 +92,12 @@ bool cast_text_to_number(const norma_string *text, norma_element_type type, void
   memcpy(copy, text->data, text->size);
   copy[text->size] = 0;
   char *end;
-  const bool integral = (TYPE_BIT(type) & TYPES_INTEGER) != 0;
-  if (integral) { /* 64-bit integers are more than double can hold */
+  const bool negative = strchr(copy, '-') != NULL;
+  if (type == NORMA_INT64 || (type == NORMA_UINT64 && !negative)) { /* more than double can hold */
     errno = 0;
-    const uint64_t number =
-        type == NORMA_UINT64 && !strchr(copy, '-') ? strtoull(copy, &end, 10) : (uint64_t)strtoll(copy, &end, 10);
-    end += strspn(end, " \t\r\n");
-    if (end != copy && *end == 0 && errno == 0 && (type == NORMA_INT64 || type == NORMA_UINT64)) {
+    const uint64_t number = negative ? (uint64_t)strtoll(copy, &end, 10) : strtoull(copy, &end, 10);
+    const bool fits = errno == 0 && (type == NORMA_UINT64 || negative || number <= INT64_MAX);
+    if (end != copy && end[strspn(end, CAST_BLANKS)] == 0 && fits) {
       element_set_int64(type, data, index, (int64_t)number);
       return true;
     }
@@ -107,5 +108,5 @@ bool cast_text_to_number(const norma_string *text, norma_element_type type, void
     element_set_double(type, data, index, text_to_double(copy, &end));
   }
   if (end == copy) return false;
-  return end[strspn(end, " \t\r\n")] == 0;
+  return end[strspn(end, CAST_BLANKS)] == 0;
 }

@@ -6,7 +6,7 @@
  */
 #include "engine/graph/query.h"
 #include "ops/half.h"
-#include "ops/operator.h"
+#include "ops/work.h"
 
 #include <float.h>
 #include <math.h>
@@ -18,7 +18,7 @@ typedef struct clip_state {
 
 static norma_status clip_read(const node *node, void *state, norma_error *error) {
   clip_state *clip = state;
-  (void)error;
+  TRY(read_inputs_since(node, 1, 11, error));
   clip->has_attributes = node->version < 11;
   clip->low = attribute_float(node, "min", -FLT_MAX);
   clip->high = attribute_float(node, "max", FLT_MAX);
@@ -26,6 +26,7 @@ static norma_status clip_read(const node *node, void *state, norma_error *error)
 }
 
 static norma_status clip_infer(infer_context *context) {
+  TRY(infer_types_since(context, TYPES_INTEGER, 12)); /* attributes could not be their bounds */
   for (int i = 1; i < context->input_count; i++) {
     if (shape_is_known(infer_shape(context, i)) && shape_count(infer_shape(context, i)) != 1) {
       return infer_fail(context, "input %d must be a scalar", i);

@@ -8,6 +8,7 @@
  *
  * Any comparison with NaN is false.
  */
+#include "ops/array_rows.h"
 #include "ops/elementwise/binary.h"
 #include "ops/half.h"
 
@@ -28,31 +29,39 @@ typedef struct compare_state {
   enum comparison comparison;
 } compare_state;
 
-typedef struct compare_job {
-  const struct kernel_table *kernels;
-  norma_element_type type;
-  strided_row *row; /* of float */
-} compare_job;
-
-#define COMPARE_ROWS(constant, type)                                                                                   \
-  BINARY_ROW(equal_##type, type, type, uint8_t, x == z)                                                                \
-  BINARY_ROW(less_##type, type, type, uint8_t, x < z)                                                                  \
-  BINARY_ROW(greater_##type, type, type, uint8_t, x > z)                                                               \
-  BINARY_ROW(less_or_equal_##type, type, type, uint8_t, x <= z)                                                        \
-  BINARY_ROW(greater_or_equal_##type, type, type, uint8_t, x >= z)
-NATIVE_SIGNED(COMPARE_ROWS)
-NATIVE_UNSIGNED(COMPARE_ROWS)
-COMPARE_ROWS(NORMA_FLOAT, float)
-COMPARE_ROWS(NORMA_DOUBLE, double)
-BINARY_ROW(equal_bool, uint8_t, uint8_t, uint8_t, !x == !z)
-BINARY_ROW(and_bool, uint8_t, uint8_t, uint8_t, x &&z)
-BINARY_ROW(or_bool, uint8_t, uint8_t, uint8_t, x || z)
-BINARY_ROW(xor_bool, uint8_t, uint8_t, uint8_t, !x != !z)
 BINARY_ROW(equal_string, norma_string, norma_string, uint8_t,
            x.size == z.size && (x.size == 0 || memcmp(x.data, z.data, x.size) == 0))
 
+/* The kernel of a comparison, and whether its operands change sides. NULL: the type does not know the comparison. */
+static array_function *compare_kernel(const struct array_kernels *arrays, norma_element_type type,
+                                      enum comparison comparison, bool *is_reversed) {
+  *is_reversed = comparison == COMPARE_GREATER || comparison == COMPARE_GREATER_OR_EQUAL;
+  switch (comparison) {
+  case COMPARE_EQUAL:
+    return arrays->compare[type][ARRAY_EQUAL];
+  case COMPARE_LESS:
+  case COMPARE_GREATER:
+    return arrays->compare[type][ARRAY_LESS];
+  case COMPARE_LESS_OR_EQUAL:
+  case COMPARE_GREATER_OR_EQUAL:
+    return arrays->compare[type][ARRAY_LESS_OR_EQUAL];
+  case LOGIC_AND:
+    return arrays->logic[ARRAY_AND];
+  case LOGIC_OR:
+    return arrays->logic[ARRAY_OR];
+  default:
+    return arrays->logic[ARRAY_XOR];
+  }
+}
+
+typedef struct compare_half_job {
+  const struct kernel_table *kernels;
+  norma_element_type type;
+  array_row_job of_float;
+} compare_half_job;
+
 static void compare_row_half(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
-  const compare_job *job = argument;
+  compare_half_job *job = argument;
   float x[HALF_PIECE], z[HALF_PIECE];
   const int64_t float_steps[3] = {1, steps[1] ? (int64_t)sizeof *x : 0, steps[2] ? (int64_t)sizeof *z : 0};
   for (int64_t i = 0; i < count; i += HALF_PIECE) {
@@ -60,39 +69,8 @@ static void compare_row_half(void *argument, char *const *pointers, const int64_
     half_to_float(job->kernels, job->type, x, pointers[1] + i * steps[1], steps[1] ? length : 1);
     half_to_float(job->kernels, job->type, z, pointers[2] + i * steps[2], steps[2] ? length : 1);
     char *const float_pointers[3] = {pointers[0] + i, (char *)x, (char *)z};
-    job->row(NULL, float_pointers, float_steps, length);
+    array_binary_row(&job->of_float, float_pointers, float_steps, length);
   }
-}
-
-/* NULL: the type does not know the comparison. */
-static strided_row *compare_row(norma_element_type type, enum comparison comparison) {
-#define COMPARE_CASE(constant, type)                                                                                   \
-  case constant: {                                                                                                     \
-    static strided_row *const rows[COMPARISON_COUNT] = {[COMPARE_EQUAL] = equal_##type,                                \
-                                                        [COMPARE_LESS] = less_##type,                                  \
-                                                        [COMPARE_GREATER] = greater_##type,                            \
-                                                        [COMPARE_LESS_OR_EQUAL] = less_or_equal_##type,                \
-                                                        [COMPARE_GREATER_OR_EQUAL] = greater_or_equal_##type};         \
-    return rows[comparison];                                                                                           \
-  }
-  static strided_row *const bool_rows[COMPARISON_COUNT] = {
-      [COMPARE_EQUAL] = equal_bool, [LOGIC_AND] = and_bool, [LOGIC_OR] = or_bool, [LOGIC_XOR] = xor_bool};
-  switch (type) {
-    NATIVE_SIGNED(COMPARE_CASE)
-    NATIVE_UNSIGNED(COMPARE_CASE)
-    COMPARE_CASE(NORMA_FLOAT, float)
-    COMPARE_CASE(NORMA_DOUBLE, double)
-  case NORMA_FLOAT16:
-  case NORMA_BFLOAT16:
-    return compare_row(NORMA_FLOAT, comparison) ? compare_row_half : NULL;
-  case NORMA_BOOL:
-    return bool_rows[comparison];
-  case NORMA_STRING:
-    return comparison == COMPARE_EQUAL ? equal_string : NULL;
-  default:
-    return NULL;
-  }
-#undef COMPARE_CASE
 }
 
 static norma_status compare_read(const node *node, void *state, norma_error *error) {
@@ -115,10 +93,17 @@ static norma_status compare_infer(infer_context *context) {
 static norma_status compare_compute(run_context *context) {
   const compare_state *state = context->state;
   const norma_tensor *a = run_input(context, 0);
-  compare_job job = {context->kernels, a->type, compare_row(NORMA_FLOAT, state->comparison)};
-  strided_row *row = compare_row(a->type, state->comparison);
-  if (!row) return run_fail(context, NORMA_ERROR_RUN, "%s is not compared", norma_element_type_name(a->type));
-  return binary_run(context, &state->broadcast, a, run_input(context, 1), 16384, row, &job);
+  const norma_tensor *b = run_input(context, 1);
+  if (a->type == NORMA_STRING) return binary_run(context, &state->broadcast, a, b, 16384, equal_string, NULL);
+  const norma_element_type type = is_half(a->type) ? NORMA_FLOAT : a->type;
+  array_row_job job = {.bytes = element_type_bytes(type)};
+  job.function = compare_kernel(context->kernels->arrays, type, state->comparison, &job.is_reversed);
+  if (!job.function) {
+    return run_fail(context, NORMA_ERROR_RUN, "%s is not compared", norma_element_type_name(a->type));
+  }
+  if (type == a->type) return binary_run(context, &state->broadcast, a, b, 16384, array_binary_row, &job);
+  compare_half_job half = {context->kernels, a->type, job};
+  return binary_run(context, &state->broadcast, a, b, 16384, compare_row_half, &half);
 }
 
 static const operator_attribute compare_attributes[] = {BINARY_ATTRIBUTES, {0}};

@@ -38,8 +38,18 @@ static double float_mod(const mod_job *job, double x, double z) {
 #define MOD_UNSIGNED_ROW(constant, type) BINARY_ROW(mod_##type, type, type, type, z == 0 ? BY_ZERO : x % z)
 NATIVE_SIGNED(MOD_SIGNED_ROW)
 NATIVE_UNSIGNED(MOD_UNSIGNED_ROW)
-/* The remainder of floats is a float: through double nothing is lost, and a sum is rounded once. */
-BINARY_ROW(mod_float, float, float, float, float_mod(argument, (double)x, (double)z))
+/* The remainder of floats is a float: through double nothing is lost, and a sum is rounded once. Where the quotient has
+ * 29 bits at most, its product with the divisor is exact; rounded up, it is one too large. */
+static inline double mod_of_floats(const mod_job *job, double x, double z) {
+  const double quotient = trunc(x / z), magnitude = fabs(quotient);
+  if (!(magnitude < 0x1p28) || z == 0 || isinf(z)) return float_mod(job, x, z); /* NaN and infinities too */
+  double rest = x - quotient * z;
+  if ((rest < 0) != (x < 0) && rest != 0) rest += (x < 0) == (z < 0) ? z : -z;
+  if (job->truncate) return copysign(rest, x);
+  if (rest == 0) return copysign(0, z);
+  return (rest < 0) != (z < 0) ? rest + z : rest;
+}
+BINARY_ROW(mod_float, float, float, float, mod_of_floats(argument, (double)x, (double)z))
 BINARY_ROW(mod_double, double, double, double, float_mod(argument, x, z))
 
 static void mod_half(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {

@@ -39,8 +39,11 @@ static void pow_row_square(void *argument, char *const *pointers, const int64_t 
 }
 BINARY_ROW(pow_row_double, double, double, double, z == 2 ? x * x : pow(x, z))
 
-static int64_t pow_integer(int64_t base, int64_t exponent, bool huge) {
-  if (exponent < 0 && !huge) return base == 1 ? 1 : base == -1 ? (exponent % 2 ? -1 : 1) : 0;
+/* Either may be of uint64: then it is never negative. */
+static int64_t pow_integer(int64_t base, bool unsigned_base, int64_t exponent, bool unsigned_exponent) {
+  if (exponent < 0 && !unsigned_exponent) {
+    return base == 1 ? 1 : base == -1 && !unsigned_base ? (exponent % 2 ? -1 : 1) : 0;
+  }
   uint64_t result = 1, square = (uint64_t)base;
   for (uint64_t left = (uint64_t)exponent; left; left >>= 1) {
     if (left & 1) result *= square;
@@ -56,8 +59,8 @@ static void pow_row_any(void *argument, char *const *pointers, const int64_t *st
   for (int64_t i = 0; i < count; i++) {
     const char *x = pointers[1] + i * steps[1], *z = pointers[2] + i * steps[2];
     if (integers) {
-      const int64_t power = pow_integer(element_get_int64(job->base, x, 0), element_get_int64(job->exponent, z, 0),
-                                        job->exponent == NORMA_UINT64);
+      const int64_t power = pow_integer(element_get_int64(job->base, x, 0), job->base == NORMA_UINT64,
+                                        element_get_int64(job->exponent, z, 0), job->exponent == NORMA_UINT64);
       element_set_int64(job->base, pointers[0], i, power);
     } else {
       const double power = pow(element_get_double(job->base, x, 0), element_get_double(job->exponent, z, 0));

@@ -2,21 +2,18 @@
  * Functions of one number, applied to each element: y = f(x).
  *
  * Opset 1 knew the attribute consumed_inputs, which means nothing; later versions add element types only, but for Selu,
- * whose defaults got more digits in 6. float runs through the kernel table, or through libm where the table has no such
- * function; float16 and bfloat16 are computed in float and rounded once; double runs through libm. Integers wrap
- * around where the result is not representable (Abs and Neg of the smallest number give it back).
+ * whose defaults got more digits in 6. float runs through the kernel table; float16 and bfloat16 are computed in float and
+ * rounded once; double runs through libm. Integers wrap around where the result is not representable (Abs and Neg of the
+ * smallest number give it back).
  */
 #include "ops/half.h"
 #include "ops/operator.h"
 
 #include <math.h>
 
-#define NO_KERNEL (-1)
-
 typedef struct unary_function {
   const char *name;
-  int kind;              /* of the kernel table */
-  float (*f32)(float x); /* where the table has none */
+  enum unary_kind kind;
   double (*f64)(double x, double a, double b);
   int64_t (*integer)(int64_t x, bool is_unsigned); /* NULL: through double */
 } unary_function;
@@ -51,7 +48,7 @@ DEFINE_F64(sigmoid, x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)))
 DEFINE_F64(hard_sigmoid, limit((a * x) + b, 0, 1))
 DEFINE_F64(hard_swish, limit(x / 6 + 0.5, 0, 1) * x)
 DEFINE_F64(softplus, isnan(x) ? x : softplus_of(x))
-DEFINE_F64(softsign, isinf(x) ? copysign(1, x) : x / (1 + fabs(x)))
+DEFINE_F64(softsign, x / (1 + fabs(x)))
 DEFINE_F64(mish, tanh(softplus_of(x)) * x)
 DEFINE_F64(gelu_erf, 0.5 * x * (1 + erf(x * M_SQRT1_2)))
 DEFINE_F64(gelu_tanh, 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x))))
@@ -100,46 +97,46 @@ static int64_t sign_integer(int64_t x, bool is_unsigned) {
 }
 
 static const unary_function unary_functions[] = {
-    {"Relu", UNARY_RELU, NULL, relu_f64, relu_integer},
-    {"LeakyRelu", UNARY_LEAKY_RELU, NULL, leaky_relu_f64, NULL},
-    {"Elu", UNARY_ELU, NULL, elu_f64, NULL},
-    {"Selu", UNARY_SELU, NULL, selu_f64, NULL},
-    {"Celu", UNARY_CELU, NULL, celu_f64, NULL},
-    {"Sigmoid", UNARY_SIGMOID, NULL, sigmoid_f64, NULL},
-    {"HardSigmoid", UNARY_HARD_SIGMOID, NULL, hard_sigmoid_f64, NULL},
-    {"HardSwish", UNARY_HARD_SWISH, NULL, hard_swish_f64, NULL},
-    {"Softplus", UNARY_SOFTPLUS, NULL, softplus_f64, NULL},
-    {"Softsign", UNARY_SOFTSIGN, NULL, softsign_f64, NULL},
-    {"Mish", UNARY_MISH, NULL, mish_f64, NULL},
-    {"Gelu", UNARY_GELU_ERF, NULL, gelu_erf_f64, NULL},
-    {"Swish", UNARY_SILU, NULL, silu_f64, NULL},
-    {"ThresholdedRelu", UNARY_THRESHOLDED_RELU, NULL, thresholded_relu_f64, NULL},
-    {"Shrink", UNARY_SHRINK, NULL, shrink_f64, NULL},
-    {"Tanh", UNARY_TANH, NULL, tanh_f64, NULL},
-    {"Exp", UNARY_EXP, NULL, exp_f64, NULL},
-    {"Log", UNARY_LOG, NULL, log_f64, NULL},
-    {"Erf", UNARY_ERF, NULL, erf_f64, NULL},
-    {"Sqrt", UNARY_SQRT, NULL, sqrt_f64, NULL},
-    {"Reciprocal", UNARY_RECIPROCAL, NULL, reciprocal_f64, NULL},
-    {"Abs", UNARY_ABS, NULL, abs_f64, abs_or_same},
-    {"Neg", UNARY_NEG, NULL, neg_f64, neg_integer},
-    {"Floor", UNARY_FLOOR, NULL, floor_f64, NULL},
-    {"Ceil", UNARY_CEIL, NULL, ceil_f64, NULL},
-    {"Round", UNARY_ROUND, NULL, round_f64, NULL},
-    {"Sign", UNARY_SIGN, NULL, sign_f64, sign_integer},
-    {"Sin", NO_KERNEL, sinf, sin_f64, NULL},
-    {"Cos", NO_KERNEL, cosf, cos_f64, NULL},
-    {"Tan", NO_KERNEL, tanf, tan_f64, NULL},
-    {"Asin", NO_KERNEL, asinf, asin_f64, NULL},
-    {"Acos", NO_KERNEL, acosf, acos_f64, NULL},
-    {"Atan", NO_KERNEL, atanf, atan_f64, NULL},
-    {"Sinh", NO_KERNEL, sinhf, sinh_f64, NULL},
-    {"Cosh", NO_KERNEL, coshf, cosh_f64, NULL},
-    {"Asinh", NO_KERNEL, asinhf, asinh_f64, NULL},
-    {"Acosh", NO_KERNEL, acoshf, acosh_f64, NULL},
-    {"Atanh", NO_KERNEL, atanhf, atanh_f64, NULL},
+    {"Relu", UNARY_RELU, relu_f64, relu_integer},
+    {"LeakyRelu", UNARY_LEAKY_RELU, leaky_relu_f64, NULL},
+    {"Elu", UNARY_ELU, elu_f64, NULL},
+    {"Selu", UNARY_SELU, selu_f64, NULL},
+    {"Celu", UNARY_CELU, celu_f64, NULL},
+    {"Sigmoid", UNARY_SIGMOID, sigmoid_f64, NULL},
+    {"HardSigmoid", UNARY_HARD_SIGMOID, hard_sigmoid_f64, NULL},
+    {"HardSwish", UNARY_HARD_SWISH, hard_swish_f64, NULL},
+    {"Softplus", UNARY_SOFTPLUS, softplus_f64, NULL},
+    {"Softsign", UNARY_SOFTSIGN, softsign_f64, NULL},
+    {"Mish", UNARY_MISH, mish_f64, NULL},
+    {"Gelu", UNARY_GELU_ERF, gelu_erf_f64, NULL},
+    {"Swish", UNARY_SILU, silu_f64, NULL},
+    {"ThresholdedRelu", UNARY_THRESHOLDED_RELU, thresholded_relu_f64, NULL},
+    {"Shrink", UNARY_SHRINK, shrink_f64, NULL},
+    {"Tanh", UNARY_TANH, tanh_f64, NULL},
+    {"Exp", UNARY_EXP, exp_f64, NULL},
+    {"Log", UNARY_LOG, log_f64, NULL},
+    {"Erf", UNARY_ERF, erf_f64, NULL},
+    {"Sqrt", UNARY_SQRT, sqrt_f64, NULL},
+    {"Reciprocal", UNARY_RECIPROCAL, reciprocal_f64, NULL},
+    {"Abs", UNARY_ABS, abs_f64, abs_or_same},
+    {"Neg", UNARY_NEG, neg_f64, neg_integer},
+    {"Floor", UNARY_FLOOR, floor_f64, NULL},
+    {"Ceil", UNARY_CEIL, ceil_f64, NULL},
+    {"Round", UNARY_ROUND, round_f64, NULL},
+    {"Sign", UNARY_SIGN, sign_f64, sign_integer},
+    {"Sin", UNARY_SIN, sin_f64, NULL},
+    {"Cos", UNARY_COS, cos_f64, NULL},
+    {"Tan", UNARY_TAN, tan_f64, NULL},
+    {"Asin", UNARY_ASIN, asin_f64, NULL},
+    {"Acos", UNARY_ACOS, acos_f64, NULL},
+    {"Atan", UNARY_ATAN, atan_f64, NULL},
+    {"Sinh", UNARY_SINH, sinh_f64, NULL},
+    {"Cosh", UNARY_COSH, cosh_f64, NULL},
+    {"Asinh", UNARY_ASINH, asinh_f64, NULL},
+    {"Acosh", UNARY_ACOSH, acosh_f64, NULL},
+    {"Atanh", UNARY_ATANH, atanh_f64, NULL},
 };
-static const unary_function gelu_tanh = {"Gelu", UNARY_GELU_TANH, NULL, gelu_tanh_f64, NULL};
+static const unary_function gelu_tanh = {"Gelu", UNARY_GELU_TANH, gelu_tanh_f64, NULL};
 
 /* ------------------------------------------------------------------------------------------------------- attributes */
 
@@ -187,12 +184,11 @@ static norma_status unary_read(const node *node, void *state, norma_error *error
   return NORMA_OK;
 }
 
-/* Where the kernel table has the function. */
 static bool unary_form(const node *node, elementwise_form *form) {
   const unary_state *state = node->state;
-  if (!state || state->function->kind == NO_KERNEL) return false;
+  if (!state) return false;
   form->kind = ELEMENTWISE_UNARY;
-  form->unary = (struct activation){(enum unary_kind)state->function->kind, state->a, state->b};
+  form->unary = (struct activation){state->function->kind, state->a, state->b};
   return true;
 }
 
@@ -208,12 +204,7 @@ typedef struct unary_job {
 } unary_job;
 
 static void apply_f32(const unary_job *job, float *y, const float *x, int64_t count) {
-  if (job->kernel) {
-    job->kernel(y, x, (size_t)count, job->state->a, job->state->b);
-  } else {
-    float (*const f32)(float) = job->state->function->f32;
-    for (int64_t i = 0; i < count; i++) y[i] = f32(x[i]);
-  }
+  job->kernel(y, x, (size_t)count, job->state->a, job->state->b);
 }
 
 static void apply_half(const unary_job *job, uint16_t *y, const uint16_t *x, int64_t count) {
@@ -264,9 +255,8 @@ static norma_status unary_compute(run_context *context) {
   const unary_state *state = context->state;
   const norma_tensor *input = run_input(context, 0), *output = run_output(context, 0);
   if (!output) return NORMA_OK;
-  const int kind = state->function->kind;
   unary_job job = {.state = state,
-                   .kernel = kind == NO_KERNEL ? NULL : context->kernels->unary_f32[kind],
+                   .kernel = context->kernels->unary_f32[state->function->kind],
                    .kernels = context->kernels,
                    .type = input->type,
                    .x = input->data,

@@ -34,19 +34,37 @@ static norma_status predicate_infer(infer_context *context) {
 
 typedef struct predicate_job {
   const predicate_state *state;
+  const struct array_kernels *kernels;
   const norma_tensor *x;
   const norma_tensor *y;
 } predicate_job;
+
+/* Of floats only. */
+static void predicate_of_floats(const predicate_job *job, unsigned char *result, const float *x, size_t count) {
+  const predicate_state *state = job->state;
+  if (state->predicate == PREDICATE_IS_NAN) {
+    job->kernels->is_nan(result, x, count);
+  } else if (state->negative || state->positive) {
+    job->kernels->is_infinite(result, x, count, (int)state->positive - (int)state->negative);
+  } else {
+    memset(result, 0, count);
+  }
+}
 
 static void predicate_body(void *argument, int64_t begin, int64_t end, int worker) {
   const predicate_job *job = argument;
   const predicate_state *state = job->state;
   const unsigned char *bytes = job->x->data;
   unsigned char *result = job->y->data;
+  const bool of_numbers = state->predicate == PREDICATE_IS_NAN || state->predicate == PREDICATE_IS_INF;
   (void)worker;
+  if (of_numbers && job->x->type == NORMA_FLOAT) {
+    predicate_of_floats(job, result + begin, (const float *)job->x->data + begin, (size_t)(end - begin));
+    return;
+  }
   switch (state->predicate) {
   case PREDICATE_NOT:
-    for (int64_t i = begin; i < end; i++) result[i] = !bytes[i];
+    job->kernels->logic_not(result + begin, bytes + begin, (size_t)(end - begin));
     break;
   case PREDICATE_BITWISE_NOT: /* of bytes: begin and end count them */
     for (int64_t i = begin; i < end; i++) result[i] = (unsigned char)~bytes[i];
@@ -64,7 +82,7 @@ static void predicate_body(void *argument, int64_t begin, int64_t end, int worke
 }
 
 static norma_status predicate_compute(run_context *context) {
-  predicate_job job = {context->state, run_input(context, 0), run_output(context, 0)};
+  predicate_job job = {context->state, context->kernels->arrays, run_input(context, 0), run_output(context, 0)};
   if (!job.y) return NORMA_OK;
   const bool by_bytes = job.state->predicate == PREDICATE_BITWISE_NOT;
   const int64_t count = by_bytes ? (int64_t)job.x->size_bytes : norma_tensor_count(job.x);

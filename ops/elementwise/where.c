@@ -1,27 +1,8 @@
 /*
  * Where: condition ? X : Y, all three broadcast as NumPy does. 9; 16: bfloat16. Any element type but the packed ones.
  */
+#include "ops/array_rows.h"
 #include "ops/movement/movement.h"
-
-/* Both are loaded and one is kept: conditions are rarely predictable. Strings and 16-byte numbers are aligned to 8. */
-#define WHERE_ROW(bytes, type)                                                                                         \
-  static void where_row_##bytes(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {          \
-    const char *condition = pointers[1], *x = pointers[2], *y = pointers[3];                                           \
-    (void)argument;                                                                                                    \
-    for (int64_t i = 0; i < count; i++) {                                                                              \
-      const type keep = (type)(0 - (type)(condition[i * steps[1]] != 0));                                              \
-      const type *left = (const type *)(const void *)(x + i * steps[2]);                                               \
-      const type *right = (const type *)(const void *)(y + i * steps[3]);                                              \
-      type *chosen = (type *)(void *)(pointers[0] + i * bytes);                                                        \
-      for (size_t k = 0; k < bytes / sizeof(type); k++) chosen[k] = (type)((left[k] & keep) | (right[k] & ~keep));     \
-    }                                                                                                                  \
-  }
-
-WHERE_ROW(1, uint8_t)
-WHERE_ROW(2, uint16_t)
-WHERE_ROW(4, uint32_t)
-WHERE_ROW(8, uint64_t)
-WHERE_ROW(16, uint64_t)
 
 static norma_status where_infer(infer_context *context) {
   TRY(infer_broadcast(context));
@@ -41,12 +22,8 @@ static norma_status where_compute(run_context *context) {
     const norma_tensor *input = run_input(context, i);
     strided_add_broadcast(&walk, input->data, i == 0 ? 1 : bytes, input->rank, input->dims);
   }
-  strided_row *const row = bytes == 1   ? where_row_1
-                           : bytes == 2 ? where_row_2
-                           : bytes == 4 ? where_row_4
-                           : bytes == 8 ? where_row_8
-                                        : where_row_16;
-  TRY(strided_run(context, &walk, row, NULL));
+  select_row_job job = {context->kernels, bytes};
+  TRY(strided_run(context, &walk, array_select_row, &job));
   return movement_finish(context, 0, &target);
 }
 

@@ -10,6 +10,7 @@
 #include "engine/graph/query.h"
 #include "ops/generation/random_numbers.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 typedef struct dropout_state {
   random_seed seed;
@@ -17,7 +18,7 @@ typedef struct dropout_state {
 
 static norma_status dropout_read(const node *node, void *state, norma_error *error) {
   dropout_state *dropout = state;
-  (void)error;
+  TRY(read_inputs_since(node, 1, 12, error));
   random_read_seed(node, &dropout->seed);
   return NORMA_OK;
 }

@@ -4,12 +4,6 @@
  * Costs count multiply-adds of vectors. Weights are fetched from memory meanwhile, at 10 to 20 GB/s when all layers of
  * a model take turns: a vector of them takes as long as BLOCKED_WEIGHT_COST products, and so many products with each
  * are free. Winograd's transforms cost a number of vector operations per tile and block, loads and stores included. */
-#if defined(__AVX512F__)
-#define BLOCKED_WEIGHT_COST 24
-#else
-#define BLOCKED_WEIGHT_COST 12
-#endif
-
 INLINE double blocked_products_cost(const struct blocked_conv_f32 *conv, double products) {
   const double weights = (double)conv->channels * (double)blocked_count(conv->outputs);
   return weights * (products < BLOCKED_WEIGHT_COST ? BLOCKED_WEIGHT_COST : products);
@@ -72,12 +66,8 @@ struct blocked_work {
 /* Reading weights that another worker, or an earlier call, has brought into the shared cache. */
 #define BLOCKED_WEIGHT_AGAIN_COST 4.0
 
-/* Reading a vector that another worker has written and still has in a cache of its own: some 10 GB/s. */
-#if defined(__AVX512F__)
-#define BLOCKED_FOREIGN_COST 30.0
-#else
-#define BLOCKED_FOREIGN_COST 18.0
-#endif
+/* BLOCKED_FOREIGN_COST, of the instruction set: reading a vector that another worker has written and still has in a cache
+ * of its own, at some 10 GB/s. */
 
 static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) {
   const double channels = (double)conv->channels, blocks = (double)blocked_count(conv->outputs);

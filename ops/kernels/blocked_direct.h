@@ -37,11 +37,7 @@ INLINE size_t blocked_smaller(size_t a, size_t b) {
 }
 
 /* What a band of inputs may take of the second-level cache. */
-#if defined(__AVX512F__)
-#define BLOCKED_BAND_FLOATS (384 * 1024 / sizeof(float))
-#else
-#define BLOCKED_BAND_FLOATS (192 * 1024 / sizeof(float))
-#endif
+#define BLOCKED_BAND_FLOATS (BLOCKED_BAND_BYTES / sizeof(float))
 
 /* What `outputs` neighbouring outputs need. */
 INLINE struct blocked_sorting blocked_sort(const struct blocked_conv_f32 *conv, int d, size_t outputs, bool by_tap) {

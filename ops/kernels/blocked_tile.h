@@ -9,40 +9,10 @@
  * Order of the sum: groups are cut in blocks of depth, whose length depends on channels and kernel only; each is summed
  * from 0 upwards by fused multiply-adds, and the blocks' sums are added in order. */
 
-/* Pixels of a tile that is one, two, three vectors of outputs wide. */
-#if defined(__AVX512F__) /* 32 registers */
-#define BLOCKED_PIXELS_1              14
-#define BLOCKED_PIXELS_2              14
-#define BLOCKED_PIXELS_3              9
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1) X(13, 1) X(14, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2) X(13, 2) X(14, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_9(X, 3)
-#elif defined(__AVX2__) /* 16 registers */
-#define BLOCKED_PIXELS_1              12
-#define BLOCKED_PIXELS_2              6
-#define BLOCKED_PIXELS_3              4
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2) X(5, 2) X(6, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3)
-#elif defined(__aarch64__) /* 32 registers */
-#define BLOCKED_PIXELS_1              12
-#define BLOCKED_PIXELS_2              12
-#define BLOCKED_PIXELS_3              8
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_9(X, 1) BLOCKED_10_TO_12(X, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_9(X, 2) BLOCKED_10_TO_12(X, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) BLOCKED_1_TO_4(X, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)
-#else /* 16 registers, some taken by the products of a missing FMA */
-#define BLOCKED_PIXELS_1              8
-#define BLOCKED_PIXELS_2              4
-#define BLOCKED_PIXELS_3              3
-#define BLOCKED_EACH_PIXEL_COUNT_1(X) BLOCKED_1_TO_4(X, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
-#define BLOCKED_EACH_PIXEL_COUNT_2(X) BLOCKED_1_TO_4(X, 2)
-#define BLOCKED_EACH_PIXEL_COUNT_3(X) X(1, 3) X(2, 3) X(3, 3)
-#endif
-#define BLOCKED_1_TO_4(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors) X(4, vectors)
-#define BLOCKED_1_TO_9(X, vectors)                                                                                     \
-  BLOCKED_1_TO_4(X, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors) X(9, vectors)
-#define BLOCKED_10_TO_12(X, vectors) X(10, vectors) X(11, vectors) X(12, vectors)
+/* BLOCKED_PIXELS_v: pixels of a tile that is v vectors of outputs wide, by the instruction set's file. */
+#define BLOCKED_EACH_PIXEL_COUNT_1(X) EACH_UP_TO(BLOCKED_PIXELS_1, X, 1)
+#define BLOCKED_EACH_PIXEL_COUNT_2(X) EACH_UP_TO(BLOCKED_PIXELS_2, X, 2)
+#define BLOCKED_EACH_PIXEL_COUNT_3(X) EACH_UP_TO(BLOCKED_PIXELS_3, X, 3)
 
 enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_CHUNK = 4 /* steps between looks at the fetch */ };
 

@@ -50,14 +50,7 @@ INLINE const float *blocked_row_input(const struct blocked_row *row, size_t k0) 
 }
 
 /* ---- depthwise convolution ---- */
-#if defined(__AVX512F__) || defined(__aarch64__) /* 32 registers */
-enum { BLOCKED_DEPTHWISE_ROW_TILE = 14 };
-#define BLOCKED_DEPTHWISE_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#else
-enum { BLOCKED_DEPTHWISE_ROW_TILE = 8 };
-#define BLOCKED_DEPTHWISE_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#endif
-
+/* Up to BLOCKED_DEPTHWISE_ROW_TILE pixels at a time, by the instruction set's file. */
 struct blocked_depthwise {
   struct blocked_row row;
   size_t tiles, tile_pixels, larger_tiles; /* of the columns without a border; the first ones have a pixel more */
@@ -218,11 +211,11 @@ INLINE void blocked_depthwise_3_row(const struct blocked_depthwise *d, const str
   for (size_t tile = 0; tile < d->tiles; tile++) {
     const size_t count = d->tile_pixels + (tile < d->larger_tiles);
     switch (count) {
-#define TILE_CASE(pixels)                                                                                              \
+#define TILE_CASE(pixels, stride)                                                                                      \
   case pixels:                                                                                                         \
     blocked_depthwise_3_part(&row, p, stride, pixels, 0, 3);                                                           \
     break;
-      BLOCKED_DEPTHWISE_EACH_COUNT(TILE_CASE)
+      EACH_UP_TO(BLOCKED_DEPTHWISE_ROW_TILE, TILE_CASE, stride)
 #undef TILE_CASE
     }
     p += count;

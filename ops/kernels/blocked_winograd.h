@@ -164,11 +164,7 @@ struct blocked_winograd {
 };
 
 /* What a batch's transformed inputs and sums should take of the second-level cache. */
-#if defined(__AVX512F__)
-#define WINOGRAD_CACHED_FLOATS (1024 * 1024 / sizeof(float))
-#else
-#define WINOGRAD_CACHED_FLOATS (384 * 1024 / sizeof(float))
-#endif
+#define WINOGRAD_CACHED_FLOATS (WINOGRAD_CACHED_BYTES / sizeof(float))
 
 /* An odd number of cache lines: positions of one tile must not all fall into the same set. */
 INLINE size_t winograd_position_step(size_t floats) {

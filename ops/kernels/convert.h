@@ -2,19 +2,9 @@
 
 /* ---- factors ---- */
 
-typedef int32_t vi_half __attribute__((vector_size(VECTOR_BYTES / 2)));
-
 /* The larger of magnitudes as bits: NaN above infinity above all numbers. */
 INLINE vi_half larger_magnitude(vi_half a, vf_half_in_memory x) {
-  const vi_half b = (vi_half)x & 0x7fffffff;
-#if defined(__AVX2__) && !defined(__AVX512F__)
-  return (vi_half)_mm_max_epi32((__m128i)a, (__m128i)b);
-#elif defined(__AVX512F__)
-  return (vi_half)_mm256_max_epi32((__m256i)a, (__m256i)b);
-#else
-  const vi_half is_larger = a > b;
-  return (a & is_larger) | (b & ~is_larger);
-#endif
+  return vi_half_max(a, (vi_half)x & 0x7fffffff);
 }
 
 INLINE float largest_magnitude_of(vi_half bits) {
@@ -57,52 +47,6 @@ static float magnitude_f32(const float *x, size_t n) {
 }
 
 /* ---- half precision ---- */
-typedef uint16_t vh __attribute__((vector_size(VECTOR_BYTES / 2)));
-typedef uint16_t vh_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
-
-INLINE vf vf_from_f16(vh x) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_cvtph_ps((__m256i)x);
-#elif defined(__AVX2__)
-  return (vf)_mm256_cvtph_ps((__m128i)x);
-#elif defined(__aarch64__)
-  return (vf)vcvt_f32_f16((float16x4_t)x);
-#else
-  const vu bits = __builtin_convertvector(x, vu);
-  const vu sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
-  /* Exponent and fraction in place, 2^-112 of the value; denormals come out right. Infinity and NaN: all ones. */
-  const vf value = (vf)(magnitude << 13) * vf_set1(0x1p112f);
-  const vu special = (magnitude << 13) | 0x7f800000u;
-  const vu quiet = (magnitude << 13) | 0x7fc00000u;
-  const vm is_special = (vi)(magnitude >= 0x7c00u), is_nan = (vi)(magnitude > 0x7c00u);
-  vf result = vf_select(is_special, (vf)special, value);
-  result = vf_select(is_nan, (vf)quiet, result);
-  return (vf)((vu)result | sign);
-#endif
-}
-
-INLINE vh vf_to_f16(vf x) {
-#if defined(__AVX512F__)
-  return (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#elif defined(__AVX2__)
-  return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#elif defined(__aarch64__)
-  return (vh)vcvt_f16_f32((float32x4_t)x);
-#else
-  const vu sign = ((vu)x >> 16) & 0x8000u;
-  const vf magnitude = vf_abs(x);
-  /* Normal: round the 13 bits that go away into the rest; overflow carries into the exponent and becomes infinity. */
-  const vu bits = (vu)magnitude;
-  vu normal = (bits + 0xfffu + ((bits >> 13) & 1u) - (112u << 23)) >> 13;
-  normal = (vu)vi_select(vf_le(vf_set1(65520.0f), magnitude), vi_set1(0x7c00), (vi)normal);
-  /* Denormal: adding 1/2 leaves the value in units of 2^-24 in the low bits, rounded to even by the addition. */
-  const vu denormal = (vu)(magnitude + vf_set1(0.5f)) - 0x3f000000u;
-  vu result = (vu)vi_select(vf_lt(magnitude, vf_set1(0x1p-14f)), (vi)denormal, (vi)normal);
-  result = (vu)vi_select(vf_is_nan(x), (vi)(((bits >> 13) & 0x3ffu) | 0x7e00u), (vi)result);
-  return __builtin_convertvector(result | sign, vh);
-#endif
-}
-
 INLINE vf vf_from_bf16(vh x) {
   return (vf)(__builtin_convertvector(x, vu) << 16);
 }

@@ -1,18 +1,19 @@
 /* The kernel table: every compute kernel of one instruction set.
  *
- * A table is chosen once (kernel_table_default) and kept by the runtime; looking it up asks the CPU and is not for
- * inner loops. Kernels know neither graph nor tensor nor thread. They take pointers, sizes and strides, allocate
- * nothing, keep nothing, and may be called from any number of threads at a time as long as the written ranges are
- * apart. Work is split by the caller: functions with a begin/end range do that part of the work and touch no other
- * output.
+ * A table is written once, in kernel_table_isa.c and the headers that it includes, and compiled for each file of isa/. An
+ * override (override/NAME.c) replaces some entries of one table on CPUs that have more than the table needs. A table is
+ * chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They take
+ * pointers, sizes and strides, allocate nothing, keep nothing, and may be called from any number of threads at a time as
+ * long as the written ranges are apart. Work is split by the caller: functions with a begin/end range do that part of the
+ * work and touch no other output.
  *
  * Sizes and strides count elements, scratch sizes count bytes. Pointers need the alignment of their element type only;
  * scratch is fastest when 64-byte aligned. No kernel reads or writes outside the ranges described, not even by a lane.
  *
  * Promise: for one table, an output element is a function of its inputs and of the length of its reduction, bit for
  * bit. It does not depend on the position in the array, on alignment, on the split into ranges, or on the sizes of
- * other dimensions. Element i of an elementwise function depends on input element i only. Between tables results differ
- * in the last bits (SSE2 has no fused multiply-add).
+ * other dimensions. Element i of an elementwise function depends on input element i only. Overrides keep the bits of their
+ * table. Between tables results differ in the last bits (SSE2 has no fused multiply-add); those of gemm_i8 do not.
  *
  * Unless said otherwise, in and out may be the same pointer for elementwise functions, and must not overlap elsewhere.
  */
@@ -26,6 +27,7 @@
 #include "engine/base/activation.h"
 #include "engine/base/cpu_features.h"
 #include "engine/norma.h"
+#include "ops/kernels/array_kernels.h"
 
 /* ---- Functions of single elements, by the kinds of engine/base/activation.h ----------------------------------------- */
 
@@ -96,6 +98,35 @@ struct gemm_f64 {
   size_t c_row_stride;
   const double *row_bias;
   const double *column_bias;
+};
+
+/* ---- Matrix product of 8-bit integers ------------------------------------------------------------------------------
+ * sum[i][j] = bias[j] + sum over p < k of (a[i][p] - a_zero[i]) * (b[p][j] - b_zero[j]) for i < m, j < n, exact modulo
+ * 2^32, and from it by c_type
+ *
+ *   NORMA_INT32             c[i][j] = sum[i][j]
+ *   NORMA_FLOAT             c[i][j] = (float)sum[i][j] * scale[j]
+ *   NORMA_INT8, _UINT8      c[i][j] = saturate(round((float)sum[i][j] * scale[j]) + c_zero), halves to even
+ *
+ * where (float) rounds to nearest, the product is rounded, and NaN saturates to the lowest. The bits are the same for
+ * every table. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
+ * kernel, into scratch, unless it is before (one call after the other may then share it). Packed operands are for the
+ * table, with its overrides, that has packed them. Panels are as gemm_f32 has them, of other sizes. */
+struct gemm_i8 {
+  size_t m, n, k;
+  norma_element_type a_type, b_type, c_type;
+  const void *a; /* unused when packed_a is given */
+  size_t a_row_stride, a_column_stride;
+  const void *packed_a; /* by gemm_i8_pack_a, or NULL */
+  const void *packed_b; /* by gemm_i8_pack_b */
+  void *c;              /* columns are adjacent */
+  size_t c_row_stride;
+  const int32_t *a_zero, *b_zero;      /* NULL: 0 */
+  size_t a_zero_stride, b_zero_stride; /* 0: one value for all; 1: one for each row of a, or column of b */
+  const int32_t *bias;                 /* n values, or NULL */
+  const float *scale;                  /* unused for NORMA_INT32 */
+  size_t scale_stride;                 /* 0: one value for all; 1: one for each column */
+  int32_t c_zero;                      /* within the range of c_type */
 };
 
 /* ---- Convolution -------------------------------------------------------------------------------------------------
@@ -224,8 +255,12 @@ struct fft_f64 {
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
-  const char *name; /* "sse2", "avx2", "avx512", "neon" */
+  const char *name; /* "avx2": that of its file in isa/ */
+  cpu_feature_set features;
   size_t vector_bytes;
+
+  /* Multiplies and adds 12 * steps vectors in registers, for measuring what the CPU can do; returns some sum of them. */
+  float (*multiply_add_f32)(size_t steps, float factor, float term);
 
   /* ---- gemm_f32 ---- */
   size_t gemm_depth_block; /* longest block of k */
@@ -258,6 +293,23 @@ struct kernel_table {
   size_t (*gemm_f64_scratch_size)(const struct gemm_f64 *gemm);
   void (*gemm_f64_run)(const struct gemm_f64 *gemm, size_t row_panel_begin, size_t row_panel_end,
                        size_t column_panel_begin, size_t column_panel_end, void *scratch);
+
+  /* ---- gemm_i8: the same contract; sizes of packed operands in bytes, which must be aligned for int32_t ---- */
+  size_t gemm_i8_tile_rows;
+  size_t gemm_i8_tile_columns;
+  size_t (*gemm_i8_row_panels)(size_t m);
+  size_t (*gemm_i8_column_panels)(size_t n);
+  size_t (*gemm_i8_packed_a_size)(size_t m, size_t k);
+  size_t (*gemm_i8_packed_b_size)(size_t k, size_t n);
+  /* Packs the rows of row panels [begin, end); a: the first of these rows. */
+  void (*gemm_i8_pack_a)(void *packed, const void *a, norma_element_type type, size_t m, size_t k, size_t row_stride,
+                         size_t column_stride, size_t begin, size_t end);
+  /* Packs the columns of column panels [begin, end); b: the first of these columns. */
+  void (*gemm_i8_pack_b)(void *packed, const void *b, norma_element_type type, size_t k, size_t n, size_t row_stride,
+                         size_t column_stride, size_t begin, size_t end);
+  size_t (*gemm_i8_scratch_size)(const struct gemm_i8 *gemm);
+  void (*gemm_i8_run)(const struct gemm_i8 *gemm, size_t row_panel_begin, size_t row_panel_end,
+                      size_t column_panel_begin, size_t column_panel_end, void *scratch);
 
   /* ---- conv_f32 ----
    * Output channels are cut in gemm_f32_row_panels(outputs) panels, pixels anywhere; multiples of
@@ -418,12 +470,38 @@ struct kernel_table {
   void (*f32_to_f16)(uint16_t *y, const float *x, size_t n);
   void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
   void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
+
+  /* Other element types, of which no kernel depends on the table. */
+  const struct array_kernels *arrays;
 };
 
-/* The table of one instruction set, NULL if it was not compiled for this architecture. Says nothing of the CPU. */
-const struct kernel_table *kernel_table_get(enum cpu_isa isa);
+/* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one
+ * whose name is later in the alphabet does. */
+struct kernel_override {
+  const char *name;
+  const char *table;
+  cpu_feature_set features; /* besides those of the table */
+  void (*apply)(struct kernel_table *table);
+};
 
-/* The table that cpu_isa_choose() picks: the best that the CPU runs, or the one that NORMA_KERNELS asks for. */
+/* Table number `index` of this build, in rising order of preference, without overrides and whether this CPU runs it or not
+ * (kernel_table_find knows); NULL behind the last. */
+const struct kernel_table *kernel_table_built_at(size_t index);
+
+/* Table number `index` of those that this CPU runs, in rising order of preference, with all overrides that it runs; NULL
+ * behind the last. Tables live as long as the process. */
+const struct kernel_table *kernel_table_at(size_t index);
+
+/* The table of that name, NULL if this build has none or this CPU does not run it. "avx2:plain" is avx2 without its
+ * overrides, and so with the others. */
+const struct kernel_table *kernel_table_find(const char *name);
+
+/* The last of kernel_table_at, unless the environment variable NORMA_KERNELS names another for kernel_table_find. A name
+ * that is not found is ignored. There is always one: the lowest table of an architecture needs no more than all its CPUs
+ * have. */
 const struct kernel_table *kernel_table_default(void);
+
+/* Override number `index` of those that this CPU runs, for any table; NULL behind the last. */
+const struct kernel_override *kernel_override_at(size_t index);
 
 #endif

@@ -1,20 +1,24 @@
-/* The kernel table of one instruction set. Compiled once for each, with KERNEL_ISA = sse2, avx2, avx512 or neon and the
- * compiler's flags for it. Everything but the table itself is static, so that no code built for one instruction set can
+/* The kernel table of one instruction set. Compiled once for each file of isa/, with its name as KERNEL_ISA and the flags
+ * that it asks for. Everything but the table itself is static, so that no code built for one instruction set can
  * be linked into another's path; the kernels see each other and inline. */
 #include "kernel_table.h"
 #include "vector.h"
 #include "vector_math.h"
+#include "vector_trigonometry.h"
 
 #include "unary.h"
 #include "binary.h"
 #include "reduce.h"
 #include "resample.h"
 #include "sample.h"
+#include "multiply_add.h"
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
 #include "fft.h"
 #include "gemm.h"
+#include "gemm_i8_pairs.h"
+#include "gemm_i8.h"
 #include "conv.h"
 #include "window.h"
 #include "blocked_pointwise.h"
@@ -25,16 +29,14 @@
 #include "blocked_conv.h"
 #include "blocked_grouped.h"
 
-#define KERNEL_PASTE(a, b)  a##b
-#define KERNEL_SYMBOL(a, b) KERNEL_PASTE(a, b)
-#define KERNEL_STRING(x)    #x
-#define KERNEL_NAME(x)      KERNEL_STRING(x)
-
+extern const struct array_kernels KERNEL_SYMBOL(array_kernels_, KERNEL_ISA);
 extern const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA);
 
 const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .name = KERNEL_NAME(KERNEL_ISA),
+    .features = ISA_FEATURES,
     .vector_bytes = VECTOR_BYTES,
+    .multiply_add_f32 = multiply_add_f32,
 
     .gemm_depth_block = GEMM_DEPTH_BLOCK,
     .gemm_f32_tile_rows = GEMM_TILE_ROWS,
@@ -57,6 +59,17 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .gemm_f64_pack_b = gemm_f64_pack_b,
     .gemm_f64_scratch_size = gemm_f64_scratch_size,
     .gemm_f64_run = gemm_f64_run,
+
+    .gemm_i8_tile_rows = GEMM_I8_TILE_ROWS,
+    .gemm_i8_tile_columns = GEMM_I8_TILE_COLUMNS,
+    .gemm_i8_row_panels = gemm_i8_row_panels,
+    .gemm_i8_column_panels = gemm_i8_column_panels,
+    .gemm_i8_packed_a_size = gemm_i8_packed_a_size,
+    .gemm_i8_packed_b_size = gemm_i8_packed_b_size,
+    .gemm_i8_pack_a = gemm_i8_pack_a,
+    .gemm_i8_pack_b = gemm_i8_pack_b,
+    .gemm_i8_scratch_size = gemm_i8_scratch_size,
+    .gemm_i8_run = gemm_i8_run,
 
     .conv_f32_pixel_block = conv_f32_pixel_block,
     .conv_f32_scratch_size = conv_f32_scratch_size,
@@ -138,4 +151,6 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+
+    .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),
 };

@@ -26,21 +26,6 @@ INLINE void vf_transpose_groups(vf x[4]) {
 #endif
 }
 
-/* Four floats from each of VF_LANES / 4 places, `stride` apart. */
-INLINE vf vf_load_groups(const float *p, size_t stride) {
-#if VF_LANES == 16
-  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
-  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + stride), 1);
-  v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * stride), 2);
-  return (vf)_mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * stride), 3);
-#elif VF_LANES == 8
-  return (vf)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1);
-#else
-  (void)stride;
-  return v4f_load(p);
-#endif
-}
-
 /* y[j * y_row_stride + i] = x[i * x_row_stride + j] for VF_LANES rows and 4 columns. */
 INLINE void transpose_wide(float *y, size_t y_row_stride, const float *x, size_t x_row_stride) {
   vf block[4];

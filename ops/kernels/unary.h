@@ -2,7 +2,8 @@
  *
  * Largest error measured over every 211th bit pattern, all tables, in units of the last place of the true result (0
  * means correctly rounded everywhere): exp 0.96, log 0.87, tanh 1.24, sigmoid 2.29, erf 1.35, softplus 1.86, elu 0.90
- * (a = 1), softsign 1.50; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU, CELU,
+ * (a = 1), softsign 1.50, sin 1.53, cos 1.56, tan 3.04, asin 2.06, acos 1.09, atan 1.92, sinh 1.53, cosh 1.26, asinh
+ * 1.77, acosh 1.98, atanh 2.01; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU, CELU,
  * Mish, SiLU and the hard ones follow their formulas to 1e-6 of the larger of input and result.
  */
 
@@ -20,6 +21,14 @@
       else                                                                                                             \
         vf_store_n(y + i, result, left);                                                                               \
     }                                                                                                                  \
+  }
+
+/* Two of them, of which the one is taken that this thread needs. */
+#define UNARY_FUNCTION_WITH_CARE(name, expression, careful)                                                            \
+  UNARY_FUNCTION(name##_flushed, expression)                                                                           \
+  UNARY_FUNCTION(name##_careful, careful)                                                                              \
+  static void name##_f32(float *y, const float *x, size_t n, float a, float b) {                                       \
+    (vector_flushes() ? name##_flushed_f32 : name##_careful_f32)(y, x, n, a, b);                                       \
   }
 
 INLINE vf vf_hard_sigmoid(vf x, vf a, vf b) {
@@ -71,7 +80,7 @@ UNARY_FUNCTION(leaky_relu, vf_select(vf_lt(v, vf_zero()), a *v, v))
 UNARY_FUNCTION(elu, vf_elu(v, a))
 UNARY_FUNCTION(selu, vf_selu(v, a, b))
 UNARY_FUNCTION(celu, vf_celu(v, a))
-UNARY_FUNCTION(sigmoid, vf_sigmoid(v))
+UNARY_FUNCTION_WITH_CARE(sigmoid, vf_sigmoid(v), vf_sigmoid_with(v, true))
 UNARY_FUNCTION(hard_sigmoid, vf_hard_sigmoid(v, a, b))
 UNARY_FUNCTION(hard_swish, v *vf_hard_sigmoid(v, vf_set1(1.0f / 6), vf_set1(0.5f)))
 UNARY_FUNCTION(softplus, vf_softplus(v))
@@ -84,7 +93,7 @@ UNARY_FUNCTION(tanh, vf_tanh(v))
 UNARY_FUNCTION(scaled_tanh, a *vf_tanh(b *v))
 UNARY_FUNCTION(thresholded_relu, vf_select(vf_le(v, a), vf_zero(), v))
 UNARY_FUNCTION(shrink, vf_shrink(v, a, b))
-UNARY_FUNCTION(exp, vf_exp(v))
+UNARY_FUNCTION_WITH_CARE(exp, vf_exp(v), vf_exp_shifted(v, 0, true))
 UNARY_FUNCTION(log, vf_log(v))
 UNARY_FUNCTION(erf, vf_erf(v))
 UNARY_FUNCTION(sqrt, vf_sqrt(v))
@@ -96,6 +105,17 @@ UNARY_FUNCTION(floor, vf_floor(v))
 UNARY_FUNCTION(ceil, vf_ceil(v))
 UNARY_FUNCTION(round, vf_round(v))
 UNARY_FUNCTION(sign, vf_sign(v))
+UNARY_FUNCTION(sin, vf_sin(v))
+UNARY_FUNCTION(cos, vf_cos(v))
+UNARY_FUNCTION(tan, vf_tan(v))
+UNARY_FUNCTION(asin, vf_asin(v))
+UNARY_FUNCTION(acos, vf_acos(v))
+UNARY_FUNCTION(atan, vf_atan(v))
+UNARY_FUNCTION(sinh, vf_sinh(v))
+UNARY_FUNCTION(cosh, vf_cosh(v))
+UNARY_FUNCTION(asinh, vf_asinh(v))
+UNARY_FUNCTION(acosh, vf_acosh(v))
+UNARY_FUNCTION(atanh, vf_atanh(v))
 UNARY_FUNCTION(affine, vf_fma(a, v, b))
 
 static unary_f32_function *const unary_f32_functions[UNARY_KIND_COUNT] = {

@@ -9,16 +9,6 @@
 
 #include "vector.h"
 
-/* p * 2^n for whole |n| <= 254, with one rounding even where the result is denormal. */
-INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
-  const vi power = vi_from_vf(n), half = power >> 1, rest = power - half;
-  return p * (vf)((vu)(half + 127) << 23) * (vf)((vu)(rest + 127) << 23);
-#endif
-}
-
 /* x = n * log(2) + r with |r| <= log(2)/2; log(2) is split so that n times its upper part is exact. */
 INLINE vf vf_reduce_exp(vf x, vf *n) {
   *n = vf_round(x * vf_set1(0x1.715476p+0f));
@@ -36,12 +26,42 @@ INLINE vf vf_exp_tail(vf r) {
   return p * (r * r);
 }
 
-INLINE vf vf_exp(vf x) {
+/* ---- below the normal range ----
+ * Products there cost many CPUs a hundred cycles each. Where they are flushed to zero they cost nothing; elsewhere
+ * (!vector_flushes()) functions whose results often fall below are asked for `care`, and form them without such a product:
+ * adding 1 to v * 2^126 leaves v, rounded to even, in units of the smallest float in the low bits. */
+INLINE vf vf_form_below_normal(vf raised) {
+  return (vf)((vi)(raised + vf_set1(1)) - 0x3f800000);
+}
+
+/* p * 2^n, 1/2 < p < 2, where results may be below the normal range. */
+INLINE vf vf_scale_with_care(vf p, vf n) {
+  const vf raised = vf_scale_by_power_of_2(p, vf_min(vf_set1(1), n + vf_set1(126)));
+  const vm is_below = vf_lt(raised, vf_set1(1));
+  const vf normal = vf_scale_by_power_of_2(vf_select(is_below, vf_set1(1), p), vf_max(vf_set1(-126), n));
+  return vf_select(is_below, vf_form_below_normal(raised), normal);
+}
+
+/* exp(x) * 2^shift, which is normal for all x >= -104 where shift is 30 and more. */
+INLINE vf vf_exp_shifted(vf x, const float shift, const bool care) {
   vf n;
   x = vf_min(vf_set1(89), vf_max(vf_set1(-104), x)); /* beyond: infinity and zero */
   const vf r = vf_reduce_exp(x, &n);
   const vf p = vf_exp_tail(r) + r + vf_set1(1);
+  if (shift != 0) n += vf_set1(shift);
+  if (care && vm_any(vf_lt(n, vf_set1(-125)))) return vf_scale_with_care(p, n);
   return vf_scale_by_power_of_2(p, n);
+}
+
+INLINE vf vf_exp(vf x) {
+  return vf_exp_shifted(x, 0, false);
+}
+
+/* x * factor for x >= 0; `raised` is factor * 2^126. */
+INLINE vf vf_multiply_with_care(vf x, vf factor, vf raised) {
+  const vf above = x * raised;
+  const vm is_below = vf_lt(above, vf_set1(1));
+  return vf_select(is_below, vf_form_below_normal(above), vf_select(is_below, vf_set1(1), x) * factor);
 }
 
 /* exp(x) - 1 for x <= 0. */
@@ -101,9 +121,17 @@ INLINE vf vf_tanh(vf x) {
 }
 
 /* Through exp(-|x|), which cannot overflow, so that small results keep their accuracy. */
+INLINE vf vf_sigmoid_with(vf x, const bool care) {
+  const vf e = vf_exp_shifted(-vf_abs(x), 0, care);
+  const vm is_negative = vf_lt(x, vf_zero());
+  if (!care) return vf_select(is_negative, e, vf_set1(1)) / (vf_set1(1) + e);
+  const vm is_below = is_negative & vf_lt(e, vf_set1(FLT_MIN)); /* 1 + e is 1, and e not to be divided */
+  const vf y = vf_select(is_negative, vf_select(is_below, vf_set1(1), e), vf_set1(1)) / (vf_set1(1) + e);
+  return vf_select(is_below, e, y);
+}
+
 INLINE vf vf_sigmoid(vf x) {
-  const vf e = vf_exp(-vf_abs(x));
-  return vf_select(vf_lt(x, vf_zero()), e, vf_set1(1)) / (vf_set1(1) + e);
+  return vf_sigmoid_with(x, false);
 }
 
 INLINE vf vf_erf(vf x) {

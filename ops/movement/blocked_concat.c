@@ -1,6 +1,6 @@
 /*
  * Concat (norma): along channels, of channel blocks (ops/blocked.h) whose parts may end within blocks: the lanes of
- * what follows are moved up. `channels` lists the channels of the inputs. Float.
+ * what follows are moved up. `channels` lists the channels of the inputs.
  */
 #include "ops/blocked.h"
 #include "ops/work.h"
@@ -34,7 +34,7 @@ static norma_status blocked_concat_infer(infer_context *context) {
     total += concat->channels[i];
   }
   y.dims[1] = divide_up(total, concat->block);
-  infer_output(context, 0, NORMA_FLOAT, &y);
+  infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
 }
 
@@ -50,23 +50,35 @@ static norma_status blocked_concat_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
+static void copy_lanes(const run_context *context, norma_element_type type, char *y, const char *x, size_t lanes) {
+  const blocked_concat_state *concat = context->state;
+  const size_t bytes = element_type_bytes(type), pixel = (size_t)concat->block * bytes;
+  if (type == NORMA_FLOAT) {
+    context->kernels->blocked_copy_lanes_f32((float *)y, (const float *)x, lanes, (size_t)concat->pixels);
+    return;
+  }
+  for (size_t p = 0; p < (size_t)concat->pixels; p++) memcpy(y + p * pixel, x + p * pixel, lanes * bytes);
+}
+
 /* One block of one sample: of each input that has channels in it, the lanes from one or two blocks. */
 static void concat_block(const run_context *context, int64_t sample, int64_t block) {
   const blocked_concat_state *concat = context->state;
+  const norma_tensor *output = run_output(context, 0);
+  const size_t bytes = element_type_bytes(output->type);
   const int64_t b = concat->block, size = concat->pixels * b, begin = block * b;
-  float *y = (float *)run_output(context, 0)->data + (sample * concat->blocks + block) * size;
+  char *y = (char *)output->data + (size_t)((sample * concat->blocks + block) * size) * bytes;
   int64_t first = 0; /* channel of the output where the input begins */
   for (int i = 0; i < context->input_count && first < begin + b; first += concat->channels[i++]) {
     const int64_t blocks = divide_up(concat->channels[i], b);
-    const float *x = (const float *)run_input(context, i)->data + sample * blocks * size;
+    const char *x = (const char *)run_input(context, i)->data + (size_t)(sample * blocks * size) * bytes;
     const int64_t end = first + concat->channels[i] < begin + b ? first + concat->channels[i] : begin + b;
     for (int64_t c = first > begin ? first : begin; c < end;) {
       const int64_t from = c - first, rest = b - from % b, lanes = rest < end - c ? rest : end - c;
-      const float *source = x + from / b * size + from % b;
+      const char *source = x + (size_t)(from / b * size + from % b) * bytes;
       if (lanes == b)
-        memcpy(y, source, (size_t)size * sizeof(float));
+        memcpy(y, source, (size_t)size * bytes);
       else
-        context->kernels->blocked_copy_lanes_f32(y + (c - begin), source, (size_t)lanes, (size_t)concat->pixels);
+        copy_lanes(context, output->type, y + (size_t)(c - begin) * bytes, source, (size_t)lanes);
       c += lanes;
     }
   }
@@ -103,7 +115,7 @@ const operator_descriptor operators_blocked_concat[] = {
         .max_inputs = OPERATOR_VARIADIC,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = blocked_concat_attributes,
         .state_size = sizeof(blocked_concat_state),
         .read = blocked_concat_read,

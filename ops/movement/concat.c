@@ -287,7 +287,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(axis_state),
      .read = concat_read,
      .infer = concat_infer,
-     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPES_BLOCKED},
      .compute = concat_compute},
     {.name = "Split",
      .domain = "",
@@ -301,7 +301,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(split_state),
      .read = split_read,
      .infer = split_infer,
-     .facts = {.block = split_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.block = split_block, .block_types = TYPES_BLOCKED},
      .compute = split_compute},
     {0},
 };

@@ -8,6 +8,7 @@
  */
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 static norma_status check_sizes(infer_context *context, const integers *sizes, const char *name) {
   for (int i = 0; i < sizes->count; i++) {
@@ -84,6 +85,10 @@ static norma_status tile_repeats(infer_context *context, int rank, integers *rep
 static norma_status tile_infer(infer_context *context) {
   const shape *input = infer_shape(context, 0);
   shape result = *input;
+  const bool has_axis = infer_has_input(context, 2); /* which came with the tiles of version 1 */
+  if (has_axis != (context->node->version < 6)) {
+    return infer_fail(context, "has %d inputs, expected %d", has_axis ? 3 : 2, has_axis ? 2 : 3);
+  }
   if (input->rank != RANK_UNKNOWN) {
     integers repeats;
     bool known;
@@ -101,6 +106,94 @@ static norma_status tile_infer(infer_context *context) {
   return NORMA_OK;
 }
 
+/* From the last dimension outwards each block is made once and then copied as a whole, so that copies are long. */
+typedef struct tile_job {
+  const run_context *context;
+  int rank;
+  int64_t dims[NORMA_MAX_RANK], repeats[NORMA_MAX_RANK];
+  int64_t source_strides[NORMA_MAX_RANK], target_strides[NORMA_MAX_RANK]; /* in bytes */
+  size_t bytes;                                                           /* of an element */
+  const char *source;
+  char *target;
+} tile_job;
+
+#define TILE_COPY_BYTES ((size_t)1 << 20) /* between questions whether to stop, about */
+
+/* Repeats the block at `target`, whose copies stand behind it, in copies of what is there already. */
+static void tile_repeat(const tile_job *job, char *target, size_t block, int64_t repeats) {
+  const size_t total = block * (size_t)repeats;
+  const size_t most = block < TILE_COPY_BYTES ? TILE_COPY_BYTES / block * block : block;
+  for (size_t made = block, count; made < total; made += count) {
+    count = made < total - made ? made : total - made;
+    if (count > most) count = most;
+    memcpy(target + made, target, count);
+    if (made > TILE_COPY_BYTES && run_cancelled(job->context)) return;
+  }
+}
+
+/* The input's dimensions from `axis` on, repeated. */
+static void tile_block(const tile_job *job, int axis, const char *source, char *target) {
+  size_t block = (size_t)(job->dims[axis] * job->target_strides[axis]);
+  if (axis + 1 == job->rank) {
+    memcpy(target, source, block);
+  } else {
+    for (int64_t i = 0; i < job->dims[axis]; i++) {
+      tile_block(job, axis + 1, source + i * job->source_strides[axis], target + i * job->target_strides[axis]);
+    }
+  }
+  tile_repeat(job, target, block, job->repeats[axis]);
+}
+
+/* Of the first dimension: its entries, made; then its repeats, copied. */
+static void tile_entries(void *argument, int64_t begin, int64_t end, int worker) {
+  const tile_job *job = argument;
+  (void)worker;
+  for (int64_t i = begin; i < end && !run_cancelled(job->context); i++) {
+    const char *source = job->source + i * job->source_strides[0];
+    char *target = job->target + i * job->target_strides[0];
+    if (job->rank == 1) {
+      memcpy(target, source, job->bytes);
+    } else {
+      tile_block(job, 1, source, target);
+    }
+  }
+}
+
+static void tile_copies(void *argument, int64_t begin, int64_t end, int worker) {
+  const tile_job *job = argument;
+  const size_t block = (size_t)job->target_strides[0];
+  (void)worker;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t entry = i % job->dims[0];
+    memcpy(job->target + (size_t)(i + job->dims[0]) * block, job->target + (size_t)entry * block, block);
+  }
+}
+
+/* Dimensions that are not repeated become one with those around them. */
+static bool tile_lay_out(tile_job *job, const norma_tensor *input, const norma_tensor *target) {
+  if (target->rank != input->rank) return false;
+  for (int i = 0; i < input->rank; i++) {
+    const int64_t dim = input->dims[i];
+    if (dim == 0 || target->dims[i] % dim != 0) return false;
+    const int64_t repeats = target->dims[i] / dim;
+    if (job->rank > 0 && repeats == 1) {
+      job->dims[job->rank - 1] *= dim;
+    } else if (dim != 1 || repeats != 1) {
+      job->repeats[job->rank] = repeats;
+      job->dims[job->rank++] = dim;
+    }
+  }
+  if (job->rank == 0) job->dims[0] = job->repeats[0] = job->rank = 1;
+  int64_t source = (int64_t)job->bytes, made = (int64_t)job->bytes;
+  for (int i = job->rank - 1; i >= 0; i--) {
+    job->source_strides[i] = source;
+    job->target_strides[i] = made;
+    source *= job->dims[i];
+    made *= job->dims[i] * job->repeats[i];
+  }
+  return true;
+}
+
 static norma_status tile_compute(run_context *context) {
   const norma_tensor *input = run_input(context, 0);
   const void *source;
@@ -109,29 +202,24 @@ static norma_status tile_compute(run_context *context) {
   TRY(movement_source(context, input, &source));
   TRY(movement_target(context, 0, &target));
   if (norma_tensor_count(&target) == 0) return movement_finish(context, 0, &target);
-  int64_t input_strides[NORMA_MAX_RANK], target_strides[NORMA_MAX_RANK];
-  strided walk = {.rank = 2 * input->rank};
-  movement_strides(input->rank, input->dims, input_strides);
-  movement_strides(target.rank, target.dims, target_strides);
-  for (int i = 0; i < input->rank; i++) { /* dimension 2 i counts the repeats, 2 i + 1 runs over the input */
-    if (target.rank != input->rank || target.dims[i] % input->dims[i] != 0) {
-      return run_fail(context, NORMA_ERROR_RUN, "the repeats do not fit the output");
-    }
-    walk.dims[2 * i] = target.dims[i] / input->dims[i];
-    walk.dims[2 * i + 1] = input->dims[i];
-    walk.strides[0][2 * i] = target_strides[i] * input->dims[i];
-    walk.strides[0][2 * i + 1] = target_strides[i];
-    walk.strides[1][2 * i] = 0;
-    walk.strides[1][2 * i + 1] = input_strides[i];
+  tile_job job = {.context = context, .bytes = movement_bytes(input->type), .source = source, .target = target.data};
+  if (!tile_lay_out(&job, input, &target)) {
+    return run_fail(context, NORMA_ERROR_RUN, "the repeats do not fit the output");
   }
-  TRY(movement_strided(context, &walk, &target, 0, source, 0));
+  const double entry = (double)job.target_strides[0] * WORK_ELEMENT / 4;
+  if (job.rank == 1) { /* one run, many times */
+    tile_block(&job, 0, job.source, job.target);
+  } else {
+    TRY(run_parallel(context, job.dims[0], work_grain(entry), tile_entries, &job));
+    TRY(run_parallel(context, job.dims[0] * (job.repeats[0] - 1), work_grain(entry), tile_copies, &job));
+  }
   return movement_finish(context, 0, &target);
 }
 
 #define REPEAT(op, prefix, most, rest, ...)                                                                            \
   {                                                                                                                    \
     .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 2, .max_inputs = most, .min_outputs = 1,        \
-    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | INPUT(2), 0}},                     \
+    .max_outputs = 1, .types = {{TYPES_ALL, INPUT(0), OUTPUT(0)}, {rest, INPUT(1) | (most > 2 ? INPUT(2) : 0), 0}},    \
     .infer = prefix##_infer, .facts = {.is_identity = fact_keeps_shape}, .compute = prefix##_compute,                  \
   }
 

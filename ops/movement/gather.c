@@ -5,7 +5,10 @@
  *
  * Indices count from the end where they are negative. All are checked before anything is written.
  */
+#include "ops/movement/indices.h"
 #include "ops/movement/movement.h"
+
+#include <stdatomic.h>
 
 typedef struct gather_state {
   int64_t axis; /* of GatherND: batch_dims */
@@ -15,42 +18,6 @@ static norma_status gather_read(const node *node, void *state, norma_error *erro
   gather_state *gather = state;
   (void)error;
   gather->axis = attribute_int(node, "axis", 0);
-  return NORMA_OK;
-}
-
-typedef struct index_check {
-  const norma_tensor *indices;
-  int64_t size; /* of the axis; unused with tuples */
-  const int64_t *tuple_sizes;
-  int64_t tuple; /* length of a tuple, 1 without */
-  atomic_bool outside;
-} index_check;
-
-static void index_check_body(void *argument, int64_t begin, int64_t end, int worker) {
-  index_check *check = argument;
-  (void)worker;
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t index = tensor_get_int64(check->indices, i);
-    const int64_t size = check->tuple_sizes ? check->tuple_sizes[i % check->tuple] : check->size;
-    if (index < -size || index >= size) {
-      atomic_store_explicit(&check->outside, true, memory_order_relaxed);
-      return;
-    }
-  }
-}
-
-static norma_status check_indices(run_context *context, const norma_tensor *indices, int64_t size,
-                                  const int64_t *tuple_sizes, int64_t tuple) {
-  index_check check = {.indices = indices, .size = size, .tuple_sizes = tuple_sizes, .tuple = tuple};
-  TRY(run_parallel(context, norma_tensor_count(indices), 16384, index_check_body, &check));
-  if (!atomic_load_explicit(&check.outside, memory_order_relaxed)) return NORMA_OK;
-  for (int64_t i = 0; i < norma_tensor_count(indices); i++) {
-    const int64_t index = tensor_get_int64(indices, i), limit = tuple_sizes ? tuple_sizes[i % tuple] : size;
-    if (index < -limit || index >= limit) {
-      return run_fail(context, NORMA_ERROR_RUN, "index %lld is outside an axis of %lld", (long long)index,
-                      (long long)limit);
-    }
-  }
   return NORMA_OK;
 }
 
@@ -101,6 +68,26 @@ static norma_status gather_infer(infer_context *context) {
   return NORMA_OK;
 }
 
+/* Blocks `indices` of `step` bytes each, one behind the other. */
+static void gather_blocks(char *target, const char *source, size_t bytes, int64_t step, const int64_t *indices,
+                          int64_t count) {
+  switch (bytes) {
+#define GATHER_CASE(size)                                                                                              \
+  case size:                                                                                                           \
+    for (int64_t i = 0; i < count; i++) memcpy(target + i * size, source + indices[i] * step, size);                   \
+    break;
+    GATHER_CASE(1)
+    GATHER_CASE(2)
+    GATHER_CASE(4)
+    GATHER_CASE(8)
+    GATHER_CASE(16)
+#undef GATHER_CASE
+  default:
+    for (int64_t i = 0; i < count; i++) memcpy(target + (size_t)i * bytes, source + indices[i] * step, bytes);
+    break;
+  }
+}
+
 typedef struct gather_job {
   const norma_tensor *indices;
   int64_t index_count, axis_size;
@@ -111,14 +98,17 @@ typedef struct gather_job {
 
 static void gather_body(void *argument, int64_t begin, int64_t end, int worker) {
   const gather_job *job = argument;
-  int64_t outer = begin / job->index_count, i = begin % job->index_count;
+  const size_t bytes = job->block_bytes, index_bytes = element_type_bytes(job->indices->type);
+  int64_t indices[INDEX_PIECE];
   (void)worker;
-  for (int64_t unit = begin; unit < end; unit++) {
-    int64_t index = tensor_get_int64(job->indices, i);
-    if (index < 0) index += job->axis_size;
-    copy_block(job->target + (size_t)unit * job->block_bytes,
-               job->source + (size_t)(outer * job->axis_size + index) * job->block_bytes, job->block_bytes);
-    if (++i == job->index_count) i = 0, outer++;
+  for (int64_t unit = begin, count; unit < end; unit += count) {
+    const int64_t outer = unit / job->index_count, i = unit % job->index_count, left = job->index_count - i;
+    count = end - unit < INDEX_PIECE ? end - unit : INDEX_PIECE;
+    if (left < count) count = left;
+    const char *from = job->source + (size_t)(outer * job->axis_size) * bytes;
+    indices_read(job->indices->type, (const char *)job->indices->data + (size_t)i * index_bytes, (int64_t)index_bytes,
+                 count, job->axis_size, indices);
+    gather_blocks(job->target + (size_t)unit * bytes, from, bytes, (int64_t)bytes, indices, count);
   }
 }
 
@@ -132,7 +122,7 @@ static norma_status gather_compute(run_context *context) {
   if (!axis_normalize(state->axis, data->rank, &axis)) {
     return run_fail(context, NORMA_ERROR_RUN, "axis is out of range");
   }
-  TRY(check_indices(context, indices, data->dims[axis], NULL, 1));
+  TRY(indices_check(context, indices, data->dims[axis]));
   TRY(movement_source(context, data, &source));
   TRY(movement_target(context, 0, &target));
   const int64_t outer = dims_product(data->dims, 0, axis), inner = dims_product(data->dims, axis + 1, data->rank);
@@ -168,18 +158,76 @@ static norma_status gather_elements_infer(infer_context *context) {
 }
 
 typedef struct gather_elements_job {
+  const struct kernel_table *kernels;
   norma_element_type index_type;
   int64_t axis_size, axis_step; /* step in bytes */
   size_t bytes;
+  atomic_bool outside;
 } gather_elements_job;
+
+/* The usual sizes in one loop. Element i of the data lies i * step bytes behind the first, and index * axis_step. */
+#define GATHER_ELEMENTS_LOOP(index, size)                                                                              \
+  static void gather_elements_##index##_##size(char *target, const index *indices, const char *data, int64_t step,     \
+                                               int64_t axis_step, int64_t axis_size, int64_t count) {                  \
+    if (step == 0 && axis_step == size) { /* along the last axis */                                                    \
+      for (int64_t i = 0; i < count; i++) {                                                                            \
+        const int64_t chosen = indices[i], place = chosen + (chosen >> 63 & axis_size);                                \
+        memcpy(target + i * size, data + place * size, size);                                                          \
+      }                                                                                                                \
+      return;                                                                                                          \
+    }                                                                                                                  \
+    for (int64_t i = 0; i < count; i++) {                                                                              \
+      const int64_t chosen = indices[i], place = chosen + (chosen >> 63 & axis_size);                                  \
+      memcpy(target + i * size, data + i * step + place * axis_step, size);                                            \
+    }                                                                                                                  \
+  }
+GATHER_ELEMENTS_LOOP(int64_t, 4)
+GATHER_ELEMENTS_LOOP(int64_t, 8)
+GATHER_ELEMENTS_LOOP(int32_t, 4)
 
 /* Operands: target, indices, data at coordinate 0 of the axis. */
 static void gather_elements_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
-  const gather_elements_job *job = argument;
-  for (int64_t i = 0; i < count; i++) {
-    int64_t index = element_get_int64(job->index_type, pointers[1] + i * steps[1], 0);
-    if (index < 0) index += job->axis_size;
-    copy_block(pointers[0] + i * steps[0], pointers[2] + i * steps[2] + index * job->axis_step, job->bytes);
+  gather_elements_job *job = argument;
+  if (!indices_fit(job->kernels, job->index_type, pointers[1], job->axis_size, count)) {
+    atomic_store_explicit(&job->outside, true, memory_order_relaxed);
+    return;
+  }
+  const int64_t axis_step = job->axis_step, step = steps[2];
+  int64_t indices[INDEX_PIECE];
+  if (job->index_type == NORMA_INT64 && job->bytes == 4) {
+    gather_elements_int64_t_4(pointers[0], (const int64_t *)(const void *)pointers[1], pointers[2], step, axis_step,
+                              job->axis_size, count);
+    return;
+  }
+  if (job->index_type == NORMA_INT64 && job->bytes == 8) {
+    gather_elements_int64_t_8(pointers[0], (const int64_t *)(const void *)pointers[1], pointers[2], step, axis_step,
+                              job->axis_size, count);
+    return;
+  }
+  if (job->index_type == NORMA_INT32 && job->bytes == 4) {
+    gather_elements_int32_t_4(pointers[0], (const int32_t *)(const void *)pointers[1], pointers[2], step, axis_step,
+                              job->axis_size, count);
+    return;
+  }
+  for (int64_t i = 0; i < count; i += INDEX_PIECE) {
+    const int64_t length = count - i < INDEX_PIECE ? count - i : INDEX_PIECE;
+    char *target = pointers[0] + i * steps[0];
+    const char *source = pointers[2] + i * step;
+    indices_read(job->index_type, pointers[1] + i * steps[1], steps[1], length, job->axis_size, indices);
+    switch (job->bytes) {
+#define GATHER_CASE(size)                                                                                              \
+  case size:                                                                                                           \
+    for (int64_t k = 0; k < length; k++) {                                                                             \
+      memcpy(target + k * size, source + k * step + indices[k] * axis_step, size);                                     \
+    }                                                                                                                  \
+    break;
+      GATHER_CASE(1)
+      GATHER_CASE(2)
+      GATHER_CASE(4)
+      GATHER_CASE(8)
+      GATHER_CASE(16)
+#undef GATHER_CASE
+    }
   }
 }
 
@@ -193,7 +241,6 @@ static norma_status gather_elements_compute(run_context *context) {
   if (data->rank != indices->rank || !axis_normalize(state->axis, data->rank, &axis)) {
     return run_fail(context, NORMA_ERROR_RUN, "axis is out of range");
   }
-  TRY(check_indices(context, indices, data->dims[axis], NULL, 1));
   TRY(movement_source(context, data, &source));
   TRY(movement_target(context, 0, &target));
   const size_t bytes = movement_bytes(data->type);
@@ -205,8 +252,13 @@ static norma_status gather_elements_compute(run_context *context) {
   strided_add_broadcast(&walk, source, bytes, 0, NULL);
   movement_strides(data->rank, data->dims, strides);
   for (int i = 0; i < data->rank; i++) walk.strides[2][i] = i == axis ? 0 : strides[i];
-  gather_elements_job job = {indices->type, data->dims[axis], strides[axis] * (int64_t)bytes, bytes};
+  gather_elements_job job = {.kernels = context->kernels,
+                             .index_type = indices->type,
+                             .axis_size = data->dims[axis],
+                             .axis_step = strides[axis] * (int64_t)bytes,
+                             .bytes = bytes};
   TRY(strided_run(context, &walk, gather_elements_row, &job));
+  if (atomic_load_explicit(&job.outside, memory_order_relaxed)) return indices_check(context, indices, job.axis_size);
   return movement_finish(context, 0, &target);
 }
 
@@ -266,11 +318,14 @@ typedef struct gather_nd_job {
 
 static void gather_nd_body(void *argument, int64_t begin, int64_t end, int worker) {
   const gather_nd_job *job = argument;
+  const bool is_wide = job->indices->type == NORMA_INT64;
+  const void *indices = job->indices->data;
   (void)worker;
   for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t tuple = job->tuple, first = unit * tuple;
     int64_t offset = unit / job->tuples_per_batch * job->batch_elements;
-    for (int64_t k = 0; k < job->tuple; k++) {
-      const int64_t index = tensor_get_int64(job->indices, unit * job->tuple + k);
+    for (int64_t k = 0; k < tuple; k++) {
+      const int64_t index = is_wide ? ((const int64_t *)indices)[first + k] : ((const int32_t *)indices)[first + k];
       offset += (index < 0 ? index + job->sizes[k] : index) * job->strides[k];
     }
     copy_block(job->target + (size_t)unit * job->block_bytes, job->source + (size_t)offset * job->bytes,
@@ -288,7 +343,7 @@ static norma_status gather_nd_compute(run_context *context) {
   if (batch >= data->rank || batch >= indices->rank) return run_fail(context, NORMA_ERROR_RUN, "ranks do not fit");
   const int64_t tuple = indices->dims[indices->rank - 1];
   if (tuple < 1 || tuple > data->rank - batch) return run_fail(context, NORMA_ERROR_RUN, "tuples do not fit the data");
-  TRY(check_indices(context, indices, 0, data->dims + batch, tuple));
+  TRY(indices_check_tuples(context, indices, data->dims + batch, tuple));
   TRY(movement_source(context, data, &source));
   TRY(movement_target(context, 0, &target));
   int64_t strides[NORMA_MAX_RANK];

@@ -1,5 +1,7 @@
 #include "ops/movement/movement.h"
 
+#include "ops/work.h"
+
 static bool is_packed(norma_element_type type) {
   return (TYPE_BIT(type) & TYPES_PACKED) != 0;
 }
@@ -17,15 +19,18 @@ static uint8_t packed_code(const uint8_t *data, int64_t index, int bits) {
   return (uint8_t)(code & ((1u << bits) - 1));
 }
 
-static void pack(uint8_t *data, size_t size, const uint8_t *codes, int64_t count, int bits) {
+static norma_status pack(const run_context *context, uint8_t *data, size_t size, const uint8_t *codes, int64_t count,
+                         int bits) {
   if (size) memset(data, 0, size);
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     const uint64_t position = (uint64_t)i * (uint64_t)bits;
     const int shift = (int)(position % 8);
     const unsigned code = codes[i] & ((1u << bits) - 1);
     data[position / 8] |= (uint8_t)(code << shift);
     if (shift + bits > 8) data[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
   }
+  return NORMA_OK;
 }
 
 void movement_get(norma_element_type type, const void *data, int64_t index, void *item) {
@@ -44,7 +49,10 @@ norma_status movement_source(run_context *context, const norma_tensor *tensor, c
   void *codes;
   TRY(run_allocate_temporary(context, (size_t)count, &codes));
   const int bits = element_type_bits(tensor->type);
-  for (int64_t i = 0; i < count; i++) ((uint8_t *)codes)[i] = packed_code(tensor->data, i, bits);
+  for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
+    ((uint8_t *)codes)[i] = packed_code(tensor->data, i, bits);
+  }
   *source = codes;
   return NORMA_OK;
 }
@@ -104,6 +112,7 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   const norma_string *strings = target->data;
   size_t bytes = 0;
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     if (!size_add(bytes, strings[i].size, &bytes)) {
       return run_fail(context, NORMA_ERROR_BUDGET, "the output's strings are too long");
     }
@@ -113,6 +122,7 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   TRY(run_allocate_strings(context, index, &shape, bytes, &characters, &output));
   norma_string *copies = output->data;
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     copies[i].data = strings[i].size ? characters : NULL;
     copies[i].size = strings[i].size;
     if (strings[i].size) memcpy(characters, strings[i].data, strings[i].size);
@@ -139,8 +149,8 @@ norma_status movement_finish(run_context *context, int index, const norma_tensor
   const shape shape = shape_of_tensor(target);
   TRY(run_allocate_output(context, index, target->type, &shape, &output));
   if (!is_packed(target->type)) return copy_bytes(context, output->data, target->data, output->size_bytes);
-  pack(output->data, output->size_bytes, target->data, norma_tensor_count(output), element_type_bits(output->type));
-  return NORMA_OK;
+  return pack(context, output->data, output->size_bytes, target->data, norma_tensor_count(output),
+              element_type_bits(output->type));
 }
 
 norma_status movement_same(run_context *context) {

@@ -1,8 +1,11 @@
 /*
  * OneHot: for each index a vector of `depth` elements that is "off" but for one "on". 9; 11: negative indices count
- * from the end; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and on.
+ * from the end, before they lie outside; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and on.
  */
 #include "ops/movement/movement.h"
+#include "ops/work.h"
+
+#define FILLED_AT_ONCE 65536 /* elements between questions whether to stop */
 
 typedef struct one_hot_state {
   int64_t axis;
@@ -56,12 +59,18 @@ static norma_status one_hot_compute(run_context *context) {
   movement_get(values->type, values->data, 1, on);
   const size_t bytes = movement_bytes(values->type);
   const int64_t depth = target.dims[axis], inner = dims_product(indices->dims, axis, indices->rank);
-  strided_fill(target.data, off, bytes, norma_tensor_count(&target));
+  const int64_t elements = norma_tensor_count(&target);
+  for (int64_t i = 0; i < elements; i += FILLED_AT_ONCE) {
+    TRY(run_poll(context));
+    strided_fill((char *)target.data + (size_t)i * bytes, off, bytes,
+                 elements - i < FILLED_AT_ONCE ? elements - i : FILLED_AT_ONCE);
+  }
   const int64_t count = depth > 0 ? norma_tensor_count(indices) : 0;
   for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
     int64_t index = tensor_get_int64(indices, i);
     if (indices->type == NORMA_UINT64 && index < 0) continue; /* beyond any depth */
-    if (index < 0) index += depth;
+    if (index < 0 && context->node->version >= 11) index += depth;
     if (index < 0 || index >= depth) continue;
     const int64_t at = (i / inner * depth + index) * inner + i % inner;
     memcpy((char *)target.data + (size_t)at * bytes, on, bytes);

@@ -11,6 +11,7 @@
 #include "ops/blocked.h"
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 #define PAD_OPSET_OF_LISTS 13 /* where pads and the constant are inputs */
 
@@ -27,6 +28,8 @@ typedef struct pad_state {
 static norma_status pad_read(const node *node, void *state, norma_error *error) {
   static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
   pad_state *pad = state;
+  TRY(read_inputs_since(node, 1, 11, error));
+  TRY(read_inputs_since(node, 3, 18, error));
   const char *mode = attribute_string(node, "mode", "constant");
   int found = -1;
   for (int i = 0; i < 4; i++) {
@@ -335,7 +338,7 @@ const operator_descriptor operators_pad[] = {
      .read = pad_read,
      .infer = pad_infer,
      .prepare = pad_prepare,
-     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_BLOCKED},
      .compute = pad_compute},
     {0},
 };

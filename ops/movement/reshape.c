@@ -13,6 +13,7 @@
  */
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 /* ---------------------------------------------------------------------------------------------------------- Reshape */
 
@@ -27,6 +28,7 @@ static norma_status reshape_read(const node *node, void *state, norma_error *err
   reshape->allow_zero = attribute_int(node, "allowzero", 0) != 0;
   if (node->version >= 5) return NORMA_OK;
   reshape->has_shape = true;
+  TRY(read_inputs_since(node, 1, 5, error));
   if (!integers_from_attribute(node, "shape", &reshape->shape)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "shape has more than %d dimensions", NORMA_MAX_RANK);
   }

@@ -76,9 +76,12 @@ static norma_status resize_read(const node *node, void *opaque, norma_error *err
   if (!integers_from_attribute(node, "axes", &state->axes)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
   }
-  state->scales_input = state->sizes_input = state->roi_input = -1;
   state->block = attribute_int(node, "block", 0);
   state->channels = attribute_int(node, "channels", 0);
+  const bool is_inner = state->block > 0; /* whose own version is 1 */
+  if (!is_inner && strcmp(node->op->name, "Upsample") == 0) TRY(read_inputs_since(node, 1, 9, error));
+  if (!is_inner) TRY(read_inputs_since(node, 2, 11, error));
+  state->scales_input = state->sizes_input = state->roi_input = -1;
   if (strcmp(node->op->name, "Upsample") == 0 && version < 9) {
     state->scales = attribute_floats(node, "scales", &state->scale_count);
     if (version < 7) {

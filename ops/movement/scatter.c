@@ -5,9 +5,11 @@
  * Updates are applied one after the other, in their order: where an index comes twice, the last one stays. All indices
  * are checked before anything is written.
  */
+#include "ops/movement/indices.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
-#include <math.h>
+#define UPDATES_PER_POLL 65536 /* elements between questions whether to stop */
 
 enum scatter_reduction { SCATTER_NONE, SCATTER_ADD, SCATTER_MUL, SCATTER_MIN, SCATTER_MAX };
 
@@ -41,51 +43,91 @@ typedef struct scatter_target {
   const char *updates;
 } scatter_target;
 
-static double join_floats(enum scatter_reduction reduction, double x, double update) {
-  switch (reduction) {
-  case SCATTER_ADD:
-    return x + update;
-  case SCATTER_MUL:
-    return x * update;
-  case SCATTER_MIN:
-    return isnan(x) || x < update ? x : update;
-  default:
-    return isnan(x) || x > update ? x : update;
+/* x joined with an update; a NaN stays. `wide` is a type in which sums and products of integers wrap around. */
+#define SCATTER_JOIN(type, wide)                                                                                       \
+  static inline type scatter_join_##type(enum scatter_reduction reduction, type x, type update) {                      \
+    switch (reduction) {                                                                                               \
+    case SCATTER_ADD:                                                                                                  \
+      return (type)((wide)x + (wide)update);                                                                           \
+    case SCATTER_MUL:                                                                                                  \
+      return (type)((wide)x * (wide)update);                                                                           \
+    case SCATTER_MIN:                                                                                                  \
+      return x < update || x != x ? x : update;                                                                        \
+    case SCATTER_MAX:                                                                                                  \
+      return x > update || x != x ? x : update;                                                                        \
+    default:                                                                                                           \
+      return update;                                                                                                   \
+    }                                                                                                                  \
   }
-}
+#define SCATTER_INTEGERS(X)                                                                                            \
+  X(NORMA_INT8, int8_t, uint64_t)                                                                                      \
+  X(NORMA_INT16, int16_t, uint64_t)                                                                                    \
+  X(NORMA_INT32, int32_t, uint64_t)                                                                                    \
+  X(NORMA_INT64, int64_t, uint64_t)                                                                                    \
+  X(NORMA_UINT8, uint8_t, uint64_t)                                                                                    \
+  X(NORMA_UINT16, uint16_t, uint64_t)                                                                                  \
+  X(NORMA_UINT32, uint32_t, uint64_t)                                                                                  \
+  X(NORMA_UINT64, uint64_t, uint64_t)
+#define SCATTER_TYPES(X)                      SCATTER_INTEGERS(X) X(NORMA_FLOAT, float, float) X(NORMA_DOUBLE, double, double)
+#define SCATTER_JOIN_OF(constant, type, wide) SCATTER_JOIN(type, wide)
+SCATTER_TYPES(SCATTER_JOIN_OF)
 
-static int64_t join_integers(enum scatter_reduction reduction, int64_t x, int64_t update, bool is_unsigned) {
-  const bool less = is_unsigned ? (uint64_t)x < (uint64_t)update : x < update;
-  switch (reduction) {
-  case SCATTER_ADD:
-    return (int64_t)((uint64_t)x + (uint64_t)update);
-  case SCATTER_MUL:
-    return (int64_t)((uint64_t)x * (uint64_t)update);
-  case SCATTER_MIN:
-    return less ? x : update;
-  default:
-    return less ? update : x;
+static void scatter_join(const scatter_target *target, int64_t at, int64_t from) {
+  switch (target->type) {
+#define SCATTER_CASE(constant, type, wide)                                                                             \
+  case constant: {                                                                                                     \
+    type *x = (type *)(void *)target->data + at;                                                                       \
+    *x = scatter_join_##type(target->reduction, *x, ((const type *)(const void *)target->updates)[from]);              \
+    break;                                                                                                             \
+  }
+    SCATTER_TYPES(SCATTER_CASE)
+#undef SCATTER_CASE
+  case NORMA_BOOL:
+    element_set_int64(NORMA_BOOL, target->data, at,
+                      scatter_join_uint8_t(target->reduction, ((const uint8_t *)target->data)[at] != 0,
+                                           ((const uint8_t *)target->updates)[from] != 0));
+    break;
+  default: {
+    const double x = element_get_double(target->type, target->data, at);
+    const double update = element_get_double(target->type, target->updates, from);
+    element_set_double(target->type, target->data, at, scatter_join_double(target->reduction, x, update));
+    break;
+  }
   }
 }
 
 /* `count` adjacent elements of the target from `at` on, joined with updates from `from` on. */
-static void scatter_apply(const scatter_target *target, int64_t at, int64_t from, int64_t count) {
+static void scatter_block(const scatter_target *target, int64_t at, int64_t from, int64_t count) {
   if (target->reduction == SCATTER_NONE) {
     memcpy(target->data + (size_t)at * target->bytes, target->updates + (size_t)from * target->bytes,
            (size_t)count * target->bytes);
     return;
   }
-  for (int64_t i = 0; i < count; i++) {
-    if (TYPE_BIT(target->type) & TYPES_FLOAT) {
-      const double x = element_get_double(target->type, target->data, at + i);
-      const double update = element_get_double(target->type, target->updates, from + i);
-      element_set_double(target->type, target->data, at + i, join_floats(target->reduction, x, update));
-    } else {
-      const int64_t x = element_get_int64(target->type, target->data, at + i);
-      const int64_t update = element_get_int64(target->type, target->updates, from + i);
-      element_set_int64(target->type, target->data, at + i,
-                        join_integers(target->reduction, x, update, target->type == NORMA_UINT64));
-    }
+  for (int64_t i = 0; i < count; i++) scatter_join(target, at + i, from + i);
+}
+
+/* Update from + i goes to element at + i * step + indices[i] * axis_step. */
+static void scatter_row(const scatter_target *target, int64_t at, int64_t step, const int64_t *indices,
+                        int64_t axis_step, int64_t from, int64_t count) {
+  char *data = target->data + (size_t)at * target->bytes;
+  const char *updates = target->updates + (size_t)from * target->bytes;
+  if (target->reduction != SCATTER_NONE) {
+    for (int64_t i = 0; i < count; i++) scatter_join(target, at + i * step + indices[i] * axis_step, from + i);
+    return;
+  }
+  switch (target->bytes) {
+#define SCATTER_CASE(size)                                                                                             \
+  case size:                                                                                                           \
+    for (int64_t i = 0; i < count; i++) {                                                                              \
+      memcpy(data + (i * step + indices[i] * axis_step) * size, updates + i * size, size);                             \
+    }                                                                                                                  \
+    break;
+    SCATTER_CASE(1)
+    SCATTER_CASE(2)
+    SCATTER_CASE(4)
+    SCATTER_CASE(8)
+    SCATTER_CASE(16)
+#undef SCATTER_CASE
   }
 }
 
@@ -107,10 +149,6 @@ static norma_status scatter_begin(run_context *context, norma_tensor *output, sc
   if (output->data != source && count > 0) memcpy(output->data, source, (size_t)count * bytes);
   *target = (scatter_target){state->reduction, data->type, bytes, output->data, update_source};
   return NORMA_OK;
-}
-
-static norma_status outside(run_context *context, int64_t index, int64_t size) {
-  return run_fail(context, NORMA_ERROR_RUN, "index %lld is outside an axis of %lld", (long long)index, (long long)size);
 }
 
 /* -------------------------------------------------------------------------------------------------- ScatterElements */
@@ -136,6 +174,56 @@ static norma_status scatter_elements_infer(infer_context *context) {
   return infer_same(context);
 }
 
+/* Pieces whose elements cannot meet run in parallel: slices along dimension 0, or, where that is the axis, columns. Within
+ * a piece updates keep their order. */
+typedef struct scatter_job {
+  const run_context *context;
+  const scatter_target *target;
+  const norma_tensor *indices;
+  int axis;
+  int64_t axis_size, rows, columns; /* of one slice: rows along the last dimension */
+  int64_t strides[NORMA_MAX_RANK];  /* of the data */
+} scatter_job;
+
+/* Columns first to first + count - 1 of row `row`, which counts all dimensions of the indices but the last. */
+static void scatter_elements_row(const scatter_job *job, int64_t row, int64_t first, int64_t count) {
+  const norma_tensor *shape = job->indices;
+  const int last = shape->rank - 1;
+  const size_t index_bytes = element_type_bytes(shape->type);
+  const int64_t axis_step = job->strides[job->axis], step = job->axis == last ? 0 : 1;
+  int64_t from = row * shape->dims[last] + first, at = first * step, indices[INDEX_PIECE];
+  for (int i = last - 1; i >= 0; i--) {
+    if (i != job->axis) at += row % shape->dims[i] * job->strides[i];
+    row /= shape->dims[i];
+  }
+  for (int64_t i = 0, some; i < count; i += some, from += some) {
+    some = count - i < INDEX_PIECE ? count - i : INDEX_PIECE;
+    if ((i & 0xFFFF) == 0xFF00 && run_cancelled(job->context)) return;
+    indices_read(shape->type, (const char *)shape->data + (size_t)from * index_bytes, (int64_t)index_bytes, some,
+                 job->axis_size, indices);
+    scatter_row(job->target, at + i * step, step, indices, axis_step, from, some);
+  }
+}
+
+static void scatter_slices_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const scatter_job *job = argument;
+  (void)worker;
+  for (int64_t row = begin * job->rows; row < end * job->rows; row++) {
+    if ((row & 0xFF) == 0xFF && run_cancelled(job->context)) return;
+    scatter_elements_row(job, row, 0, job->columns);
+  }
+}
+
+static void scatter_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
+  const scatter_job *job = argument;
+  const int64_t rows = job->rows * job->indices->dims[0];
+  (void)worker;
+  for (int64_t row = 0; row < rows; row++) {
+    if ((row & 0xFF) == 0xFF && run_cancelled(job->context)) return;
+    scatter_elements_row(job, row, begin, end - begin);
+  }
+}
+
 static norma_status scatter_elements_compute(run_context *context) {
   const scatter_state *state = context->state;
   const norma_tensor *data = run_input(context, 0), *indices = run_input(context, 1);
@@ -145,22 +233,27 @@ static norma_status scatter_elements_compute(run_context *context) {
       norma_tensor_count(indices) != norma_tensor_count(run_input(context, 2))) {
     return run_fail(context, NORMA_ERROR_RUN, "data, indices and updates do not fit");
   }
-  const int64_t count = norma_tensor_count(indices), size = data->dims[axis];
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t index = tensor_get_int64(indices, i);
-    if (index < -size || index >= size) return outside(context, index, size);
-  }
+  TRY(indices_check(context, indices, data->dims[axis]));
   norma_tensor output;
   scatter_target target;
   TRY(scatter_begin(context, &output, &target));
-  int64_t strides[NORMA_MAX_RANK], at[NORMA_MAX_RANK] = {0};
-  movement_strides(data->rank, data->dims, strides);
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t index = tensor_get_int64(indices, i);
-    int64_t place = (index < 0 ? index + size : index) * strides[axis];
-    for (int k = 0; k < data->rank; k++) place += k == axis ? 0 : at[k] * strides[k];
-    scatter_apply(&target, place, i, 1);
-    for (int k = data->rank - 1; k >= 0 && ++at[k] == indices->dims[k]; k--) at[k] = 0;
+  scatter_job job = {.context = context,
+                     .target = &target,
+                     .indices = indices,
+                     .axis = axis,
+                     .axis_size = data->dims[axis],
+                     .columns = indices->dims[indices->rank - 1]};
+  movement_strides(data->rank, data->dims, job.strides);
+  job.rows = indices->rank > 1 ? dims_product(indices->dims, 1, indices->rank - 1) : 1;
+  if (norma_tensor_count(indices) > 0 && axis > 0) {
+    const double slice = 2 * WORK_ELEMENT * (double)job.rows * (double)job.columns;
+    TRY(run_parallel(context, indices->dims[0], work_grain(slice), scatter_slices_body, &job));
+  } else if (norma_tensor_count(indices) > 0 && indices->rank > 1) {
+    const double column = 2 * WORK_ELEMENT * (double)indices->dims[0] * (double)job.rows;
+    const int64_t grain = work_grain(column);
+    TRY(run_parallel(context, job.columns, grain < 16 ? 16 : grain, scatter_columns_body, &job));
+  } else if (norma_tensor_count(indices) > 0) {
+    scatter_elements_row(&job, 0, 0, job.columns);
   }
   return movement_finish(context, 0, &output);
 }
@@ -198,22 +291,21 @@ static norma_status scatter_nd_compute(run_context *context) {
   if (__builtin_mul_overflow(tuples, block, &updates) || updates != norma_tensor_count(run_input(context, 2))) {
     return run_fail(context, NORMA_ERROR_RUN, "updates do not fit data and indices");
   }
-  for (int64_t i = 0; i < tuples * tuple; i++) {
-    const int64_t index = tensor_get_int64(indices, i), size = data->dims[i % tuple];
-    if (index < -size || index >= size) return outside(context, index, size);
-  }
+  if (tuple > 0) TRY(indices_check_tuples(context, indices, data->dims, tuple));
   norma_tensor output;
   scatter_target target;
   TRY(scatter_begin(context, &output, &target));
   int64_t strides[NORMA_MAX_RANK];
   movement_strides(data->rank, data->dims, strides);
+  const int64_t tuples_per_poll = block < UPDATES_PER_POLL ? UPDATES_PER_POLL / (block + 1) + 1 : 1;
   for (int64_t i = 0; i < tuples && block > 0; i++) {
+    if (i % tuples_per_poll == 0) TRY(run_poll(context));
     int64_t place = 0;
     for (int64_t k = 0; k < tuple; k++) {
       const int64_t index = tensor_get_int64(indices, i * tuple + k);
       place += (index < 0 ? index + data->dims[k] : index) * strides[k];
     }
-    scatter_apply(&target, place, i * block, block);
+    scatter_block(&target, place, i * block, block);
   }
   return movement_finish(context, 0, &output);
 }

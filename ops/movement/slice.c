@@ -10,6 +10,7 @@
 #include "ops/blocked.h"
 #include "ops/axes.h"
 #include "ops/movement/movement.h"
+#include "ops/work.h"
 
 #define SLICE_OPSET_OF_LISTS 13 /* where all lists are inputs */
 
@@ -21,6 +22,7 @@ typedef struct slice_state {
 static norma_status slice_read(const node *node, void *state, norma_error *error) {
   slice_state *slice = state;
   slice->has_attributes = node->version < 10;
+  TRY(read_inputs_since(node, 1, 10, error));
   if (!slice->has_attributes) return NORMA_OK;
   if (!integers_from_attribute(node, "starts", &slice->starts) ||
       !integers_from_attribute(node, "ends", &slice->ends) || !integers_from_attribute(node, "axes", &slice->axes)) {
@@ -240,7 +242,7 @@ const operator_descriptor operators_slice[] = {
      .state_size = sizeof(slice_state),
      .read = slice_read,
      .infer = slice_infer,
-     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_BLOCKED},
      .compute = slice_compute},
     {0},
 };

@@ -18,17 +18,18 @@
 #include "ops/half.h"
 #include "ops/operator.h"
 
+#include <float.h>
 #include <math.h>
 
 #define NORMALIZE_GRAIN  16384      /* elements worth one piece of parallel work */
 #define STATISTICS_BLOCK HALF_PIECE /* elements that are converted at a time */
 
 /* y = (x - mean) * gain + bias in double. In float (x - center) * scale + shift; where these leave float's range (a
- * variance of 0 and no epsilon), the formula in double is used. In inference the center is 0, and nothing is
- * subtracted. In training it is the mean, since this may be far larger than the deviation and would leave only its
- * rounding error. */
+ * variance of 0 and no epsilon; a scale so small that it loses digits), the formula in double is used. In inference the
+ * center is 0, and nothing is subtracted. In training it is the mean, since this may be far larger than the deviation
+ * and would leave only its rounding error. */
 typedef struct channel_parameters {
-  bool finite; /* scale and shift of all channels */
+  bool fit_float; /* scale and shift of all channels */
   double *mean, *gain, *bias;
   float *center, *scale, *shift;
 } channel_parameters;
@@ -168,8 +169,13 @@ static channel_parameters *parameters_place(void *block, int64_t channels) {
   parameters->center = (float *)(parameters->bias + channels);
   parameters->scale = parameters->center + channels;
   parameters->shift = parameters->scale + channels;
-  parameters->finite = true;
+  parameters->fit_float = true;
   return parameters;
+}
+
+/* Whether float holds them with all their digits; those that a small shift loses are beyond the last digit of 0. */
+static bool affine_fits_float(double scale, double shift) {
+  return isfinite((float)scale) && isfinite((float)shift) && (scale == 0 || fabs(scale) >= (double)FLT_MIN);
 }
 
 static void parameters_set(channel_parameters *parameters, const batch_normalization_state *state, int64_t channel,
@@ -182,7 +188,7 @@ static void parameters_set(channel_parameters *parameters, const batch_normaliza
   parameters->center[channel] = center;
   parameters->scale[channel] = (float)gain;
   parameters->shift[channel] = (float)(bias - (mean - center) * gain);
-  if (!isfinite(parameters->scale[channel]) || !isfinite(parameters->shift[channel])) parameters->finite = false;
+  if (!affine_fits_float(gain, (double)parameters->shift[channel])) parameters->fit_float = false;
 }
 
 /* Arguments of fold, which runs while the model's packed constants are locked. */
@@ -376,8 +382,8 @@ static void normalize_exactly(const normalize_work *work, int64_t channel, int64
 
 static bool fits_float(const normalize_work *work, int64_t channel) {
   const channel_parameters *parameters = work->parameters;
-  if (is_row(work)) return parameters->finite;
-  return isfinite(parameters->scale[channel]) && isfinite(parameters->shift[channel]);
+  if (is_row(work)) return parameters->fit_float;
+  return affine_fits_float(parameters->gain[channel], (double)parameters->shift[channel]);
 }
 
 /* `count` elements that lie together, the first of `channel`. */
@@ -521,12 +527,18 @@ static bool batch_normalization_affine(const node *node, affine_form *form) {
   return true;
 }
 
-/* In blocks: inference, whose vectors stay as they are. */
+/* In blocks: inference, whose vectors stay as they are, where float is enough. */
 static bool batch_normalization_block(const node *node, block_form *form) {
   affine_form affine;
   form->inner = "BatchNormalization";
   form->uses[0] = BLOCK_FOLLOW;
-  return node_follows_block(node) && batch_normalization_affine(node, &affine);
+  if (!node_follows_block(node) || !batch_normalization_affine(node, &affine)) return false;
+  for (int64_t c = 0; c < affine.count; c++) {
+    double scale, shift;
+    affine.at(&affine, c, &scale, &shift);
+    if (!affine_fits_float(scale, shift)) return false;
+  }
+  return true;
 }
 
 const operator_descriptor operators_batch_normalization[] = {
@@ -553,7 +565,7 @@ const operator_descriptor operators_batch_normalization[] = {
                   .packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4),
                   .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
                   .block = batch_normalization_block,
-                  .block_types = TYPE_BIT(NORMA_FLOAT)},
+                  .block_types = TYPES_BLOCKED},
         .compute = batch_normalization_compute,
     },
     {0},

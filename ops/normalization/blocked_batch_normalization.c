@@ -1,12 +1,13 @@
 /*
- * BatchNormalization (norma): ai.onnx's in inference mode on channel blocks (ops/blocked.h), float.
+ * BatchNormalization (norma): ai.onnx's in inference mode on channel blocks (ops/blocked.h).
  *
  *   Y = activation(X * factor[c] + shift[c]),  factor = scale / sqrt(var + epsilon), shift = bias - mean * factor
  *
  * X and Y in blocks; scale, bias, mean and var are constant vectors of C elements of any float types. Factor and shift
- * are computed in double and rounded once.
+ * are computed in double and rounded once. Half precision is computed in float, some pixels at a time.
  */
 #include "ops/blocked.h"
+#include "ops/half.h"
 #include "ops/work.h"
 
 #include <math.h>
@@ -28,7 +29,7 @@ static norma_status blocked_normalization_read(const node *node, void *state, no
 static norma_status blocked_normalization_infer(infer_context *context) {
   shape x;
   TRY(infer_blocked_input(context, &x));
-  infer_output(context, 0, NORMA_FLOAT, &x);
+  infer_output(context, 0, infer_type(context, 0), &x);
   return NORMA_OK;
 }
 
@@ -77,20 +78,40 @@ static norma_status blocked_normalization_prepare(prepare_context *context) {
 typedef struct blocked_normalization_work {
   const blocked_normalization_state *state;
   const run_context *context;
-  const float *x;
-  float *y;
+  norma_element_type type;
+  const char *x;
+  char *y;
 } blocked_normalization_work;
+
+/* One block of one sample, whose elements begin at `at`. */
+static void blocked_normalization_plane(const blocked_normalization_work *work, int64_t at, const float *factors) {
+  const blocked_normalization_state *state = work->state;
+  const struct kernel_table *kernels = work->context->kernels;
+  const struct activation activation = work->context->node->epilogue.activation;
+  const size_t bytes = element_type_bytes(work->type);
+  float piece[HALF_PIECE];
+  if (!is_half(work->type)) {
+    kernels->blocked_affine_f32((float *)work->y + at, (const float *)work->x + at, NULL, (size_t)state->pixels,
+                                factors, factors + state->block, activation);
+    return;
+  }
+  const int64_t most = HALF_PIECE / state->block;
+  for (int64_t p = 0; p < state->pixels; p += most) {
+    const int64_t pixels = state->pixels - p < most ? state->pixels - p : most, count = pixels * state->block;
+    const size_t offset = (size_t)(at + p * state->block) * bytes;
+    half_to_float(kernels, work->type, piece, work->x + offset, count);
+    kernels->blocked_affine_f32(piece, piece, NULL, (size_t)pixels, factors, factors + state->block, activation);
+    half_from_float(kernels, work->type, work->y + offset, piece, count);
+  }
+}
 
 static void blocked_normalization_body(void *argument, int64_t begin, int64_t end, int worker) {
   const blocked_normalization_work *work = argument;
   const blocked_normalization_state *state = work->state;
-  int64_t plane = state->pixels * state->block;
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
     const float *factors = state->factors + i % state->blocks * 2 * state->block;
-    work->context->kernels->blocked_affine_f32(work->y + i * plane, work->x + i * plane, NULL, (size_t)state->pixels,
-                                               factors, factors + state->block,
-                                               work->context->node->epilogue.activation);
+    blocked_normalization_plane(work, i * state->pixels * state->block, factors);
   }
 }
 
@@ -98,7 +119,7 @@ static norma_status blocked_normalization_compute(run_context *context) {
   const blocked_normalization_state *state = context->state;
   const norma_tensor *x = run_input(context, 0);
   if (x->size_bytes == 0) return NORMA_OK;
-  blocked_normalization_work work = {state, context, x->data, run_output(context, 0)->data};
+  blocked_normalization_work work = {state, context, x->type, x->data, run_output(context, 0)->data};
   return run_parallel(context, x->dims[0] * state->blocks,
                       work_grain(WORK_ELEMENT * (double)(state->pixels * state->block)), blocked_normalization_body,
                       &work);
@@ -123,7 +144,7 @@ const operator_descriptor operators_blocked_batch_normalization[] = {
         .max_inputs = 5,
         .min_outputs = 1,
         .max_outputs = 5, /* of which all but the first are absent */
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = blocked_normalization_attributes,
         .in_place = INPUT(0),
         .state_size = sizeof(blocked_normalization_state),

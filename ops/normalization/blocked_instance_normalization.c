@@ -4,8 +4,8 @@
  * X in blocks, scale and B as they are, with one element for each channel; an activation may be fused.
  *
  * Sums are taken in float over INSTANCE_PIECE pixels, and in double from piece to piece, chunk by chunk of a plane: chunks are
- * work for several threads, and are always added in order. Deviations are from the mean as a float, whose rounding is
- * taken out of the variance again.
+ * work for several threads, and are always added in order. Deviations are from that mean as a float; what it is off, by
+ * rounding and by sums of elements far larger than their deviations, is their mean, and is taken out again.
  */
 #include "ops/blocked.h"
 #include "ops/work.h"
@@ -26,7 +26,7 @@ typedef struct instance_state {
 
 /* Of each chunk, in scratch. */
 typedef struct chunk_sums {
-  double elements[MOST_LANES], squares[MOST_LANES]; /* squares of deviations */
+  double elements[MOST_LANES], deviations[MOST_LANES], squares[MOST_LANES]; /* squares of deviations */
 } chunk_sums;
 
 static norma_status instance_read(const node *node, void *opaque, norma_error *error) {
@@ -110,18 +110,17 @@ static void sum_elements(void *argument, int64_t begin, int64_t end, int worker)
   }
 }
 
-/* The mean of each lane of a plane, and as a float. */
-static void find_means(const instance_work *work, int64_t plane, double *mean, lanes *negative_center) {
+/* What deviations are taken from: the mean of each lane of a plane, as far as sums of floats tell it. */
+static void find_centers(const instance_work *work, int64_t plane, lanes *negative_center) {
   const instance_state *state = work->state;
   for (int64_t l = 0; l < state->block; l++) {
     double sum = 0;
     for (int64_t c = 0; c < state->chunks; c++) sum += work->sums[plane * state->chunks + c].elements[l];
-    mean[l] = sum / (double)state->pixels;
-    negative_center->at[l] = -(float)mean[l];
+    negative_center->at[l] = -(float)(sum / (double)state->pixels);
   }
 }
 
-static void sum_squares(void *argument, int64_t begin, int64_t end, int worker) {
+static void sum_deviations(void *argument, int64_t begin, int64_t end, int worker) {
   const instance_work *work = argument;
   const instance_state *state = work->state;
   const struct kernel_table *kernels = work->context->kernels;
@@ -129,12 +128,12 @@ static void sum_squares(void *argument, int64_t begin, int64_t end, int worker) 
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
     int64_t first, count = chunk_pixels(state, i, &first);
-    double mean[MOST_LANES], *sum = work->sums[i].squares;
+    chunk_sums *sums = &work->sums[i];
     lanes negative_center, one;
     _Alignas(64) float deviations[INSTANCE_PIECE * MOST_LANES];
-    find_means(work, i / state->chunks, mean, &negative_center);
+    find_centers(work, i / state->chunks, &negative_center);
     for (int64_t l = 0; l < state->block; l++) {
-      sum[l] = 0;
+      sums->deviations[l] = sums->squares[l] = 0;
       one.at[l] = 1;
     }
     for (int64_t p = 0; p < count; p += INSTANCE_PIECE) {
@@ -143,25 +142,29 @@ static void sum_squares(void *argument, int64_t begin, int64_t end, int worker) 
       lanes piece;
       kernels->blocked_affine_f32(deviations, work->x + (first + p) * state->block, NULL, pixels, one.at,
                                   negative_center.at, none);
+      kernels->blocked_sum_f32(piece.at, deviations, pixels);
+      for (int64_t l = 0; l < state->block; l++) sums->deviations[l] += (double)piece.at[l];
       kernels->unary_f32[UNARY_SQUARE](deviations, deviations, n, 0, 0);
       kernels->blocked_sum_f32(piece.at, deviations, pixels);
-      for (int64_t l = 0; l < state->block; l++) sum[l] += (double)piece.at[l];
+      for (int64_t l = 0; l < state->block; l++) sums->squares[l] += (double)piece.at[l];
     }
   }
 }
 
 /* factor and shift of each lane, to be applied to deviations. */
-static void find_factors(const instance_work *work, int64_t plane, const double *mean, const lanes *negative_center,
-                         lanes *factor, lanes *shift) {
+static void find_factors(const instance_work *work, int64_t plane, lanes *factor, lanes *shift) {
   const instance_state *state = work->state;
   const int64_t blocks = divide_up(state->channels, state->block), channel = plane % blocks * state->block;
   for (int64_t l = 0; l < state->block; l++) {
     const bool is_real = channel + l < state->channels;
-    const double scale = is_real ? (double)work->scale[channel + l] : 0,
-                 rest = mean[l] + (double)negative_center->at[l];
-    double sum = 0;
-    for (int64_t c = 0; c < state->chunks; c++) sum += work->sums[plane * state->chunks + c].squares[l];
-    double variance = sum / (double)state->pixels - rest * rest;
+    const double scale = is_real ? (double)work->scale[channel + l] : 0;
+    double rest = 0, variance = 0;
+    for (int64_t c = 0; c < state->chunks; c++) {
+      rest += work->sums[plane * state->chunks + c].deviations[l];
+      variance += work->sums[plane * state->chunks + c].squares[l];
+    }
+    rest /= (double)state->pixels;
+    variance = variance / (double)state->pixels - rest * rest;
     if (variance < 0) variance = 0;
     factor->at[l] = (float)(scale / sqrt(variance + state->epsilon));
     shift->at[l] = (float)((is_real ? (double)work->bias[channel + l] : 0) - rest * (double)factor->at[l]);
@@ -176,10 +179,9 @@ static void normalize(void *argument, int64_t begin, int64_t end, int worker) {
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
     int64_t first, count = chunk_pixels(state, i, &first);
-    double mean[MOST_LANES];
     lanes negative_center, one, factor, shift;
-    find_means(work, i / state->chunks, mean, &negative_center);
-    find_factors(work, i / state->chunks, mean, &negative_center, &factor, &shift);
+    find_centers(work, i / state->chunks, &negative_center);
+    find_factors(work, i / state->chunks, &factor, &shift);
     for (int64_t l = 0; l < state->block; l++) one.at[l] = 1;
     for (int64_t p = 0; p < count; p += INSTANCE_PIECE) {
       const size_t pixels = (size_t)(count - p < INSTANCE_PIECE ? count - p : INSTANCE_PIECE);
@@ -206,7 +208,7 @@ static norma_status instance_compute(run_context *context) {
   const int64_t units = state->planes * state->chunks;
   const double cost = (double)state->block * (double)(state->pixels < CHUNK ? state->pixels : CHUNK);
   TRY(run_parallel(context, units, work_grain(cost), sum_elements, &work));
-  TRY(run_parallel(context, units, work_grain(3 * cost), sum_squares, &work));
+  TRY(run_parallel(context, units, work_grain(4 * cost), sum_deviations, &work));
   return run_parallel(context, units, work_grain(3 * cost), normalize, &work);
 }
 

@@ -25,6 +25,7 @@ typedef struct set_normalization_state {
   int64_t kept_dims[NORMA_MAX_RANK], kept_strides[NORMA_MAX_RANK];
   int64_t reduced_dims[NORMA_MAX_RANK], reduced_strides[NORMA_MAX_RANK];
   int64_t sets, count;
+  bool is_row; /* the elements of a set lie side by side */
 } set_normalization_state;
 
 static norma_status lp_normalization_read(const node *node, void *opaque, norma_error *error) {
@@ -92,7 +93,13 @@ static norma_status set_normalization_prepare(prepare_context *context) {
   }
   state->sets = dims_product(state->kept_dims, 0, state->kept);
   state->count = dims_product(state->reduced_dims, 0, state->reduced);
-  context->kernel_name = "sets";
+  state->is_row = state->count > 0;
+  int64_t inner = 1;
+  for (int d = state->reduced - 1; d >= 0; d--) {
+    if (state->reduced_dims[d] != 1 && state->reduced_strides[d] != inner) state->is_row = false;
+    inner *= state->reduced_dims[d];
+  }
+  context->kernel_name = state->is_row ? "rows" : "sets";
   context->flops = 4.0 * (double)state->sets * (double)state->count;
   return NORMA_OK;
 }
@@ -130,6 +137,30 @@ static void set_measure(const run_context *context, const void *x, int64_t base,
     *divisor = sqrt(squares / (double)state->count) + 1e-9;
 }
 
+/* A set of floats that lie side by side. */
+static void normalize_row(const run_context *context, const float *x, float *y) {
+  const set_normalization_state *state = context->state;
+  const struct kernel_table *kernels = context->kernels;
+  const size_t count = (size_t)state->count;
+  double center = 0, divisor;
+  if (!state->is_lp) {
+    center = kernels->sum_f32_to_f64(x, count) / (double)count;
+    divisor = sqrt(kernels->sum_squared_deviations_f32(x, count, center) / (double)count) + 1e-9;
+  } else if (state->p == 2) {
+    divisor = sqrt(kernels->sum_squared_deviations_f32(x, count, 0));
+  } else {
+    double sums[4] = {0}; /* which do not wait for each other */
+    for (size_t i = 0; i < count; i++) sums[i % 4] += (double)fabsf(x[i]);
+    divisor = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+  const double factor = divisor == 0 ? 0 : 1 / divisor;
+  if (state->is_lp) {
+    kernels->scale_f32(y, x, count, factor);
+  } else {
+    for (size_t i = 0; i < count; i++) y[i] = (float)(((double)x[i] - center) * factor);
+  }
+}
+
 static void normalize_sets(void *argument, int64_t begin, int64_t end, int worker) {
   run_context *context = argument;
   const set_normalization_state *state = context->state;
@@ -139,6 +170,10 @@ static void normalize_sets(void *argument, int64_t begin, int64_t end, int worke
   for (int64_t set = begin; set < end; set++) {
     int64_t base = set_offset(state->kept, state->kept_dims, state->kept_strides, set);
     double center, divisor;
+    if (state->is_row && state->type == NORMA_FLOAT) {
+      normalize_row(context, (const float *)x + base, (float *)y + base);
+      continue;
+    }
     set_measure(context, x, base, &center, &divisor);
     for (int64_t i = 0; i < state->count && !work_interrupted(context, i); i++) {
       int64_t at = set_element(state, base, i);

@@ -1,8 +1,9 @@
 /*
- * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), float, two
- * spatial axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions.
+ * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), two spatial axes. X
+ * and Y in blocks; the attributes are those of ai.onnx's newest versions. Half precision is computed in float.
  */
 #include "ops/blocked.h"
+#include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
 
@@ -14,6 +15,7 @@ typedef struct blocked_pool_state {
   bool count_pad;
 
   /* The plan's. */
+  norma_element_type type;
   struct window_2d plane;
   size_t pad_end[2];
   struct blocked_slices slices;
@@ -54,12 +56,13 @@ static norma_status blocked_pool_infer(infer_context *context) {
     }
     memcpy(y.dims + 2, window.output, 2 * sizeof *y.dims);
   }
-  return window_infer_output(context, 0, NORMA_FLOAT, &y);
+  return window_infer_output(context, 0, infer_type(context, 0), &y);
 }
 
 static norma_status blocked_pool_prepare(prepare_context *context) {
   blocked_pool_state *pool = context->state;
   const shape *x = prepare_shape(context, 0);
+  pool->type = prepare_type(context, 0);
   pool->planes = x->dims[0] * x->dims[1];
   pool->block = x->dims[4];
   pool->inputs = x->dims[2] * x->dims[3];
@@ -80,45 +83,71 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
     pool->slices = blocked_slices_of(&window, x->dims[0], x->dims[1], context->workers);
   }
   context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
+  if (is_half(pool->type) && pool->kind == BLOCKED_POOL_GLOBAL) {
+    context->worker_scratch_bytes = (size_t)((pool->inputs + 1) * pool->block) * sizeof(float);
+  } else if (is_half(pool->type)) {
+    context->worker_scratch_bytes = blocked_slice_scratch(&pool->slices, &pool->plane, pool->block);
+  }
   pool->grain = work_grain(4 * (double)pool->block * taps * (double)pool->outputs / (double)pool->slices.count);
   return NORMA_OK;
 }
 
 typedef struct blocked_pool_work {
   const blocked_pool_state *state;
-  const struct kernel_table *kernels;
-  const float *x;
-  float *y;
+  const run_context *context;
+  const char *x;
+  char *y;
 } blocked_pool_work;
 
-/* The mean over no pixel is 0, as in ops/pooling/global_pool.c. */
-static void global_plane(const blocked_pool_work *work, const float *x, float *y) {
+/* Rows of the outputs of a plane, and the inputs that they see. */
+static void blocked_pool_slice(const blocked_pool_work *work, const struct window_slice *slice, const float *x,
+                               float *y) {
   const blocked_pool_state *pool = work->state;
-  work->kernels->blocked_sum_f32(y, x, (size_t)pool->inputs);
-  for (int64_t lane = 0; lane < pool->block && pool->inputs > 0; lane++) y[lane] /= (float)pool->inputs;
+  const struct kernel_table *kernels = work->context->kernels;
+  const size_t pad_end[2] = {slice->pad_end, pool->pad_end[1]};
+  switch (pool->kind) {
+  case BLOCKED_POOL_MAX:
+    kernels->blocked_max_pool_f32(&slice->plane, x, y);
+    return;
+  case BLOCKED_POOL_AVERAGE:
+    kernels->blocked_average_pool_f32(&slice->plane, pool->count_pad, pad_end, x, y);
+    return;
+  case BLOCKED_POOL_GLOBAL: /* the mean of nothing is NaN, as in ops/pooling/global_pool.c */
+    kernels->blocked_sum_f32(y, x, (size_t)pool->inputs);
+    for (int64_t lane = 0; lane < pool->block; lane++) y[lane] /= (float)pool->inputs;
+    return;
+  }
+}
+
+static struct window_slice blocked_pool_cut(const blocked_pool_state *pool, size_t row) {
+  if (pool->kind != BLOCKED_POOL_GLOBAL) {
+    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
+    blocked_slice_trim(&slice.plane);
+    return slice;
+  }
+  return (struct window_slice){.plane = {.input = {(size_t)pool->inputs, 1}, .output = {1, 1}}};
 }
 
 static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int worker) {
   const blocked_pool_work *work = argument;
   const blocked_pool_state *pool = work->state;
-  (void)worker;
+  const size_t bytes = element_type_bytes(pool->type), block = (size_t)pool->block;
+  float *scratch = run_worker_scratch(work->context, worker);
   for (int64_t i = begin; i < end; i++) {
     size_t row;
-    int64_t plane = blocked_slice_plane(&pool->slices, i, &row);
-    const float *x = work->x + plane * pool->inputs * pool->block;
-    float *y = work->y + plane * pool->outputs * pool->block;
-    if (pool->kind == BLOCKED_POOL_GLOBAL) {
-      global_plane(work, x, y);
+    const int64_t plane = blocked_slice_plane(&pool->slices, i, &row);
+    const struct window_slice slice = blocked_pool_cut(pool, row);
+    const void *x = work->x + ((size_t)(plane * pool->inputs) + slice.x_offset) * block * bytes;
+    void *y = work->y + ((size_t)(plane * pool->outputs) + slice.y_offset) * block * bytes;
+    if (!is_half(pool->type)) {
+      blocked_pool_slice(work, &slice, x, y);
       continue;
     }
-    struct window_slice slice = window_slice(&pool->plane, pool->pad_end[0], row, (size_t)pool->slices.rows);
-    size_t pad_end[2] = {slice.pad_end, pool->pad_end[1]};
-    x += slice.x_offset * (size_t)pool->block;
-    y += slice.y_offset * (size_t)pool->block;
-    if (pool->kind == BLOCKED_POOL_MAX)
-      work->kernels->blocked_max_pool_f32(&slice.plane, x, y);
-    else
-      work->kernels->blocked_average_pool_f32(&slice.plane, pool->count_pad, pad_end, x, y);
+    const size_t inputs = slice.plane.input[0] * slice.plane.input[1] * block;
+    const size_t outputs = slice.plane.output[0] * slice.plane.output[1] * block;
+    half_to_float(work->context->kernels, pool->type, scratch, x, (int64_t)inputs);
+    blocked_pool_slice(work, &slice, scratch, scratch + inputs);
+    half_from_float(work->context->kernels, pool->type, y, scratch + inputs, (int64_t)outputs);
   }
 }
 
@@ -126,7 +155,7 @@ static norma_status blocked_pool_compute(run_context *context) {
   const blocked_pool_state *pool = context->state;
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
-  blocked_pool_work work = {pool, context->kernels, run_input(context, 0)->data, y->data};
+  blocked_pool_work work = {pool, context, run_input(context, 0)->data, y->data};
   return run_parallel(context, pool->planes * pool->slices.count, pool->grain, blocked_pool_body, &work);
 }
 
@@ -161,7 +190,7 @@ const operator_descriptor operators_blocked_pool[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = blocked_max_pool_attributes,
         .state_size = sizeof(blocked_pool_state),
         .read = blocked_max_pool_read,
@@ -177,7 +206,7 @@ const operator_descriptor operators_blocked_pool[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .attributes = blocked_average_pool_attributes,
         .state_size = sizeof(blocked_pool_state),
         .read = blocked_average_pool_read,
@@ -193,7 +222,7 @@ const operator_descriptor operators_blocked_pool[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
         .state_size = sizeof(blocked_pool_state),
         .read = global_pool_read,
         .infer = blocked_pool_infer,

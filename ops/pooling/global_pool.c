@@ -145,7 +145,7 @@ const operator_descriptor operators_global_pool[] = {
         .read = global_average_read,
         .infer = global_pool_infer,
         .prepare = global_pool_prepare,
-        .facts = {.dimension = fact_dimension_batch, .block = global_pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+        .facts = {.dimension = fact_dimension_batch, .block = global_pool_block, .block_types = TYPES_BLOCKED},
         .compute = global_pool_compute,
     },
     {

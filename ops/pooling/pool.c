@@ -57,6 +57,9 @@ static norma_status max_pool_read(const node *node, void *state, norma_error *er
   if (order != 0 && order != 1)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "storage_order is %" PRId64 " but must be 0 or 1",
                          order);
+  if (node->version < 8 && node->output_count > 1)
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "has %d outputs, of which version 8 has the second",
+                         node->output_count);
   pool->column_major = order == 1;
   return pool_read(node, pool, POOL_MAX, error);
 }
@@ -391,7 +394,7 @@ const operator_descriptor operators_pool[] = {
         .read = max_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
-        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_BLOCKED},
         .compute = pool_compute,
     },
     {
@@ -408,7 +411,7 @@ const operator_descriptor operators_pool[] = {
         .read = average_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
-        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_BLOCKED},
         .compute = pool_compute,
     },
     {

@@ -13,6 +13,7 @@
 #include "ops/blocked.h"
 #include "ops/movement/movement.h"
 #include "ops/reduction/reduce.h"
+#include "ops/work.h"
 
 #include <math.h>
 
@@ -33,7 +34,9 @@ static norma_status reduce_read(const node *node, void *opaque, norma_error *err
   }
   state->keep_dims = attribute_int(node, "keepdims", 1) != 0;
   state->nothing_without_axes = attribute_int(node, "noop_with_empty_axes", 0) != 0;
-  state->axes_input = node->version >= (state->reduction == SUM ? 13 : 18);
+  const int axes_since = state->reduction == SUM ? 13 : 18;
+  state->axes_input = node->version >= axes_since;
+  TRY(read_inputs_since(node, 1, axes_since, error));
   if (!state->axes_input && !integers_from_attribute(node, "axes", &state->axes)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "more than %d axes", NORMA_MAX_RANK);
   }
@@ -114,6 +117,7 @@ static void walk_make(reduce_walk *walk, const norma_tensor *input, const bool *
 }
 
 typedef struct reduce_job {
+  const run_context *context;
   const reduce_state *state;
   const reduce_walk *walk;
   const norma_tensor *input;
@@ -144,14 +148,14 @@ static double reduce_in_double(const reduce_job *job, int64_t base) {
                   : reduction == MINIMUM ? (double)INFINITY
                                          : 0;
   double largest = -(double)INFINITY;
-  for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP; i++) {
+  for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP && !work_interrupted(job->context, i); i++) {
     const double x =
         element_get_double(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (isnan(x)) return x;
     largest = fmax(largest, x);
   }
   if (reduction == LOG_SUM_EXP && isinf(largest)) return largest;
-  for (int64_t i = 0; i < walk->count; i++) {
+  for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const double x =
         element_get_double(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     switch (reduction) {
@@ -197,7 +201,7 @@ static void reduce_integers(const reduce_job *job, int64_t base, int64_t index) 
   const uint64_t ones = UINT64_MAX >> (64 - bits);
   const int64_t most = (int64_t)(has_sign ? ones >> 1 : ones), least = has_sign ? -most - 1 : 0;
   int64_t result = reduction == MAXIMUM ? least : reduction == MINIMUM ? most : reduction == PRODUCT;
-  for (int64_t i = 0; i < walk->count; i++) {
+  for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const int64_t x =
         element_get_int64(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (reduction == MAXIMUM)
@@ -252,7 +256,7 @@ static norma_status reduce_compute(run_context *context) {
   if (walk.outputs != norma_tensor_count(output))
     return run_fail(context, NORMA_ERROR_RUN, "axes do not fit the output");
   if (reduce_floats_suits(state->reduction, input->type, &walk)) return reduce_floats(context, state->reduction, &walk);
-  reduce_job job = {state, &walk, input, output};
+  reduce_job job = {context, state, &walk, input, output};
   const int64_t grain = walk.count >= 2048 ? 1 : 2048 / (walk.count + 1) + 1;
   return run_parallel(context, walk.outputs, grain, reduce_any_body, &job);
 }

@@ -23,9 +23,13 @@ typedef struct entry {
 
 static norma_status top_k_read(const node *node, void *opaque, norma_error *error) {
   top_k_state *state = opaque;
+  TRY(read_inputs_since(node, 1, 10, error));
   state->axis = attribute_int(node, "axis", -1);
   state->k = node->version < 10 ? attribute_int(node, "k", 0) : -1;
   state->smallest = attribute_int(node, "largest", 1) == 0;
+  if (node->version >= 10 && (node->input_count < 2 || !node->inputs[1])) {
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "input 1 (K) is missing");
+  }
   if (node->version < 10 && state->k < 0) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "k is %lld", (long long)state->k);
   }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Embeds an installed Norma in the C program of README.md: through pkg-config and find_package, shared and static, as C
-# and as C++, with the model from its file and from a byte array. Expects NORMA's build folder in BUILD and runs in the
-# source root.
+# and as C++, with the model from its file and from a byte array; and in words.c beside this file, which has strings,
+# sequences, operators of its own and runs with options. Expects NORMA's build folder in BUILD and runs in the source
+# root.
 set -eu
 
 root=$PWD
@@ -77,6 +78,37 @@ for program in one bytes; do
     expect_one "pkg-config, $program, $kind" env LD_LIBRARY_PATH="$library" "$work/$program-$kind"
     cd "$root"
   done
+done
+
+# ---- words.c, as C and, the same file, as C++
+cat >"$work/words.expected" <<'TEXT'
+shouted: ONE TWO THREE
+all: [one two, three, ONE TWO THREE]
+perhaps: one two three
+counted: 7
+progress: all steps
+all: [a, b c d, A B C D]
+kept: [one two, three, ONE TWO THREE]
+read back: [one two, three, ONE TWO THREE]
+timeout: deadline exceeded
+cancel: cancelled
+failure: operator failed, count
+counted: 3
+TEXT
+words=$root/tests/embedding/words
+# shellcheck disable=SC2086
+$CC -std=c11 $warnings "$words.c" $shared_flags -o "$work/words-shared"
+# shellcheck disable=SC2086
+$CC -std=c11 $warnings -static "$words.c" $static_flags -o "$work/words-static"
+# shellcheck disable=SC2086
+$CXX -std=c++11 $warnings -x c++ "$words.c" $shared_flags -o "$work/words-c++"
+for kind in shared static c++; do
+  if LD_LIBRARY_PATH="$library" "$work/words-$kind" "$words.onnx" >"$work/words.actual" 2>&1 &&
+    difference=$(diff "$work/words.expected" "$work/words.actual"); then
+    echo "ok: words, $kind"
+  else
+    fail "words, $kind:" "$(cat "$work/words.actual")"
+  fi
 done
 
 # ---- find_package

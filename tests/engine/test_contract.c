@@ -295,43 +295,6 @@ static void operators_from_outside(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- what is refused */
 
-typedef struct reported {
-  int count;
-  char nodes[256];
-} reported;
-
-static void note_unsupported(void *context, const norma_unsupported *item) {
-  reported *reported = context;
-  reported->count++;
-  strcat(strcat(reported->nodes, item->node), " ");
-}
-
-static void all_unsupported_nodes_are_named(void **state) {
-  (void)state;
-  engine engine;
-  engine_open(&engine);
-  model_builder *b = builder_create(13);
-  builder_import(b, "nowhere", 3);
-  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){4});
-  builder_input(b, "s", NORMA_STRING, 1, (int64_t[]){4});
-  builder_named_node(b, "one", "nowhere", "Add", "x", "a");
-  builder_named_node(b, "two", "", "NoSuchOperator", "a", "b");
-  builder_named_node(b, "three", "", "Relu", "b", "c");
-  builder_named_node(b, "four", "nowhere", "Mul", "x", "d");
-  builder_named_node(b, "five", "", "Relu", "s", "e");
-  for (int i = 0; i < 5; i++)
-    builder_output(b, (const char *[]){"a", "b", "c", "d", "e"}[i], NORMA_UNDEFINED, -1, NULL);
-  reported reported = {0};
-  norma_load_options options = {.report = note_unsupported, .report_context = &reported};
-  assert_int_equal(engine_load(&engine, b, options), NORMA_ERROR_UNSUPPORTED);
-  assert_null(engine.model);
-  assert_int_equal(reported.count, 4);
-  assert_string_equal(reported.nodes, "one two four five ");
-  assert_non_null(strstr(engine.error.message, "4 nodes are unsupported: 'one' (Add, nowhere 3)"));
-  assert_non_null(strstr(engine.error.message, "'five' (Relu, ai.onnx 13): element type string"));
-  engine_close(&engine);
-}
-
 static void wrong_attributes_are_refused(void **state) {
   (void)state;
   for (int i = 0; i < 4; i++) {
@@ -349,36 +312,6 @@ static void wrong_attributes_are_refused(void **state) {
     norma_load_options options = {0};
     assert_int_equal(engine_load(&engine, b, options), NORMA_ERROR_INVALID_MODEL);
     if (!strstr(engine.error.message, parts[i])) fail_msg("'%s' lacks '%s'", engine.error.message, parts[i]);
-    engine_close(&engine);
-  }
-}
-
-/* ----------------------------------------------------------------------------------------------------- initializers */
-
-static void initializers_may_be_overridden_by_name(void **state) {
-  (void)state;
-  for (int named = 0; named <= 1; named++) {
-    engine engine;
-    engine_open(&engine);
-    model_builder *b = builder_create(13);
-    builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){2});
-    builder_input(b, "w", NORMA_FLOAT, 1, (int64_t[]){2});
-    builder_floats(b, "w", 1, (int64_t[]){2}, (float[]){10, 20});
-    builder_node(b, "Add", "x w", "y");
-    builder_output(b, "y", NORMA_FLOAT, 1, (int64_t[]){2});
-    static const char *const names[] = {"w"};
-    norma_load_options options = {.overridable = names, .overridable_count = (size_t)named};
-    assert_int_equal(engine_load(&engine, b, options), NORMA_OK);
-    assert_int_equal(norma_model_input_count(engine.model), 1 + (size_t)named);
-    assert_int_equal(norma_session_create(engine.model, NULL, &engine.session, &engine.error), NORMA_OK);
-    static const float x[2] = {1, 2}, w[2] = {-1, -1}, usual[2] = {11, 22}, other[2] = {0, 1};
-    set_input(&engine, "x", NORMA_FLOAT, 1, (int64_t[]){2}, x);
-    assert_memory_equal(run(&engine, 0)->data, usual, sizeof usual);
-    norma_tensor tensor;
-    norma_tensor_init(&tensor, NORMA_FLOAT, 1, (int64_t[]){2}, (void *)(uintptr_t)w);
-    norma_status status = norma_session_set_input(engine.session, "w", &tensor, &engine.error);
-    assert_int_equal(status, named ? NORMA_OK : NORMA_ERROR_ARGUMENT);
-    if (named) assert_memory_equal(run(&engine, 0)->data, other, sizeof other);
     engine_close(&engine);
   }
 }
@@ -412,9 +345,7 @@ int main(void) {
       cmocka_unit_test(branches_read_outer_values),
       cmocka_unit_test(sequences_share_tensors),
       cmocka_unit_test(operators_from_outside),
-      cmocka_unit_test(all_unsupported_nodes_are_named),
       cmocka_unit_test(wrong_attributes_are_refused),
-      cmocka_unit_test(initializers_may_be_overridden_by_name),
       cmocka_unit_test(outputs_that_repeat),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

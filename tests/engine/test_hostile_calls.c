@@ -1,7 +1,6 @@
 /* What a caller or a model may do wrong without any harm: no place for errors, inputs that are absent, sizes beyond the
  * machine, containers nested without end, graphs of many thousand nodes. */
 #include "engine/graph/graph.h"
-#include "engine/plan/arena_layout.h"
 #include "tests/support/model_builder.h"
 
 #include <setjmp.h>
@@ -99,35 +98,6 @@ static void absent_inputs_are_refused(void **state) {
   }
 }
 
-/* A required output without a name is computed for nobody. */
-static void required_output_without_a_name(void **state) {
-  (void)state;
-  model_builder *b = builder_create(17);
-  float data[4] = {3, 1, 4, 1};
-  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){4});
-  builder_ints64(b, "k", 1, (int64_t[]){1}, (int64_t[]){2});
-  builder_node(b, "TopK", "x k", "- indices");
-  builder_node(b, "Relu", "x", "-");
-  builder_output(b, "indices", NORMA_INT64, -1, NULL);
-  norma_model *model;
-  norma_session *session;
-  norma_error error;
-  norma_tensor x;
-  norma_tensor_init(&x, NORMA_FLOAT, 1, (int64_t[]){4}, data);
-  for (int level = NORMA_OPTIMIZE_NONE; level <= NORMA_OPTIMIZE_FULL; level++) {
-    assert_int_equal(load(b, (norma_optimization)level, &model, &error), NORMA_OK);
-    assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
-    assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
-    assert_int_equal(norma_session_run(session, &error), NORMA_OK);
-    const int64_t *indices = norma_value_tensor(norma_session_output(session, 0))->data;
-    assert_int_equal(indices[0], 2);
-    assert_int_equal(indices[1], 0);
-    norma_session_destroy(session);
-    norma_model_destroy(model);
-  }
-  builder_destroy(b);
-}
-
 /* An input whose type the model leaves open takes any, but not one that conflicts with another's. */
 static void types_that_inputs_bring(void **state) {
   (void)state;
@@ -200,45 +170,6 @@ static void elements_of_inputs(void **state) {
     builder_destroy(b);
     assert_int_equal(atomic_load(&memory.used), 0);
   }
-}
-
-/* Loading has no deadline, so it leaves long computations on constants to the runs, which have one. */
-static void constants_that_take_long(void **state) {
-  (void)state;
-  static float picture[600 * 600];
-  model_builder *b = builder_create(17);
-  builder_floats(b, "x", 4, (int64_t[]){1, 1, 600, 600}, picture);
-  node *pool = builder_node(b, "LpPool", "x", "y"); /* 600^4 operations */
-  builder_ints(pool, "kernel_shape", 2, (int64_t[]){599, 599});
-  builder_ints(pool, "pads", 4, (int64_t[]){300, 300, 300, 300});
-  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
-  norma_model *model;
-  norma_session *session;
-  norma_error error;
-  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_OK);
-  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
-  norma_session_set_timeout(session, 0.05);
-  assert_int_equal(norma_session_run(session, &error), NORMA_ERROR_DEADLINE);
-  norma_session_destroy(session);
-  norma_model_destroy(model);
-  builder_destroy(b);
-}
-
-/* A conflict of types beside an unsupported node: status and error agree. */
-static void unsupported_and_conflicting(void **state) {
-  (void)state;
-  model_builder *b = builder_create(17);
-  builder_input(b, "x", NORMA_FLOAT, 0, NULL);
-  builder_input(b, "i", NORMA_INT32, 0, NULL);
-  builder_node(b, "NoSuchOperator", "x", "u");
-  builder_node(b, "Add", "x i", "y");
-  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
-  norma_model *model;
-  norma_error error;
-  assert_int_equal(load(b, NORMA_OPTIMIZE_FULL, &model, &error), NORMA_ERROR_UNSUPPORTED);
-  assert_int_equal(error.status, NORMA_ERROR_UNSUPPORTED);
-  assert_non_null(strstr(error.message, "NoSuchOperator"));
-  builder_destroy(b);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- memory */
@@ -379,67 +310,12 @@ static void many_captures(void **state) {
   builder_destroy(b);
 }
 
-static int compare_offset(const void *left, const void *right) {
-  const arena_block *a = *(const arena_block *const *)left, *b = *(const arena_block *const *)right;
-  return (a->offset > b->offset) - (a->offset < b->offset);
-}
-
-/* The arena of a graph of many steps: blocks that live at the same time lie apart, and room is used again. */
-static void many_blocks(void **state) {
-  (void)state;
-  memory memory;
-  memory_init(&memory, NULL, 0);
-  for (unsigned seed = 1; seed <= 4; seed++) {
-    srand(seed);
-    arena_block *blocks = malloc(MANY * sizeof *blocks);
-    const arena_block **live = malloc(MANY * sizeof(void *));
-    assert_true(blocks && live);
-    int life = seed == 4 ? MANY : 4;
-    for (int i = 0; i < MANY; i++) {
-      int last = i + rand() % life;
-      blocks[i] = (arena_block){.bytes = 1 + (size_t)(rand() % 3000), .first = i, .last = rand() % 500 ? last : MANY};
-    }
-    size_t arena, live_most = 0;
-    assert_int_equal(arena_layout_place(&memory, blocks, MANY, &arena, NULL), NORMA_OK);
-    for (int t = 0; t < MANY; t += 97) {
-      size_t count = 0, bytes = 0;
-      for (int i = 0; i < MANY; i++) {
-        if (blocks[i].first <= t && t <= blocks[i].last) live[count++] = &blocks[i];
-      }
-      qsort(live, count, sizeof *live, compare_offset);
-      for (size_t i = 0; i < count; i++) {
-        assert_int_equal(live[i]->offset % MEMORY_ALIGNMENT, 0);
-        assert_true(live[i]->offset + live[i]->bytes <= arena);
-        assert_true(i == 0 || live[i - 1]->offset + live[i - 1]->bytes <= live[i]->offset);
-        bytes += size_align(live[i]->bytes, MEMORY_ALIGNMENT);
-      }
-      if (bytes > live_most) live_most = bytes;
-    }
-    if (arena > live_most * 2) fail_msg("arena of %zu bytes for at most %zu live ones", arena, live_most);
-    free(live);
-    free(blocks);
-  }
-  arena_block huge[3];
-  size_t arena;
-  for (int i = 0; i < 3; i++) huge[i] = (arena_block){.bytes = SIZE_MAX / 4, .first = 0, .last = 1};
-  assert_int_equal(arena_layout_place(&memory, huge, 3, &arena, NULL), NORMA_ERROR_BUDGET);
-  assert_int_equal(atomic_load(&memory.used), 0);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(statuses_without_an_error),
-      cmocka_unit_test(absent_inputs_are_refused),
-      cmocka_unit_test(required_output_without_a_name),
-      cmocka_unit_test(types_that_inputs_bring),
-      cmocka_unit_test(elements_of_inputs),
-      cmocka_unit_test(constants_that_take_long),
-      cmocka_unit_test(unsupported_and_conflicting),
-      cmocka_unit_test(more_than_the_machine_has),
-      cmocka_unit_test(nested_containers_on_a_small_stack),
-      cmocka_unit_test(long_chain_is_fused),
-      cmocka_unit_test(many_captures),
-      cmocka_unit_test(many_blocks),
+      cmocka_unit_test(statuses_without_an_error), cmocka_unit_test(absent_inputs_are_refused),
+      cmocka_unit_test(types_that_inputs_bring),   cmocka_unit_test(elements_of_inputs),
+      cmocka_unit_test(more_than_the_machine_has), cmocka_unit_test(nested_containers_on_a_small_stack),
+      cmocka_unit_test(long_chain_is_fused),       cmocka_unit_test(many_captures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

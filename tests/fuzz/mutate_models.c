@@ -1,5 +1,5 @@
 /*
- * Hostile models: mutants of good ones, each loaded and run in a process of its own.
+ * Hostile models: mutants of good ones, each loaded, run and looked at in a process of its own.
  *
  *     mutate_models [--seed N] [--from N] [--count N] [--seconds S] [--keep DIR] [--only N] [--verbose] MODEL...
  *
@@ -10,6 +10,7 @@
  * DIR. Ends with a line of counts; exit code 1 where a mutant failed. --only runs one mutant in this process, for a
  * debugger.
  */
+#include "tests/fuzz/inspector.h"
 #include "tests/fuzz/mutator.h"
 
 #include "engine/base/memory.h"
@@ -236,6 +237,8 @@ static int run_mutant(mutant *mutant) {
   }
   norma_session_destroy(session);
   norma_model_destroy(model);
+  check_status(inspect_bytes(runtime, mutant->model.data, mutant->model.size, random_one_in(random, 2), &error),
+               &error);
   check(atomic_load(&account.used) == 0, "an input was kept", &error);
   /* Less where threads of the pool had not begun before. */
   check(norma_runtime_memory_used(runtime) <= before, "memory stays allocated", &error);

@@ -10,7 +10,7 @@
  *
  * Ends with the line "N passed, N failed, N skipped".
  */
-#include "engine/base/cpu_features.h"
+#include "ops/kernels/kernel_table.h"
 #include "engine/graph/model.h"
 #include "engine/load/load.h"
 #include "engine/base/status.h"
@@ -42,6 +42,7 @@ typedef struct check {
   const char *folder;
   char path[4096];
   memory account;
+  norma_runtime *runtime; /* of samples that are read or made up */
   size_t input_count;
   char names[MOST_INPUTS][256];
   value samples[SAMPLES][MOST_INPUTS];           /* owned */
@@ -344,7 +345,7 @@ static bool has_fixed_batch(const check *check) {
 
 /* Runs a batch of 2 as exported: where that is refused, or gives something else altogether, dimension 0 is no batch. */
 static void find_out_whether_batched(check *check) {
-  configuration plain = {cpu_isa_name(cpu_isa_best()), NORMA_OPTIMIZE_NONE, false, 1, false};
+  configuration plain = {NULL, NORMA_OPTIMIZE_NONE, false, 1, false};
   batch_edit edit = {check, ANY_BATCH, false};
   engine engine = {NULL, NULL, NULL, 0};
   value joined[MOST_INPUTS] = {{.kind = NORMA_VALUE_NONE}};
@@ -418,16 +419,22 @@ static norma_status read_sample(check *check, size_t index, const norma_value_in
   char path[4200];
   struct stat facts;
   snprintf(path, sizeof path, "%s/test_data_set_0/input_%zu.pb", check->folder, index);
-  if (stat(path, &facts) == 0) return tensor_file_read(&check->account, path, info, &sample[index], error);
-  if (info->optional) return NORMA_OK;
-  shape shape = declared_shape(info);
-  for (int i = 0; i < shape.rank; i++) {
-    if (shape.dims[i] < 0) shape.dims[i] = 1;
+  norma_value *read;
+  if (stat(path, &facts) == 0) {
+    TRY(tensor_file_read(check->runtime, path, info, &read, error));
+  } else if (info->optional) {
+    return NORMA_OK;
+  } else {
+    int64_t dims[NORMA_MAX_RANK];
+    for (int i = 0; i < info->rank; i++) dims[i] = info->dims[i] < 0 ? 1 : info->dims[i];
+    if (info->kind != NORMA_VALUE_TENSOR || info->rank < 0) {
+      return error_set(error, NORMA_ERROR_INPUT, "input %zu has no data", index);
+    }
+    TRY(fill_value(check->runtime, info->type, info->rank, dims, FILL_RANDOM, index + 1, &read, error));
   }
-  if (info->kind != NORMA_VALUE_TENSOR || shape.rank < 0) {
-    return error_set(error, NORMA_ERROR_INPUT, "input %zu has no data", index);
-  }
-  return fill_value(&check->account, info->type, &shape, FILL_RANDOM, index + 1, &sample[index], error);
+  value_share(&sample[index], read);
+  norma_value_destroy(read);
+  return NORMA_OK;
 }
 
 static norma_status make_samples(check *check, const norma_model *model, norma_error *error) {
@@ -523,13 +530,13 @@ static bool check_everything(check *check) {
                 {NORMA_OPTIMIZE_BASIC, false},
                 {NORMA_OPTIMIZE_FULL, false},
                 {NORMA_OPTIMIZE_FULL, true}};
-  configuration plain = {cpu_isa_name(cpu_isa_best()), NORMA_OPTIMIZE_NONE, false, 1, false};
+  configuration plain = {NULL, NORMA_OPTIMIZE_NONE, false, 1, false};
   if (!run_alone(check, &plain)) return false;
   find_out_whether_batched(check);
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
+  const struct kernel_table *kernels;
+  for (size_t i = 0; (kernels = kernel_table_at(i)); i++) {
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
-      configuration with = {cpu_isa_name((enum cpu_isa)isa), levels[l].level, levels[l].exact, 1, false};
+      configuration with = {kernels->name, levels[l].level, levels[l].exact, 1, false};
       if (!run_alone(check, &with) || !check_threads(check, &with)) return false;
       if (!check->unbatched[0] && !check_batches(check, &with)) return false;
     }
@@ -550,7 +557,9 @@ static void check_model(const char *folder, bool batches_wanted, tally *tally) {
   check->folder = folder;
   snprintf(check->path, sizeof check->path, "%s/model.onnx", folder);
   memory_init(&check->account, NULL, 0);
-  norma_status status = engine_open(&engine, check->path, &plain, NULL, &error);
+  const norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  norma_status status = norma_runtime_create(&options, &check->runtime, &error);
+  if (status == NORMA_OK) status = engine_open(&engine, check->path, &plain, NULL, &error);
   if (status == NORMA_OK) status = make_samples(check, engine.model, &error);
   engine_close(&engine);
   if (status == NORMA_ERROR_UNSUPPORTED) {
@@ -575,6 +584,7 @@ static void check_model(const char *folder, bool batches_wanted, tally *tally) {
     free_outputs(&check->expected[k]);
     for (size_t i = 0; i < check->input_count; i++) value_clear(&check->samples[k][i]);
   }
+  norma_runtime_destroy(check->runtime);
   free(check);
 }
 

@@ -1,9 +1,8 @@
-/* Runs end soon after their deadline even where one piece of work, a plane or a line, would take minutes; and planes
- * that are cut into slices for that come out the same to the bit. */
+/* Runs end soon after their deadline even where one piece of work, a plane or a line, would take minutes. */
 #include "engine/base/platform.h"
 #include "engine/execute/executor.h"
-#include "ops/window.h"
 #include "tests/support/model_builder.h"
+#include "tests/support/workbench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,6 +95,12 @@ static void deadlines_hold_within_a_line(void **state) {
   (void)state;
   static const long_work works[] = {
       {"ArgMax", NORMA_INT64, 1, {20000000}, {0}, "axis", 0, {0}, 0},
+      {"ReduceProd", NORMA_FLOAT, 1, {20000000}, {0}, NULL, 0, {0}, 0},
+      {"ReduceSum", NORMA_INT64, 1, {20000000}, {0}, NULL, 0, {0}, 0},
+      {"ReduceLogSumExp", NORMA_DOUBLE, 1, {20000000}, {0}, NULL, 0, {0}, 0},
+      {"ReduceSum", NORMA_FLOAT, 1, {40000000}, {0}, NULL, 0, {0}, 0},
+      {"CumSum", NORMA_INT64, 1, {20000000}, {1}, NULL, 0, {0}, 0},
+      {"Gather", NORMA_INT64, 1, {20000000}, {20000000}, NULL, 0, {0}, 0},
       {"Hardmax", NORMA_FLOAT, 1, {20000000}, {0}, "axis", 0, {0}, 0},
       {"Softmax", NORMA_DOUBLE, 1, {20000000}, {0}, "axis", 0, {0}, 0},
       {"LpNormalization", NORMA_FLOAT, 1, {20000000}, {0}, "p", 0, {1}, 0},
@@ -104,116 +109,52 @@ static void deadlines_hold_within_a_line(void **state) {
   for (size_t i = 0; i < sizeof works / sizeof *works; i++) run_long_work(&works[i], NORMA_OPTIMIZE_FULL);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- slices */
+/* ---------------------------------------------------------------------------------------------------- single thread */
 
-static float *random_floats(size_t count) {
-  float *floats = malloc((count + 1) * sizeof *floats);
-  assert_non_null(floats);
-  for (size_t i = 0; i < count; i++) floats[i] = (float)(rand() % 2000) / 1000 - 1;
-  return floats;
-}
+#define MANY 300000
 
-typedef enum plane_kind { DEPTHWISE, MAX, AVERAGE, AVERAGE_WITH_PADS, PLANE_KINDS } plane_kind;
-
-static void compute_plane(plane_kind kind, const struct window_2d *plane, const size_t pad_end[2], const float *x,
-                          const float *w, float *y, void *scratch) {
-  const struct kernel_table *kernels = kernel_table_default();
-  struct activation none = {UNARY_IDENTITY, 0, 0};
-  if (kind == DEPTHWISE)
-    kernels->depthwise_f32(plane, x, w, 0.5f, NULL, none, y, scratch);
-  else if (kind == MAX)
-    kernels->max_pool_f32(plane, x, y, scratch);
-  else
-    kernels->average_pool_f32(plane, kind == AVERAGE_WITH_PADS, pad_end, x, y, scratch);
-}
-
-static void slices_are_the_plane(void **state) {
+/* Operators that run over their elements on one thread ask now and then whether to stop. */
+static void cancelled_runs_end(void **state) {
+  workbench bench;
   (void)state;
-  srand(5);
-  for (int round = 0; round < 2000; round++) {
-    window w = {.axes = 2};
-    size_t pad_end[2];
-    for (int d = 0; d < 2; d++) {
-      w.input[d] = 1 + rand() % 40;
-      w.kernel[d] = 1 + rand() % 5;
-      w.stride[d] = 1 + rand() % 3;
-      w.dilation[d] = 1 + rand() % 3;
-      w.pad_begin[d] = rand() % 8;
-      w.pad_end[d] = rand() % 12;
-      int64_t room = w.input[d] + w.pad_begin[d] + w.pad_end[d] - (w.kernel[d] - 1) * w.dilation[d] - 1;
-      w.output[d] = room < 0 ? 0 : room / w.stride[d] + 1;
-      pad_end[d] = (size_t)w.pad_end[d];
-    }
-    if (window_outputs(&w) == 0) continue;
-    assert_true(window_suits_planes(&w));
-    struct window_2d plane = window_plane(&w);
-    int64_t rows = 1 + rand() % w.output[0];
-    size_t outputs = (size_t)window_outputs(&w);
-    float *x = random_floats((size_t)window_inputs(&w)), *weights = random_floats((size_t)window_taps(&w));
-    float *whole = random_floats(outputs), *sliced = random_floats(outputs);
-    void *scratch = malloc(window_slices_scratch(kernel_table_default(), &plane, w.output[0]));
-    void *slice_scratch = malloc(window_slices_scratch(kernel_table_default(), &plane, rows));
-    plane_kind kind = (plane_kind)(round % PLANE_KINDS);
-    compute_plane(kind, &plane, pad_end, x, weights, whole, scratch);
-    for (int64_t row = 0; row < w.output[0]; row += rows) {
-      struct window_slice slice = window_slice(&plane, pad_end[0], (size_t)row, (size_t)rows);
-      size_t slice_pad_end[2] = {slice.pad_end, pad_end[1]};
-      compute_plane(kind, &slice.plane, slice_pad_end, x + slice.x_offset, weights, sliced + slice.y_offset,
-                    slice_scratch);
-    }
-    assert_memory_equal(whole, sliced, outputs * sizeof *whole);
-    free(x);
-    free(weights);
-    free(whole);
-    free(sliced);
-    free(scratch);
-    free(slice_scratch);
+  bench_init(&bench);
+  const value *floats = bench_random(&bench, NORMA_FLOAT, SHAPE(MANY), -1, 1),
+              *zeros = bench_ints(&bench, SHAPE(MANY), NULL);
+  const value *packed = bench_make(&bench, NORMA_INT4, SHAPE(MANY)),
+              *strings = bench_make(&bench, NORMA_STRING, SHAPE(MANY));
+  const value *tuples = bench_ints(&bench, SHAPE(MANY, 1), NULL),
+              *two = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NUMBERS(0, 1));
+  const value *half = bench_tensor(&bench, NORMA_FLOAT, SCALAR, NUMBERS(0.5)),
+              *training = bench_tensor(&bench, NORMA_BOOL, SCALAR, NUMBERS(1));
+  const driver_call calls[] = {CALL("OneHot", 13, zeros, bench_int(&bench, 2), two),
+                               CALL("OneHot", 13, bench_int(&bench, 0), bench_int(&bench, MANY), two),
+                               CALL("ScatterElements", 18, floats, zeros, floats),
+                               CALL("ScatterND", 18, floats, tuples, floats),
+                               CALL("ScatterElements", 18, packed, zeros, packed),
+                               CALL("Dropout", 13, floats, half, training),
+                               CALL("Transpose", 21, packed),
+                               CALL("Transpose", 21, strings),
+                               CALL("NonZero", 13, floats),
+                               CALL("CumSum", 14, floats, bench_int(&bench, 0)),
+                               CALL("TopK", 11, floats, bench_list(&bench, 3)),
+                               CALL("ReduceProd", 18, floats),
+                               CALL("Cast", 13, strings)};
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    driver_call call = calls[i];
+    if (strcmp(call.op_type, "Cast") == 0) call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_FLOAT);
+    if (strcmp(call.op_type, "TopK") == 0) call.output_count = 2;
+    call.cancelled = true;
+    norma_status status = driver_run(&bench.driver, &call);
+    if (status != NORMA_ERROR_CANCELLED) fail_msg("%s, call %d: %s", call.op_type, (int)i, norma_status_text(status));
   }
-}
-
-/* A window of two taps may span gigabytes of padding: kernels that copy padded rows are not for it. */
-static void windows_that_span_much(void **state) {
-  (void)state;
-  static const char *const op_types[] = {"MaxPool", "AveragePool", "Conv"};
-  const int64_t far = INT64_C(1) << 31;
-  for (int i = 0; i < 3; i++) {
-    model_builder *b = builder_create(19);
-    float data[16], ones[4] = {1, 1, 1, 1};
-    for (int k = 0; k < 16; k++) data[k] = (float)(k + 1);
-    builder_input(b, "x", NORMA_FLOAT, 4, (int64_t[]){1, 1, 4, 4});
-    builder_input(b, "w", NORMA_FLOAT, 4, (int64_t[]){1, 1, 2, 2});
-    node *node = builder_node(b, op_types[i], i == 2 ? "x w" : "x", "y");
-    builder_ints(node, "kernel_shape", 2, (int64_t[]){2, 2});
-    builder_ints(node, "dilations", 2, (int64_t[]){far, far});
-    builder_ints(node, "pads", 4, (int64_t[]){far, far, 0, 0});
-    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
-    size_t size;
-    const void *bytes = builder_bytes(b, &size);
-    norma_model *model;
-    norma_session *session;
-    norma_error error;
-    norma_tensor x, w;
-    norma_tensor_init(&x, NORMA_FLOAT, 4, (int64_t[]){1, 1, 4, 4}, data);
-    norma_tensor_init(&w, NORMA_FLOAT, 4, (int64_t[]){1, 1, 2, 2}, ones);
-    if (norma_model_load_memory(bytes, size, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
-    assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
-    assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
-    assert_int_equal(norma_session_set_input(session, "w", &w, &error), NORMA_OK);
-    if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s: %s", op_types[i], error.message);
-    const float *y = norma_value_tensor(norma_session_output(session, 0))->data;
-    for (int k = 0; k < 16; k++) assert_true(y[k] == data[k]); /* one tap lies inside */
-    norma_session_destroy(session);
-    norma_model_destroy(model);
-    builder_destroy(b);
-  }
+  bench_finish(&bench);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deadlines_hold_within_a_piece),
       cmocka_unit_test(deadlines_hold_within_a_line),
-      cmocka_unit_test(slices_are_the_plane),
-      cmocka_unit_test(windows_that_span_much),
+      cmocka_unit_test(cancelled_runs_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "engine/execute/runtime.h"
 #include "engine/base/whole_file.h"
+#include "tests/support/failing_allocations.h"
 #include "tests/support/model_reading.h"
 
 #include <setjmp.h>
@@ -30,28 +31,8 @@ enum {
   UNKNOWN = 900
 };
 
-static byte_block *new_block(void) {
-  byte_block *block = calloc(1, sizeof *block);
-  assert_non_null(block);
-  return block;
-}
-
-static void add_text(byte_block *block, unsigned field, const char *text) {
-  block_field(block, field, text, strlen(text));
-}
-
-static void add_block(byte_block *block, unsigned field, byte_block *inner) {
-  block_field(block, field, inner->bytes, inner->size);
-  free(inner);
-}
-
-static void add_int(byte_block *block, unsigned field, uint64_t number) {
-  block_tag(block, field, 0);
-  block_varint(block, number);
-}
-
 static void add_unknown(byte_block *block, const char *text) {
-  add_text(block, UNKNOWN, text);
+  block_text(block, UNKNOWN, text);
 }
 
 typedef enum encoding { RAW, FLOATS_PACKED, FLOATS_SINGLE, HALF_RAW, HALF_INTS, DOUBLES, EXTERNAL, ENCODINGS } encoding;
@@ -73,23 +54,23 @@ static size_t elements_of(norma_element_type type, const float *values, void *by
 static void add_external(byte_block *tensor) {
   static const char *const entries[][2] = {{"location", "numbers.bin"}, {"offset", "4"}, {"length", "12"}};
   for (int i = 0; i < 3; i++) {
-    byte_block *entry = new_block();
-    add_text(entry, 1, entries[i][0]);
-    add_text(entry, 2, entries[i][1]);
-    add_block(tensor, 13, entry);
+    byte_block *entry = block_new();
+    block_text(entry, 1, entries[i][0]);
+    block_text(entry, 2, entries[i][1]);
+    block_message(tensor, 13, entry);
   }
-  add_int(tensor, 14, 1);
+  block_int(tensor, 14, 1);
 }
 
 /* A tensor of shape 3 with a comment and an unknown field around its contents. */
 static byte_block *make_tensor(const char *name, encoding encoding) {
-  byte_block *tensor = new_block();
+  byte_block *tensor = block_new();
   unsigned char bytes[24];
   norma_element_type type = type_of(encoding);
   size_t size = elements_of(type, old_values, bytes);
-  add_int(tensor, 1, 3);
-  add_int(tensor, 2, (uint64_t)type);
-  add_text(tensor, 12, "a comment");
+  block_int(tensor, 1, 3);
+  block_int(tensor, 2, (uint64_t)type);
+  block_text(tensor, 12, "a comment");
   if (encoding == RAW || encoding == HALF_RAW) block_field(tensor, 9, bytes, size);
   if (encoding == FLOATS_PACKED) block_field(tensor, 4, bytes, size);
   if (encoding == DOUBLES) block_field(tensor, 10, bytes, size);
@@ -97,53 +78,53 @@ static byte_block *make_tensor(const char *name, encoding encoding) {
     block_tag(tensor, 4, 5);
     block_add(tensor, bytes + 4 * i, 4);
   }
-  for (int i = 0; encoding == HALF_INTS && i < 3; i++) add_int(tensor, 5, ((uint16_t *)bytes)[i]);
+  for (int i = 0; encoding == HALF_INTS && i < 3; i++) block_int(tensor, 5, ((uint16_t *)bytes)[i]);
   if (encoding == EXTERNAL) add_external(tensor);
   add_unknown(tensor, "of the tensor");
-  if (name) add_text(tensor, 8, name);
+  if (name) block_text(tensor, 8, name);
   return tensor;
 }
 
 static byte_block *make_value(const char *name) {
-  byte_block *value = new_block(), *type = new_block(), *tensor = new_block();
-  add_int(tensor, 1, 1);
-  add_block(type, 1, tensor);
-  add_text(value, 1, name);
-  add_block(value, 2, type);
+  byte_block *value = block_new(), *type = block_new(), *tensor = block_new();
+  block_int(tensor, 1, 1);
+  block_message(type, 1, tensor);
+  block_text(value, 1, name);
+  block_message(value, 2, type);
   return value;
 }
 
 static byte_block *make_node(const char *op_type, const char *const *inputs, const char *output) {
-  byte_block *node = new_block();
-  for (; *inputs; inputs++) add_text(node, 1, *inputs);
-  add_text(node, 2, output);
-  add_text(node, 4, op_type);
+  byte_block *node = block_new();
+  for (; *inputs; inputs++) block_text(node, 1, *inputs);
+  block_text(node, 2, output);
+  block_text(node, 4, op_type);
   add_unknown(node, "of the node");
   return node;
 }
 
 /* y = (x + a) + c, where a is an initializer and c a Constant node. */
 static byte_block *make_model(encoding encoding, uint64_t ir_version) {
-  byte_block *model = new_block(), *graph = new_block(), *opset = new_block();
-  add_int(opset, 2, 13);
-  add_int(model, MODEL_IR, ir_version);
+  byte_block *model = block_new(), *graph = block_new(), *opset = block_new();
+  block_int(opset, 2, 13);
+  block_int(model, MODEL_IR, ir_version);
   add_unknown(model, "before the graph");
-  byte_block *constant = make_node("Constant", (const char *const[]){NULL}, "c"), *attribute = new_block();
-  add_text(attribute, 1, "value");
-  add_block(attribute, 5, make_tensor(NULL, encoding));
-  add_int(attribute, 20, 4);
-  add_block(constant, 5, attribute);
-  add_text(graph, GRAPH_NAME, "g");
-  add_block(graph, GRAPH_INITIALIZER, make_tensor("a", encoding));
+  byte_block *constant = make_node("Constant", (const char *const[]){NULL}, "c"), *attribute = block_new();
+  block_text(attribute, 1, "value");
+  block_message(attribute, 5, make_tensor(NULL, encoding));
+  block_int(attribute, 20, 4);
+  block_message(constant, 5, attribute);
+  block_text(graph, GRAPH_NAME, "g");
+  block_message(graph, GRAPH_INITIALIZER, make_tensor("a", encoding));
   add_unknown(graph, "of the graph");
-  add_block(graph, GRAPH_NODE, constant);
-  add_block(graph, GRAPH_NODE, make_node("Add", (const char *const[]){"x", "a", NULL}, "s"));
-  add_block(graph, GRAPH_NODE, make_node("Add", (const char *const[]){"s", "c", NULL}, "y"));
-  add_block(graph, GRAPH_INPUT, make_value("x"));
-  if (ir_version < 4) add_block(graph, GRAPH_INPUT, make_value("a"));
-  add_block(graph, GRAPH_OUTPUT, make_value("y"));
-  add_block(model, MODEL_GRAPH, graph);
-  add_block(model, MODEL_OPSET, opset);
+  block_message(graph, GRAPH_NODE, constant);
+  block_message(graph, GRAPH_NODE, make_node("Add", (const char *const[]){"x", "a", NULL}, "s"));
+  block_message(graph, GRAPH_NODE, make_node("Add", (const char *const[]){"s", "c", NULL}, "y"));
+  block_message(graph, GRAPH_INPUT, make_value("x"));
+  if (ir_version < 4) block_message(graph, GRAPH_INPUT, make_value("a"));
+  block_message(graph, GRAPH_OUTPUT, make_value("y"));
+  block_message(model, MODEL_GRAPH, graph);
+  block_message(model, MODEL_OPSET, opset);
   add_unknown(model, "behind the graph");
   return model;
 }
@@ -391,6 +372,162 @@ static void test_external_elsewhere(void **unused) {
   close_fixture(made);
 }
 
+/* The field that holds typed numbers of this type. */
+static unsigned typed_field(norma_element_type type) {
+  switch (type) {
+  case NORMA_FLOAT:
+  case NORMA_COMPLEX64:
+    return 4;
+  case NORMA_DOUBLE:
+  case NORMA_COMPLEX128:
+    return 10;
+  case NORMA_INT64:
+    return 7;
+  case NORMA_UINT32:
+  case NORMA_UINT64:
+    return 11;
+  default:
+    return 5;
+  }
+}
+
+/* A graph of one initializer "a": five zeros, as typed numbers. */
+static byte_block *make_typed_model(norma_element_type type) {
+  byte_block *model = block_new(), *graph = block_new(), *tensor = block_new(), *numbers = block_new();
+  static const unsigned char zeros[80] = {0};
+  const int bits = element_type_bits(type);
+  const unsigned field = typed_field(type);
+  const size_t units = bits == 4 ? 3 : bits == 2 ? 2 : 5;
+  block_add(numbers, zeros, field == 4 || field == 10 ? 5 * (size_t)bits / 8 : units);
+  block_int(tensor, 1, 5);
+  block_int(tensor, 2, (uint64_t)type);
+  block_message(tensor, field, numbers);
+  block_text(tensor, 8, "a");
+  block_message(graph, GRAPH_INITIALIZER, tensor);
+  block_int(model, MODEL_IR, 8);
+  block_message(model, MODEL_GRAPH, graph);
+  return model;
+}
+
+/* Contents of every type, as typed numbers: seen at once, and in the file, in the same field. */
+static void test_typed_numbers(void **unused) {
+  (void)unused;
+  for (int type = 1; type < 40; type++) {
+    if (!element_type_exists((norma_element_type)type) || type == NORMA_STRING) continue;
+    fixture *made = open_fixture();
+    byte_block *model = make_typed_model((norma_element_type)type);
+    model_patch *patch, *again;
+    norma_error error;
+    norma_tensor tensor;
+    value read = {0};
+    unsigned char bytes[80];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(type == NORMA_BOOL ? i % 2 : 0xF1 + i * 29);
+    const int bits = element_type_bits((norma_element_type)type);
+    if (bits < 8) bytes[(5 * bits - 1) / 8] &= (unsigned char)((1 << ((5 * bits - 1) % 8 + 1)) - 1); /* no stray bits */
+    write_file(made->path, model->bytes, model->size);
+    assert_int_equal(norma_tensor_init(&tensor, (norma_element_type)type, 1, (int64_t[]){5}, bytes), NORMA_OK);
+    assert_int_equal(model_patch_open(&made->memory, made->path, &limits, &patch, &error), NORMA_OK);
+    if (model_patch_replace(patch, "a", &tensor, &error) != NORMA_OK) fail_msg("type %d: %s", type, error.message);
+    assert_int_equal(model_patch_save(patch, made->output, &error), NORMA_OK);
+    assert_int_equal(model_patch_open(&made->memory, made->output, &limits, &again, &error), NORMA_OK);
+    for (int i = 0; i < 2; i++) {
+      if (model_patch_read(i ? again : patch, "a", &read, &error) != NORMA_OK) {
+        fail_msg("type %d: %s", type, error.message);
+      }
+      assert_int_equal(read.tensor.type, type);
+      assert_int_equal(read.tensor.size_bytes, tensor.size_bytes);
+      if (memcmp(read.tensor.data, bytes, tensor.size_bytes) != 0) fail_msg("type %d has other contents", type);
+      value_clear(&read);
+    }
+    size_t size;
+    unsigned char *out = read_file(made->output, &size);
+    assert_int_equal(
+        count_text(out, size, (const char[]){(char)(typed_field((norma_element_type)type) << 3 | 2), 0}) > 0, 1);
+    free(out);
+    model_patch_close(patch);
+    model_patch_close(again);
+    free(model);
+    close_fixture(made);
+  }
+}
+
+/* A name is taken by whatever the graph calls so, a sparse initializer that nobody reads among them. */
+static void test_names_of_new_tensors(void **unused) {
+  (void)unused;
+  fixture *made = open_fixture();
+  byte_block *model = block_new(), *graph = block_new(), *sparse = block_new();
+  block_message(sparse, 1, make_tensor("sparse", RAW));
+  block_message(graph, 15, sparse);
+  block_message(graph, GRAPH_INITIALIZER, make_tensor("a", RAW));
+  block_message(graph, GRAPH_INPUT, make_value("x"));
+  block_message(graph, GRAPH_OUTPUT, make_value("x"));
+  block_int(model, MODEL_IR, 8);
+  block_message(model, MODEL_GRAPH, graph);
+  write_file(made->path, model->bytes, model->size);
+  model_patch *patch;
+  norma_tensor tensor;
+  norma_error error;
+  norma_tensor_init(&tensor, NORMA_FLOAT, 1, (int64_t[]){3}, (void *)(uintptr_t)new_values);
+  assert_int_equal(model_patch_open(&made->memory, made->path, &limits, &patch, &error), NORMA_OK);
+  static const char *const taken[] = {"sparse", "a", "x"};
+  for (int i = 0; i < 3; i++) {
+    const char *name;
+    assert_int_equal(model_patch_add(patch, taken[i], &tensor, &name, &error), NORMA_OK);
+    assert_string_not_equal(name, taken[i]);
+    assert_int_equal(strncmp(name, taken[i], strlen(taken[i])), 0);
+  }
+  norma_string strings[1] = {{"a", 1}};
+  const char *name;
+  norma_tensor_init(&tensor, NORMA_STRING, 1, (int64_t[]){1}, strings);
+  assert_int_equal(model_patch_add(patch, "text", &tensor, &name, &error), NORMA_ERROR_ARGUMENT);
+  model_patch_close(patch);
+  free(model);
+  close_fixture(made);
+}
+
+typedef struct patched {
+  fixture *made;
+  encoding encoding;
+} patched;
+
+static norma_status patch_in(void *context, const norma_allocator *allocator, norma_error *error) {
+  const patched *patched = context;
+  memory memory;
+  model_patch *patch;
+  norma_tensor tensor;
+  unsigned char bytes[24];
+  const char *name;
+  const norma_element_type type = type_of(patched->encoding);
+  memory_init(&memory, allocator, 0);
+  elements_of(type, new_values, bytes);
+  norma_tensor_init(&tensor, type, 1, (int64_t[]){3}, bytes);
+  remove(patched->made->output);
+  norma_status status = model_patch_open(&memory, patched->made->path, &limits, &patch, error);
+  if (status == NORMA_OK) status = model_patch_replace(patch, "a", &tensor, error);
+  if (status == NORMA_OK) status = model_patch_replace(patch, "c", &tensor, error);
+  if (status == NORMA_OK) status = model_patch_add(patch, "n", &tensor, &name, error);
+  if (status == NORMA_OK) status = model_patch_set_input(patch, "y", 1, name, error);
+  if (status == NORMA_OK) status = model_patch_set_int(patch, "y", "i", 7, error);
+  if (status == NORMA_OK) status = model_patch_keep_inputs(patch, "s", 1, error);
+  if (status == NORMA_OK) status = model_patch_remove_attribute(patch, "y", "i", error);
+  if (status == NORMA_OK) status = model_patch_save(patch, patched->made->output, error);
+  model_patch_close(patch);
+  assert_int_equal(atomic_load(&memory.used), 0);
+  assert_int_equal(access(patched->made->output, F_OK) == 0, status == NORMA_OK);
+  return status;
+}
+
+/* One that fails alone must not leave a gap in what is written. */
+static void test_single_failures(void **unused) {
+  (void)unused;
+  for (int encoding = 0; encoding < ENCODINGS; encoding++) {
+    patched patched = {open_fixture(), (enum encoding)encoding};
+    model_patch_close(open_model(patched.made, patched.encoding, 3));
+    assert_int_equal(fail_each_allocation(patch_in, &patched), 0);
+    close_fixture(patched.made);
+  }
+}
+
 static bool refuse(void *context, const void *bytes, size_t count) {
   (void)bytes;
   size_t *left = context;
@@ -441,10 +578,11 @@ static void test_failing_memory(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nothing_changed),    cmocka_unit_test(test_replace),
-      cmocka_unit_test(test_add_and_connect),    cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_external_elsewhere), cmocka_unit_test(test_writing_fails),
-      cmocka_unit_test(test_failing_memory),
+      cmocka_unit_test(test_nothing_changed),      cmocka_unit_test(test_replace),
+      cmocka_unit_test(test_add_and_connect),      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_external_elsewhere),   cmocka_unit_test(test_writing_fails),
+      cmocka_unit_test(test_failing_memory),       cmocka_unit_test(test_typed_numbers),
+      cmocka_unit_test(test_names_of_new_tensors), cmocka_unit_test(test_single_failures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

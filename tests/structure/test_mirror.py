@@ -4,7 +4,8 @@
 
 A line of tests_elsewhere.txt is `SOURCE TEST reason`, both paths from the root of the project; the test must be there and
 the source must not have a test of its own name too. Headers that are compiled (kernels, code of several lines in a
-header) count as the sources that include them. Prints what is missing; exit code 1 if anything is.
+header) count as the sources that include them. Overrides of kernels are run by the tests of the entries that they replace
+(tests/ops/kernels/kernel_test.h). Prints what is missing; exit code 1 if anything is.
 """
 
 import pathlib
@@ -12,6 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("engine", "ops", "proto")
+OVERRIDES = pathlib.Path("ops/kernels/override")
 LIST = ROOT / "tests" / "structure" / "tests_elsewhere.txt"
 
 
@@ -32,6 +34,8 @@ def main():
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.c")):
             source = path.relative_to(ROOT)
+            if source.parent == OVERRIDES:
+                continue
             test = ROOT / "tests" / source.parent / f"test_{source.stem}.c"
             entry = elsewhere.pop(str(source), None)
             count += 1

@@ -96,12 +96,8 @@ const void *builder_bytes(model_builder *builder, size_t *size) {
 
 /* The value of that name that `graph` or, where `outer` is allowed, a graph around it has; else a new one. */
 static graph_value *value_named(graph *graph, const char *name, bool outer) {
-  for (struct graph *at = graph; at; at = outer ? at->parent : NULL) {
-    for (int i = 0; i < at->value_count; i++) {
-      if (strcmp(at->values[i]->name, name) == 0) return at->values[i];
-    }
-  }
-  return required(graph_add_value(graph, name));
+  graph_value *found = graph_find_value(graph, name);
+  return found && (outer || found->graph == graph) ? found : required(graph_add_value(graph, name));
 }
 
 static value_info tensor_info(norma_element_type type, int rank, const int64_t *dims) {

@@ -86,3 +86,24 @@ void block_field(byte_block *block, unsigned field, const void *bytes, size_t si
   block_varint(block, size);
   block_add(block, bytes, size);
 }
+
+void block_text(byte_block *block, unsigned field, const char *text) {
+  block_field(block, field, text, strlen(text));
+}
+
+void block_int(byte_block *block, unsigned field, uint64_t number) {
+  block_tag(block, field, 0);
+  block_varint(block, number);
+}
+
+byte_block *block_new(void) {
+  byte_block *block = malloc(sizeof *block);
+  if (!block) abort();
+  block->size = 0;
+  return block;
+}
+
+void block_message(byte_block *block, unsigned field, byte_block *inner) {
+  block_field(block, field, inner->bytes, inner->size);
+  free(inner);
+}

@@ -36,5 +36,11 @@ void block_varint(byte_block *block, uint64_t value);
 void block_tag(byte_block *block, unsigned field, unsigned wire_type);
 /* A length-prefixed field. */
 void block_field(byte_block *block, unsigned field, const void *bytes, size_t size);
+void block_text(byte_block *block, unsigned field, const char *text);
+void block_int(byte_block *block, unsigned field, uint64_t number);
+
+/* An empty one, to be freed by block_message, which makes it a field of another, or with free. */
+byte_block *block_new(void);
+void block_message(byte_block *block, unsigned field, byte_block *inner);
 
 #endif

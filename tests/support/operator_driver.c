@@ -27,16 +27,13 @@ static void clear_outputs(driver *driver) {
 void driver_finish(driver *driver) {
   clear_outputs(driver);
   region_free(&driver->region);
+  thread_pool_destroy(driver->pool);
   size_t left = atomic_load(&driver->memory.used);
   if (left) fail_msg("%zu bytes were not given back", left);
 }
 
 const struct kernel_table *driver_kernels(int index) {
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    const struct kernel_table *table = kernel_table_get((enum cpu_isa)isa);
-    if (table && cpu_isa_supported((enum cpu_isa)isa) && index-- == 0) return table;
-  }
-  return NULL;
+  return kernel_table_at((size_t)index);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- one run */
@@ -47,7 +44,6 @@ typedef struct driver_run_state {
   const driver_call *call;
   packed_constants *packed;
   executor executor;
-  thread_pool *pool;
   graph *graph;
   node *node;
   value_info infos[DRIVER_MAX], items[DRIVER_MAX];
@@ -122,6 +118,15 @@ static norma_status check_types(const node *checked, const value_info *const *in
   return NORMA_OK;
 }
 
+/* The graph drops what its attributes hold when it goes, so they are given references of their own. */
+static attribute share_attribute(driver_run_state *run, const attribute *given) {
+  attribute result = *given;
+  if (given->kind != ATTRIBUTE_TENSOR || !given->tensor) return result;
+  RUN_CHECK(result.tensor = region_allocate(&run->driver->region, sizeof *result.tensor));
+  value_share(result.tensor, given->tensor);
+  return result;
+}
+
 static void build_graph(driver_run_state *run) {
   const driver_call *call = run->call;
   char name[32];
@@ -130,7 +135,7 @@ static void build_graph(driver_run_state *run) {
   RUN_CHECK(run->graph = graph_create(&run->driver->region, &run->driver->memory, "test", NULL, NULL));
   RUN_CHECK(run->node = graph_add_node(run->graph, "tested", call->op_type, call->domain ? call->domain : "",
                                        call->input_count, call->output_count, attribute_count));
-  for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = call->attributes[i];
+  for (int i = 0; i < attribute_count; i++) run->node->attributes[i] = share_attribute(run, &call->attributes[i]);
   for (int i = 0; i < call->input_count; i++) {
     if (!call->inputs[i]) continue;
     graph_value *input = NULL;
@@ -166,13 +171,14 @@ static norma_status resolve(driver_run_state *run) {
   made->op = builtin_operator(made->domain, made->op_type);
   made->version = made->op ? operator_version(made->op, call->opset) : 0;
   if (!made->version) return error_at_node(error, NORMA_ERROR_UNSUPPORTED, made, "operator not known");
-  bool too_many = call->input_count > made->op->max_inputs && !call->residual_input;
+  bool too_many = call->input_count > made->op->max_inputs && !call->residual_input && !call->bias_input;
   if (call->input_count < made->op->min_inputs || too_many || call->output_count < made->op->min_outputs ||
       call->output_count > made->op->max_outputs) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, made, "wrong number of inputs or outputs");
   }
   TRY(check_attributes(made, error));
   made->epilogue.activation = call->activation;
+  made->epilogue.bias_input = call->bias_input;
   made->epilogue.residual_input = call->residual_input;
   made->state = region_allocate(&run->driver->region, made->op->state_size);
   RUN_CHECK(made->state);
@@ -249,7 +255,7 @@ static void place_output(driver_run_state *run, int index, const value_info *inf
   if (norma_tensor_init(&output->tensor, info->type, info->shape.rank, info->shape.dims, NULL) != NORMA_OK) return;
   size_t bytes = output->tensor.size_bytes;
   char *block = memory_allocate(&run->driver->memory, bytes + 2 * GUARD_BYTES);
-  RUN_CHECK(block);
+  if (!block) return; /* left to evaluate_node, which fails for the same reason */
   memset(block, GUARD_FILL, bytes + 2 * GUARD_BYTES);
   run->guarded[index] = block;
   output->kind = NORMA_VALUE_TENSOR;
@@ -262,17 +268,18 @@ static void place_outputs(driver_run_state *run, const value_info *infos, value 
     if (!((call->absent_outputs | call->unwanted_outputs) >> i & 1)) place_output(run, i, &infos[i]);
   }
   if (!call->in_place) return;
-  const norma_tensor *input = &call->inputs[0]->tensor;
+  const int index = call->in_place_input;
+  const norma_tensor *input = &call->inputs[index]->tensor;
   norma_tensor *output = &run->outputs[0].tensor;
-  if (!(run->node->op->in_place & INPUT(0)) || run->outputs[0].kind != NORMA_VALUE_TENSOR ||
+  if (!(run->node->op->in_place & INPUT(index)) || run->outputs[0].kind != NORMA_VALUE_TENSOR ||
       output->size_bytes != input->size_bytes) {
     fail_msg("%s cannot work in place here", call->op_type);
   }
   if (input->size_bytes) memcpy(output->data, input->data, input->size_bytes);
-  *in_place = *call->inputs[0];
+  *in_place = *call->inputs[index];
   in_place->owner = NULL;
   in_place->tensor.data = output->data;
-  run->inputs[0] = in_place;
+  run->inputs[index] = in_place;
 }
 
 static void save_inputs(driver_run_state *run) {
@@ -304,6 +311,18 @@ static void check_guards(const driver_run_state *run) {
       }
     }
   }
+}
+
+/* Whether an output that was filled with GUARD_FILL, none in place, is so no more. */
+static bool has_written(const driver_run_state *run) {
+  for (int i = 0; i < run->call->output_count; i++) {
+    if (!run->guarded[i] || (run->call->in_place && i == 0)) continue;
+    const unsigned char *bytes = run->outputs[i].tensor.data;
+    for (size_t b = 0; b < run->outputs[i].tensor.size_bytes; b++) {
+      if (bytes[b] != GUARD_FILL) return true;
+    }
+  }
+  return false;
 }
 
 static void keep_outputs(driver_run_state *run) {
@@ -345,32 +364,50 @@ static norma_status execute(driver_run_state *run) {
   for (int i = 0; i < call->output_count; i++) {
     if (!((call->absent_outputs | call->unwanted_outputs) >> i & 1)) outputs[i] = &run->outputs[i];
   }
-  TRY(evaluate_node(&run->executor, run->node, run->inputs, run->constants, outputs, NORMA_ERROR_INPUT,
-                    &run->driver->error));
+  norma_status status = evaluate_node(&run->executor, run->node, run->inputs, run->constants, outputs,
+                                      NORMA_ERROR_INPUT, &run->driver->error);
   check_inputs(run);
   check_guards(run);
+  if (status != NORMA_OK) {
+    run->driver->wrote = has_written(run);
+    return status;
+  }
   keep_outputs(run);
+  for (int i = 0; i < call->output_count; i++) {
+    if (run->node->outputs[i]) run->node->outputs[i]->info = infos[i];
+  }
+  if (call->inspect) call->inspect(run->node, call->inspect_argument);
   return NORMA_OK;
+}
+
+static thread_pool *enter_pool(driver *driver, int workers) {
+  if (driver->pool_workers != workers) {
+    thread_pool_destroy(driver->pool);
+    assert_int_equal(thread_pool_create(&driver->memory, workers, &driver->pool, &driver->error), NORMA_OK);
+    driver->pool_workers = workers;
+  }
+  assert_true(thread_pool_enter(driver->pool));
+  return driver->pool;
 }
 
 norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
   clear_outputs(driver);
   memset(&driver->error, 0, sizeof driver->error);
+  driver->wrote = false;
   region_free(&driver->region);
   run.packed = packed_constants_create(&driver->memory);
   assert_non_null(run.packed);
   executor_init_serial(&run.executor, &driver->memory, call->kernels ? call->kernels : kernel_table_default(),
                        run.packed, false);
   if (call->workers > 1) {
-    assert_int_equal(thread_pool_create(&driver->memory, call->workers, &run.pool, &driver->error), NORMA_OK);
-    assert_true(thread_pool_enter(run.pool));
-    run.executor.pool = run.pool;
+    run.executor.pool = enter_pool(driver, call->workers);
     run.executor.workers = call->workers;
   }
+  atomic_bool cancelled = call->cancelled;
+  run.executor.cancelled = &cancelled;
   norma_status status = execute(&run);
-  if (run.pool) thread_pool_leave(run.pool);
-  thread_pool_destroy(run.pool);
+  if (call->workers > 1) thread_pool_leave(driver->pool);
   for (int i = 0; i < DRIVER_MAX; i++) {
     memory_free(&driver->memory, run.saved[i]);
     memory_free(&driver->memory, run.guarded[i]);

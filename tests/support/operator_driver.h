@@ -22,6 +22,9 @@
 
 #define DRIVER_MAX 16 /* inputs, outputs and attributes */
 
+/* Looks at the node of a run that has succeeded; types and shapes of all its values are known. */
+typedef void driver_inspect(const node *node, void *argument);
+
 typedef struct driver_call {
   const char *domain; /* NULL: ai.onnx */
   const char *op_type;
@@ -33,13 +36,17 @@ typedef struct driver_call {
   int input_count;
   uint32_t constants; /* bit i: input i never changes, as an initializer */
   int output_count;
-  uint32_t absent_outputs;            /* bit i: output i has no name in the model */
-  uint32_t unwanted_outputs;          /* bit i: output i has a name, but nobody reads it */
-  struct activation activation;       /* fused behind the operator */
-  int residual_input;                 /* the input that is added before the activation; 0: none */
-  bool in_place;                      /* output 0 is written over input 0, where the operator allows it */
+  uint32_t absent_outputs;        /* bit i: output i has no name in the model */
+  uint32_t unwanted_outputs;      /* bit i: output i has a name, but nobody reads it */
+  struct activation activation;   /* fused behind the operator */
+  int bias_input, residual_input; /* inputs that are added before the activation; 0: none */
+  bool in_place;                  /* output 0 is written over input `in_place_input`, which the operator must allow */
+  int in_place_input;             /* 0 unless said otherwise */
   const struct kernel_table *kernels; /* NULL: kernel_table_default() */
   int workers;                        /* 0: 1 */
+  bool cancelled;                     /* from the beginning */
+  driver_inspect *inspect;            /* NULL: none */
+  void *inspect_argument;
 } driver_call;
 
 #define DRIVER_INT(text, number)                                                                                       \
@@ -54,6 +61,7 @@ typedef struct driver_call {
   { .name = text, .kind = ATTRIBUTE_INTS, .count = number, .ints = array }
 #define DRIVER_FLOATS(text, number, array)                                                                             \
   { .name = text, .kind = ATTRIBUTE_FLOATS, .count = number, .floats = array }
+/* The tensor stays the caller's. */
 #define DRIVER_TENSOR(text, pointer)                                                                                   \
   { .name = text, .kind = ATTRIBUTE_TENSOR, .tensor = pointer }
 
@@ -63,6 +71,9 @@ typedef struct driver {
   value outputs[DRIVER_MAX];       /* of the last run that succeeded; NONE where absent or unwanted */
   value_info inferred[DRIVER_MAX]; /* what was inferred at load, from ranks alone */
   norma_error error;               /* of the last run that failed */
+  bool wrote;                      /* whether that run wrote to an output of known shape before it failed */
+  thread_pool *pool;               /* of `pool_workers`, kept for the next run */
+  int pool_workers;
 } driver;
 
 void driver_init(driver *driver);

@@ -55,6 +55,11 @@ printf 'wrong_output max=10\nwrong_output rtol=1e9\n' >"$work/manifest"
 closing "manifest" 0 "1 passed, 0 failed, 0 skipped" "$work/tests/wrong_output" --manifest "$work/manifest"
 printf 'wrong_output rtol=1e9\n*/wrong_output rtol=1e-9\n' >"$work/manifest"
 closing "the last line wins" 1 "0 passed, 1 failed, 0 skipped" "$work/tests/wrong_output" --manifest "$work/manifest"
+closing "a slash behind the folder" 1 "0 passed, 1 failed, 0 skipped" "$work/tests/wrong_output//" \
+  --manifest "$work/manifest"
+printf 'wrong_output rtol=1e9\n' >"$work/manifest"
+closing "the slash is no part of its name" 0 "1 passed, 0 failed, 0 skipped" "$work/tests/wrong_output/" \
+  --manifest "$work/manifest"
 closing "tolerance" 0 "1 passed, 0 failed, 0 skipped" "$work/tests/wrong_output" --rtol 1e9
 closing "no tolerance" 1 "0 passed, 1 failed, 0 skipped" "$work/tests/good" --rtol 0 --atol 1e-30
 closing "timeout" 1 "0 passed, 1 failed, 0 skipped" "$work/tests/good" --timeout 1us

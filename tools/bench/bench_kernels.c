@@ -1,7 +1,8 @@
 /* bench_kernels [TABLE...] [SECTION...]: GFLOP/s of the matrix product, of ResNet-50's convolutions, of windows, of
  * elementwise functions and of the kernels on channel blocks, per kernel table and as a part of the multiply-add peak
- * measured next to it. Sections: gemm, conv, window, unary, blocked (all convolutions by every algorithm), chosen (by
- * the one that the table chooses). Best of several runs on one thread. */
+ * measured next to it. Sections: gemm, gemm_i8 (with the table's overrides and without), conv, window, unary, blocked
+ * (all convolutions by every algorithm), chosen (by the one that the table chooses). Best of several runs on one thread.
+ */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,71 @@ static double bench_gemm(const struct kernel_table *table, double peak, size_t m
   report(what, flops, best, peak);
   free(a), free(b), free(c), free(packed_a), free(packed_b), free(scratch);
   return best;
+}
+
+/* uint8_t times int8_t into int32_t, or requantised to uint8_t with zero points that take row sums. */
+static void bench_gemm_i8(const struct kernel_table *table, double peak, size_t m, size_t n, size_t k,
+                          bool requantise) {
+  char what[80];
+  const float scale = 1e-3f;
+  const int32_t a_zero = 120, b_zero = 3;
+  uint8_t *a = (uint8_t *)random_floats(m * k / 4 + 1), *b = (uint8_t *)random_floats(k * n / 4 + 1);
+  void *c = random_floats(m * n), *packed_b = random_floats(table->gemm_i8_packed_b_size(k, n) / sizeof(float));
+  table->gemm_i8_pack_b(packed_b, b, NORMA_INT8, k, n, n, 1, 0, table->gemm_i8_column_panels(n));
+  struct gemm_i8 gemm = {.m = m, .n = n, .k = k, .a_type = NORMA_UINT8, .b_type = NORMA_INT8, .c_type = NORMA_INT32};
+  gemm.a = a;
+  gemm.a_row_stride = k;
+  gemm.a_column_stride = 1;
+  gemm.packed_b = packed_b;
+  gemm.c = c;
+  gemm.c_row_stride = n;
+  if (requantise) {
+    gemm.c_type = NORMA_UINT8;
+    gemm.scale = &scale;
+    gemm.a_zero = &a_zero;
+    gemm.b_zero = &b_zero;
+  }
+  void *scratch = random_floats(table->gemm_i8_scratch_size(&gemm) / sizeof(float) + 1);
+  const double operations = 2.0 * (double)m * (double)n * (double)k;
+  const int runs = operations > 4e8 ? 10 : (int)(4e9 / (operations + 1e5));
+  double best = 1e9;
+  for (int run = 0; run < runs; run++) {
+    const double start = seconds();
+    table->gemm_i8_run(&gemm, 0, table->gemm_i8_row_panels(m), 0, table->gemm_i8_column_panels(n), scratch);
+    const double time = seconds() - start;
+    if (time < best) best = time;
+  }
+  snprintf(what, sizeof what, "gemm_i8 %zu x %zu x %zu%s", m, n, k, requantise ? " to uint8" : "");
+  printf("  %-44s %9.3f ms %8.1f GOP/s   %5.1f %%\n", what, best * 1e3, operations / best * 1e-9,
+         operations / best * 1e-9 / peak * 100);
+  free(a), free(b), free(c), free(packed_b), free(scratch);
+}
+
+static void bench_gemms_i8(const struct kernel_table *table, const char *override, double peak) {
+  printf(" gemm_i8%s%s, of 4 times the multiply-add peak:\n", *override ? " with " : "", override);
+  for (int requantise = 0; requantise < 2; requantise++) {
+    bench_gemm_i8(table, 4 * peak, 256, 256, 256, requantise);
+    bench_gemm_i8(table, 4 * peak, 1024, 1024, 1024, requantise);
+    bench_gemm_i8(table, 4 * peak, 1, 1024, 1024, requantise);
+  }
+  bench_gemm_i8(table, 4 * peak, 12544, 64, 27, true);
+  bench_gemm_i8(table, 4 * peak, 784, 128, 1152, true);
+  bench_gemm_i8(table, 4 * peak, 4, 1000, 2048, false);
+}
+
+/* The table as it is, and with each of its overrides. */
+static void bench_overrides_i8(const struct kernel_table *table, double peak) {
+  const struct kernel_override *override;
+  char name[64];
+  snprintf(name, sizeof name, "%s:plain", table->name);
+  const struct kernel_table *plain = kernel_table_find(name);
+  bench_gemms_i8(plain, "", peak);
+  for (size_t i = 0; (override = kernel_override_at(i)); i++) {
+    if (strcmp(override->table, table->name) != 0) continue;
+    struct kernel_table with = *plain;
+    override->apply(&with);
+    if (with.gemm_i8_run != plain->gemm_i8_run) bench_gemms_i8(&with, override->name, peak);
+  }
 }
 
 struct shape {
@@ -334,7 +400,7 @@ static void bench_blocked_windows(const struct kernel_table *table, size_t chann
 
 /* True if `name` is among the arguments, or if no argument is one of the sections. */
 static bool section_wanted(int argc, char **argv, const char *name) {
-  static const char *const sections[] = {"gemm", "conv", "window", "unary", "blocked", "chosen"};
+  static const char *const sections[] = {"gemm", "gemm_i8", "conv", "window", "unary", "blocked", "chosen"};
   bool any = false;
   for (int arg = 1; arg < argc; arg++) {
     if (strcmp(argv[arg], name) == 0) return true;
@@ -344,22 +410,20 @@ static bool section_wanted(int argc, char **argv, const char *name) {
 }
 
 static bool table_wanted(int argc, char **argv, const char *name) {
-  enum cpu_isa isa;
   bool any = false;
   for (int arg = 1; arg < argc; arg++) {
     if (strcmp(argv[arg], name) == 0) return true;
-    any = any || cpu_isa_parse(argv[arg], &isa);
+    any = any || kernel_table_find(argv[arg]);
   }
   return !any;
 }
 
 int main(int argc, char **argv) {
-  for (int i = 0; i < CPU_ISA_COUNT; i++) {
-    const enum cpu_isa isa = (enum cpu_isa)i;
-    const struct kernel_table *table = kernel_table_get(isa);
-    if (!table || !cpu_isa_supported(isa) || !table_wanted(argc, argv, cpu_isa_name(isa))) continue;
+  const struct kernel_table *table;
+  for (size_t i = 0; (table = kernel_table_at(i)); i++) {
+    if (!table_wanted(argc, argv, table->name)) continue;
 
-    const double peak = limits_multiply_add(isa, 1) * 1e-9;
+    const double peak = limits_multiply_add(table->name, 1) * 1e-9;
     printf("%s: multiply-add peak %.1f GFLOP/s\n", table->name, peak);
     if (section_wanted(argc, argv, "gemm")) {
       bench_gemm(table, peak, 672, 672, 256, true, true);
@@ -373,6 +437,7 @@ int main(int argc, char **argv) {
       bench_gemm(table, peak, 1, 1000, 2048, false, false);
       bench_gemm(table, peak, 4, 1000, 2048, false, true);
     }
+    if (section_wanted(argc, argv, "gemm_i8")) bench_overrides_i8(table, peak);
     if (section_wanted(argc, argv, "conv")) {
       double total = 0;
       for (size_t s = 0; s < sizeof resnet50 / sizeof *resnet50; s++)

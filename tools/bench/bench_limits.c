@@ -1,5 +1,5 @@
 /* bench_limits [THREADS]: prints one JSON object with what this machine can do on so many threads (default 1). */
-#include "engine/base/cpu_features.h"
+#include "ops/kernels/kernel_table.h"
 #include "tools/bench/machine_limits.h"
 #include "tools/options.h"
 #include "tools/report.h"
@@ -12,10 +12,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_limits [THREADS]\n");
     return EXIT_REFUSED;
   }
-  enum cpu_isa isa = cpu_isa_choose();
+  const struct kernel_table *table = kernel_table_default();
   printf("{\"kernels\": \"%s\", \"threads\": %d, \"multiply_add_gflops\": %.2f, \"read_gb_s\": %.2f, \"copy_gb_s\": "
          "%.2f}\n",
-         cpu_isa_name(isa), (int)threads, limits_multiply_add(isa, (int)threads) * 1e-9,
+         table->name, (int)threads, limits_multiply_add(table->name, (int)threads) * 1e-9,
          limits_read((int)threads) * 1e-9, limits_copy((int)threads) * 1e-9);
   return EXIT_YES;
 }

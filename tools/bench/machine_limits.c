@@ -1,5 +1,7 @@
 #include "tools/bench/machine_limits.h"
 
+#include "ops/kernels/kernel_table.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,47 +76,21 @@ static double fastest_round(limits_work work, void *context, int count, int roun
 
 /* ------------------------------------------------------------------------------------------------------- arithmetic */
 
-/* Twelve independent chains of multiply-adds, in assembly so that no compiler has a say. SSE2 multiplies and adds
- * apart. */
-#define TWELVE(line)                                                                                                   \
-  line("0") line("1") line("2") line("3") line("4") line("5") line("6") line("7") line("8") line("9") line("10")       \
-      line("11")
-#define FMA_ZMM(r)  "vfmadd231ps %%zmm12, %%zmm13, %%zmm" r "\n"
-#define FMA_YMM(r)  "vfmadd231ps %%ymm12, %%ymm13, %%ymm" r "\n"
-#define FMA_XMM(r)  "movaps %%xmm12, %%xmm14\n mulps %%xmm13, %%xmm14\n addps %%xmm14, %%xmm" r "\n"
-#define FMA_NEON(r) "fmla v" r ".4s, v12.4s, v13.4s\n"
-#define CHAINS(line, ...)                                                                                              \
-  for (int i = 0; i < STEPS; i++) __asm__ volatile(TWELVE(line)::: __VA_ARGS__)
-#define FIRST_15_XMM                                                                                                   \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",  \
-      "xmm14"
-
 enum { STEPS = 300000 };
 
 static void multiply_add_chains(void *context, int index, int count) {
-  enum cpu_isa isa = *(const enum cpu_isa *)context;
+  const struct kernel_table *table = context;
   (void)index;
   (void)count;
-#if defined(__x86_64__)
-  __asm__ volatile("xorps %%xmm12, %%xmm12\n xorps %%xmm13, %%xmm13" ::: "xmm12", "xmm13");
-  if (isa == CPU_ISA_AVX512) {
-    CHAINS(FMA_ZMM, FIRST_15_XMM);
-  } else if (isa == CPU_ISA_AVX2) {
-    CHAINS(FMA_YMM, FIRST_15_XMM);
-  } else {
-    CHAINS(FMA_XMM, FIRST_15_XMM);
-  }
-  /* else the next SSE instruction would pay for upper halves that nobody needs */
-  if (isa != CPU_ISA_SSE2) __asm__ volatile("vzeroupper" ::: FIRST_15_XMM);
-#else
-  (void)isa;
-  CHAINS(FMA_NEON, "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11");
-#endif
+  table->multiply_add_f32(STEPS, 0.5f, 1);
 }
 
-double limits_multiply_add(enum cpu_isa isa, int threads) {
-  int lanes = isa == CPU_ISA_AVX512 ? 16 : isa == CPU_ISA_AVX2 ? 8 : 4;
-  double time = fastest_round(multiply_add_chains, &isa, threads, 20);
+double limits_multiply_add(const char *kernels, int threads) {
+  const struct kernel_table *table = kernel_table_find(kernels);
+  if (!table) return 0;
+  struct kernel_table own = *table;
+  const double lanes = (double)table->vector_bytes / sizeof(float);
+  double time = fastest_round(multiply_add_chains, &own, threads, 20);
   return time > 0 ? 2.0 * 12 * STEPS * lanes * threads / time : 0;
 }
 

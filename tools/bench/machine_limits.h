@@ -4,11 +4,10 @@
 #ifndef TOOLS_BENCH_MACHINE_LIMITS_H
 #define TOOLS_BENCH_MACHINE_LIMITS_H
 
-#include "engine/base/cpu_features.h"
-
 /* Floating-point operations per second of float32 multiply-adds (each counts two) held in registers, on `threads`
- * threads together, with the instructions of `isa`, which this machine must be able to run. Takes about 20 ms. */
-double limits_multiply_add(enum cpu_isa isa, int threads);
+ * threads together, with the instructions of a kernel table ("avx2"), which this machine must be able to run; 0 for one
+ * that it cannot. Takes about 20 ms. */
+double limits_multiply_add(const char *kernels, int threads);
 
 /* Bytes per second between memory and `threads` threads together, by reading only and by copying (bytes read plus bytes
  * written). The buffer is larger than the caches where a quarter of the memory allows it. Takes about a second. */

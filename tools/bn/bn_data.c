@@ -1,11 +1,10 @@
 #include "tools/bn/bn_data.h"
 
-#include "engine/base/status.h"
 #include "tools/formats/input_file.h"
 #include "tools/formats/npy.h"
 #include "tools/formats/picture.h"
-#include "tools/report.h"
 #include "tools/formats/tensor_file.h"
+#include "tools/report.h"
 #include "tools/value_text.h"
 
 #include <dirent.h>
@@ -47,33 +46,58 @@ static bool add_piece(bn_input *input, const bn_piece *piece) {
   return true;
 }
 
-static bool has_preprocessing(const struct settings *settings) {
+static bool has_preprocessing(const struct reestimate_settings *settings) {
   return settings->scale != 0 || settings->mean.count > 0 || settings->std.count > 0;
+}
+
+/* Types whose elements can be NaN or infinite, and that preprocessing makes. */
+static bool is_float(norma_element_type type) {
+  return norma_element_type_class(type) == NORMA_CLASS_FLOAT && norma_element_type_bits(type) >= 16;
+}
+
+static bool is_number(norma_element_type type) {
+  const norma_element_class kind = norma_element_type_class(type);
+  return is_float(type) ||
+         ((kind == NORMA_CLASS_SIGNED || kind == NORMA_CLASS_UNSIGNED) && norma_element_type_bits(type) >= 8);
+}
+
+/* The elements of one sample. */
+static int64_t sample_elements(const norma_tensor *tensor) {
+  int64_t product = 1;
+  for (int i = 1; i < tensor->rank; i++) product *= tensor->dims[i];
+  return product;
+}
+
+/* Whether a tensor can be samples of an input, whose first dimension counts them. */
+static bool samples_fit(const norma_value_info *declared, const norma_tensor *tensor) {
+  if (tensor->rank < 1 || (declared->rank >= 0 && declared->rank != tensor->rank)) return false;
+  for (int i = 1; i < declared->rank; i++) {
+    if (declared->dims[i] >= 0 && declared->dims[i] != tensor->dims[i]) return false;
+  }
+  return true;
 }
 
 /* Whether samples of this array fit the input, and how many there are. An array of one axis less is one sample. */
 static bool check_array(const bn_data *data, const bn_input *input, bn_piece *piece) {
   norma_tensor *view = &piece->view;
+  const norma_value_info *declared = &input->declared;
   char found[200], wanted[200];
-  shape shape = shape_of_tensor(view), expected = input->shape;
-  bool is_float = (TYPES_FLOAT & TYPE_BIT(input->type)) != 0;
-  bool converts = is_float && has_preprocessing(data->settings) && (TYPES_NUMERIC & TYPE_BIT(view->type));
-  if (view->type != input->type && !converts) {
+  const bool converts = is_float(declared->type) && has_preprocessing(data->settings) && is_number(view->type);
+  if (view->type != declared->type && !converts) {
     tool_error("%s: holds %s, but input '%s' is %s%s", piece->path, norma_element_type_name(view->type), input->name,
-               norma_element_type_name(input->type),
-               is_float && view->type == NORMA_UINT8 ? "; give --scale 1/255 to convert" : "");
+               norma_element_type_name(declared->type),
+               is_float(declared->type) && view->type == NORMA_UINT8 ? "; give --scale 1/255 to convert" : "");
     return false;
   }
-  if (expected.rank != RANK_UNKNOWN && view->rank == expected.rank - 1) { /* one sample without its axis */
+  if (declared->rank >= 0 && view->rank == declared->rank - 1) { /* one sample without its axis */
     memmove(view->dims + 1, view->dims, (size_t)view->rank * sizeof view->dims[0]);
     view->dims[0] = 1;
     view->rank++;
-    shape = shape_of_tensor(view);
   }
-  if (expected.rank > 0) expected.dims[0] = DIM_UNKNOWN;
-  if (view->rank < 1 || !shape_merge(&expected, &shape)) {
-    tool_error("%s: has shape %s, but input '%s' is %s", piece->path, shape_text(&shape, found, sizeof found),
-               input->name, shape_text(&input->shape, wanted, sizeof wanted));
+  if (!samples_fit(declared, view)) {
+    tool_error("%s: has shape %s, but input '%s' is %s", piece->path,
+               dims_text(view->rank, view->dims, found, sizeof found), input->name,
+               dims_text(declared->rank, declared->dims, wanted, sizeof wanted));
     return false;
   }
   piece->count = view->dims[0];
@@ -82,7 +106,7 @@ static bool check_array(const bn_data *data, const bn_input *input, bn_piece *pi
 
 static bool add_array(bn_data *data, bn_input *input, bn_piece *piece) {
   if (check_array(data, input, piece) && add_piece(input, piece)) return true;
-  value_clear(&piece->decoded);
+  norma_value_destroy(piece->decoded);
   return false;
 }
 
@@ -132,8 +156,8 @@ static bool take_npy(bn_data *data, bn_input *input, const char *path, const voi
   bool is_plain;
   norma_status status = npy_view(bytes, size, &piece.view, &is_plain, &error);
   if (status == NORMA_OK && !is_plain) {
-    status = npy_decode(&data->account, bytes, size, &piece.decoded, &error);
-    if (status == NORMA_OK) piece.view = piece.decoded.tensor;
+    status = npy_decode(data->runtime, bytes, size, &piece.decoded, &error);
+    if (status == NORMA_OK) piece.view = *norma_value_tensor(piece.decoded);
   }
   return status == NORMA_OK ? add_array(data, input, &piece) : fail_file(path, &error);
 }
@@ -165,8 +189,8 @@ static bool take_member(bn_data *data, const npz_member *member, size_t count, c
   if (npz_stored(member, &bytes, &size)) return take_npy(data, input, place, bytes, size);
   bn_piece piece = {.kind = PIECE_ARRAY, .path = place};
   norma_error error;
-  if (npz_decode(&data->account, member, &piece.decoded, &error) != NORMA_OK) return fail_file(place, &error);
-  piece.view = piece.decoded.tensor;
+  if (npz_decode(data->runtime, member, &piece.decoded, &error) != NORMA_OK) return fail_file(place, &error);
+  piece.view = *norma_value_tensor(piece.decoded);
   return add_array(data, input, &piece);
 }
 
@@ -174,23 +198,28 @@ static bool take_npz(bn_data *data, const char *path, const void *bytes, size_t 
   npz_member *members;
   size_t count;
   norma_error error;
-  if (npz_list(&data->account, bytes, size, &members, &count, &error) != NORMA_OK) return fail_file(path, &error);
+  if (npz_list(bytes, size, &members, &count, &error) != NORMA_OK) return fail_file(path, &error);
   bool good = true;
   for (size_t i = 0; i < count && good; i++) good = take_member(data, &members[i], count, path);
-  memory_free(&data->account, members);
+  free(members);
   return good;
+}
+
+/* What is read before its shape is checked. */
+static norma_value_info any_shape(const bn_input *input) {
+  return (norma_value_info){.name = input->name, .kind = NORMA_VALUE_TENSOR, .type = input->declared.type, .rank = -1};
 }
 
 /* A .pb file: one tensor, whose first axis counts samples. */
 static bool take_tensor(bn_data *data, bn_input *input, const char *path) {
   bn_piece piece = {.kind = PIECE_ARRAY, .path = (char *)(uintptr_t)path};
-  norma_value_info info = {.name = input->name, .kind = NORMA_VALUE_TENSOR, .type = input->type, .rank = -1};
+  const norma_value_info info = any_shape(input);
   norma_error error;
-  if (tensor_file_read(&data->account, path, &info, &piece.decoded, &error) != NORMA_OK) {
+  if (tensor_file_read(data->runtime, path, &info, &piece.decoded, &error) != NORMA_OK) {
     tool_error("%s", error.message);
     return false;
   }
-  piece.view = piece.decoded.tensor;
+  piece.view = *norma_value_tensor(piece.decoded);
   return add_array(data, input, &piece);
 }
 
@@ -314,9 +343,10 @@ static bool read_inputs(bn_data *data, const norma_model *model) {
     norma_value_info info;
     norma_model_input(model, data->input_count, &info);
     bn_input *input = &data->inputs[data->input_count];
-    *input = (bn_input){
-        .name = strdup(info.name), .optional = info.optional, .type = info.type, .shape = declared_shape(&info)};
+    *input = (bn_input){.name = strdup(info.name), .declared = info};
     if (!input->name) return no_memory();
+    input->declared.name = input->name;
+    memset(input->declared.dim_names, 0, sizeof input->declared.dim_names); /* the model's, which may go */
   }
   return true;
 }
@@ -332,7 +362,7 @@ static bool check_counts(bn_data *data) {
   bool sets = uses_sets(data);
   for (size_t i = 0; i < data->input_count; i++) {
     bn_input *input = &data->inputs[i];
-    if (input->samples == 0 && (input->optional || sets)) continue;
+    if (input->samples == 0 && (input->declared.optional || sets)) continue;
     if (input->samples == 0) {
       tool_error("no data for input '%s'; give --data %s=FILE", input->name, input->name);
       return false;
@@ -354,16 +384,18 @@ static bool check_counts(bn_data *data) {
 }
 
 static bool choose_batch(bn_data *data) {
-  int64_t fixed = DIM_UNKNOWN;
+  int64_t fixed = -1;
   if (uses_sets(data)) {
     data->batch = 1;
     return true;
   }
   for (size_t i = 0; i < data->input_count; i++) {
     const bn_input *input = &data->inputs[i];
-    if (input->samples > 0 && input->shape.rank > 0 && input->shape.dims[0] > 0) fixed = input->shape.dims[0];
+    if (input->samples > 0 && input->declared.rank > 0 && input->declared.dims[0] > 0) {
+      fixed = input->declared.dims[0];
+    }
   }
-  data->batch_is_fixed = fixed != DIM_UNKNOWN;
+  data->batch_is_fixed = fixed >= 0;
   data->batch = data->batch_is_fixed ? fixed : data->settings->batch ? data->settings->batch : DEFAULT_BATCH;
   if (data->batch_is_fixed && data->settings->batch && data->settings->batch != fixed) {
     tool_error("--batch %d: the model's inputs have a fixed batch of %" PRId64, data->settings->batch, fixed);
@@ -372,15 +404,15 @@ static bool choose_batch(bn_data *data) {
   return true;
 }
 
-bool bn_data_open(bn_data *data, const struct settings *settings, const norma_model *model) {
-  *data = (bn_data){.settings = settings};
-  memory_init(&data->account, NULL, settings->max_memory);
+bool bn_data_open(bn_data *data, const struct reestimate_settings *settings, norma_runtime *runtime,
+                  const norma_model *model) {
+  *data = (bn_data){.settings = settings, .runtime = runtime};
   if (!read_inputs(data, model)) return false;
-  for (size_t i = 0; i < settings->data_count; i++) {
-    if (!take_argument(data, settings->data[i])) return false;
+  for (size_t i = 0; i < settings->data.count; i++) {
+    if (!take_argument(data, settings->data.items[i])) return false;
   }
-  for (size_t i = 1; i < settings->argument_count; i++) { /* --data A B C */
-    if (!take_argument(data, settings->arguments[i])) return false;
+  for (size_t i = 1; i < settings->common.argument_count; i++) { /* --data A B C */
+    if (!take_argument(data, settings->common.arguments[i])) return false;
   }
   return check_counts(data) && choose_batch(data);
 }
@@ -389,7 +421,7 @@ void bn_data_close(bn_data *data) {
   for (size_t i = 0; i < data->input_count; i++) {
     bn_input *input = &data->inputs[i];
     for (size_t k = 0; k < input->count; k++) {
-      value_clear(&input->pieces[k].decoded);
+      norma_value_destroy(input->pieces[k].decoded);
       free(input->pieces[k].path);
     }
     free(input->pieces);
@@ -420,20 +452,28 @@ static bool check_list(const bn_data *data, const number_list *list, const char 
   return false;
 }
 
-/* (x * scale - mean) / std for `count` elements from `from` on into `to`, which begin a sample. */
-static void preprocess(const bn_data *data, const norma_tensor *shape, double scale, norma_element_type from_type,
-                       const void *from, int64_t from_at, norma_element_type to_type, void *to, int64_t to_at,
-                       int64_t count) {
+/* (x * scale - mean) / std for `count` elements of `from`, from from_at on, which begin a sample, into `to`. Both may
+ * be the same. */
+static void preprocess(const bn_data *data, double scale, const norma_tensor *from, int64_t from_at, norma_tensor *to,
+                       int64_t to_at, int64_t count) {
+  enum { BLOCK = 256 };
   const number_list *mean = &data->settings->mean, *std = &data->settings->std;
   int longest = mean->count > std->count ? mean->count : std->count;
-  int axis = channel_axis(data, shape->rank, shape->dims, longest);
-  int64_t inner = axis >= 0 ? dims_product(shape->dims, axis + 1, shape->rank) : 1;
-  for (int64_t i = 0; i < count; i++) {
-    int64_t c = longest > 1 ? i / inner % longest : 0;
-    double x = element_get_double(from_type, from, from_at + i) * scale;
-    if (mean->count > 0) x -= mean->numbers[mean->count == 1 ? 0 : c];
-    if (std->count > 0) x /= std->numbers[std->count == 1 ? 0 : c];
-    element_set_double(to_type, to, to_at + i, x);
+  int axis = channel_axis(data, from->rank, from->dims, longest);
+  int64_t inner = 1;
+  double numbers[BLOCK];
+  for (int i = axis + 1; axis >= 0 && i < from->rank; i++) inner *= from->dims[i];
+  for (int64_t first = 0; first < count; first += BLOCK) {
+    const int64_t length = count - first < BLOCK ? count - first : BLOCK;
+    norma_tensor_get_doubles(from, from_at + first, length, numbers);
+    for (int64_t i = 0; i < length; i++) {
+      const int64_t c = longest > 1 ? (first + i) / inner % longest : 0;
+      double x = numbers[i] * scale;
+      if (mean->count > 0) x -= mean->numbers[mean->count == 1 ? 0 : c];
+      if (std->count > 0) x /= std->numbers[std->count == 1 ? 0 : c];
+      numbers[i] = x;
+    }
+    norma_tensor_set_doubles(to, to_at + first, length, numbers);
   }
 }
 
@@ -454,99 +494,128 @@ static const bn_piece *piece_of(const bn_input *input, int64_t sample) {
   return &input->pieces[low];
 }
 
-/* Decodes a picture as a batch of one. */
-static bool read_picture(bn_data *data, const bn_input *input, const bn_piece *piece, value *into) {
-  void *bytes = NULL;
-  size_t size;
+/* The input as a picture is to fill it: one of a batch. */
+static norma_value_info picture_place(const bn_data *data, const bn_input *input) {
+  norma_value_info wanted = input->declared;
+  if (wanted.rank < 0) {
+    wanted.rank = 4;
+    for (int i = 0; i < 4; i++) wanted.dims[i] = -1;
+  }
+  if (wanted.rank == 4) wanted.dims[0] = 1;
+  if (wanted.rank >= 3 && data->settings->layout == LAYOUT_NHWC && wanted.dims[wanted.rank - 1] < 0) {
+    wanted.dims[wanted.rank - 1] = 3;
+  }
+  return wanted;
+}
+
+/* Decodes a picture as a batch of one; NULL: the error was printed. */
+static norma_value *decode_picture(bn_data *data, const bn_input *input, const char *path) {
+  file_contents file;
   norma_error error;
   struct picture picture;
-  shape wanted = input->shape.rank == RANK_UNKNOWN ? shape_of_rank(4) : input->shape;
-  if (wanted.rank == 4) wanted.dims[0] = 1;
-  int rank = wanted.rank;
-  if (rank >= 3 && data->settings->layout == LAYOUT_NHWC && wanted.dims[rank - 1] == DIM_UNKNOWN) {
-    wanted.dims[rank - 1] = 3;
-  }
-  norma_status status = file_read(&data->account, piece->path, &bytes, &size, &error);
-  if (status != NORMA_OK) {
+  norma_value *value = NULL;
+  const norma_value_info wanted = picture_place(data, input);
+  if (file_read(data->runtime, path, &file, &error) != NORMA_OK) {
     tool_error("%s", error.message);
-    return false;
+    return NULL;
   }
-  status = picture_decode(&data->account, bytes, size, &picture, &error);
+  norma_status status = picture_decode(data->runtime, file.bytes, file.size, &picture, &error);
   if (status == NORMA_OK) {
-    status = picture_to_tensor(&picture, &data->account, input->type, &wanted, into, &error);
+    status = picture_to_tensor(&picture, data->runtime, &wanted, &value, &error);
     picture_free(&picture);
   }
-  memory_free(&data->account, bytes);
-  if (status != NORMA_OK) return fail_file(piece->path, &error);
-  norma_tensor *tensor = &into->tensor;
-  if (tensor->rank == 3 || tensor->rank == 2) return true;
-  if (!(TYPES_FLOAT & TYPE_BIT(input->type))) return true;
-  if (!check_list(data, &data->settings->mean, "--mean", tensor) ||
-      !check_list(data, &data->settings->std, "--std", tensor)) {
-    value_clear(into);
-    return false;
+  file_contents_free(&file);
+  if (status != NORMA_OK) fail_file(path, &error);
+  return value;
+}
+
+/* The same, preprocessed. */
+static norma_value *read_picture(bn_data *data, const bn_input *input, const bn_piece *piece) {
+  norma_value *value = decode_picture(data, input, piece->path);
+  if (!value) return NULL;
+  norma_tensor tensor = *norma_value_tensor(value);
+  if (tensor.rank == 3 || tensor.rank == 2 || !is_float(tensor.type)) return value;
+  if (!check_list(data, &data->settings->mean, "--mean", &tensor) ||
+      !check_list(data, &data->settings->std, "--std", &tensor)) {
+    norma_value_destroy(value);
+    return NULL;
   }
   double scale = 255 * (data->settings->scale != 0 ? data->settings->scale : 1.0 / 255);
-  preprocess(data, tensor, scale, tensor->type, tensor->data, 0, tensor->type, tensor->data, 0,
-             norma_tensor_count(tensor));
-  return true;
+  preprocess(data, scale, &tensor, 0, &tensor, 0, norma_tensor_count(&tensor));
+  return value;
 }
 
 /* The tensor of a batch, made when the shape of its first sample is known. */
 static bool prepare_batch(bn_data *data, const bn_input *input, const norma_tensor *sample, int64_t batch,
-                          const char *path, value *into) {
-  shape wanted = shape_of_tensor(sample);
+                          const char *path, norma_value **into) {
+  norma_tensor wanted = *sample;
   norma_error error;
   wanted.dims[0] = batch;
-  if (into->kind == NORMA_VALUE_NONE) {
-    if (value_allocate_tensor(&data->account, into, input->type, &wanted, &error) == NORMA_OK) return true;
+  if (!*into) {
+    if (norma_value_allocate_tensor(data->runtime, input->declared.type, wanted.rank, wanted.dims, into, &error) ==
+        NORMA_OK) {
+      return true;
+    }
     return fail_file(path, &error);
   }
-  shape given = shape_of_tensor(&into->tensor);
-  if (shape_equal(&given, &wanted)) return true;
+  norma_tensor given = *norma_value_tensor(*into);
+  bool same = given.rank == wanted.rank;
+  for (int i = 0; same && i < given.rank; i++) same = given.dims[i] == wanted.dims[i];
+  if (same) return true;
   char found[200], before[200];
   wanted.dims[0] = given.dims[0] = 1;
   tool_error("%s: a sample of shape %s stands among samples of shape %s; use --batch 1", path,
-             shape_text(&wanted, found, sizeof found), shape_text(&given, before, sizeof before));
+             dims_text(wanted.rank, wanted.dims, found, sizeof found),
+             dims_text(given.rank, given.dims, before, sizeof before));
   return false;
 }
 
+/* Puts sample `index` of `from` at place `at` of a batch. */
+static void place_sample(const bn_data *data, const norma_tensor *from, int64_t index, bool converts,
+                         const norma_tensor *batch, int64_t at) {
+  const int64_t elements = sample_elements(from);
+  norma_tensor to = *batch;
+  if (converts && is_float(to.type)) {
+    const double scale = data->settings->scale != 0 ? data->settings->scale : 1;
+    preprocess(data, scale, from, index * elements, &to, at * elements, elements);
+    return;
+  }
+  const size_t bytes = to.size_bytes / (size_t)to.dims[0];
+  if (bytes > 0) memcpy((char *)to.data + (size_t)at * bytes, (char *)from->data + (size_t)index * bytes, bytes);
+}
+
 /* Puts sample `sample` at place `at` of a batch. */
-static bool read_sample(bn_data *data, const bn_input *input, int64_t sample, int64_t at, int64_t batch, value *into) {
+static bool read_sample(bn_data *data, const bn_input *input, int64_t sample, int64_t at, int64_t batch,
+                        norma_value **into) {
   const bn_piece *piece = piece_of(input, sample);
-  value picture = {0};
-  const norma_tensor *view = &piece->view;
-  bool converts = piece->kind == PIECE_ARRAY && has_preprocessing(data->settings);
-  int64_t index = sample - piece->first;
-  if (piece->kind == PIECE_PICTURE) {
-    if (!read_picture(data, input, piece, &picture)) return false;
-    view = &picture.tensor;
-    index = 0;
-  } else if (converts && (!check_list(data, &data->settings->mean, "--mean", view) ||
-                          !check_list(data, &data->settings->std, "--std", view))) {
+  const bool converts = piece->kind == PIECE_ARRAY && has_preprocessing(data->settings);
+  norma_value *picture = piece->kind == PIECE_PICTURE ? read_picture(data, input, piece) : NULL;
+  if (piece->kind == PIECE_PICTURE && !picture) return false;
+  const norma_tensor *view = picture ? norma_value_tensor(picture) : &piece->view;
+  if (converts && (!check_list(data, &data->settings->mean, "--mean", view) ||
+                   !check_list(data, &data->settings->std, "--std", view))) {
     return false;
   }
-  bool good = prepare_batch(data, input, view, batch, piece->path, into);
+  const bool good = prepare_batch(data, input, view, batch, piece->path, into);
   if (good) {
-    int64_t elements = dims_product(view->dims, 1, view->rank);
-    if (converts && (TYPES_FLOAT & TYPE_BIT(input->type))) {
-      preprocess(data, view, data->settings->scale != 0 ? data->settings->scale : 1, view->type, view->data,
-                 index * elements, input->type, into->tensor.data, at * elements, elements);
-    } else {
-      size_t bytes = into->tensor.size_bytes / (size_t)batch;
-      if (bytes > 0)
-        memcpy((char *)into->tensor.data + (size_t)at * bytes, (char *)view->data + (size_t)index * bytes, bytes);
-    }
+    place_sample(data, view, picture ? 0 : sample - piece->first, converts, norma_value_tensor(*into), at);
   }
-  value_clear(&picture);
+  norma_value_destroy(picture);
   return good;
 }
 
 /* The first element from `first` on that is NaN or infinite; -1: there is none. */
-static int64_t find_bad(const norma_tensor *tensor, int64_t first, int64_t count) {
-  if (!(TYPES_FLOAT & TYPE_BIT(tensor->type))) return -1;
-  for (int64_t i = 0; i < count; i++) {
-    if (!isfinite(element_get_double(tensor->type, tensor->data, first + i))) return i;
+static int64_t find_bad(const norma_tensor *tensor, int64_t first, int64_t count, double *element) {
+  enum { BLOCK = 256 };
+  double numbers[BLOCK];
+  if (!is_float(tensor->type)) return -1;
+  for (int64_t done = 0; done < count; done += BLOCK) {
+    const int64_t length = count - done < BLOCK ? count - done : BLOCK;
+    norma_tensor_get_doubles(tensor, first + done, length, numbers);
+    for (int64_t i = 0; i < length; i++) {
+      *element = numbers[i];
+      if (!isfinite(numbers[i])) return done + i;
+    }
   }
   return -1;
 }
@@ -554,39 +623,39 @@ static int64_t find_bad(const norma_tensor *tensor, int64_t first, int64_t count
 /* Whether a sample may be used. *good: it may; false: it may not, and that was printed. */
 static bool check_sample(bn_data *data, const char *path, int64_t index, const norma_tensor *tensor, int64_t at,
                          int64_t elements, bool *good) {
-  int64_t bad = find_bad(tensor, at * elements, elements);
+  double element = 0;
+  int64_t bad = find_bad(tensor, at * elements, elements, &element);
   *good = bad < 0;
   if (*good || data->settings->skip_bad) return true;
-  double element = element_get_double(tensor->type, tensor->data, at * elements + bad);
   tool_error("%s: sample %" PRId64 " holds %s at element %" PRId64 "; --skip-bad leaves such samples out", path, index,
              isnan(element) ? "NaN" : "an infinity", bad);
   return false;
 }
 
-static bool read_set(bn_data *data, const norma_value_info *info, const char *folder, size_t index, value *into) {
+static bool read_set(bn_data *data, const norma_value_info *info, const char *folder, size_t index,
+                     norma_value **into) {
   char path[PATH_SIZE];
   norma_error error;
   snprintf(path, sizeof path, "%s/input_%zu.pb", folder, index);
-  if (tensor_file_read(&data->account, path, info, into, &error) == NORMA_OK) return true;
+  if (tensor_file_read(data->runtime, path, info, into, &error) == NORMA_OK) return true;
   tool_error("%s", error.message);
   return false;
 }
 
-static bool read_whole_set(bn_data *data, int64_t sample, value *inputs, int64_t *valid) {
+static bool read_whole_set(bn_data *data, int64_t sample, norma_value **inputs, int64_t *valid) {
   const bn_piece *piece = piece_of(&data->inputs[0], sample);
   *valid = 1;
   for (size_t i = 0; i < data->input_count; i++) {
     const bn_input *input = &data->inputs[i];
+    const norma_value_info info = any_shape(input);
     char name[32];
-    norma_value_info info = {.name = input->name, .kind = NORMA_VALUE_TENSOR, .type = input->type, .rank = -1};
+    bool good = true;
     snprintf(name, sizeof name, "input_%zu.pb", i);
-    if (input->optional && !exists_in(piece->path, name)) continue;
+    if (input->declared.optional && !exists_in(piece->path, name)) continue;
     if (!read_set(data, &info, piece->path, i, &inputs[i])) return false;
-    bool good;
-    if (inputs[i].kind == NORMA_VALUE_TENSOR &&
-        !check_sample(data, piece->path, 0, &inputs[i].tensor, 0, norma_tensor_count(&inputs[i].tensor), &good)) {
-      return false;
-    } else if (inputs[i].kind == NORMA_VALUE_TENSOR && !good && *valid) {
+    const norma_tensor *tensor = norma_value_tensor(inputs[i]);
+    if (tensor && !check_sample(data, piece->path, 0, tensor, 0, norma_tensor_count(tensor), &good)) return false;
+    if (!good && *valid) {
       *valid = 0;
       data->skipped++;
     }
@@ -595,8 +664,8 @@ static bool read_whole_set(bn_data *data, int64_t sample, value *inputs, int64_t
 }
 
 /* Repeats the last of `valid` samples up to `batch`. */
-static void repeat_last(norma_tensor *tensor, int64_t valid, int64_t batch) {
-  size_t bytes = tensor->size_bytes / (size_t)batch;
+static void repeat_last(const norma_tensor *tensor, int64_t valid, int64_t batch) {
+  const size_t bytes = tensor->size_bytes / (size_t)batch;
   char *data = tensor->data;
   for (int64_t i = valid; i < batch && bytes > 0; i++) {
     memcpy(data + (size_t)i * bytes, data + (size_t)(valid - 1) * bytes, bytes);
@@ -604,40 +673,58 @@ static void repeat_last(norma_tensor *tensor, int64_t valid, int64_t batch) {
 }
 
 /* Skipped samples leave a batch that is not fixed shorter. */
-static void shorten(norma_tensor *tensor, int64_t valid) {
-  int64_t batch = tensor->dims[0];
-  tensor->size_bytes = tensor->size_bytes / (size_t)batch * (size_t)valid;
-  tensor->dims[0] = valid;
+static bool shorten(bn_data *data, norma_value **value, int64_t valid) {
+  norma_tensor tensor = *norma_value_tensor(*value);
+  norma_value *shorter;
+  norma_error error;
+  if (tensor.dims[0] == valid) return true;
+  tensor.size_bytes = tensor.size_bytes / (size_t)tensor.dims[0] * (size_t)valid;
+  tensor.dims[0] = valid;
+  if (norma_value_create_tensor(data->runtime, &tensor, &shorter, &error) != NORMA_OK) {
+    tool_error("%s", error.message);
+    return false;
+  }
+  norma_value_destroy(*value);
+  *value = shorter;
+  return true;
 }
 
-bool bn_data_read(bn_data *data, int64_t first, int64_t count, value *inputs, int64_t *valid) {
-  if (uses_sets(data)) return read_whole_set(data, first, inputs, valid);
-  int64_t batch = data->batch_is_fixed ? data->batch : count;
-  *valid = 0;
-  for (int64_t sample = first; sample < first + count; sample++) {
-    bool good = true;
-    for (size_t i = 0; i < data->input_count; i++) {
-      const bn_input *input = &data->inputs[i];
-      if (input->samples == 0) continue;
-      if (!read_sample(data, input, sample, *valid, batch, &inputs[i])) return false;
-      const bn_piece *piece = piece_of(input, sample);
-      int64_t elements = norma_tensor_count(&inputs[i].tensor) / batch;
-      bool this_is_good;
-      if (!check_sample(data, piece->path, sample - piece->first, &inputs[i].tensor, *valid, elements, &this_is_good)) {
-        return false;
-      }
-      good = good && this_is_good;
+/* One sample of every input, at place *valid; which goes up where the sample may be used. */
+static bool read_all_inputs(bn_data *data, int64_t sample, int64_t batch, norma_value **inputs, int64_t *valid) {
+  bool good = true;
+  for (size_t i = 0; i < data->input_count; i++) {
+    const bn_input *input = &data->inputs[i];
+    if (input->samples == 0) continue;
+    if (!read_sample(data, input, sample, *valid, batch, &inputs[i])) return false;
+    const bn_piece *piece = piece_of(input, sample);
+    const norma_tensor *tensor = norma_value_tensor(inputs[i]);
+    bool this_is_good;
+    if (!check_sample(data, piece->path, sample - piece->first, tensor, *valid, norma_tensor_count(tensor) / batch,
+                      &this_is_good)) {
+      return false;
     }
-    *valid += good;
-    data->skipped += !good;
+    good = good && this_is_good;
   }
-  for (size_t i = 0; i<data->input_count && * valid> 0; i++) {
+  *valid += good;
+  data->skipped += !good;
+  return true;
+}
+
+bool bn_data_read(bn_data *data, int64_t first, int64_t count, norma_value **inputs, int64_t *valid) {
+  if (uses_sets(data)) return read_whole_set(data, first, inputs, valid);
+  const int64_t batch = data->batch_is_fixed ? data->batch : count;
+  bool good = true;
+  *valid = 0;
+  for (int64_t sample = first; good && sample < first + count; sample++) {
+    good = read_all_inputs(data, sample, batch, inputs, valid);
+  }
+  for (size_t i = 0; good && *valid > 0 && i < data->input_count; i++) {
     if (data->inputs[i].samples == 0) continue;
     if (data->batch_is_fixed) {
-      repeat_last(&inputs[i].tensor, *valid, batch);
+      repeat_last(norma_value_tensor(inputs[i]), *valid, batch);
     } else {
-      shorten(&inputs[i].tensor, *valid);
+      good = shorten(data, &inputs[i], *valid);
     }
   }
-  return true;
+  return good;
 }

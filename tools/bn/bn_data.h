@@ -7,9 +7,7 @@
 #ifndef TOOLS_BN_BN_DATA_H
 #define TOOLS_BN_BN_DATA_H
 
-#include "engine/base/memory.h"
-#include "engine/base/tensor.h"
-#include "tools/options.h"
+#include "tools/bn/bn_settings.h"
 
 typedef enum piece_kind {
   PIECE_ARRAY,   /* `view` holds the samples */
@@ -22,15 +20,13 @@ typedef struct bn_piece {
   piece_kind kind;
   char *path;
   int64_t first, count;
-  norma_tensor view; /* of an array */
-  value decoded;     /* what `view` points into; NONE: the mapping */
+  norma_tensor view;    /* of an array */
+  norma_value *decoded; /* what `view` points into; NULL: the mapping */
 } bn_piece;
 
 typedef struct bn_input {
   char *name;
-  bool optional;
-  norma_element_type type;
-  shape shape; /* as the model declares it; DIM_UNKNOWN where it is free */
+  norma_value_info declared; /* as the model has it; its name is the one above */
   size_t count, capacity;
   bn_piece *pieces;
   int64_t samples;
@@ -42,8 +38,8 @@ typedef struct bn_mapping {
 } bn_mapping;
 
 typedef struct bn_data {
-  memory account;
-  const struct settings *settings;
+  norma_runtime *runtime;
+  const struct reestimate_settings *settings;
   size_t input_count;
   bn_input *inputs;
   size_t mapping_count;
@@ -56,13 +52,14 @@ typedef struct bn_data {
 
 /* Opens what the settings name and checks it against the model's inputs. false: the error was printed. bn_data_close is
  * due in either case. */
-bool bn_data_open(bn_data *data, const struct settings *settings, const norma_model *model);
+bool bn_data_open(bn_data *data, const struct reestimate_settings *settings, norma_runtime *runtime,
+                  const norma_model *model);
 void bn_data_close(bn_data *data);
 
-/* Reads samples first .. first + count - 1 into `inputs`, one value per input of the model, which must hold nothing and
- * own their data afterwards (NONE: an optional input that is not given). *valid tells how many samples there are: fewer
+/* Reads samples first .. first + count - 1 into `inputs`, one value per input of the model, which must be NULL and are
+ * the caller's afterwards (NULL: an optional input that is not given). *valid tells how many samples there are: fewer
  * than count where bad ones were skipped; further ones, up to a fixed batch, repeat the last. false: the error was
  * printed, naming file and sample. */
-bool bn_data_read(bn_data *data, int64_t first, int64_t count, value *inputs, int64_t *valid);
+bool bn_data_read(bn_data *data, int64_t first, int64_t count, norma_value **inputs, int64_t *valid);
 
 #endif

@@ -1,7 +1,5 @@
 #include "tools/bn/bn_estimate.h"
 
-#include "engine/base/status.h"
-#include "proto/model_patch.h"
 #include "tools/report.h"
 
 #include <fnmatch.h>
@@ -16,115 +14,141 @@
 static norma_load_options load_options(const bn_estimate *estimate) {
   /* What is measured is what the model says: nodes folded into weights would round differently, and far from the mean
    * of a channel with little variance that shows. */
-  int level = estimate->settings->level >= 0 ? -1 : 1;
-  norma_load_options options = settings_load(estimate->settings, estimate->runtime, level);
+  int level = estimate->settings->common.level >= 0 ? -1 : 1;
+  norma_load_options options = settings_load(&estimate->settings->common, estimate->runtime, level);
   options.exact = true;
   return options;
 }
 
-static bool matches(const struct settings *settings, const char *name) {
-  for (size_t i = 0; i < settings->only_count; i++) {
-    if (fnmatch(settings->only[i], name, 0) == 0) return true;
+static bool matches(const struct reestimate_settings *settings, const char *name) {
+  for (size_t i = 0; i < settings->only.count; i++) {
+    if (fnmatch(settings->only.items[i], name, 0) == 0) return true;
   }
-  return settings->only_count == 0;
+  return settings->only.count == 0;
 }
 
-static bool choose_nodes(bn_estimate *estimate, int *code) {
-  bn_analysis *study = estimate->study;
+static norma_bn_info describe(const bn_estimate *estimate, size_t index) {
+  norma_bn_info info = {.struct_size = sizeof info};
+  norma_bn_describe(estimate->study, index, &info);
+  return info;
+}
+
+/* Marks the nodes that --only names; false: none can be given new statistics, which was printed. */
+static bool match_nodes(bn_estimate *estimate, bool *wanted, int *code) {
+  const struct reestimate_settings *settings = estimate->settings;
+  const size_t inner = norma_bn_inner_count(estimate->study);
   size_t chosen = 0, matching = 0;
-  if (study->count == 0 && study->inner_count == 0) {
+  if (estimate->count == 0 && inner == 0) {
     *code = tool_error("%s: has no BatchNormalization node; its exporter has folded them into other layers, export it "
                        "again with them kept",
-                       study->path);
+                       estimate->path);
     return false;
   }
-  for (size_t i = 0; i < study->count; i++) {
-    batch_normalization *node = &study->nodes[i];
-    bool wanted = matches(estimate->settings, node->node->name);
-    matching += wanted;
-    if (wanted && node->obstacle) tool_warning("node '%s' is left as it is: %s", node->node->name, node->obstacle);
-    node->chosen = wanted && !node->obstacle;
-    chosen += node->chosen;
+  for (size_t i = 0; i < estimate->count; i++) {
+    const norma_bn_info info = describe(estimate, i);
+    wanted[i] = matches(settings, info.name);
+    matching += wanted[i];
+    if (wanted[i] && info.obstacle) tool_warning("node '%s' is left as it is: %s", info.name, info.obstacle);
+    chosen += wanted[i] && !info.obstacle;
   }
-  if (study->inner_count > 0) {
-    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are",
-                 study->inner_count);
+  if (inner > 0) {
+    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are", inner);
   }
   if (chosen > 0) return true;
   *code = matching == 0 ? tool_error("--only %s: no BatchNormalization node has such a name",
-                                     estimate->settings->only_count ? estimate->settings->only[0] : "")
-                        : tool_error("%s: no BatchNormalization node can be given new statistics", study->path);
+                                     settings->only.count ? settings->only.items[0] : "")
+                        : tool_error("%s: no BatchNormalization node can be given new statistics", estimate->path);
   return false;
+}
+
+static bool choose_nodes(bn_estimate *estimate, int *code) {
+  norma_error error;
+  bool *wanted = calloc(estimate->count + 1, sizeof *wanted);
+  if (!wanted) {
+    tool_error("out of memory");
+    return false;
+  }
+  bool good = match_nodes(estimate, wanted, code);
+  if (good && norma_bn_choose(estimate->study, wanted, &estimate->passes, &error) != NORMA_OK) {
+    *code = tool_library_error(estimate->path, &error);
+    good = false;
+  }
+  free(wanted);
+  return good;
 }
 
 /* Room for the results of one node, with the model's own statistics in it. */
 static bool prepare_node(bn_estimate *estimate, size_t index) {
-  const batch_normalization *node = &estimate->study->nodes[index];
   node_estimate *result = &estimate->nodes[index];
-  result->channels = node->channels;
-  moments_init(&result->moments, &estimate->runtime->memory, node->channels);
-  result->stored_mean = calloc((size_t)node->channels * 4, sizeof(double));
+  norma_error error;
+  result->about = describe(estimate, index);
+  result->channels = result->about.channels;
+  if (!result->about.is_chosen) return true;
+  result->stored_mean = calloc((size_t)result->channels * 4, sizeof(double));
   if (!result->stored_mean) {
     tool_error("out of memory");
     return false;
   }
-  result->stored_variance = result->stored_mean + node->channels;
-  result->mean = result->stored_variance + node->channels;
-  result->variance = result->mean + node->channels;
-  const norma_tensor *mean = norma_value_tensor(node->mean.contents);
-  const norma_tensor *variance = norma_value_tensor(node->variance.contents);
-  elements_to_double(mean->type, mean->data, 0, node->channels, result->stored_mean);
-  elements_to_double(variance->type, variance->data, 0, node->channels, result->stored_variance);
-  memcpy(result->mean, result->stored_mean, (size_t)node->channels * 2 * sizeof(double)); /* where ema begins */
-  return true;
+  result->stored_variance = result->stored_mean + result->channels;
+  result->mean = result->stored_variance + result->channels;
+  result->variance = result->mean + result->channels;
+  norma_tensor_get_doubles(result->about.mean, 0, result->channels, result->stored_mean);
+  norma_tensor_get_doubles(result->about.variance, 0, result->channels, result->stored_variance);
+  memcpy(result->mean, result->stored_mean, (size_t)result->channels * 2 * sizeof(double)); /* where ema begins */
+  if (norma_moments_create(estimate->runtime, result->channels, &result->moments, &error) == NORMA_OK) return true;
+  tool_library_error(estimate->path, &error);
+  return false;
 }
 
-static bool fingerprint(bn_estimate *estimate, const char *path) {
-  model_patch *patch;
-  norma_error error;
-  wire_limits limits = {estimate->runtime->max_nodes, estimate->runtime->max_depth};
-  if (model_patch_open(&estimate->runtime->memory, path, &limits, &patch, &error) != NORMA_OK) {
-    tool_library_error(path, &error);
+static bool prepare_nodes(bn_estimate *estimate) {
+  estimate->nodes = calloc(estimate->count + 1, sizeof *estimate->nodes);
+  if (!estimate->nodes) {
+    tool_error("out of memory");
     return false;
   }
-  estimate->fingerprint = model_patch_fingerprint(patch);
-  model_patch_close(patch);
+  for (size_t i = 0; i < estimate->count; i++) {
+    if (!prepare_node(estimate, i)) return false;
+  }
   return true;
 }
 
-bool bn_estimate_open(bn_estimate *estimate, const struct settings *settings, const char *path, int *code) {
+static bool fingerprint(bn_estimate *estimate) {
+  norma_editor *editor;
   norma_error error;
-  *estimate = (bn_estimate){.settings = settings, .pass = 1};
+  if (norma_editor_open(estimate->runtime, estimate->path, &editor, &error) != NORMA_OK) {
+    tool_library_error(estimate->path, &error);
+    return false;
+  }
+  estimate->fingerprint = norma_editor_fingerprint(editor);
+  norma_editor_destroy(editor);
+  return true;
+}
+
+bool bn_estimate_open(bn_estimate *estimate, const struct reestimate_settings *settings, const char *path, int *code) {
+  norma_error error;
+  *estimate = (bn_estimate){.settings = settings, .path = path, .pass = 1};
   *code = EXIT_REFUSED;
   estimate->simultaneous = settings->method == METHOD_EMA || settings->order == ORDER_SIMULTANEOUS;
-  estimate->runtime = settings_create_runtime(settings);
+  estimate->runtime = settings_create_runtime(&settings->common);
   if (!estimate->runtime) return false;
   norma_load_options options = load_options(estimate);
-  if (bn_analysis_open(path, &options, &estimate->study, &error) != NORMA_OK) {
+  if (norma_bn_open(path, &options, &estimate->study, &error) != NORMA_OK) {
     *code = tool_library_error(path, &error);
     return false;
   }
-  if (!choose_nodes(estimate, code) || !fingerprint(estimate, path)) return false;
-  if (bn_analysis_plan(estimate->study, &estimate->passes, &error) != NORMA_OK) {
-    *code = tool_library_error(path, &error);
-    return false;
-  }
+  estimate->count = norma_bn_count(estimate->study);
+  if (!choose_nodes(estimate, code) || !fingerprint(estimate)) return false;
   if (estimate->simultaneous) estimate->passes = settings->method == METHOD_EMA ? settings->epochs : 1;
-  estimate->nodes = calloc(estimate->study->count, sizeof *estimate->nodes);
-  if (!estimate->nodes) return false;
-  for (size_t i = 0; i < estimate->study->count; i++) {
-    if (estimate->study->nodes[i].chosen && !prepare_node(estimate, i)) return false;
-  }
-  return true;
+  return prepare_nodes(estimate);
 }
 
 void bn_estimate_close(bn_estimate *estimate) {
-  for (size_t i = 0; estimate->nodes && i < estimate->study->count; i++) {
-    moments_free(&estimate->nodes[i].moments);
+  for (size_t i = 0; estimate->nodes && i < estimate->count; i++) {
+    norma_moments_destroy(estimate->nodes[i].moments);
     free(estimate->nodes[i].stored_mean);
   }
   free(estimate->nodes);
-  bn_analysis_close(estimate->study);
+  norma_bn_destroy(estimate->study);
   norma_runtime_destroy(estimate->runtime);
   *estimate = (bn_estimate){0};
 }
@@ -135,53 +159,59 @@ void bn_estimate_close(bn_estimate *estimate) {
 typedef struct pass_run {
   bn_estimate *estimate;
   bn_data *data;
-  batch_setting *settings; /* one per node */
+  norma_bn_setting *settings; /* one per node */
   norma_model *model;
   norma_session *session;
-  value *inputs;
+  norma_value **inputs;
   progress progress;
   double started, saved;
 } pass_run;
 
 static bool is_measured(const bn_estimate *estimate, size_t index) {
-  const batch_normalization *node = &estimate->study->nodes[index];
-  return node->chosen && (estimate->simultaneous || node->level == estimate->pass);
+  const norma_bn_info *about = &estimate->nodes[index].about;
+  return about->is_chosen && (estimate->simultaneous || about->level == estimate->pass);
 }
 
 static bool open_stage(pass_run *run) {
   bn_estimate *estimate = run->estimate;
   norma_error error;
-  size_t count = estimate->study->count;
-  run->settings = calloc(count, sizeof *run->settings);
+  run->settings = calloc(estimate->count + 1, sizeof *run->settings);
   run->inputs = calloc(run->data->input_count + 1, sizeof *run->inputs);
   if (!run->settings || !run->inputs) {
     tool_error("out of memory");
     return false;
   }
-  for (size_t i = 0; i < count; i++) {
-    const batch_normalization *node = &estimate->study->nodes[i];
-    batch_setting *setting = &run->settings[i];
-    setting->wanted = is_measured(estimate, i);
-    if (!node->chosen) continue;
+  for (size_t i = 0; i < estimate->count; i++) {
+    const node_estimate *node = &estimate->nodes[i];
+    norma_bn_setting *setting = &run->settings[i];
+    setting->is_wanted = is_measured(estimate, i);
+    if (!node->about.is_chosen) continue;
     if (estimate->simultaneous) {
-      setting->mode = BATCH_OWN;
-    } else if (estimate->nodes[i].done) {
-      *setting = (batch_setting){BATCH_FIXED, estimate->nodes[i].mean, estimate->nodes[i].variance, false, 0};
+      setting->mode = NORMA_BN_BATCH;
+    } else if (node->done) {
+      *setting = (norma_bn_setting){.mode = NORMA_BN_FIXED, .mean = node->mean, .variance = node->variance};
     }
   }
   norma_load_options options = load_options(estimate);
-  if (bn_analysis_stage(estimate->study, &options, run->settings, &run->model, &error) != NORMA_OK ||
+  if (norma_bn_stage(estimate->study, &options, run->settings, &run->model, &error) != NORMA_OK ||
       norma_session_create(run->model, NULL, &run->session, &error) != NORMA_OK) {
-    tool_library_error(estimate->study->path, &error);
+    tool_library_error(estimate->path, &error);
     return false;
   }
   return true;
 }
 
+static void drop_inputs(pass_run *run) {
+  for (size_t i = 0; run->inputs && i < run->data->input_count; i++) {
+    norma_value_destroy(run->inputs[i]);
+    run->inputs[i] = NULL;
+  }
+}
+
 static void close_stage(pass_run *run) {
   norma_session_destroy(run->session);
   norma_model_destroy(run->model);
-  for (size_t i = 0; run->inputs && i < run->data->input_count; i++) value_clear(&run->inputs[i]);
+  drop_inputs(run);
   free(run->inputs);
   free(run->settings);
 }
@@ -189,7 +219,7 @@ static void close_stage(pass_run *run) {
 /* ------------------------------------------------------------------------------------------------------------ batch */
 
 static bool fail_node(const bn_estimate *estimate, size_t index, const char *what) {
-  tool_error("node '%s': %s", estimate->study->nodes[index].node->name, what);
+  tool_error("node '%s': %s", estimate->nodes[index].about.name, what);
   return false;
 }
 
@@ -199,16 +229,27 @@ static int64_t valid_rows(const bn_data *data, const norma_tensor *x, int64_t va
   return x->rank > 0 && x->dims[0] % data->batch == 0 ? x->dims[0] / data->batch * valid : -1;
 }
 
+/* The first `rows` indices of axis 0. */
+static norma_tensor first_rows(const norma_tensor *x, int64_t rows) {
+  norma_tensor result = *x;
+  if (x->rank > 0 && x->dims[0] > 0) {
+    result.size_bytes = x->size_bytes / (size_t)x->dims[0] * (size_t)rows;
+    result.dims[0] = rows;
+  }
+  return result;
+}
+
 /* running = running * momentum + batch * (1 - momentum) */
 static bool update_running(const bn_estimate *estimate, size_t index, double count) {
   node_estimate *node = &estimate->nodes[index];
-  const struct settings *settings = estimate->settings;
-  double momentum = settings->momentum >= 0 ? settings->momentum : estimate->study->nodes[index].momentum;
+  const struct reestimate_settings *settings = estimate->settings;
+  double momentum = settings->momentum >= 0 ? settings->momentum : node->about.momentum, total;
+  norma_error error;
   double divisor = settings->sample_variance ? count - 1 : count;
   double *mean = malloc((size_t)node->channels * 2 * sizeof(double));
   if (!mean) return fail_node(estimate, index, "out of memory");
   double *squares = mean + node->channels;
-  moments_total(&node->moments, mean, squares);
+  norma_moments_total(node->moments, &total, mean, squares, &error);
   for (int64_t c = 0; c < node->channels; c++) {
     node->mean[c] = node->mean[c] * momentum + mean[c] * (1 - momentum);
     node->variance[c] = node->variance[c] * momentum + squares[c] / divisor * (1 - momentum);
@@ -218,9 +259,10 @@ static bool update_running(const bn_estimate *estimate, size_t index, double cou
   return true;
 }
 
-static bool add_node(pass_run *run, size_t index, int64_t valid, norma_error *error) {
+static bool add_node(pass_run *run, size_t index, int64_t valid) {
   bn_estimate *estimate = run->estimate;
   node_estimate *node = &estimate->nodes[index];
+  norma_error error;
   const norma_tensor *x = norma_value_tensor(norma_session_output(run->session, run->settings[index].output));
   if (!x) return fail_node(estimate, index, "its input is no tensor");
   int64_t rows = valid_rows(run->data, x, valid);
@@ -229,13 +271,34 @@ static bool add_node(pass_run *run, size_t index, int64_t valid, norma_error *er
   if (estimate->simultaneous && count < 2) {
     return fail_node(estimate, index, "a batch has fewer than 2 values per channel; choose another --batch");
   }
-  if (moments_add(&node->moments, estimate->runtime, x, rows, error) != NORMA_OK) {
-    return fail_node(estimate, index, error->message);
-  }
+  const norma_tensor counted = first_rows(x, rows);
+  if (norma_moments_add(node->moments, &counted, &error) != NORMA_OK) return fail_node(estimate, index, error.message);
   if (estimate->settings->method == METHOD_EMA) {
     bool good = update_running(estimate, index, count);
-    moments_reset(&node->moments);
+    norma_moments_reset(node->moments);
     return good;
+  }
+  return true;
+}
+
+/* A stage may need fewer inputs than the model. */
+static bool is_stage_input(const pass_run *run, const char *name) {
+  norma_value_info info;
+  for (size_t i = 0; norma_model_input(run->model, i, &info) == NORMA_OK; i++) {
+    if (strcmp(info.name, name) == 0) return true;
+  }
+  return false;
+}
+
+static bool bind_batch(pass_run *run) {
+  norma_error error;
+  for (size_t i = 0; i < run->data->input_count; i++) {
+    const char *name = run->data->inputs[i].name;
+    if (!run->inputs[i] || !is_stage_input(run, name)) continue;
+    if (norma_session_set_input_value(run->session, name, run->inputs[i], &error) != NORMA_OK) {
+      tool_library_error(NULL, &error);
+      return false;
+    }
   }
   return true;
 }
@@ -246,7 +309,7 @@ static bool run_batch(pass_run *run, int64_t batch) {
   norma_error error;
   int64_t first = batch * data->batch, valid = 0;
   int64_t count = data->samples - first < data->batch ? data->samples - first : data->batch;
-  for (size_t i = 0; i < data->input_count; i++) value_clear(&run->inputs[i]);
+  drop_inputs(run);
   if (!bn_data_read(data, first, count, run->inputs, &valid)) return false;
   if (valid == 0) return true;
   if (estimate->simultaneous && data->batch_is_fixed && valid < data->batch) {
@@ -255,25 +318,13 @@ static bool run_batch(pass_run *run, int64_t batch) {
                first, first + count - 1, data->batch);
     return false;
   }
-  for (size_t i = 0; i < data->input_count; i++) {
-    if (run->inputs[i].kind == NORMA_VALUE_NONE) continue;
-    norma_value_info info;
-    bool wanted = false; /* a stage may need fewer inputs than the model */
-    for (size_t k = 0; norma_model_input(run->model, k, &info) == NORMA_OK && !wanted; k++) {
-      wanted = strcmp(info.name, data->inputs[i].name) == 0;
-    }
-    if (wanted &&
-        norma_session_set_input_value(run->session, data->inputs[i].name, &run->inputs[i], &error) != NORMA_OK) {
-      tool_library_error(NULL, &error);
-      return false;
-    }
-  }
+  if (!bind_batch(run)) return false;
   if (norma_session_run(run->session, &error) != NORMA_OK) {
     tool_error("samples %" PRId64 " to %" PRId64 ": %s", first, first + count - 1, error.message);
     return false;
   }
-  for (size_t i = 0; i < estimate->study->count; i++) {
-    if (run->settings[i].wanted && !add_node(run, i, valid, &error)) return false;
+  for (size_t i = 0; i < estimate->count; i++) {
+    if (run->settings[i].is_wanted && !add_node(run, i, valid)) return false;
   }
   return true;
 }
@@ -309,7 +360,7 @@ bool bn_estimate_run(bn_estimate *estimate, bn_data *data, const ranks *ranks, b
   int64_t begun = estimate->next;
   *interrupted = false;
   bool good = open_stage(&run);
-  progress_start(&run.progress, estimate->settings->quiet || ranks->rank > 0);
+  progress_start(&run.progress, estimate->settings->common.quiet || ranks->rank > 0);
   while (good && begin + estimate->next < end && !*interrupted) {
     good = run_batch(&run, begin + estimate->next);
     estimate->next += good;
@@ -329,18 +380,26 @@ bool bn_estimate_run(bn_estimate *estimate, bn_data *data, const ranks *ranks, b
 
 /* ---------------------------------------------------------------------------------------------------------- results */
 
+/* Whether a number can be stored in the model's type. */
+static bool can_store(norma_element_type type, double number) {
+  unsigned char place[8];
+  norma_tensor tensor;
+  double stored = NAN;
+  norma_tensor_init(&tensor, type, 0, NULL, place);
+  norma_tensor_set_doubles(&tensor, 0, 1, &number);
+  norma_tensor_get_doubles(&tensor, 0, 1, &stored);
+  return isfinite(stored);
+}
+
 /* Whether the results can be stored in the model's types. */
 static bool check_result(const bn_estimate *estimate, size_t index) {
-  const batch_normalization *node = &estimate->study->nodes[index];
   const node_estimate *result = &estimate->nodes[index];
-  norma_element_type types[2] = {norma_value_tensor(node->mean.contents)->type,
-                                 norma_value_tensor(node->variance.contents)->type};
+  const norma_element_type types[2] = {result->about.mean->type, result->about.variance->type};
   for (int64_t c = 0; c < result->channels; c++) {
     for (int i = 0; i < 2; i++) {
-      double element = i == 0 ? result->mean[c] : result->variance[c], stored[1];
-      element_set_double(types[i], stored, 0, element);
-      if (isfinite(element_get_double(types[i], stored, 0))) continue;
-      tool_error("node '%s': the %s %g of channel %" PRId64 " does not fit %s", node->node->name,
+      const double element = i == 0 ? result->mean[c] : result->variance[c];
+      if (can_store(types[i], element)) continue;
+      tool_error("node '%s': the %s %g of channel %" PRId64 " does not fit %s", result->about.name,
                  i == 0 ? "mean" : "variance", element, c, norma_element_type_name(types[i]));
       return false;
     }
@@ -359,13 +418,14 @@ static bool take_result(bn_estimate *estimate, size_t index, const double *tripl
   }
   node->count = count;
   node->done = true;
-  moments_free(&node->moments);
-  moments_init(&node->moments, &estimate->runtime->memory, node->channels);
+  norma_moments_reset(node->moments);
   return check_result(estimate, index);
 }
 
 static void write_triples(const node_estimate *node, double *triples, double *vectors) {
-  double count = moments_total(&node->moments, vectors, vectors + node->channels);
+  double count = 0;
+  norma_error error;
+  norma_moments_total(node->moments, &count, vectors, vectors + node->channels, &error);
   for (int64_t c = 0; c < node->channels; c++) {
     triples[3 * c] = count;
     triples[3 * c + 1] = vectors[c];
@@ -375,7 +435,7 @@ static void write_triples(const node_estimate *node, double *triples, double *ve
 
 static bool finish_population(bn_estimate *estimate, const ranks *ranks) {
   size_t channels = 0, at = 0;
-  for (size_t i = 0; i < estimate->study->count; i++) {
+  for (size_t i = 0; i < estimate->count; i++) {
     if (is_measured(estimate, i)) channels += (size_t)estimate->nodes[i].channels;
   }
   double *triples = malloc((channels * 5 + 1) * sizeof *triples), *vectors = triples + 3 * channels;
@@ -383,14 +443,14 @@ static bool finish_population(bn_estimate *estimate, const ranks *ranks) {
     tool_error("out of memory");
     return false;
   }
-  for (size_t i = 0; i < estimate->study->count; i++) {
+  for (size_t i = 0; i < estimate->count; i++) {
     if (!is_measured(estimate, i)) continue;
     write_triples(&estimate->nodes[i], triples + 3 * at, vectors);
     at += (size_t)estimate->nodes[i].channels;
   }
   bool good = ranks_join_moments(ranks, triples, channels);
   at = 0;
-  for (size_t i = 0; good && i < estimate->study->count; i++) {
+  for (size_t i = 0; good && i < estimate->count; i++) {
     if (!is_measured(estimate, i)) continue;
     good = take_result(estimate, i, triples + 3 * at);
     at += (size_t)estimate->nodes[i].channels;
@@ -402,7 +462,7 @@ static bool finish_population(bn_estimate *estimate, const ranks *ranks) {
 bool bn_estimate_finish_pass(bn_estimate *estimate, const ranks *ranks) {
   bool good = true, is_ema = estimate->settings->method == METHOD_EMA;
   if (!is_ema) good = finish_population(estimate, ranks);
-  for (size_t i = 0; good && is_ema && estimate->pass == estimate->passes && i < estimate->study->count; i++) {
+  for (size_t i = 0; good && is_ema && estimate->pass == estimate->passes && i < estimate->count; i++) {
     if (!is_measured(estimate, i)) continue;
     estimate->nodes[i].done = true;
     good = estimate->nodes[i].count >= 2 ? check_result(estimate, i) : fail_node(estimate, i, "no samples were seen");

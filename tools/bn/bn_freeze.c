@@ -2,156 +2,110 @@
  * norma bn freeze: a model that was exported in training mode becomes one for inference. BatchNormalization normalises
  * by the statistics that are stored, Dropout lets everything pass; all other bytes of the model stay.
  */
-#include "engine/edit/bn_analysis.h"
-#include "engine/base/element_type.h"
-#include "proto/model_patch.h"
 #include "tools/command.h"
 #include "tools/report.h"
 
-#include "engine/execute/runtime.h"
-#include "engine/base/status.h"
-
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
-typedef struct freezing {
-  const char *path;
-  norma_runtime *runtime;
-  bn_analysis *study;
-  model_patch *patch;
-  size_t frozen, dropouts;
-} freezing;
-
-/* ------------------------------------------------------------------------------------------------------- statistics */
+struct freeze_settings {
+  struct common_settings common;
+  const char *output_file;
+};
 
 /* Statistics that cannot be divided by are refused; such as training has never touched are worth a warning. */
-static bool check_statistics(const batch_normalization *node) {
-  const char *name = node->node->name;
+static bool check_statistics(const norma_bn_info *node) {
   if (node->obstacle) {
-    tool_error("node '%s': %s, so there is nothing to normalise by in inference", name, node->obstacle);
+    tool_error("node '%s': %s, so there is nothing to normalise by in inference", node->name, node->obstacle);
     return false;
   }
-  const norma_tensor *mean = norma_value_tensor(node->mean.contents);
-  const norma_tensor *variance = norma_value_tensor(node->variance.contents);
   bool untouched = true;
   for (int64_t c = 0; c < node->channels; c++) {
-    double m = element_get_double(mean->type, mean->data, c), v = element_get_double(variance->type, variance->data, c);
+    double m = NAN, v = NAN;
+    norma_tensor_get_doubles(node->mean, c, 1, &m);
+    norma_tensor_get_doubles(node->variance, c, 1, &v);
     if (!isfinite(m) || !isfinite(v) || v < 0 || v + node->epsilon <= 0) {
       tool_error("node '%s': channel %" PRId64 " has mean %g and variance %g; norma bn reestimate can measure new ones",
-                 name, c, m, v);
+                 node->name, c, m, v);
       return false;
     }
     untouched = untouched && m == 0 && v == 1;
   }
   if (untouched) {
-    tool_warning("node '%s': mean is 0 and variance 1 everywhere, as before training; see norma bn reestimate", name);
+    tool_warning("node '%s': mean is 0 and variance 1 everywhere, as before training; see norma bn reestimate",
+                 node->name);
   }
   return true;
 }
 
-/* The outputs beyond the first `kept` go; nobody may read them. */
-static norma_status drop_outputs(freezing *work, const node *node, int kept, norma_error *error) {
-  for (int i = kept; i < node->output_count; i++) {
-    const graph_value *output = node->outputs[i];
-    if (!output) continue;
-    if (output->use_count > 0) {
-      return error_set(error, NORMA_ERROR_UNSUPPORTED,
-                       "node '%s': its output '%s' exists in training only, but node '%s' reads it", node->name,
-                       output->name, output->uses->node->name);
-    }
-    if (output->output_count > 0)
-      tool_warning("the output '%s' of the model exists in training only and goes", output->name);
-    TRY(model_patch_remove_output(work->patch, output->name, error));
+/* All nodes that train. */
+static bool check_all(const norma_bn_study *study) {
+  for (size_t i = 0; i < norma_bn_count(study); i++) {
+    norma_bn_info info = {.struct_size = sizeof info};
+    norma_bn_describe(study, i, &info);
+    if (info.is_training && !check_statistics(&info)) return false;
   }
-  return model_patch_keep_outputs(work->patch, node->outputs[0]->name, (size_t)kept, error);
+  return true;
 }
 
-static norma_status freeze_node(freezing *work, const batch_normalization *node, norma_error *error) {
-  TRY(drop_outputs(work, node->node, 1, error));
-  if (node->node->opset < 7) return model_patch_set_int(work->patch, node->output, "is_test", 1, error);
-  if (node->node->opset < 14) return NORMA_OK; /* the outputs said it */
-  return model_patch_remove_attribute(work->patch, node->output, "training_mode", error);
-}
-
-/* ---------------------------------------------------------------------------------------------------------- Dropout */
-
-/* Whether it drops: from version 12 on by its third input, up to version 6 by is_test. */
-static bool dropout_trains(const node *node, bool *is_known) {
-  *is_known = true;
-  if (node->opset < 7) return attribute_int(node, "is_test", 0) == 0;
-  if (node->opset < 12 || node->input_count < 3 || !node->inputs[2]) return false;
-  const graph_value *mode = node->inputs[2];
-  const value *contents = mode->constant;
-  if (!contents && mode->producer && strcmp(mode->producer->op_type, "Constant") == 0) {
-    contents = attribute_tensor(mode->producer, "value");
-  }
-  const norma_tensor *tensor = contents ? norma_value_tensor(contents) : NULL;
-  *is_known = tensor && tensor->type == NORMA_BOOL && norma_tensor_count(tensor) == 1;
-  return *is_known && *(const bool *)tensor->data;
-}
-
-static norma_status freeze_dropouts(freezing *work, norma_error *error) {
-  for (const node *node = work->study->model->graph->first; node; node = node->next) {
-    bool is_known;
-    if (strcmp(node->op_type, "Dropout") != 0 || node->domain[0] || node->output_count < 1 || !node->outputs[0])
-      continue;
-    bool trains = dropout_trains(node, &is_known);
-    if (!is_known) tool_warning("node '%s': whether it drops is not stored in the model but computed", node->name);
-    if (!trains) continue;
-    const char *output = node->outputs[0]->name;
-    TRY(node->opset < 7 ? model_patch_set_int(work->patch, output, "is_test", 1, error)
-                        : model_patch_keep_inputs(work->patch, output, 2, error));
-    work->dropouts++;
-  }
-  return NORMA_OK;
-}
-
-/* -------------------------------------------------------------------------------------------------------------- all */
-
-static int freeze(freezing *work, const char *output) {
+static int freeze_study(const norma_bn_study *study, norma_editor *editor, const char *path, const char *output) {
   norma_error error;
-  norma_status status = NORMA_OK;
-  bn_analysis *study = work->study;
-  if (study->count == 0 && study->inner_count == 0) {
-    return tool_error("%s: has no BatchNormalization node", work->path);
+  norma_bn_freeze_report report = {.struct_size = sizeof report};
+  const size_t inner = norma_bn_inner_count(study);
+  if (norma_bn_count(study) == 0 && inner == 0) return tool_error("%s: has no BatchNormalization node", path);
+  if (inner > 0) {
+    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are", inner);
   }
-  if (study->inner_count > 0) {
-    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are",
-                 study->inner_count);
+  if (!check_all(study)) return EXIT_REFUSED;
+  if (norma_bn_freeze(study, editor, &report, &error) != NORMA_OK ||
+      norma_editor_save(editor, output, &error) != NORMA_OK) {
+    return tool_library_error(NULL, &error);
   }
-  for (size_t i = 0; i < study->count; i++) {
-    const batch_normalization *node = &study->nodes[i];
-    if (!node->training) continue;
-    if (!check_statistics(node)) return EXIT_REFUSED;
-    status = freeze_node(work, node, &error);
-    if (status != NORMA_OK) break;
-    work->frozen++;
-  }
-  if (status == NORMA_OK) status = freeze_dropouts(work, &error);
-  if (status == NORMA_OK) status = model_patch_save(work->patch, output, &error);
-  if (status != NORMA_OK) return tool_library_error(NULL, &error);
   printf("%zu of %zu BatchNormalization nodes and %zu Dropout nodes were in training mode and are frozen: ",
-         work->frozen, study->count, work->dropouts);
+         report.normalizations, norma_bn_count(study), report.dropouts);
   print_text(stdout, output);
   putchar('\n');
   return EXIT_YES;
 }
 
-int command_bn_freeze(const struct settings *settings) {
-  freezing work = {.path = settings->arguments[0]};
+static int freeze(const void *given) {
+  const struct freeze_settings *settings = given;
+  const char *path = settings->common.arguments[0];
   int code = EXIT_REFUSED;
   norma_error error;
+  norma_bn_study *study = NULL;
+  norma_editor *editor = NULL;
   if (!settings->output_file) return tool_error("bn freeze: give -o OUT");
-  work.runtime = settings_create_runtime(settings);
-  if (!work.runtime) return code;
-  norma_load_options options = settings_load(settings, work.runtime, -1);
-  wire_limits limits = {work.runtime->max_nodes, work.runtime->max_depth};
-  norma_status status = bn_analysis_open(work.path, &options, &work.study, &error);
-  if (status == NORMA_OK) status = model_patch_open(&work.runtime->memory, work.path, &limits, &work.patch, &error);
-  code = status == NORMA_OK ? freeze(&work, settings->output_file) : tool_library_error(work.path, &error);
-  model_patch_close(work.patch);
-  bn_analysis_close(work.study);
-  norma_runtime_destroy(work.runtime);
+  norma_runtime *runtime = settings_create_runtime(&settings->common);
+  if (!runtime) return code;
+  norma_load_options options = settings_load(&settings->common, runtime, -1);
+  if (norma_bn_open(path, &options, &study, &error) != NORMA_OK ||
+      norma_editor_open(runtime, path, &editor, &error) != NORMA_OK) {
+    code = tool_library_error(path, &error);
+  } else {
+    code = freeze_study(study, editor, path, settings->output_file);
+  }
+  norma_editor_destroy(editor);
+  norma_bn_destroy(study);
+  norma_runtime_destroy(runtime);
   return code;
 }
+
+static const command_option options[] = {
+    {&shared_options[SHARED_OUTPUT_FILE], offsetof(struct freeze_settings, output_file)},
+    {NULL, 0},
+};
+
+const command command_bn_freeze = {
+    .name = "bn freeze",
+    .synopsis = "MODEL -o OUT",
+    .summary = "make a model exported in training mode one for inference",
+    .text = "BatchNormalization then uses the statistics that are stored, and its further outputs are removed; Dropout "
+            "lets everything pass. Statistics that are not finite or negative are refused.\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .argument = "MODEL",
+    .settings_size = sizeof(struct freeze_settings),
+    .run = freeze,
+};

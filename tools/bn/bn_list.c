@@ -2,18 +2,29 @@
  * norma bn list: the BatchNormalization nodes of a model, what they follow, whether they can be folded, and whether
  * their statistics make sense.
  */
-#include "engine/edit/bn_analysis.h"
-#include "engine/base/element_type.h"
-#include "engine/execute/runtime.h"
-#include "engine/edit/onnx_form.h"
-#include "engine/base/name_table.h"
 #include "tools/command.h"
 #include "tools/formats/json.h"
 #include "tools/report.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+struct list_settings {
+  struct common_settings common;
+  bool json;
+};
+
+/* What one node is, and what it reads. */
+typedef struct listed_node {
+  norma_bn_info info;
+  norma_node_info node;
+  bool has_producer; /* X comes from a node */
+  norma_node_info producer;
+  norma_graph_value_info x;
+  bool is_foldable;
+} listed_node;
 
 /* Channels with something that is worth a look. */
 typedef struct health {
@@ -25,16 +36,16 @@ typedef struct health {
 } health;
 
 static double element(const norma_tensor *tensor, int64_t c) {
-  return element_get_double(tensor->type, tensor->data, norma_tensor_count(tensor) == 1 ? 0 : c);
+  double number = NAN;
+  norma_tensor_get_doubles(tensor, norma_tensor_count(tensor) == 1 ? 0 : c, 1, &number);
+  return number;
 }
 
-static health measure_health(const batch_normalization *node) {
+static health measure_health(const norma_bn_info *node) {
   health found = {.untouched = node->channels > 0};
-  const norma_tensor *mean = node->mean.contents ? norma_value_tensor(node->mean.contents) : NULL;
-  const norma_tensor *variance = node->variance.contents ? norma_value_tensor(node->variance.contents) : NULL;
   bool has_scale = node->scale && norma_tensor_count(node->scale) == node->channels;
-  for (int64_t c = 0; mean && variance && !node->obstacle && c < node->channels; c++) {
-    double m = element(mean, c), v = element(variance, c), scale = has_scale ? element(node->scale, c) : 1;
+  for (int64_t c = 0; node->mean && node->variance && !node->obstacle && c < node->channels; c++) {
+    double m = element(node->mean, c), v = element(node->variance, c), scale = has_scale ? element(node->scale, c) : 1;
     bool finite = isfinite(m) && isfinite(v) && isfinite(scale);
     found.not_finite += !finite;
     found.negative_variance += v < 0;
@@ -50,39 +61,69 @@ static health measure_health(const batch_normalization *node) {
 
 /* ---------------------------------------------------------------------------------------------------------- folding */
 
-/* The names of the nodes that are still there after all folding. false: out of memory. */
-static bool list_survivors(const norma_model *folded, name_table *names) {
-  for (const node *node = folded->graph->first; node; node = node->next) {
-    bool added;
-    if (strcmp(node->op_type, "BatchNormalization") == 0 && !name_table_add(names, node->name, &added)) return false;
+/* Names of nodes in the order of strcmp. */
+typedef struct name_list {
+  const char **names;
+  size_t count;
+} name_list;
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The nodes that are still there after all folding. false: out of memory. */
+static bool list_survivors(const norma_model *folded, name_list *survivors) {
+  norma_graph_info graph = {.struct_size = sizeof graph};
+  norma_graph_describe(norma_model_graph(folded), &graph);
+  survivors->names = calloc(graph.node_count + 1, sizeof *survivors->names);
+  if (!survivors->names) return false;
+  for (const norma_node *node = norma_graph_first_node(norma_model_graph(folded)); node; node = norma_node_next(node)) {
+    norma_node_info info = {.struct_size = sizeof info};
+    norma_node_describe(node, &info);
+    if (strcmp(info.op_type, "BatchNormalization") == 0) survivors->names[survivors->count++] = info.name;
   }
+  qsort(survivors->names, survivors->count, sizeof *survivors->names, compare_names);
   return true;
 }
 
-static bool survives(const name_table *survivors, const char *name) {
-  return name_table_find(survivors, name) != NULL;
+static bool survives(const name_list *survivors, const char *name) {
+  return bsearch(&name, survivors->names, survivors->count, sizeof *survivors->names, compare_names) != NULL;
 }
 
-static bool is_layer(const node *node) {
+static bool is_layer(const norma_node_info *node) {
   static const char *const layers[] = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add"};
-  for (size_t i = 0; node && i < sizeof layers / sizeof layers[0]; i++) {
+  for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
     if (strcmp(node->op_type, layers[i]) == 0) return true;
   }
   return false;
 }
 
-static const char *why_not(const batch_normalization *node, char *text, size_t size) {
-  const graph_value *x = node->node->inputs[0];
-  if (node->training) return "it is in training mode (norma bn freeze)";
-  if (node->obstacle) return node->obstacle;
-  if (!node->scale || !node->bias) return "its scale or bias is no constant";
-  if (!x->producer) return "it stands at the input of the model";
-  if (!is_layer(x->producer)) {
-    snprintf(text, size, "it follows %s, and no layer behind it can take it in", x->producer->op_type);
+static const char *why_not(const listed_node *one, char *text, size_t size) {
+  const norma_bn_info *info = &one->info;
+  if (info->is_training) return "it is in training mode (norma bn freeze)";
+  if (info->obstacle) return info->obstacle;
+  if (!info->scale || !info->bias) return "its scale or bias is no constant";
+  if (!one->has_producer) return "it stands at the input of the model";
+  if (!is_layer(&one->producer)) {
+    snprintf(text, size, "it follows %s, and no layer behind it can take it in", one->producer.op_type);
     return text;
   }
-  if (x->use_count > 1 || x->output_count > 0) return "something else reads its input too";
+  if (one->x.reader_count > 1 || one->x.is_output) return "something else reads its input too";
   return "the layer before it has weights that are no constants, or would leave the range of their type";
+}
+
+static listed_node list_node(const norma_bn_study *study, size_t index, const name_list *survivors) {
+  listed_node one = {.info = {.struct_size = sizeof one.info},
+                     .node = {.struct_size = sizeof one.node},
+                     .producer = {.struct_size = sizeof one.producer},
+                     .x = {.struct_size = sizeof one.x}};
+  norma_bn_describe(study, index, &one.info);
+  norma_node_describe(one.info.node, &one.node);
+  norma_graph_value_describe(norma_node_input(one.info.node, 0), &one.x);
+  one.has_producer = one.x.producer != NULL;
+  if (one.has_producer) norma_node_describe(one.x.producer, &one.producer);
+  one.is_foldable = !survives(survivors, one.info.name);
+  return one;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- text */
@@ -93,7 +134,7 @@ static void print_count(int64_t count, const char *what, bool *first) {
   *first = false;
 }
 
-static void print_health(const batch_normalization *node, const health *found) {
+static void print_health(const norma_bn_info *node, const health *found) {
   bool first = true;
   if (node->obstacle) {
     printf("    statistics: %s\n", node->obstacle);
@@ -112,122 +153,155 @@ static void print_health(const batch_normalization *node, const health *found) {
   printf("%s (largest gain %.4g)\n", first ? "good" : "", found->largest_gain);
 }
 
-static void print_node(const batch_normalization *node, const name_table *survivors) {
+static void print_node(const listed_node *one) {
   char reason[256];
-  health found = measure_health(node);
-  const struct node *producer = node->node->inputs[0]->producer;
-  print_text(stdout, node->node->name);
+  const norma_bn_info *info = &one->info;
+  const health found = measure_health(info);
+  print_text(stdout, info->name);
   printf("\n    ");
-  if (node->channels >= 0) printf("%" PRId64 " channels, ", node->channels);
-  printf("opset %" PRId64 ", epsilon %g, momentum %g, %s", node->node->opset, node->epsilon, node->momentum,
-         node->training ? "training" : "inference");
-  if (producer) {
-    printf(", after %s '", producer->op_type);
-    print_text(stdout, producer->name);
+  if (info->channels >= 0) printf("%" PRId64 " channels, ", info->channels);
+  printf("opset %" PRId64 ", epsilon %g, momentum %g, %s", one->node.opset, info->epsilon, info->momentum,
+         info->is_training ? "training" : "inference");
+  if (one->has_producer) {
+    printf(", after %s '", one->producer.op_type);
+    print_text(stdout, one->producer.name);
     printf("'");
   } else {
     printf(", at the input");
   }
-  bool foldable = !survives(survivors, node->node->name);
   printf("\n    %s%s\n",
-         foldable ? "foldable" : "not foldable: ", foldable ? "" : why_not(node, reason, sizeof reason));
-  if (node->mean.is_shared || node->variance.is_shared) {
+         one->is_foldable ? "foldable" : "not foldable: ", one->is_foldable ? "" : why_not(one, reason, sizeof reason));
+  if (info->is_shared)
     printf("    its mean or variance is read elsewhere too; new statistics get copies of their own\n");
-  }
-  print_health(node, &found);
+  print_health(info, &found);
 }
 
-static void print_people(const bn_analysis *study, const name_table *survivors) {
-  for (size_t i = 0; i < study->count; i++) print_node(&study->nodes[i], survivors);
+static void print_people(const norma_bn_study *study, const name_list *survivors) {
+  const size_t count = norma_bn_count(study), inner = norma_bn_inner_count(study);
   size_t foldable = 0;
-  for (size_t i = 0; i < study->count; i++) foldable += !survives(survivors, study->nodes[i].node->name);
-  printf("%zu BatchNormalization %s, %zu foldable", study->count, study->count == 1 ? "node" : "nodes", foldable);
-  if (study->inner_count > 0) printf("; %zu more inside the bodies of other nodes", study->inner_count);
-  printf(study->count + study->inner_count == 0 ? ": an exporter folds them into other layers unless told not to\n"
-                                                : "\n");
+  for (size_t i = 0; i < count; i++) {
+    const listed_node one = list_node(study, i, survivors);
+    print_node(&one);
+    foldable += one.is_foldable;
+  }
+  printf("%zu BatchNormalization %s, %zu foldable", count, count == 1 ? "node" : "nodes", foldable);
+  if (inner > 0) printf("; %zu more inside the bodies of other nodes", inner);
+  printf(count + inner == 0 ? ": an exporter folds them into other layers unless told not to\n" : "\n");
 }
 
 /* ------------------------------------------------------------------------------------------------------------- json */
 
-static void write_node(json_writer *json, const batch_normalization *node, const name_table *survivors) {
-  char reason[256];
-  health found = measure_health(node);
-  const struct node *producer = node->node->inputs[0]->producer;
-  bool foldable = !survives(survivors, node->node->name);
-  json_object(json, NULL);
-  json_string(json, "name", node->node->name);
-  json_integer(json, "channels", node->channels);
-  json_integer(json, "opset", node->node->opset);
-  json_number(json, "epsilon", node->epsilon);
-  json_number(json, "momentum", node->momentum);
-  json_string(json, "mode", node->training ? "training" : "inference");
-  json_string(json, "input", node->input);
-  json_string(json, "output", node->output);
-  if (producer) {
-    json_string(json, "follows", producer->op_type);
-    json_string(json, "follows_name", producer->name);
-  }
-  json_boolean(json, "foldable", foldable);
-  if (!foldable) json_string(json, "not_foldable_because", why_not(node, reason, sizeof reason));
-  json_boolean(json, "replaceable", !node->obstacle);
-  if (node->obstacle) json_string(json, "not_replaceable_because", node->obstacle);
-  json_integer(json, "pass", node->level);
-  json_string(json, "mean", node->mean.name);
-  json_string(json, "variance", node->variance.name);
-  json_boolean(json, "shared", node->mean.is_shared || node->variance.is_shared);
+static void write_health(json_writer *json, const health *found) {
   json_object(json, "health");
-  json_integer(json, "not_finite", found.not_finite);
-  json_integer(json, "negative_variance", found.negative_variance);
-  json_integer(json, "tiny_variance", found.tiny_variance);
-  json_integer(json, "zero_scale", found.zero_scale);
-  json_integer(json, "extreme_gain", found.extreme_gain);
-  json_number(json, "largest_gain", found.largest_gain);
-  json_boolean(json, "untouched", found.untouched);
-  json_end_object(json);
+  json_integer(json, "not_finite", found->not_finite);
+  json_integer(json, "negative_variance", found->negative_variance);
+  json_integer(json, "tiny_variance", found->tiny_variance);
+  json_integer(json, "zero_scale", found->zero_scale);
+  json_integer(json, "extreme_gain", found->extreme_gain);
+  json_number(json, "largest_gain", found->largest_gain);
+  json_boolean(json, "untouched", found->untouched);
   json_end_object(json);
 }
 
-static void print_json(const bn_analysis *study, const name_table *survivors) {
+static void write_node(json_writer *json, const listed_node *one) {
+  char reason[256];
+  const norma_bn_info *info = &one->info;
+  const health found = measure_health(info);
+  json_object(json, NULL);
+  json_string(json, "name", info->name);
+  json_integer(json, "channels", info->channels);
+  json_integer(json, "opset", one->node.opset);
+  json_number(json, "epsilon", info->epsilon);
+  json_number(json, "momentum", info->momentum);
+  json_string(json, "mode", info->is_training ? "training" : "inference");
+  json_string(json, "input", info->input);
+  json_string(json, "output", info->output);
+  if (one->has_producer) {
+    json_string(json, "follows", one->producer.op_type);
+    json_string(json, "follows_name", one->producer.name);
+  }
+  json_boolean(json, "foldable", one->is_foldable);
+  if (!one->is_foldable) json_string(json, "not_foldable_because", why_not(one, reason, sizeof reason));
+  json_boolean(json, "replaceable", !info->obstacle);
+  if (info->obstacle) json_string(json, "not_replaceable_because", info->obstacle);
+  json_integer(json, "pass", info->level);
+  json_string(json, "mean", info->mean_name);
+  json_string(json, "variance", info->variance_name);
+  json_boolean(json, "shared", info->is_shared);
+  write_health(json, &found);
+  json_end_object(json);
+}
+
+static void print_json(const norma_bn_study *study, const char *path, const name_list *survivors) {
   json_writer json;
   json_start(&json, stdout, false);
   json_object(&json, NULL);
-  json_string(&json, "model", study->path);
-  json_unsigned(&json, "inside_other_nodes", study->inner_count);
+  json_string(&json, "model", path);
+  json_unsigned(&json, "inside_other_nodes", norma_bn_inner_count(study));
   json_array(&json, "nodes");
-  for (size_t i = 0; i < study->count; i++) write_node(&json, &study->nodes[i], survivors);
+  for (size_t i = 0; i < norma_bn_count(study); i++) {
+    const listed_node one = list_node(study, i, survivors);
+    write_node(&json, &one);
+  }
   json_end_array(&json);
   json_end_object(&json);
 }
 
-int command_bn_list(const struct settings *settings) {
-  int code = EXIT_REFUSED, levels;
-  const char *path = settings->arguments[0];
-  norma_error error;
-  bn_analysis *study = NULL;
-  norma_model *folded = NULL;
-  norma_runtime *runtime = settings_create_runtime(settings);
-  if (!runtime) return code;
-  name_table survivors;
-  name_table_init(&survivors, &runtime->memory);
-  norma_load_options options = settings_load(settings, runtime, -1);
-  norma_status status = bn_analysis_open(path, &options, &study, &error);
-  if (status == NORMA_OK) status = bn_analysis_plan(study, &levels, &error);
-  if (status == NORMA_OK) status = onnx_form_load(path, &options, STANDARD_FOLDED, &folded, &error);
-  if (status == NORMA_OK && !list_survivors(folded, &survivors)) {
-    status = memory_error(&runtime->memory, 64, &error);
-  }
-  if (status != NORMA_OK) {
-    code = tool_library_error(path, &error);
-  } else if (settings->json) {
-    print_json(study, &survivors);
-    code = EXIT_YES;
+/* -------------------------------------------------------------------------------------------------------------- all */
+
+static int print_list(const struct list_settings *settings, const norma_bn_study *study, const norma_model *folded) {
+  name_list survivors = {0};
+  if (!list_survivors(folded, &survivors)) return tool_error("out of memory");
+  if (settings->json) {
+    print_json(study, settings->common.arguments[0], &survivors);
   } else {
     print_people(study, &survivors);
-    code = EXIT_YES;
   }
-  name_table_free(&survivors);
+  free(survivors.names);
+  return EXIT_YES;
+}
+
+static int list(const void *given) {
+  const struct list_settings *settings = given;
+  const char *path = settings->common.arguments[0];
+  int code = EXIT_REFUSED, levels;
+  norma_error error;
+  norma_bn_study *study = NULL;
+  norma_model *folded = NULL;
+  norma_runtime *runtime = settings_create_runtime(&settings->common);
+  if (!runtime) return code;
+  norma_load_options options = settings_load(&settings->common, runtime, -1), folding = options;
+  folding.form = NORMA_FORM_FOLDED;
+  if (norma_bn_open(path, &options, &study, &error) != NORMA_OK ||
+      norma_bn_choose(study, NULL, &levels, &error) != NORMA_OK ||
+      norma_model_load(path, &folding, &folded, &error) != NORMA_OK) {
+    code = tool_library_error(path, &error);
+  } else {
+    code = print_list(settings, study, folded);
+  }
   norma_model_destroy(folded);
-  bn_analysis_close(study);
+  norma_bn_destroy(study);
   norma_runtime_destroy(runtime);
   return code;
 }
+
+static const command_option options[] = {
+    {&shared_options[SHARED_JSON], offsetof(struct list_settings, json)},
+    {NULL, 0},
+};
+
+const command command_bn_list = {
+    .name = "bn list",
+    .synopsis = "MODEL [--json]",
+    .summary = "the BatchNormalization nodes of a model",
+    .text =
+        "Prints each node: channels, opset, epsilon, momentum, mode, what it follows, whether it can be folded and if "
+        "not why, and its health: variance near zero, negative or NaN, scale 0, extreme gain, statistics that "
+        "training never touched.\n",
+    .options = options,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .argument = "MODEL",
+    .settings_size = sizeof(struct list_settings),
+    .run = list,
+};

@@ -1,8 +1,7 @@
 #include "tools/bn/bn_moments_file.h"
 
-#include "engine/base/status.h"
-#include "engine/base/whole_file.h"
 #include "tools/formats/input_file.h"
+#include "tools/formats/output_file.h"
 #include "tools/report.h"
 
 #include <inttypes.h>
@@ -26,7 +25,7 @@ static uint64_t bits_of(double number) {
 
 /* What the numbers in the file depend on. */
 static uint64_t settings_fingerprint(const bn_estimate *estimate) {
-  const struct settings *settings = estimate->settings;
+  const struct reestimate_settings *settings = estimate->settings;
   uint64_t hash = mix(1, settings->method);
   hash = mix(hash, estimate->simultaneous);
   hash = mix(hash, (uint64_t)estimate->passes);
@@ -36,7 +35,7 @@ static uint64_t settings_fingerprint(const bn_estimate *estimate) {
   hash = mix(hash, bits_of(settings->scale));
   for (int i = 0; i < settings->mean.count; i++) hash = mix(hash, bits_of(settings->mean.numbers[i]));
   for (int i = 0; i < settings->std.count; i++) hash = mix(hash, bits_of(settings->std.numbers[i]));
-  for (size_t i = 0; i < estimate->study->count; i++) hash = mix(hash, estimate->study->nodes[i].chosen);
+  for (size_t i = 0; i < estimate->count; i++) hash = mix(hash, estimate->nodes[i].about.is_chosen);
   return hash;
 }
 
@@ -60,26 +59,25 @@ static void put_doubles(FILE *file, const double *numbers, int64_t count) {
   fwrite(numbers, sizeof *numbers, (size_t)count, file);
 }
 
+static bool put_bytes(void *context, const void *bytes, size_t count) {
+  return fwrite(bytes, 1, count, context) == count;
+}
+
+/* Write errors stay in the stream. */
 static void put_node(FILE *file, const node_estimate *node, size_t index) {
+  norma_error error;
   put(file, index);
   put(file, (uint64_t)node->channels);
   put(file, node->done);
   put(file, bits_of(node->count));
   put_doubles(file, node->mean, node->channels);
   put_doubles(file, node->variance, node->channels);
-  put(file, node->moments.samples);
-  for (int i = 0; i < MOMENTS_LEVELS; i++) {
-    const moments_group *group = &node->moments.levels[i];
-    if (!(node->moments.samples >> i & 1)) continue;
-    put(file, bits_of(group->count));
-    put_doubles(file, group->mean, node->channels);
-    put_doubles(file, group->squares, node->channels);
-  }
+  norma_moments_export(node->moments, put_bytes, file, &error);
 }
 
 static void put_all(FILE *file, const bn_estimate *estimate) {
   size_t chosen = 0;
-  for (size_t i = 0; i < estimate->study->count; i++) chosen += estimate->study->nodes[i].chosen;
+  for (size_t i = 0; i < estimate->count; i++) chosen += estimate->nodes[i].about.is_chosen;
   fwrite(MAGIC, 1, 8, file);
   put(file, VERSION);
   put(file, estimate->fingerprint);
@@ -89,16 +87,15 @@ static void put_all(FILE *file, const bn_estimate *estimate) {
   put(file, (uint64_t)estimate->next);
   put(file, estimate->whole);
   put(file, chosen);
-  for (size_t i = 0; i < estimate->study->count; i++) {
-    if (estimate->study->nodes[i].chosen) put_node(file, &estimate->nodes[i], i);
+  for (size_t i = 0; i < estimate->count; i++) {
+    if (estimate->nodes[i].about.is_chosen) put_node(file, &estimate->nodes[i], i);
   }
 }
 
 bool bn_moments_write(const bn_estimate *estimate, const char *path) {
   char *bytes = NULL;
   size_t size = 0;
-  norma_error error;
-  whole_file file;
+  output_group group = {.is_durable = true};
   FILE *stream = open_memstream(&bytes, &size);
   if (stream) put_all(stream, estimate);
   if (!stream || fclose(stream) != 0) {
@@ -107,15 +104,15 @@ bool bn_moments_write(const bn_estimate *estimate, const char *path) {
     return false;
   }
   uint64_t sum = checksum(bytes, size);
-  norma_status status = whole_file_begin(&file, &estimate->runtime->memory, path, estimate->study->path, &error);
-  if (status == NORMA_OK) {
-    whole_file_write(&file, bytes, size);
-    whole_file_write(&file, &sum, sizeof sum);
-    status = whole_file_commit(&file, &error);
+  FILE *file = output_open(&group, path);
+  if (file) {
+    fwrite(bytes, 1, size, file);
+    put(file, sum);
   }
   free(bytes);
-  if (status != NORMA_OK) tool_error("%s", error.message);
-  return status == NORMA_OK;
+  if (file && output_commit(&group)) return true;
+  output_discard(&group);
+  return false;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
@@ -155,35 +152,32 @@ static bool damaged(const moments_reader *reader) {
   return false;
 }
 
-static bool take_group(moments_reader *reader, moments *moments, double *vectors) {
+/* The moments of a node, as norma_moments_export has written them, into `moments`. */
+static bool take_moments(moments_reader *reader, norma_moments *moments) {
   norma_error error;
-  double count = take_double(reader);
-  take_doubles(reader, vectors, 2 * moments->channels);
-  if (reader->failed || !(count > 0)) return damaged(reader);
-  if (moments_add_group(moments, count, vectors, vectors + moments->channels, &error) == NORMA_OK) return true;
-  tool_error("%s", error.message);
-  return false;
+  size_t used = 0;
+  norma_status status = norma_moments_import(moments, reader->at, reader->left, &used, &error);
+  if (status == NORMA_ERROR_FORMAT) return damaged(reader);
+  if (status != NORMA_OK) tool_error("%s", error.message);
+  reader->at += used;
+  reader->left -= used;
+  return status == NORMA_OK;
 }
 
-/* Groups come back to the levels they had: the largest first, as bits of the counter. */
-static bool take_levels(moments_reader *reader, moments *moments, uint64_t samples, double *vectors) {
-  moments_group groups[MOMENTS_LEVELS] = {{0}};
-  bool good = samples >> (MOMENTS_LEVELS - 1) == 0;
-  moments->samples = 0;
-  for (int i = 0; good && i < MOMENTS_LEVELS; i++) {
-    if (!(samples >> i & 1)) continue;
-    good = take_group(reader, moments, vectors); /* lands on level 0, which is then moved where it belongs */
-    if (!good) break;
-    groups[i] = moments->levels[0];
-    moments->levels[0] = (moments_group){0};
-    moments->samples = 0;
+/* The same, added to what is there. */
+static bool merge_moments(moments_reader *reader, const bn_estimate *estimate, const node_estimate *node) {
+  norma_moments *share;
+  norma_error error;
+  if (norma_moments_create(estimate->runtime, node->channels, &share, &error) != NORMA_OK) {
+    tool_error("%s", error.message);
+    return false;
   }
-  for (int i = 0; i < MOMENTS_LEVELS; i++) {
-    if (!groups[i].mean) continue;
-    if (moments->levels[i].mean) memory_free(moments->memory, moments->levels[i].mean);
-    moments->levels[i] = groups[i];
+  bool good = take_moments(reader, share);
+  if (good && norma_moments_merge(node->moments, share, &error) != NORMA_OK) {
+    tool_error("%s", error.message);
+    good = false;
   }
-  if (good) moments->samples = samples;
+  norma_moments_destroy(share);
   return good;
 }
 
@@ -196,7 +190,7 @@ static bool take_node(moments_reader *reader, bn_estimate *estimate, size_t inde
     tool_error("out of memory");
     return false;
   }
-  bool good = true, done = take(reader) != 0;
+  bool done = take(reader) != 0;
   double count = take_double(reader);
   take_doubles(reader, vectors, 2 * node->channels);
   if (!merge && !reader->failed) {
@@ -204,17 +198,9 @@ static bool take_node(moments_reader *reader, bn_estimate *estimate, size_t inde
     node->count = count;
     memcpy(node->mean, vectors, (size_t)node->channels * 2 * sizeof *vectors);
   }
-  uint64_t samples = take(reader);
-  if (merge) {
-    for (int i = 0; good && i < MOMENTS_LEVELS; i++) {
-      if (samples >> i & 1) good = take_group(reader, &node->moments, vectors);
-    }
-  } else {
-    good = take_levels(reader, &node->moments, samples, vectors);
-  }
   free(vectors);
-  if (good && reader->failed) good = damaged(reader);
-  return good;
+  if (reader->failed) return damaged(reader);
+  return merge ? merge_moments(reader, estimate, node) : take_moments(reader, node->moments);
 }
 
 static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) {
@@ -229,7 +215,7 @@ static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) 
     return false;
   }
   if (model != estimate->fingerprint) {
-    tool_error("%s: belongs to another model than %s", reader->path, estimate->study->path);
+    tool_error("%s: belongs to another model than %s", reader->path, estimate->path);
     return false;
   }
   if (settings != settings_fingerprint(estimate)) {
@@ -244,7 +230,7 @@ static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) 
                reader->path, pass, estimate->pass);
     return false;
   }
-  for (size_t i = 0; i < estimate->study->count; i++) chosen += estimate->study->nodes[i].chosen;
+  for (size_t i = 0; i < estimate->count; i++) chosen += estimate->nodes[i].about.is_chosen;
   if (count != chosen || pass > (uint64_t)estimate->passes + 1) return damaged(reader);
   estimate->pass = (int)pass;
   if (!merge) {
@@ -252,31 +238,30 @@ static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) 
     estimate->whole = whole != 0;
   }
   estimate->samples = merge ? estimate->samples + (int64_t)samples : (int64_t)samples;
-  for (size_t i = 0; i < estimate->study->count; i++) {
-    if (estimate->study->nodes[i].chosen && !take_node(reader, estimate, i, merge)) return false;
+  for (size_t i = 0; i < estimate->count; i++) {
+    if (estimate->nodes[i].about.is_chosen && !take_node(reader, estimate, i, merge)) return false;
   }
   return reader->left == 0 || damaged(reader);
 }
 
 static bool read_file(bn_estimate *estimate, const char *path, bool merge) {
-  void *bytes;
-  size_t size;
+  file_contents file;
   norma_error error;
   uint64_t sum;
-  if (file_read(&estimate->runtime->memory, path, &bytes, &size, &error) != NORMA_OK) {
+  if (file_read(NULL, path, &file, &error) != NORMA_OK) {
     tool_error("%s", error.message);
     return false;
   }
-  moments_reader reader = {path, bytes, size < 8 ? 0 : size - 8, false};
-  bool good = size >= 16 && size % 8 == 0;
-  if (good) memcpy(&sum, (char *)bytes + size - 8, 8);
-  good = good && sum == checksum(bytes, size - 8);
+  moments_reader reader = {path, file.bytes, file.size < 8 ? 0 : file.size - 8, false};
+  bool good = file.size >= 16 && file.size % 8 == 0;
+  if (good) memcpy(&sum, file.bytes + file.size - 8, 8);
+  good = good && sum == checksum(file.bytes, file.size - 8);
   if (good) {
     good = take_all(&reader, estimate, merge);
   } else {
     damaged(&reader);
   }
-  memory_free(&estimate->runtime->memory, bytes);
+  file_contents_free(&file);
   return good;
 }
 

@@ -1,6 +1,6 @@
 #include "tools/bn/bn_ranks.h"
 
-#include "engine/edit/moments.h"
+#include "engine/norma.h"
 #include "tools/report.h"
 
 #include <dlfcn.h>
@@ -87,11 +87,9 @@ static void join_triples(void *in, void *inout, int *count, MPI_Datatype *type) 
   double *second = inout;
   (void)type;
   for (int i = 0; i < *count; i++, first += 3, second += 3) {
-    double mean = first[1], squares = first[2];
-    moments_join(first[0], &mean, &squares, second[0], second[1], second[2]);
-    second[0] += first[0];
-    second[1] = mean;
-    second[2] = squares;
+    double joined[3] = {first[0], first[1], first[2]};
+    norma_moments_join(&joined[0], &joined[1], &joined[2], second[0], second[1], second[2]);
+    for (int k = 0; k < 3; k++) second[k] = joined[k];
   }
 }
 

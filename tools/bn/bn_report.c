@@ -19,13 +19,13 @@ typedef struct channel_drift {
 
 static channel_drift measure(const bn_estimate *estimate, size_t index, int64_t c) {
   const node_estimate *node = &estimate->nodes[index];
-  double epsilon = estimate->study->nodes[index].epsilon;
+  double epsilon = node->about.epsilon;
   double stored = node->stored_variance[c] + epsilon, measured = node->variance[c] + epsilon;
   return (channel_drift){.node = index,
                          .channel = c,
-                         .mean = moments_mean_drift(node->stored_mean[c], stored, node->mean[c]),
+                         .mean = norma_moments_drift(node->stored_mean[c], stored, node->mean[c]),
                          .ratio = stored > 0 ? sqrt(measured / stored) : (double)NAN,
-                         .divergence = moments_divergence(node->stored_mean[c], stored, node->mean[c], measured)};
+                         .divergence = norma_moments_divergence(node->stored_mean[c], stored, node->mean[c], measured)};
 }
 
 enum { WORST = 5 };
@@ -45,13 +45,13 @@ static void worst_add(worst_list *worst, channel_drift drift) {
 }
 
 static const char *node_name(const bn_estimate *estimate, size_t index) {
-  return estimate->study->nodes[index].node->name;
+  return estimate->nodes[index].about.name;
 }
 
 void bn_report_print(const bn_estimate *estimate) {
   worst_list worst = {0};
   printf("%-40s %8s %12s %12s %12s\n", "node", "channels", "mean drift", "deviation", "divergence");
-  for (size_t i = 0; i < estimate->study->count; i++) {
+  for (size_t i = 0; i < estimate->count; i++) {
     const node_estimate *node = &estimate->nodes[i];
     double mean = 0, ratio = 1, divergence = 0;
     if (!node->done) continue;
@@ -87,13 +87,12 @@ static void write_vector(json_writer *json, const char *key, const double *numbe
 
 static void write_node(json_writer *json, const bn_estimate *estimate, size_t index) {
   const node_estimate *node = &estimate->nodes[index];
-  const batch_normalization *about = &estimate->study->nodes[index];
   json_object(json, NULL);
   json_string(json, "node", node_name(estimate, index));
-  json_integer(json, "pass", estimate->simultaneous ? 1 : about->level);
+  json_integer(json, "pass", estimate->simultaneous ? 1 : node->about.level);
   json_integer(json, "channels", node->channels);
   json_number(json, "values_per_channel", node->count);
-  json_number(json, "epsilon", about->epsilon);
+  json_number(json, "epsilon", node->about.epsilon);
   write_vector(json, "stored_mean", node->stored_mean, node->channels);
   write_vector(json, "stored_variance", node->stored_variance, node->channels);
   write_vector(json, "mean", node->mean, node->channels);
@@ -112,7 +111,7 @@ static void write_node(json_writer *json, const bn_estimate *estimate, size_t in
 
 static void write_worst(json_writer *json, const bn_estimate *estimate) {
   worst_list worst = {0};
-  for (size_t i = 0; i < estimate->study->count; i++) {
+  for (size_t i = 0; i < estimate->count; i++) {
     for (int64_t c = 0; estimate->nodes[i].done && c < estimate->nodes[i].channels; c++) {
       worst_add(&worst, measure(estimate, i, c));
     }
@@ -134,11 +133,11 @@ bool bn_report_write(const bn_estimate *estimate, const char *path, const char *
   output_group group = {0};
   FILE *file = output_open(&group, path);
   if (!file) return false;
-  const struct settings *settings = estimate->settings;
+  const struct reestimate_settings *settings = estimate->settings;
   json_writer json;
   json_start(&json, file, false);
   json_object(&json, NULL);
-  json_string(&json, "model", estimate->study->path);
+  json_string(&json, "model", estimate->path);
   json_string(&json, "output", output ? output : "");
   json_string(&json, "method", settings->method == METHOD_EMA ? "ema" : "population");
   json_string(&json, "order", estimate->simultaneous ? "simultaneous" : "sequential");
@@ -147,7 +146,7 @@ bool bn_report_write(const bn_estimate *estimate, const char *path, const char *
   json_integer(&json, "samples", estimate->samples);
   write_worst(&json, estimate);
   json_array(&json, "nodes");
-  for (size_t i = 0; i < estimate->study->count; i++) {
+  for (size_t i = 0; i < estimate->count; i++) {
     if (estimate->nodes[i].done) write_node(&json, estimate, i);
   }
   json_end_array(&json);

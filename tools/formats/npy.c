@@ -1,6 +1,6 @@
 #include "tools/formats/npy.h"
 
-#include "engine/base/status.h"
+#include "tools/formats/file_error.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -13,7 +13,8 @@ typedef struct npy_header {
   size_t item_size; /* bytes */
   bool swapped;     /* big-endian */
   bool fortran_order;
-  shape shape;
+  int rank;
+  int64_t dims[NORMA_MAX_RANK];
   size_t data_offset;
 } npy_header;
 
@@ -74,7 +75,7 @@ static bool take_dimension(cursor *text, int64_t *dim) {
   return true;
 }
 
-static bool take_shape(cursor *text, shape *result) {
+static bool take_shape(cursor *text, npy_header *result) {
   if (!take(text, '(')) return false;
   result->rank = 0;
   while (!take(text, ')')) {
@@ -102,7 +103,7 @@ static bool take_dictionary(cursor *text, npy_header *header, char *type, size_t
       if (!header->fortran_order && !take_word(text, "False")) return false;
       seen |= 2;
     } else if (strcmp(key, "shape") == 0) {
-      if (!take_shape(text, &header->shape)) return false;
+      if (!take_shape(text, header)) return false;
       seen |= 4;
     } else {
       return false;
@@ -117,30 +118,30 @@ static bool take_dictionary(cursor *text, npy_header *header, char *type, size_t
 
 static norma_status read_header(const unsigned char *bytes, size_t size, npy_header *header, norma_error *error) {
   if (size < 10 || !npy_recognise(bytes, size)) {
-    return error_set(error, NORMA_ERROR_FORMAT, "not a .npy file: it does not begin with \\x93NUMPY");
+    return set_error(error, NORMA_ERROR_FORMAT, "not a .npy file: it does not begin with \\x93NUMPY");
   }
   int version = bytes[6];
   if (version < 1 || version > 3) {
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, ".npy format version %d is not known; versions 1 to 3 are",
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, ".npy format version %d is not known; versions 1 to 3 are",
                      version);
   }
   size_t start = version == 1 ? 10 : 12;
   size_t length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
   if (version > 1 && size >= 12) length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
   if (size < start || length > size - start) {
-    return error_set(error, NORMA_ERROR_FORMAT, "truncated .npy file: the header ends after the file");
+    return set_error(error, NORMA_ERROR_FORMAT, "truncated .npy file: the header ends after the file");
   }
   char type[64] = "";
   bool plain_type = true;
   cursor text = {(const char *)bytes + start, (const char *)bytes + start + length};
   if (!take_dictionary(&text, header, type, sizeof type, &plain_type)) {
-    return error_set(error, NORMA_ERROR_FORMAT,
+    return set_error(error, NORMA_ERROR_FORMAT,
                      "the header of this .npy file is not understood (expected descr, fortran_order and a shape of at "
                      "most %d dimensions)",
                      NORMA_MAX_RANK);
   }
   if (!plain_type)
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "the .npy file holds records; expected plain numbers or text");
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "the .npy file holds records; expected plain numbers or text");
   const char *code = type;
   if (*code == '<' || *code == '>' || *code == '|' || *code == '=') header->swapped = *code++ == '>';
   header->kind = *code;
@@ -149,19 +150,19 @@ static norma_status read_header(const unsigned char *bytes, size_t size, npy_hea
     header->item_size = (size_t)strtoul(code + 1, &end, 10);
   }
   if (header->kind == 'O') {
-    return error_set(
+    return set_error(
         error, NORMA_ERROR_UNSUPPORTED,
         "the .npy file holds pickled Python objects; save text with dtype=str and numbers with a numeric dtype");
   }
   if (header->kind == 'V') {
-    return error_set(
+    return set_error(
         error, NORMA_ERROR_UNSUPPORTED,
         "the .npy file has the type '%s', which is how NumPy stores bfloat16 and other types that it does not know, "
         "without saying which; use a .pb file (TensorProto) for them",
         type);
   }
   if (*end != '\0' || end == type) {
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "the .npy file has the type '%s', which is no ONNX type", type);
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "the .npy file has the type '%s', which is no ONNX type", type);
   }
   header->data_offset = start + length;
   return NORMA_OK;
@@ -195,17 +196,17 @@ typedef struct element_walk {
 static void walk_start(element_walk *walk, const npy_header *header) {
   *walk = (element_walk){.header = header};
   int64_t product = 1;
-  for (int i = 0; i < header->shape.rank; i++) {
-    int axis = header->fortran_order ? i : header->shape.rank - 1 - i;
+  for (int i = 0; i < header->rank; i++) {
+    int axis = header->fortran_order ? i : header->rank - 1 - i;
     walk->stride[axis] = product;
-    product *= header->shape.dims[axis];
+    product *= header->dims[axis];
   }
 }
 
 static void walk_next(element_walk *walk) {
-  for (int axis = walk->header->shape.rank - 1; axis >= 0; axis--) {
+  for (int axis = walk->header->rank - 1; axis >= 0; axis--) {
     walk->place += walk->stride[axis];
-    if (++walk->position[axis] < walk->header->shape.dims[axis]) return;
+    if (++walk->position[axis] < walk->header->dims[axis]) return;
     walk->place -= walk->stride[axis] * walk->position[axis];
     walk->position[axis] = 0;
   }
@@ -270,71 +271,96 @@ static ptrdiff_t read_text(const npy_header *header, const unsigned char *item, 
   return (ptrdiff_t)length;
 }
 
-static norma_status decode_strings(memory *account, const npy_header *header, const unsigned char *from, value *into,
-                                   norma_error *error) {
-  int64_t count = shape_count(&header->shape);
-  size_t bytes = 0;
+/* The bytes of all text together; -1 where it is no Unicode. */
+static ptrdiff_t measure_text(const npy_header *header, const unsigned char *from, int64_t count) {
+  ptrdiff_t bytes = 0;
   for (int64_t i = 0; i < count; i++) {
     ptrdiff_t length = read_text(header, from + (size_t)i * header->item_size, NULL);
-    if (length < 0) return error_set(error, NORMA_ERROR_FORMAT, "the .npy file holds text that is no Unicode");
-    bytes += (size_t)length;
+    if (length < 0) return -1;
+    bytes += length;
   }
-  char *characters;
-  TRY(value_allocate_strings(account, into, &header->shape, bytes, &characters, error));
-  norma_string *strings = into->tensor.data;
+  return bytes;
+}
+
+/* Text stands in `characters` while the value that has copies of its own is made of it. */
+static norma_status fill_strings(norma_runtime *runtime, const npy_header *header, const unsigned char *from,
+                                 const norma_tensor *strings, char *characters, norma_value **value,
+                                 norma_error *error) {
   element_walk walk;
+  norma_string *elements = strings->data;
+  const int64_t count = norma_tensor_count(strings);
   walk_start(&walk, header);
   for (int64_t i = 0; i < count; i++) {
     size_t length = (size_t)read_text(header, from + (size_t)walk.place * header->item_size, characters);
-    strings[i] = (norma_string){length > 0 ? characters : NULL, length};
+    elements[i] = (norma_string){length > 0 ? characters : NULL, length};
     characters += length;
     walk_next(&walk);
   }
-  return NORMA_OK;
+  return norma_value_create_tensor(runtime, strings, value, error);
+}
+
+static norma_status decode_strings(norma_runtime *runtime, const npy_header *header, const unsigned char *from,
+                                   norma_value **value, norma_error *error) {
+  norma_value *elements;
+  TRY(norma_value_allocate_tensor(runtime, NORMA_STRING, header->rank, header->dims, &elements, error));
+  const norma_tensor *strings = norma_value_tensor(elements);
+  const ptrdiff_t bytes = measure_text(header, from, norma_tensor_count(strings));
+  char *characters = bytes < 0 ? NULL : malloc((size_t)bytes + 1);
+  norma_status status;
+  if (bytes < 0) {
+    status = set_error(error, NORMA_ERROR_FORMAT, "the .npy file holds text that is no Unicode");
+  } else if (!characters) {
+    status = set_error(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory for the text of the .npy file");
+  } else {
+    status = fill_strings(runtime, header, from, strings, characters, value, error);
+  }
+  norma_value_destroy(elements);
+  free(characters);
+  return status;
 }
 
 /* Header, element type, and the bytes that the elements take in the file, which are there. */
-static norma_status read_description(const void *bytes, size_t size, npy_header *header, norma_element_type *type,
+static norma_status read_description(const void *bytes, size_t size, npy_header *header, norma_tensor *tensor,
                                      norma_error *error) {
   TRY(read_header(bytes, size, header, error));
-  *type = element_type_of(header->kind, header->item_size);
-  if (*type == NORMA_UNDEFINED || (header->kind == 'U' && header->item_size > SIZE_MAX / 4)) {
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "the .npy file has the type '%c%zu', which is no ONNX type",
+  const norma_element_type type = element_type_of(header->kind, header->item_size);
+  if (type == NORMA_UNDEFINED || (header->kind == 'U' && header->item_size > SIZE_MAX / 4)) {
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "the .npy file has the type '%c%zu', which is no ONNX type",
                      header->kind, header->item_size);
   }
   if (header->kind == 'U') header->item_size *= 4;
-  size_t memory_bytes, file_bytes;
-  int64_t count = shape_count(&header->shape);
-  if (norma_tensor_size(*type, header->shape.rank, header->shape.dims, &memory_bytes) != NORMA_OK || count < 0 ||
-      !size_multiply((size_t)count, header->item_size, &file_bytes)) {
-    return error_set(error, NORMA_ERROR_FORMAT, "the shape in this .npy file is too large");
+  size_t file_bytes;
+  if (norma_tensor_init(tensor, type, header->rank, header->dims, NULL) != NORMA_OK ||
+      __builtin_mul_overflow((size_t)norma_tensor_count(tensor), header->item_size, &file_bytes)) {
+    return set_error(error, NORMA_ERROR_FORMAT, "the shape in this .npy file is too large");
   }
   if (file_bytes > size - header->data_offset) {
-    return error_set(error, NORMA_ERROR_FORMAT, "truncated .npy file: %zu bytes of data, expected %zu",
+    return set_error(error, NORMA_ERROR_FORMAT, "truncated .npy file: %zu bytes of data, expected %zu",
                      size - header->data_offset, file_bytes);
   }
   return NORMA_OK;
 }
 
-norma_status npy_decode(memory *account, const void *bytes, size_t size, value *into, norma_error *error) {
+norma_status npy_decode(norma_runtime *runtime, const void *bytes, size_t size, norma_value **value,
+                        norma_error *error) {
   npy_header header = {0};
-  norma_element_type type;
-  TRY(read_description(bytes, size, &header, &type, error));
+  norma_tensor tensor;
+  *value = NULL;
+  TRY(read_description(bytes, size, &header, &tensor, error));
   const unsigned char *data = (const unsigned char *)bytes + header.data_offset;
-  if (type == NORMA_STRING) return decode_strings(account, &header, data, into, error);
-  TRY(value_allocate_tensor(account, into, type, &header.shape, error));
-  if (into->tensor.size_bytes > 0) copy_numbers(&header, data, &into->tensor);
+  if (tensor.type == NORMA_STRING) return decode_strings(runtime, &header, data, value, error);
+  TRY(norma_value_allocate_tensor(runtime, tensor.type, header.rank, header.dims, value, error));
+  if (tensor.size_bytes > 0) copy_numbers(&header, data, norma_value_tensor(*value));
   return NORMA_OK;
 }
 
 norma_status npy_view(const void *bytes, size_t size, norma_tensor *view, bool *is_plain, norma_error *error) {
   npy_header header = {0};
-  norma_element_type type;
-  TRY(read_description(bytes, size, &header, &type, error));
+  TRY(read_description(bytes, size, &header, view, error));
   const unsigned char *data = (const unsigned char *)bytes + header.data_offset;
-  *is_plain = !header.fortran_order && !header.swapped && type != NORMA_STRING && type != NORMA_BOOL;
-  return norma_tensor_init(view, type, header.shape.rank, header.shape.dims,
-                           *is_plain ? (void *)(uintptr_t)data : NULL);
+  *is_plain = !header.fortran_order && !header.swapped && view->type != NORMA_STRING && view->type != NORMA_BOOL;
+  if (*is_plain) view->data = (void *)(uintptr_t)data;
+  return NORMA_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- writing */

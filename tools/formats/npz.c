@@ -1,8 +1,9 @@
 /* The zip archive of tools/formats/npy.h. Sizes and offsets come from the central directory, with zip64 fields
  * where the 32-bit ones are full; numpy.savez writes stored members, savez_compressed deflated ones. */
-#include "engine/base/status.h"
+#include "tools/formats/file_error.h"
 #include "tools/formats/npy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef NORMA_HAVE_ZLIB
@@ -20,7 +21,7 @@ bool npz_recognise(const void *bytes, size_t size) {
 }
 
 static norma_status damaged(norma_error *error, const char *what) {
-  return error_set(error, NORMA_ERROR_FORMAT, "damaged .npz file: %s", what);
+  return set_error(error, NORMA_ERROR_FORMAT, "damaged .npz file: %s", what);
 }
 
 typedef struct zip_directory {
@@ -82,7 +83,7 @@ static norma_status read_member(const unsigned char *archive, size_t archive_siz
   uint64_t packed_size = read_little(at + 20, 4), size = read_little(at + 24, 4), offset = read_little(at + 42, 4);
   uint64_t *wide[3] = {&size, &packed_size, &offset};
   read_zip64(at + 46 + name, extra, wide);
-  if (read_little(at + 8, 2) & 1) return error_set(error, NORMA_ERROR_UNSUPPORTED, "the .npz file is encrypted");
+  if (read_little(at + 8, 2) & 1) return set_error(error, NORMA_ERROR_UNSUPPORTED, "the .npz file is encrypted");
   if (offset > archive_size || archive_size - offset < 30 || memcmp(archive + offset, "PK\3\4", 4) != 0) {
     return damaged(error, "a member is not where its directory says");
   }
@@ -99,23 +100,21 @@ static norma_status read_member(const unsigned char *archive, size_t archive_siz
   return NORMA_OK;
 }
 
-norma_status npz_list(memory *account, const void *bytes, size_t size, npz_member **members, size_t *count,
-                      norma_error *error) {
+norma_status npz_list(const void *bytes, size_t size, npz_member **members, size_t *count, norma_error *error) {
   const unsigned char *archive = bytes;
   zip_directory directory;
   *members = NULL;
   *count = 0;
   if (!find_directory(archive, size, &directory)) return damaged(error, "it has no directory (is it complete?)");
-  size_t room = (size_t)directory.count * sizeof **members;
-  npz_member *list = memory_allocate(account, room);
-  if (!list) return memory_error(account, room, error);
+  npz_member *list = calloc((size_t)directory.count + 1, sizeof *list);
+  if (!list) return set_error(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory for the members of the .npz file");
   const unsigned char *at = archive + directory.offset;
   size_t left = (size_t)directory.size;
   for (size_t i = 0; i < directory.count; i++) {
     size_t used = 0;
     norma_status status = read_member(archive, size, at, left, &list[i], &used, error);
     if (status != NORMA_OK) {
-      memory_free(account, list);
+      free(list);
       return status;
     }
     at += used;
@@ -144,7 +143,7 @@ static uint32_t crc_32(const unsigned char *bytes, size_t size) {
 #ifdef NORMA_HAVE_ZLIB
 static norma_status inflate_member(const npz_member *member, unsigned char *to, norma_error *error) {
   z_stream stream = {0};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return error_set(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory");
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return set_error(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory");
   size_t read = 0, written = 0;
   int code = Z_OK;
   while (code == Z_OK && written <= member->size) { /* zlib counts in 32 bits */
@@ -167,7 +166,7 @@ static norma_status inflate_member(const npz_member *member, unsigned char *to, 
 static norma_status inflate_member(const npz_member *member, unsigned char *to, norma_error *error) {
   (void)member;
   (void)to;
-  return error_set(error, NORMA_ERROR_UNSUPPORTED,
+  return set_error(error, NORMA_ERROR_UNSUPPORTED,
                    "the .npz file is compressed and this program was built without zlib: use numpy.savez");
 }
 #endif
@@ -178,39 +177,34 @@ bool npz_stored(const npz_member *member, const void **bytes, size_t *size) {
   return member->method == 0 && member->size == member->packed_size;
 }
 
-norma_status npz_decode(memory *account, const npz_member *member, value *into, norma_error *error) {
-  norma_status status = NORMA_OK;
-  unsigned char *unpacked = NULL;
-  const unsigned char *bytes = member->packed;
+/* The bytes of a member, which are checked against its checksum; where they are packed *unpacked is a value that holds
+ * them, so that they count against the runtime's budget. */
+static norma_status member_bytes(norma_runtime *runtime, const npz_member *member, norma_value **unpacked,
+                                 const unsigned char **bytes, norma_error *error) {
+  *bytes = member->packed;
   if (member->method == 8) {
     /* deflate makes at most 258 bytes out of two bits: a larger claim would only ask for memory */
-    if (member->size / 1032 > member->packed_size) {
-      status = damaged(error, "a member claims a size that it cannot have");
-      goto done;
-    }
-    unpacked = memory_allocate(account, member->size);
-    if (!unpacked) {
-      status = memory_error(account, member->size, error);
-      goto done;
-    }
-    status = inflate_member(member, unpacked, error);
-    if (status != NORMA_OK) goto done;
-    bytes = unpacked;
+    if (member->size / 1032 > member->packed_size) return damaged(error, "a member claims a size that it cannot have");
+    const int64_t size = (int64_t)member->size;
+    TRY(norma_value_allocate_tensor(runtime, NORMA_UINT8, 1, &size, unpacked, error));
+    TRY(inflate_member(member, norma_value_tensor(*unpacked)->data, error));
+    *bytes = norma_value_tensor(*unpacked)->data;
   } else if (member->method != 0) {
-    status = error_set(error, NORMA_ERROR_UNSUPPORTED,
-                       "the .npz file uses compression method %d; stored and deflated are known", member->method);
-    goto done;
+    return set_error(error, NORMA_ERROR_UNSUPPORTED,
+                     "the .npz file uses compression method %d; stored and deflated are known", member->method);
   } else if (member->size != member->packed_size) {
-    status = damaged(error, "the size of a member is wrong");
-    goto done;
+    return damaged(error, "the size of a member is wrong");
   }
-  if (crc_32(bytes, member->size) != member->crc) {
-    status = damaged(error, "the checksum of a member is wrong");
-    goto done;
-  }
-  status = npy_decode(account, bytes, member->size, into, error);
+  if (crc_32(*bytes, member->size) == member->crc) return NORMA_OK;
+  return damaged(error, "the checksum of a member is wrong");
+}
 
-done:
-  memory_free(account, unpacked);
+norma_status npz_decode(norma_runtime *runtime, const npz_member *member, norma_value **value, norma_error *error) {
+  norma_value *unpacked = NULL;
+  const unsigned char *bytes;
+  *value = NULL;
+  norma_status status = member_bytes(runtime, member, &unpacked, &bytes, error);
+  if (status == NORMA_OK) status = npy_decode(runtime, bytes, member->size, value, error);
+  norma_value_destroy(unpacked);
   return status;
 }

@@ -108,7 +108,8 @@ bool output_commit(output_group *group) {
     output_entry *entry = &group->entries[i];
     if (!entry->file) continue;
     errno = 0;
-    bool failed = ferror(entry->file) != 0;
+    bool failed = ferror(entry->file) != 0 || fflush(entry->file) != 0;
+    if (!failed && group->is_durable && entry->temporary) failed = fsync(fileno(entry->file)) != 0;
     if (fclose(entry->file) != 0) failed = true;
     entry->file = NULL;
     if (failed) {

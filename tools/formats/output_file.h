@@ -11,7 +11,8 @@
 typedef struct output_group {
   struct output_entry *entries;
   size_t count, capacity;
-} output_group; /* zeroed: empty */
+  bool is_durable; /* commit forces files to disk before it renames them */
+} output_group;    /* zeroed: empty */
 
 /* Makes the folder `path` with its parents where it does not exist, and checks that files can be made in it. All
  * functions that return false have printed the error. */

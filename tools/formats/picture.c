@@ -1,7 +1,8 @@
 #include "tools/formats/picture.h"
 
-#include "engine/base/status.h"
+#include "tools/formats/file_error.h"
 #include "tools/formats/picture_codecs.h"
+#include "tools/value_text.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -47,23 +48,25 @@ bool picture_recognise(const void *bytes, size_t size) {
   return format_of(bytes, size, &name) != FORMAT_NONE;
 }
 
-norma_status picture_allocate(memory *account, struct picture *picture, uint64_t width, uint64_t height, int channels,
-                              norma_error *error) {
+norma_status picture_allocate(norma_runtime *runtime, struct picture *picture, uint64_t width, uint64_t height,
+                              int channels, norma_error *error) {
   /* Larger ones are no input of any model, and a small file can claim to be one. */
   if (width == 0 || height == 0 || width > 65535 || height > 65535 || width * height > 1u << 28) {
-    return error_set(error, NORMA_ERROR_FORMAT, "a picture of %" PRIu64 " x %" PRIu64 " pixels is refused", width,
+    return set_error(error, NORMA_ERROR_FORMAT, "a picture of %" PRIu64 " x %" PRIu64 " pixels is refused", width,
                      height);
   }
-  size_t bytes = (size_t)(width * height) * (size_t)channels;
-  uint8_t *pixels = memory_allocate_zeroed(account, bytes);
-  if (!pixels) return memory_error(account, bytes, error);
-  *picture = (struct picture){(size_t)width, (size_t)height, channels, pixels, account};
+  const int64_t bytes = (int64_t)(width * height) * channels;
+  norma_value *held;
+  TRY(norma_value_allocate_tensor(runtime, NORMA_UINT8, 1, &bytes, &held, error));
+  uint8_t *pixels = norma_value_tensor(held)->data;
+  memset(pixels, 0, (size_t)bytes);
+  *picture = (struct picture){(size_t)width, (size_t)height, channels, pixels, held};
   return NORMA_OK;
 }
 
 void picture_free(struct picture *picture) {
-  if (picture->pixels) memory_free(picture->memory, picture->pixels);
-  picture->pixels = NULL;
+  norma_value_destroy(picture->held);
+  *picture = (struct picture){0};
 }
 
 /* -------------------------------------------------------------------------------------------------------------- PNM */
@@ -86,7 +89,7 @@ static int64_t pnm_number(const unsigned char *bytes, size_t size, size_t *at) {
   return number;
 }
 
-static norma_status decode_pnm(memory *account, const unsigned char *bytes, size_t size, struct picture *picture,
+static norma_status decode_pnm(norma_runtime *runtime, const unsigned char *bytes, size_t size, struct picture *picture,
                                norma_error *error) {
   size_t at = 2;
   bool plain = bytes[1] == '2' || bytes[1] == '3';
@@ -94,10 +97,10 @@ static norma_status decode_pnm(memory *account, const unsigned char *bytes, size
   int64_t width = pnm_number(bytes, size, &at), height = pnm_number(bytes, size, &at);
   int64_t maximum = pnm_number(bytes, size, &at);
   if (width < 1 || height < 1 || maximum < 1 || maximum > 65535) {
-    return error_set(error, NORMA_ERROR_FORMAT, "damaged PNM picture: width, height or maximum is wrong");
+    return set_error(error, NORMA_ERROR_FORMAT, "damaged PNM picture: width, height or maximum is wrong");
   }
   at++; /* one blank ends the header */
-  TRY(picture_allocate(account, picture, (uint64_t)width, (uint64_t)height, channels, error));
+  TRY(picture_allocate(runtime, picture, (uint64_t)width, (uint64_t)height, channels, error));
   size_t count = picture->width * picture->height * (size_t)channels, sample = maximum > 255 ? 2 : 1;
   bool good = plain || (at <= size && (size - at) / sample >= count);
   for (size_t i = 0; i < count && good; i++) {
@@ -113,34 +116,34 @@ static norma_status decode_pnm(memory *account, const unsigned char *bytes, size
   }
   if (good) return NORMA_OK;
   picture_free(picture);
-  return error_set(error, NORMA_ERROR_FORMAT, "damaged PNM picture: pixels are missing or larger than their maximum");
+  return set_error(error, NORMA_ERROR_FORMAT, "damaged PNM picture: pixels are missing or larger than their maximum");
 }
 
-norma_status picture_decode(memory *account, const void *bytes, size_t size, struct picture *picture,
+norma_status picture_decode(norma_runtime *runtime, const void *bytes, size_t size, struct picture *picture,
                             norma_error *error) {
   const char *name;
   *picture = (struct picture){0};
   switch (format_of(bytes, size, &name)) {
   case FORMAT_PNG:
 #ifdef NORMA_HAVE_PNG
-    return picture_decode_png(account, bytes, size, picture, error);
+    return picture_decode_png(runtime, bytes, size, picture, error);
 #else
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "this program was built without PNG");
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "this program was built without PNG");
 #endif
   case FORMAT_JPEG:
 #ifdef NORMA_HAVE_JPEG
-    return picture_decode_jpeg(account, bytes, size, picture, error);
+    return picture_decode_jpeg(runtime, bytes, size, picture, error);
 #else
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "this program was built without JPEG");
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "this program was built without JPEG");
 #endif
   case FORMAT_PNM:
-    return decode_pnm(account, bytes, size, picture, error);
+    return decode_pnm(runtime, bytes, size, picture, error);
   case FORMAT_OTHER:
-    return error_set(error, NORMA_ERROR_UNSUPPORTED, "%s pictures are not read; expected %s", name, picture_formats());
+    return set_error(error, NORMA_ERROR_UNSUPPORTED, "%s pictures are not read; expected %s", name, picture_formats());
   case FORMAT_NONE:
     break;
   }
-  return error_set(error, NORMA_ERROR_FORMAT, "not a picture; expected %s", picture_formats());
+  return set_error(error, NORMA_ERROR_FORMAT, "not a picture; expected %s", picture_formats());
 }
 
 /* ----------------------------------------------------------------------------------------------------------- tensor */
@@ -155,15 +158,21 @@ static bool is_channel_count(int64_t dim) {
   return dim == 1 || dim == 3;
 }
 
-static norma_status place(const struct picture *picture, const shape *wanted, placement *result, shape *complete,
-                          norma_error *error) {
+/* `complete` is what is wanted, with all dimensions. */
+static norma_status place(const struct picture *picture, const norma_value_info *wanted, placement *result,
+                          norma_value_info *complete, norma_error *error) {
   char text[128];
-  int rank = wanted->rank == RANK_UNKNOWN ? 4 : wanted->rank;
-  if (rank < 2 || rank > 4) {
-    return error_set(error, NORMA_ERROR_INPUT, "a picture does not fit an input of shape %s; expected N x C x H x W",
-                     shape_text(wanted, text, sizeof text));
+  const char *declared = dims_text(wanted->rank, wanted->dims, text, sizeof text);
+  *complete = *wanted;
+  if (wanted->rank < 0) {
+    complete->rank = 4;
+    for (int i = 0; i < 4; i++) complete->dims[i] = -1;
   }
-  *complete = wanted->rank == RANK_UNKNOWN ? shape_of_rank(4) : *wanted;
+  const int rank = complete->rank;
+  if (rank < 2 || rank > 4) {
+    return set_error(error, NORMA_ERROR_INPUT, "a picture does not fit an input of shape %s; expected N x C x H x W",
+                     declared);
+  }
   int first = rank == 4 ? 1 : 0;
   if (rank == 2) {
     *result = (placement){0, 1, -1, 1};
@@ -174,24 +183,23 @@ static norma_status place(const struct picture *picture, const shape *wanted, pl
   }
   if (result->channel >= 0) {
     int64_t *channels = &complete->dims[result->channel];
-    if (*channels == DIM_UNKNOWN) *channels = picture->channels;
+    if (*channels < 0) *channels = picture->channels;
     if (!is_channel_count(*channels)) {
-      return error_set(error, NORMA_ERROR_INPUT, "a picture has 1 or 3 channels, the input %" PRId64 " (shape %s)",
-                       *channels, shape_text(wanted, text, sizeof text));
+      return set_error(error, NORMA_ERROR_INPUT, "a picture has 1 or 3 channels, the input %" PRId64 " (shape %s)",
+                       *channels, declared);
     }
     result->channels = (int)*channels;
   }
   if (rank == 4) {
-    if (complete->dims[0] == DIM_UNKNOWN) complete->dims[0] = 1;
+    if (complete->dims[0] < 0) complete->dims[0] = 1;
     if (complete->dims[0] != 1) {
-      return error_set(error, NORMA_ERROR_INPUT, "one picture does not fill an input of shape %s",
-                       shape_text(wanted, text, sizeof text));
+      return set_error(error, NORMA_ERROR_INPUT, "one picture does not fill an input of shape %s", declared);
     }
   }
-  if (complete->dims[result->height] == DIM_UNKNOWN) complete->dims[result->height] = (int64_t)picture->height;
-  if (complete->dims[result->width] == DIM_UNKNOWN) complete->dims[result->width] = (int64_t)picture->width;
+  if (complete->dims[result->height] < 0) complete->dims[result->height] = (int64_t)picture->height;
+  if (complete->dims[result->width] < 0) complete->dims[result->width] = (int64_t)picture->width;
   if (complete->dims[result->height] == 0 || complete->dims[result->width] == 0) {
-    return error_set(error, NORMA_ERROR_INPUT, "a picture does not fit an input without elements");
+    return set_error(error, NORMA_ERROR_INPUT, "a picture does not fit an input without elements");
   }
   return NORMA_OK;
 }
@@ -240,46 +248,72 @@ static void resize_plane(const float *in, size_t width_in, size_t height_in, flo
   resize_lines(across, out, width, 1, 1, height_in, height, width);
 }
 
-norma_status picture_to_tensor(const struct picture *picture, memory *account, norma_element_type type,
-                               const shape *wanted, value *into, norma_error *error) {
-  norma_status status = NORMA_OK;
+/* Room for the planes of a picture on its way: as it is, across, and as it is wanted, one after the other. */
+static norma_status allocate_planes(norma_runtime *runtime, size_t source, size_t across, size_t target,
+                                    norma_value **planes, norma_error *error) {
+  size_t all;
+  if (__builtin_add_overflow(source, across, &all) || __builtin_add_overflow(all, target, &all) ||
+      all > INT64_MAX / sizeof(float)) {
+    return set_error(error, NORMA_ERROR_INPUT, "the input is too large for a picture");
+  }
+  const int64_t count = (int64_t)all;
+  return norma_value_allocate_tensor(runtime, NORMA_FLOAT, 1, &count, planes, error);
+}
+
+/* One plane into the tensor, where channels stand first or last. */
+static void store_plane(const norma_tensor *tensor, const placement *at, int channel, const float *plane,
+                        size_t target) {
+  enum { BLOCK = 256 };
+  const bool is_float = norma_element_type_class(tensor->type) == NORMA_CLASS_FLOAT, last = at->channel > at->height;
+  const size_t length = last ? 1 : BLOCK; /* neighbours in the plane that are neighbours in the tensor */
+  norma_tensor result = *tensor;
+  double numbers[BLOCK];
+  for (size_t i = 0; i < target; i += length) {
+    const size_t count = target - i < length ? target - i : length;
+    const size_t index = last ? i * (size_t)at->channels + (size_t)channel : (size_t)channel * target + i;
+    for (size_t k = 0; k < count; k++) {
+      numbers[k] = is_float ? (double)plane[i + k] / 255 : floor(plane[i + k] + 0.5);
+    }
+    norma_tensor_set_doubles(&result, (int64_t)index, (int64_t)count, numbers);
+  }
+}
+
+static bool takes_pictures(norma_element_type type) {
+  return type == NORMA_UINT8 ||
+         (norma_element_type_class(type) == NORMA_CLASS_FLOAT && norma_element_type_bits(type) >= 16);
+}
+
+norma_status picture_to_tensor(const struct picture *picture, norma_runtime *runtime, const norma_value_info *wanted,
+                               norma_value **value, norma_error *error) {
   placement at = {0};
-  shape complete;
-  bool is_float = (TYPES_FLOAT & TYPE_BIT(type)) != 0;
-  if (!is_float && type != NORMA_UINT8) {
-    return error_set(error, NORMA_ERROR_INPUT,
+  norma_value_info complete;
+  norma_value *held = NULL;
+  *value = NULL;
+  if (!takes_pictures(wanted->type)) {
+    return set_error(error, NORMA_ERROR_INPUT,
                      "a picture does not fit an input of type %s; expected a float type or uint8",
-                     norma_element_type_name(type));
+                     norma_element_type_name(wanted->type));
   }
   TRY(place(picture, wanted, &at, &complete, error));
-  TRY(value_allocate_tensor(account, into, type, &complete, error));
-  size_t height = (size_t)complete.dims[at.height], width = (size_t)complete.dims[at.width];
-  size_t source = picture->width * picture->height, target = 0, across = 0, all = 0;
-  float *planes = NULL;
-  if (!size_multiply(width, height, &target) || !size_multiply(width, picture->height, &across) ||
-      !size_add(target, across, &all) || !size_add(all, source, &all) || !size_multiply(all, sizeof *planes, &all)) {
-    all = SIZE_MAX;
+  TRY(norma_value_allocate_tensor(runtime, wanted->type, complete.rank, complete.dims, value, error));
+  const size_t height = (size_t)complete.dims[at.height], width = (size_t)complete.dims[at.width];
+  const size_t source = picture->width * picture->height, target = width * height; /* which the tensor has */
+  const bool resized = width != picture->width || height != picture->height;
+  size_t across = 0;
+  norma_status status = NORMA_OK;
+  if (resized && __builtin_mul_overflow(width, picture->height, &across)) across = SIZE_MAX;
+  status = allocate_planes(runtime, source, across, resized ? target : 0, &held, error);
+  if (status != NORMA_OK) {
+    norma_value_destroy(*value);
+    *value = NULL;
+    return status;
   }
-  planes = memory_allocate(account, all);
-  if (!planes) {
-    value_clear(into);
-    status = memory_error(account, all, error);
-    goto done;
-  }
-  bool resized = width != picture->width || height != picture->height;
-  float *plane = resized ? planes + source + across : planes;
+  float *planes = norma_value_tensor(held)->data, *plane = resized ? planes + source + across : planes;
   for (int c = 0; c < at.channels; c++) {
     read_plane(picture, at.channels, c, planes);
     if (resized) resize_plane(planes, picture->width, picture->height, planes + source, plane, width, height);
-    bool last = at.channel > at.height;
-    for (size_t i = 0; i < target; i++) {
-      size_t index = last ? i * (size_t)at.channels + (size_t)c : (size_t)c * target + i;
-      element_set_double(type, into->tensor.data, (int64_t)index,
-                         is_float ? (double)plane[i] / 255 : floor(plane[i] + 0.5));
-    }
+    store_plane(norma_value_tensor(*value), &at, c, plane, target);
   }
-
-done:
-  memory_free(account, planes);
-  return status;
+  norma_value_destroy(held);
+  return NORMA_OK;
 }

@@ -6,12 +6,12 @@
 #include "tools/formats/picture.h"
 
 /* Black pixels. Sizes beyond reason are refused with FORMAT. */
-norma_status picture_allocate(memory *account, struct picture *picture, uint64_t width, uint64_t height, int channels,
-                              norma_error *error);
+norma_status picture_allocate(norma_runtime *runtime, struct picture *picture, uint64_t width, uint64_t height,
+                              int channels, norma_error *error);
 
-norma_status picture_decode_png(memory *account, const void *bytes, size_t size, struct picture *picture,
+norma_status picture_decode_png(norma_runtime *runtime, const void *bytes, size_t size, struct picture *picture,
                                 norma_error *error);
-norma_status picture_decode_jpeg(memory *account, const void *bytes, size_t size, struct picture *picture,
+norma_status picture_decode_jpeg(norma_runtime *runtime, const void *bytes, size_t size, struct picture *picture,
                                  norma_error *error);
 
 #endif

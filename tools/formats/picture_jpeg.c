@@ -3,7 +3,7 @@
 
 #ifdef NORMA_HAVE_JPEG
 
-#include "engine/base/status.h"
+#include "tools/formats/file_error.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -32,20 +32,20 @@ static void take_message(j_common_ptr decoder, int level) {
 
 /* All that can jump stands here; what it makes lives in the caller's variables. false: it jumped. */
 static bool read_rows(struct jpeg_decompress_struct *decoder, jpeg_failure *failure, const void *bytes, size_t size,
-                      memory *account, struct picture *picture, norma_status *status, norma_error *error) {
+                      norma_runtime *runtime, struct picture *picture, norma_status *status, norma_error *error) {
   if (setjmp(failure->jump)) return false;
   jpeg_create_decompress(decoder);
   jpeg_mem_src(decoder, bytes, (unsigned long)size);
   jpeg_read_header(decoder, TRUE);
   if (decoder->num_components != 1 && decoder->num_components != 3) {
     *status =
-        error_set(error, NORMA_ERROR_UNSUPPORTED,
+        set_error(error, NORMA_ERROR_UNSUPPORTED,
                   "JPEG pictures with %d components are not read; expected grey or colour", decoder->num_components);
     return true;
   }
   decoder->out_color_space = decoder->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_start_decompress(decoder);
-  *status = picture_allocate(account, picture, decoder->output_width, decoder->output_height,
+  *status = picture_allocate(runtime, picture, decoder->output_width, decoder->output_height,
                              decoder->output_components, error);
   if (*status != NORMA_OK) return true;
   size_t stride = picture->width * (size_t)picture->channels;
@@ -57,7 +57,7 @@ static bool read_rows(struct jpeg_decompress_struct *decoder, jpeg_failure *fail
   return true;
 }
 
-norma_status picture_decode_jpeg(memory *account, const void *bytes, size_t size, struct picture *picture,
+norma_status picture_decode_jpeg(norma_runtime *runtime, const void *bytes, size_t size, struct picture *picture,
                                  norma_error *error) {
   norma_status status = NORMA_OK;
   struct jpeg_decompress_struct decoder;
@@ -67,9 +67,9 @@ norma_status picture_decode_jpeg(memory *account, const void *bytes, size_t size
   decoder.err = jpeg_std_error(&failure.manager);
   failure.manager.error_exit = take_error;
   failure.manager.emit_message = take_message;
-  if (!read_rows(&decoder, &failure, bytes, size, account, picture, &status, error)) {
+  if (!read_rows(&decoder, &failure, bytes, size, runtime, picture, &status, error)) {
     picture_free(picture);
-    status = error_set(error, NORMA_ERROR_FORMAT, "damaged JPEG picture: %s", failure.message);
+    status = set_error(error, NORMA_ERROR_FORMAT, "damaged JPEG picture: %s", failure.message);
   }
   jpeg_destroy_decompress(&decoder);
   return status;

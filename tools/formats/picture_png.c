@@ -3,10 +3,11 @@
 
 #ifdef NORMA_HAVE_PNG
 
-#include "engine/base/status.h"
+#include "tools/formats/file_error.h"
 
 #include <png.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct png_source {
@@ -25,7 +26,7 @@ static void read_bytes(png_structp png, png_bytep to, size_t count) {
 
 static void take_error(png_structp png, png_const_charp message) {
   png_source *source = png_get_error_ptr(png);
-  error_copy_text(source->message, sizeof source->message, message);
+  snprintf(source->message, sizeof source->message, "%s", message);
   png_longjmp(png, 1);
 }
 
@@ -35,8 +36,8 @@ static void ignore_warning(png_structp png, png_const_charp message) {
 }
 
 /* All that can jump stands here; what it makes lives in the caller's variables. false: it jumped. */
-static bool read_rows(png_structp png, png_infop info, memory *account, struct picture *picture, norma_status *status,
-                      norma_error *error) {
+static bool read_rows(png_structp png, png_infop info, norma_runtime *runtime, struct picture *picture,
+                      norma_status *status, norma_error *error) {
   if (setjmp(png_jmpbuf(png))) return false;
   png_read_info(png, info);
   png_set_expand(png);   /* palettes and fewer than 8 bits */
@@ -45,7 +46,7 @@ static bool read_rows(png_structp png, png_infop info, memory *account, struct p
   int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
   int channels = png_get_channels(png, info);
-  *status = picture_allocate(account, picture, png_get_image_width(png, info), png_get_image_height(png, info),
+  *status = picture_allocate(runtime, picture, png_get_image_width(png, info), png_get_image_height(png, info),
                              channels, error);
   if (*status != NORMA_OK) return true;
   size_t stride = picture->width * (size_t)channels;
@@ -57,7 +58,7 @@ static bool read_rows(png_structp png, png_infop info, memory *account, struct p
   return true;
 }
 
-norma_status picture_decode_png(memory *account, const void *bytes, size_t size, struct picture *picture,
+norma_status picture_decode_png(norma_runtime *runtime, const void *bytes, size_t size, struct picture *picture,
                                 norma_error *error) {
   norma_status status = NORMA_OK;
   png_source source = {.bytes = bytes, .left = size};
@@ -65,14 +66,14 @@ norma_status picture_decode_png(memory *account, const void *bytes, size_t size,
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, take_error, ignore_warning);
   if (png) info = png_create_info_struct(png);
   if (!info) {
-    status = error_set(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory");
+    status = set_error(error, NORMA_ERROR_OUT_OF_MEMORY, "out of memory");
     goto done;
   }
   png_set_read_fn(png, &source, read_bytes);
   png_set_user_limits(png, 65535, 65535);
-  if (!read_rows(png, info, account, picture, &status, error)) {
+  if (!read_rows(png, info, runtime, picture, &status, error)) {
     picture_free(picture);
-    status = error_set(error, NORMA_ERROR_FORMAT, "damaged PNG picture: %s", source.message);
+    status = set_error(error, NORMA_ERROR_FORMAT, "damaged PNG picture: %s", source.message);
   }
 
 done:

@@ -1,6 +1,5 @@
-/* Accounts, regions, buffers, and the placing of blocks in an arena. */
+/* Accounts, regions, buffers. */
 #include "engine/base/memory.h"
-#include "engine/plan/arena_layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,61 +98,12 @@ static void buffers_count_references(void **state) {
   buffer_release(NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------------ memory plan */
-
-static void no_two_live_blocks_overlap(void **state) {
-  (void)state;
-  memory memory;
-  memory_init(&memory, NULL, 0);
-  for (unsigned seed = 1; seed <= 200; seed++) {
-    srand(seed);
-    arena_block blocks[60];
-    size_t count = (size_t)(rand() % 60), arena, live_most = 0;
-    for (size_t i = 0; i < count; i++) {
-      int first = rand() % 40;
-      blocks[i] = (arena_block){.bytes = 1 + (size_t)(rand() % 3000), .first = first, .last = first + rand() % 12};
-    }
-    assert_int_equal(arena_layout_place(&memory, blocks, count, &arena, NULL), NORMA_OK);
-    for (size_t i = 0; i < count; i++) {
-      assert_int_equal(blocks[i].offset % MEMORY_ALIGNMENT, 0);
-      assert_true(blocks[i].offset + blocks[i].bytes <= arena);
-      for (size_t j = 0; j < i; j++) {
-        bool same_time = blocks[i].first <= blocks[j].last && blocks[j].first <= blocks[i].last;
-        bool same_place = blocks[i].offset < blocks[j].offset + blocks[j].bytes &&
-                          blocks[j].offset < blocks[i].offset + blocks[i].bytes;
-        assert_false(same_time && same_place);
-      }
-    }
-    for (int t = 0; t < 52; t++) {
-      size_t live = 0;
-      for (size_t i = 0; i < count; i++) {
-        if (blocks[i].first <= t && t <= blocks[i].last) live += size_align(blocks[i].bytes, MEMORY_ALIGNMENT);
-      }
-      if (live > live_most) live_most = live;
-    }
-    assert_true(arena >= live_most && arena <= live_most * 3 / 2);
-  }
-  assert_int_equal(atomic_load(&memory.used), 0);
-}
-
-static void blocks_that_cannot_be_addressed(void **state) {
-  (void)state;
-  memory memory;
-  memory_init(&memory, NULL, 0);
-  arena_block blocks[3];
-  for (int i = 0; i < 3; i++) blocks[i] = (arena_block){.bytes = SIZE_MAX / 4, .first = 0, .last = 1};
-  size_t arena;
-  assert_int_equal(arena_layout_place(&memory, blocks, 3, &arena, NULL), NORMA_ERROR_BUDGET);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(budget_is_kept),
       cmocka_unit_test(resize_keeps_contents),
       cmocka_unit_test(region_blocks_are_apart_and_zero),
       cmocka_unit_test(buffers_count_references),
-      cmocka_unit_test(no_two_live_blocks_overlap),
-      cmocka_unit_test(blocks_that_cannot_be_addressed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

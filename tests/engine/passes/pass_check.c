@@ -2,17 +2,22 @@
 
 #include "engine/passes/pass.h"
 #include "engine/execute/runtime.h"
-#include "tests/support/random_tensor.h"
+#include "tests/support/channel_error.h"
+#include "tests/support/failing_allocations.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #define MOST_PASSES 64
 #define MOST_INPUTS 8
+
+#define CHANNEL_FLOOR 0x1p-10 /* of random weights no channel is nearly 0 */
 
 /* ---------------------------------------------------------------------------------------------------------- loading */
 
@@ -91,31 +96,6 @@ static norma_session *run(norma_model *model, value *inputs) {
   return session;
 }
 
-static bool agree(double expected, double found, double allowed) {
-  if (isnan(expected) || isnan(found)) return isnan(expected) && isnan(found);
-  if (isinf(expected) || isinf(found)) return expected == found;
-  return fabs(expected - found) <= allowed;
-}
-
-static void compare(const char *name, const norma_tensor *expected, const norma_tensor *found, double bound) {
-  shape a = shape_of_tensor(expected), b = shape_of_tensor(found);
-  if (expected->type != found->type || !shape_equal(&a, &b)) fail_msg("output '%s' has another type or shape", name);
-  double largest = 0;
-  int64_t count = norma_tensor_count(expected);
-  for (int64_t i = 0; i < count; i++) {
-    double magnitude = fabs(element_get_double(expected->type, expected->data, i));
-    if (isfinite(magnitude)) largest = fmax(largest, magnitude);
-  }
-  for (int64_t i = 0; i < count; i++) {
-    double from = element_get_double(expected->type, expected->data, i);
-    double to = element_get_double(found->type, found->data, i);
-    if (!agree(from, to, bound * largest)) {
-      fail_msg("output '%s', element %lld: %.9g without passes, %.9g with them; the largest is %.9g", name,
-               (long long)i, from, to, largest);
-    }
-  }
-}
-
 checked check_passes(model_builder *b, const char *passes, double bound) {
   checked checked = {.builder = b};
   norma_error error;
@@ -133,8 +113,10 @@ checked check_passes(model_builder *b, const char *passes, double bound) {
     assert_int_equal(norma_model_output(plain, i, &before), NORMA_OK);
     assert_int_equal(norma_model_output(checked.model, i, &after), NORMA_OK);
     assert_string_equal(before.name, after.name);
-    compare(before.name, norma_value_tensor(norma_session_output(expected, i)),
-            norma_value_tensor(norma_session_output(found, i)), bound);
+    char what[160];
+    snprintf(what, sizeof what, "output '%s'", before.name);
+    assert_channels_near(what, norma_value_tensor(norma_session_output(expected, i)),
+                         norma_value_tensor(norma_session_output(found, i)), (channel_bound){bound, CHANNEL_FLOOR});
   }
   norma_session_destroy(expected);
   norma_session_destroy(found);
@@ -149,6 +131,78 @@ void free_checked(checked *checked) {
   norma_runtime_destroy(checked->runtime);
   builder_destroy(checked->builder);
   *checked = (struct checked){0};
+}
+
+checked check_nodes(model_builder *b, const char *passes, double bound, int count) {
+  builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+  checked checked = check_passes(b, passes, bound);
+  if (count_nodes(&checked, NULL) != count) fail_msg("%d nodes instead of %d", count_nodes(&checked, NULL), count);
+  return checked;
+}
+
+void expect_nodes(model_builder *b, const char *passes, double bound, int count) {
+  checked checked = check_nodes(b, passes, bound, count);
+  free_checked(&checked);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- memory */
+
+typedef struct rewriting {
+  const void *bytes;
+  size_t size;
+  const char *passes;
+} rewriting;
+
+static norma_status rewrite(void *context, const norma_allocator *allocator, norma_error *error) {
+  const rewriting *work = context;
+  const char *disabled[MOST_PASSES];
+  norma_runtime *runtime = NULL;
+  norma_model *model = NULL;
+  norma_runtime_options options = {.struct_size = sizeof options, .threads = 1, .allocator = *allocator};
+  norma_load_options load = {.struct_size = sizeof load, .disabled_passes = disabled};
+  load.disabled_pass_count = list_disabled(work->passes, disabled);
+  norma_status status = norma_runtime_create(&options, &runtime, error);
+  load.runtime = runtime;
+  if (status == NORMA_OK) status = norma_model_load_memory(work->bytes, work->size, &load, &model, error);
+  norma_model_destroy(model);
+  norma_runtime_destroy(runtime);
+  return status;
+}
+
+void check_allocations(model_builder *b, const char *passes) {
+  rewriting work = {.passes = passes};
+  work.bytes = builder_bytes(b, &work.size);
+  assert_int_equal(fail_each_allocation(rewrite, &work), 0);
+  builder_destroy(b);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- time */
+
+/* Of this thread, so that other programs do not count. */
+static double cpu_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double time_load(model_builder *b, const char *passes, int count, size_t *used) {
+  double fastest = INFINITY;
+  for (int i = 0; i < 3; i++) {
+    checked checked = {.builder = b};
+    norma_error error;
+    norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+    assert_int_equal(norma_runtime_create(&options, &checked.runtime, &error), NORMA_OK);
+    checked.used = norma_runtime_memory_used(checked.runtime);
+    const double start = cpu_seconds();
+    checked.model = load(b, checked.runtime, NORMA_OPTIMIZE_FULL, passes);
+    fastest = fmin(fastest, cpu_seconds() - start);
+    *used = norma_runtime_memory_used(checked.runtime) - checked.used;
+    if (count >= 0) assert_int_equal(count_nodes(&checked, NULL), count);
+    norma_model_destroy(checked.model);
+    norma_runtime_destroy(checked.runtime);
+  }
+  builder_destroy(b);
+  return fastest;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- looking */

@@ -1,8 +1,6 @@
 /* Chains of elementwise operators in one node: bit for bit what the operators compute one by one. */
 #include "tests/engine/passes/pass_check.h"
 
-#include "engine/base/cpu_features.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -172,6 +170,56 @@ static void long_chains_are_cut(void **state) {
   builder_destroy(b);
 }
 
+/* Whatever the length of a chain, all of it is joined, in pieces of 32 steps, and the time that it takes grows with the
+ * length. The memory that a model takes is a measure of this that does not depend on the machine; the time has a
+ * generous bound. */
+static void long_chains_are_joined_in_linear_time(void **state) {
+  static const int lengths[] = {1000, 10000, 100000};
+  size_t used[3];
+  double seconds[3];
+  (void)state;
+  for (int l = 0; l < 3; l++) {
+    char from[16] = "x", to[16], inputs[40];
+    model_builder *b = start(16, 2, DIMS(3, 7));
+    for (int i = 0; i < lengths[l]; i++) {
+      snprintf(to, sizeof to, "a%d", i);
+      snprintf(inputs, sizeof inputs, "%s x", from);
+      builder_node(b, "Add", inputs, to);
+      strcpy(from, to);
+    }
+    builder_output(b, from, NORMA_FLOAT, -1, NULL);
+    seconds[l] = time_load(b, PASS, (lengths[l] + 31) / 32, &used[l]);
+  }
+  for (int l = 1; l < 3; l++) {
+    if (used[l] > 12 * used[l - 1]) fail_msg("%zu bytes for ten times what took %zu", used[l], used[l - 1]);
+    if (seconds[l] > 30 * seconds[l - 1]) fail_msg("%g s for ten times what took %g", seconds[l], seconds[l - 1]);
+  }
+}
+
+/* A value that very many nodes read, each of which begins a chain of its own. */
+static void many_readers_of_one_value(void **state) {
+  static const int counts[] = {300, 3000};
+  double seconds[2];
+  size_t used[2];
+  (void)state;
+  for (int c = 0; c < 2; c++) {
+    char name[32], inputs[40];
+    model_builder *b = start(16, 2, DIMS(3, 7));
+    builder_node(b, "Exp", "x", "e");
+    for (int i = 0; i < counts[c]; i++) {
+      snprintf(name, sizeof name, "n%d", i);
+      builder_node(b, "Neg", "e", name);
+      snprintf(inputs, sizeof inputs, "n%d e", i);
+      snprintf(name, sizeof name, "y%d", i);
+      builder_node(b, "Mul", inputs, name);
+      builder_output(b, name, NORMA_FLOAT, -1, NULL);
+    }
+    seconds[c] = time_load(b, PASS, counts[c] + 1, &used[c]);
+  }
+  if (used[1] > 12 * used[0]) fail_msg("%zu bytes for ten times what took %zu", used[1], used[0]);
+  if (seconds[1] > 30 * seconds[0]) fail_msg("%g s for ten times what took %g", seconds[1], seconds[0]);
+}
+
 /* A tree whose results cannot all be kept in registers is left in parts. */
 static void wide_trees_are_cut(void **state) {
   (void)state;
@@ -237,9 +285,9 @@ static void bitwise_for_any_number_of_threads(void **state) {
     builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
     float *x = malloc(bytes), *expected = malloc(bytes), *y = malloc(bytes);
     for (size_t i = 0; i < count; i++) x[i] = (float)((i * 7919) % 20011) / 5000.0f - 2;
-    for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-      if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
-      const char *table = cpu_isa_name((enum cpu_isa)isa);
+    const struct kernel_table *kernels;
+    for (size_t k = 0; (kernels = kernel_table_at(k)); k++) {
+      const char *table = kernels->name;
       run_once(b, table, 1, PASS, x, dims, expected, bytes);
       static const int threads[] = {1, 2, 3, 7};
       for (size_t t = 0; t < 4; t++) {
@@ -252,6 +300,65 @@ static void bitwise_for_any_number_of_threads(void **state) {
   }
 }
 
+/* Chains stand in one graph: what a branch reads is computed outside, and what it computes joins nobody there. */
+static void graphs_are_not_crossed(void **state) {
+  (void)state;
+  model_builder *b = start(16, 2, DIMS(3, 7));
+  builder_input(b, "choice", NORMA_BOOL, 0, NULL);
+  builder_node(b, "Exp", "x", "e");
+  builder_node(b, "Neg", "e", "n");
+  node *branch = builder_node(b, "If", "choice", "i");
+  for (int k = 0; k < 2; k++) {
+    model_builder *inner = builder_subgraph(b, branch, k ? "then_branch" : "else_branch");
+    builder_node(inner, "Abs", "n", "a");
+    builder_node(inner, k ? "Softmax" : "Tanh", "a", "z");
+    builder_output(inner, "z", NORMA_FLOAT, -1, NULL);
+  }
+  builder_node(b, "Add", "i x", "s");
+  builder_node(b, "Relu", "s", "y");
+  builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+  checked c = check_passes(b, PASS, 0);
+  assert_int_equal(count_nodes(&c, "If"), 1);
+  assert_int_equal(count_nodes(&c, CHAIN), 3); /* before and behind If, and in the branch of Tanh */
+  free_checked(&c);
+}
+
+/* Results of unknown size may differ from the root's: they join only where they are the same in every run. */
+static void repeated_operands_do_not_join(void **state) {
+  (void)state;
+  model_builder *b = start(16, 2, DIMS(-1, 300));
+  builder_input(b, "c", NORMA_FLOAT, 2, DIMS(1, 300));
+  builder_node(b, "Exp", "c", "e"); /* of the smaller shape */
+  builder_node(b, "Mul", "x e", "y");
+  expect_chains(b, 2, 0);
+}
+
+static void unread_reorders_go(void **state) {
+  (void)state;
+  model_builder *b = builder_create(16);
+  builder_input(b, "x", NORMA_FLOAT, 4, DIMS(1, 16, 5, 5));
+  add_random(b, "w", NORMA_FLOAT, 4, DIMS(16, 16, 1, 1), -1, 1);
+  builder_node(b, "Conv", "x w", "c");
+  builder_node(b, "Exp", "c", "e");
+  builder_node(b, "Neg", "e", "y");
+  builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+  checked c = check_passes(b, "block_layout fuse_elementwise", 2e-5);
+  assert_int_equal(count_nodes(&c, "UnblockChannels"), 1);
+  assert_int_equal(count_nodes(&c, CHAIN), 1);
+  assert_int_equal(only_node(&c, CHAIN)->inputs[0]->info.shape.rank, 5);
+  free_checked(&c);
+}
+
+static void allocations_that_fail_are_reported(void **state) {
+  (void)state;
+  model_builder *b = start(16, 2, DIMS(3, 7));
+  builder_node(b, "Add", "x x", "a");
+  builder_node(b, "Mul", "x a", "m");
+  builder_node(b, "Exp", "m", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  check_allocations(b, PASS);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_kinds_of_steps),
@@ -261,7 +368,13 @@ int main(void) {
       cmocka_unit_test(nothing_is_computed_twice),
       cmocka_unit_test(other_types_stay),
       cmocka_unit_test(long_chains_are_cut),
+      cmocka_unit_test(long_chains_are_joined_in_linear_time),
+      cmocka_unit_test(many_readers_of_one_value),
       cmocka_unit_test(wide_trees_are_cut),
+      cmocka_unit_test(graphs_are_not_crossed),
+      cmocka_unit_test(repeated_operands_do_not_join),
+      cmocka_unit_test(unread_reorders_go),
+      cmocka_unit_test(allocations_that_fail_are_reported),
       cmocka_unit_test(bitwise_for_any_number_of_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  *
  *     NORMA_NETWORKS=FIRST:COUNT   other seeds than the usual ones
  */
+#include "tests/support/channel_error.h"
 #include "tests/support/random_network.h"
 #include "tests/support/random_tensor.h"
 
@@ -17,9 +18,10 @@
 
 enum { NETWORKS = 120, NODES = 7, MOST_OUTPUTS = 70, MARGIN = 2 };
 
-/* Over the largest magnitude of an output. */
+/* Over the largest magnitude of a channel. */
 #define LARGEST_ERROR       2e-5
 #define LARGEST_EXACT_ERROR 5e-6
+#define CHANNEL_FLOOR       0x1p-5 /* means of many channels, and the like, cancel */
 
 typedef enum numbers {
   NUMBERS_PLAIN,
@@ -151,33 +153,16 @@ static void run(random_network *network, const run_options *with, const value *x
 
 /* -------------------------------------------------------------------------------------------------------- comparing */
 
-static bool agree(float from, float to, double allowed) {
-  if (isnan(from) || isnan(to)) return isnan(from) && isnan(to);
-  if (isinf(from) || isinf(to)) return from == to;
-  return fabs((double)from - (double)to) <= allowed;
-}
-
 static void compare(const random_network *network, const run_options *with, numbers numbers, const results *expected,
                     const results *found, double bound) {
   assert_int_equal(expected->count, found->count);
   for (size_t o = 0; o < expected->count; o++) {
-    const norma_tensor *from = &expected->tensors[o].tensor, *to = &found->tensors[o].tensor;
-    shape a = shape_of_tensor(from), b = shape_of_tensor(to);
-    const float *x = from->data, *y = to->data;
-    double largest = 0;
-    if (!shape_equal(&a, &b)) fail_msg("output %s has another shape\n%s", expected->names[o], network->text);
-    for (int64_t i = 0; i < norma_tensor_count(from); i++) {
-      if (isfinite(x[i]) && fabs((double)x[i]) > largest) largest = fabs((double)x[i]);
-    }
-    /* Sums of denormals are as coarse as denormals are. */
-    double allowed = bound * largest + 256 * 0x1p-149;
-    for (int64_t i = 0; i < norma_tensor_count(from); i++) {
-      if (agree(x[i], y[i], allowed)) continue;
-      fail_msg("%s, level %d%s%s, %s: output %s, element %d of %d: %.9g, as exported %.9g; the largest is %.9g\n%s",
-               with->table, with->level == NORMA_OPTIMIZE_FULL ? 2 : 0, with->exact ? " exact" : "",
-               with->late ? " late" : "", number_names[numbers], expected->names[o], (int)i,
-               (int)norma_tensor_count(from), (double)y[i], (double)x[i], largest, network->text);
-    }
+    char what[sizeof network->text + 200];
+    snprintf(what, sizeof what, "%s%s, level %d%s%s, %s: output %s", network->text, with->table,
+             with->level == NORMA_OPTIMIZE_FULL ? 2 : 0, with->exact ? " exact" : "", with->late ? " late" : "",
+             number_names[numbers], expected->names[o]);
+    assert_channels_near(what, &expected->tensors[o].tensor, &found->tensors[o].tensor,
+                         (channel_bound){bound, CHANNEL_FLOOR});
   }
 }
 
@@ -225,10 +210,8 @@ static void check_network(uint64_t seed, int nodes, numbers numbers) {
   network.input[0] = late.input[0] = seed % 8 == 7 ? 0 : 1 + (int64_t)(seed % 2);
   value x = random_tensor(&state, NORMA_FLOAT, 4, network.input);
   spoil(&state, &x, numbers);
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    if (!cpu_isa_supported((enum cpu_isa)isa)) continue;
-    check_on_table(&network, &late, cpu_isa_name((enum cpu_isa)isa), numbers, &x);
-  }
+  const struct kernel_table *kernels;
+  for (size_t i = 0; (kernels = kernel_table_at(i)); i++) check_on_table(&network, &late, kernels->name, numbers, &x);
   random_tensor_free(&x);
   random_network_free(&late);
   random_network_free(&network);

@@ -53,7 +53,45 @@ static void shuffles_are_recognized(void **state) {
   }
 }
 
+/* What the new node knows, and what is left of the three. */
+static void the_new_node_knows_groups_and_channels(void **state) {
+  (void)state;
+  model_builder *b = builder_create(13);
+  builder_input(b, "x", NORMA_FLOAT, 4, (int64_t[]){2, 12, 3, 5});
+  builder_ints64(b, "split", 1, (int64_t[]){5}, (int64_t[]){2, 3, 4, 3, 5});
+  builder_ints64(b, "joined", 1, (int64_t[]){4}, (int64_t[]){2, 12, 3, 5});
+  builder_node(b, "Reshape", "x split", "s");
+  builder_ints(builder_node(b, "Transpose", "s", "t"), "perm", 5, (int64_t[]){0, 2, 1, 3, 4});
+  builder_node(b, "Reshape", "t joined", "y");
+  checked c = check_nodes(b, "recognize_channel_shuffle", 0, 1);
+  const node *shuffle = only_node(&c, "ChannelShuffle");
+  assert_string_equal(shuffle->domain, "norma");
+  assert_int_equal(attribute_int(shuffle, "group", 0), 3);
+  assert_int_equal(attribute_int(shuffle, "channels", 0), 12);
+  assert_string_equal(shuffle->name, "#0 (Reshape) + #1 (Transpose) + #2 (Reshape)");
+  assert_null(graph_find_value(c.model->graph, "split")->constant);
+  assert_null(graph_find_value(c.model->graph, "joined")->constant);
+  free_checked(&c);
+}
+
+static void allocations_that_fail_are_reported(void **state) {
+  (void)state;
+  model_builder *b = builder_create(13);
+  builder_input(b, "x", NORMA_FLOAT, 4, (int64_t[]){2, 12, 3, 5});
+  builder_ints64(b, "split", 1, (int64_t[]){5}, (int64_t[]){2, 3, 4, 3, 5});
+  builder_ints64(b, "joined", 1, (int64_t[]){4}, (int64_t[]){2, 12, 3, 5});
+  builder_node(b, "Reshape", "x split", "s");
+  builder_ints(builder_node(b, "Transpose", "s", "t"), "perm", 5, (int64_t[]){0, 2, 1, 3, 4});
+  builder_node(b, "Reshape", "t joined", "y");
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  check_allocations(b, "recognize_channel_shuffle");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(shuffles_are_recognized)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(shuffles_are_recognized),
+      cmocka_unit_test(the_new_node_knows_groups_and_channels),
+      cmocka_unit_test(allocations_that_fail_are_reported),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

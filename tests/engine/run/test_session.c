@@ -1,5 +1,6 @@
 /* What norma.h promises of sessions, on the digit models. */
 #include "tests/support/counting_allocator.h"
+#include "tests/support/model_builder.h"
 #include "tests/support/model_run.h"
 
 #include <pthread.h>
@@ -478,6 +479,40 @@ static void parallel_for_of_the_caller(void **state) {
   free(pictures);
 }
 
+/* A declared shape may have more elements than there are addresses, or parts that have: also in a tensor without
+ * any. */
+static void shapes_beyond_all_memory(void **state) {
+  (void)state;
+  static const int64_t cases[][3] = {
+      {INT64_MAX - 1, 3, 1}, {(int64_t)1 << 41, (int64_t)1 << 27, 5}, {0, (int64_t)1 << 41, (int64_t)1 << 41}};
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    model_builder *b = builder_create(17);
+    norma_model *model;
+    norma_session *session = NULL;
+    norma_error error;
+    builder_input(b, "x", NORMA_FLOAT, 3, cases[i]);
+    node *softmax = builder_node(b, "Softmax", "x", "y");
+    builder_int(softmax, "axis", 0);
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    size_t size;
+    const void *bytes = builder_bytes(b, &size);
+    if (norma_model_load_memory(bytes, size, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+    const norma_status status = norma_session_create(model, NULL, &session, &error);
+    if (cases[i][0] != 0) {
+      assert_int_equal(status, NORMA_ERROR_BUDGET);
+    } else if (status == NORMA_OK) {
+      norma_tensor x;
+      assert_int_equal(norma_tensor_init(&x, NORMA_FLOAT, 3, cases[i], NULL), NORMA_OK);
+      assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+      assert_int_equal(norma_session_run(session, &error), NORMA_OK);
+      assert_int_equal(norma_tensor_count(norma_value_tensor(norma_session_output(session, 0))), 0);
+    }
+    norma_session_destroy(session);
+    norma_model_destroy(model);
+    builder_destroy(b);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(second_run_allocates_nothing),
@@ -496,6 +531,7 @@ int main(void) {
       cmocka_unit_test(memory_budget),
       cmocka_unit_test(one_model_in_eight_threads),
       cmocka_unit_test(parallel_for_of_the_caller),
+      cmocka_unit_test(shapes_beyond_all_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

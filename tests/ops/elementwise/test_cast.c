@@ -1,15 +1,6 @@
 /* Cast: every pair of types, the limits of each, texts. */
-#include "tests/support/operator_driver.h"
-
-#include <locale.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#include "tests/support/builtin_operator.h"
+#include "tests/support/workbench.h"
 
 static bool is_number(norma_element_type type) {
   return type != NORMA_STRING && !(TYPE_BIT(type) & TYPES_COMPLEX);
@@ -169,72 +160,61 @@ static void powers_of_two(void **state) {
   driver_finish(&driver);
 }
 
-static void assert_strings(const value *y, int count, const char *const *expected) {
-  assert_int_equal(y->tensor.type, NORMA_STRING);
-  assert_int_equal(norma_tensor_count(&y->tensor), count);
-  const norma_string *strings = y->tensor.data;
-  for (int i = 0; i < count; i++) {
-    if (strings[i].size != strlen(expected[i]) || memcmp(strings[i].data, expected[i], strings[i].size) != 0) {
-      fail_msg("\"%.*s\", not \"%s\"", (int)strings[i].size, strings[i].data, expected[i]);
+/* What the texts look like is ops/elementwise/cast_text.c's. */
+static void texts_through_the_operator(void **state) {
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  const value *f = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2, 2), NUMBERS(0.5, -1, INFINITY, 1e20));
+  driver_call call = CALL("Cast", 9, f);
+  call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_STRING);
+  check_strings(bench_run(&bench, &call), SHAPE(2, 2), (const char *[]){"0.5", "-1.0", "inf", "1e+20"});
+  call.inputs[0] = bench_keep(&bench, 0);
+  check_strings(bench_run(&bench, &call), SHAPE(2, 2), (const char *[]){"0.5", "-1.0", "inf", "1e+20"});
+  FOR_TYPES(type, TYPES_FLOAT) {
+    call.attributes[0].i = type;
+    const double largest = type == NORMA_FLOAT16 ? INFINITY : type == NORMA_DOUBLE ? 1e20 : driver_element(f, 3);
+    if (type == NORMA_BFLOAT16) continue; /* 1e20 is rounded */
+    check_tensor(bench_run(&bench, &call), type, SHAPE(2, 2), NUMBERS(0.5, -1, INFINITY, largest));
+  }
+  call.inputs[0] = bench_strings(&bench, SHAPE(0), NULL);
+  call.attributes[0].i = NORMA_INT64;
+  check_tensor(bench_run(&bench, &call), NORMA_INT64, SHAPE(0), NULL);
+  call.inputs[0] = bench_tensor(&bench, NORMA_INT8, SHAPE(0), NULL);
+  call.attributes[0].i = NORMA_STRING;
+  check_strings(bench_run(&bench, &call), SHAPE(0), NULL);
+  bench_finish(&bench);
+}
+
+static void texts_that_are_no_numbers_are_errors(void **state) {
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  driver_call call = CALL("Cast", 9, bench_strings(&bench, SHAPE(2), (const char *[]){"1", "Hello"}));
+  call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_FLOAT);
+  bench_refuse_late(&bench, &call, NORMA_ERROR_RUN, "\"Hello\" is no number");
+  bench_finish(&bench);
+}
+
+/* Work for several workers: pieces of packed types begin with a byte. */
+static void large_tensors_of_every_pair(void **state) {
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  const type_mask numbers = TYPES_DENSE & ~(TYPES_COMPLEX | TYPE_BIT(NORMA_FLOAT8E8M0));
+  double elements[33333];
+  for (size_t i = 0; i < COUNT(elements); i++) elements[i] = (double)(i * 7 % 2);
+  FOR_TYPES(from, numbers) {
+    const value *x = bench_tensor(&bench, from, SHAPE(COUNT(elements)), elements);
+    FOR_TYPES(to, numbers) {
+      driver_call call = CALL("Cast", 28, x);
+      call.attributes[0] = (attribute)DRIVER_INT("to", to);
+      call.workers = 3;
+      check_tensor(bench_run_once(&bench, &call), to, SHAPE(COUNT(elements)), elements);
     }
+    bench_clear(&bench);
   }
-}
-
-static void numbers_to_text(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  /* A decimal comma must not show. */
-  const char *locales[] = {"de_DE.UTF-8", "de_DE", "fr_FR.UTF-8", "C"};
-  for (size_t i = 0; i < COUNT(locales) && !setlocale(LC_ALL, locales[i]); i++) {
-  }
-  value f = driver_floats(&driver, 1, (int64_t[]){9},
-                          (float[]){0.47892547f, -1.5f, 100, 1e-5f, 1e20f, 0, -0.0f, INFINITY, NAN});
-  assert_int_equal(cast(&driver, &f, NORMA_STRING, 1), NORMA_OK);
-  assert_strings(&driver.outputs[0], 9,
-                 (const char *[]){"0.47892547", "-1.5", "100.0", "1e-05", "1e+20", "0.0", "-0.0", "inf", "nan"});
-  value d = driver_tensor(&driver, NORMA_DOUBLE, 1, (int64_t[]){4}, (double[]){0.1, 1.0 / 3, 1e15, -1.25e-300});
-  assert_int_equal(cast(&driver, &d, NORMA_STRING, 1), NORMA_OK);
-  assert_strings(&driver.outputs[0], 4,
-                 (const char *[]){"0.1", "0.3333333333333333", "1000000000000000.0", "-1.25e-300"});
-  value i = driver_ints(&driver, 1, (int64_t[]){2}, (int64_t[]){INT64_MIN, 42});
-  assert_int_equal(cast(&driver, &i, NORMA_STRING, 1), NORMA_OK);
-  assert_strings(&driver.outputs[0], 2, (const char *[]){"-9223372036854775808", "42"});
-  value b = driver_bools(&driver, 1, (int64_t[]){2}, (bool[]){true, false});
-  assert_int_equal(cast(&driver, &b, NORMA_STRING, 1), NORMA_OK);
-  assert_strings(&driver.outputs[0], 2, (const char *[]){"True", "False"});
-  setlocale(LC_ALL, "C");
-  value_clear(&f);
-  value_clear(&d);
-  value_clear(&i);
-  value_clear(&b);
-  driver_finish(&driver);
-}
-
-static void text_to_numbers(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x =
-      driver_strings(&driver, 1, (int64_t[]){7}, (const char *[]){"3.14", "1e-5", "1E8", "+INF", "-inf", "NaN", " 7 "});
-  assert_int_equal(cast(&driver, &x, NORMA_FLOAT, 1), NORMA_OK);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){7},
-                       (double[]){3.14f, 1e-5f, 1e8, INFINITY, -INFINITY, NAN, 7});
-  value n = driver_strings(&driver, 1, (int64_t[]){2}, (const char *[]){"9223372036854775807", "100.5"});
-  assert_int_equal(cast(&driver, &n, NORMA_INT64, 1), NORMA_OK);
-  assert_true(((int64_t *)driver.outputs[0].tensor.data)[0] == INT64_MAX);
-  assert_true(((int64_t *)driver.outputs[0].tensor.data)[1] == 100);
-  static const char *const wrong[] = {"Hello", "", "1.5x", "--1"};
-  for (size_t i = 0; i < COUNT(wrong); i++) {
-    value w = driver_strings(&driver, 1, (int64_t[]){1}, &wrong[i]);
-    assert_int_equal(cast(&driver, &w, NORMA_DOUBLE, 1), NORMA_ERROR_RUN);
-    value_clear(&w);
-  }
-  assert_int_equal(cast(&driver, &x, NORMA_STRING, 1), NORMA_OK);
-  assert_strings(&driver.outputs[0], 7, (const char *[]){"3.14", "1e-5", "1E8", "+INF", "-inf", "NaN", " 7 "});
-  value_clear(&x);
-  value_clear(&n);
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
 static void targets_by_name_and_by_example(void **state) {
@@ -271,6 +251,60 @@ static void targets_by_name_and_by_example(void **state) {
   driver_finish(&driver);
 }
 
+static void every_version(void **state) {
+  static const char *const ops[] = {"Cast", "CastLike", "BitCast"};
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  const value *x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(3), NUMBERS(1.5, -2, 0));
+  const value *like = bench_tensor(&bench, NORMA_INT32, SCALAR, NULL);
+  for (size_t o = 0; o < COUNT(ops); o++) {
+    const operator_descriptor *op = builtin_operator("", ops[o]);
+    for (int v = 0; op->versions[v]; v++) {
+      driver_call call = CALL(ops[o], op->versions[v], x, like);
+      if (o != 1) call.input_count = 1;
+      if (o != 1) call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_INT32);
+      if (o == 0 && op->versions[v] < 6) call.attributes[0] = (attribute)DRIVER_STRING("to", "int32");
+      const double bits[] = {0x3FC00000, -0x40000000, 0}, numbers[] = {1, -2, 0};
+      check_tensor(bench_run(&bench, &call), NORMA_INT32, SHAPE(3), o == 2 ? bits : numbers);
+    }
+  }
+  bench_finish(&bench);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  const value *x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2), NULL),
+              *c = bench_tensor(&bench, NORMA_COMPLEX64, SHAPE(2), NULL);
+  static const int64_t none[] = {0, -1, 1000, INT64_MAX};
+  for (size_t i = 0; i < COUNT(none); i++) {
+    driver_call call = CALL("Cast", 13, x);
+    call.attributes[0] = (attribute)DRIVER_INT("to", none[i]);
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "is no element type");
+  }
+  driver_call call = CALL("Cast", 13, x);
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "attribute to is missing");
+  call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_COMPLEX64);
+  bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "complex64");
+  call.attributes[0].i = NORMA_FLOAT;
+  call.inputs[0] = c;
+  bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "complex64");
+  call.inputs[0] = x;
+  call.attributes[1] = (attribute)DRIVER_INT("saturate", 1);
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "attribute saturate");
+  call.opset = 24;
+  call.attributes[1] = (attribute)DRIVER_STRING("round_mode", "odd");
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "round_mode is \"odd\"");
+  call = CALL("BitCast", 26, x);
+  call.attributes[0] = (attribute)DRIVER_INT("to", NORMA_INT64);
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "differ in width");
+  call.attributes[0].i = NORMA_STRING;
+  bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "differ in width");
+  bench_finish(&bench);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(small_numbers_between_all_types),
@@ -278,9 +312,12 @@ int main(void) {
       cmocka_unit_test(sixty_four_bits_stay_whole),
       cmocka_unit_test(small_floats_without_saturation),
       cmocka_unit_test(powers_of_two),
-      cmocka_unit_test(numbers_to_text),
-      cmocka_unit_test(text_to_numbers),
+      cmocka_unit_test(texts_through_the_operator),
+      cmocka_unit_test(texts_that_are_no_numbers_are_errors),
+      cmocka_unit_test(large_tensors_of_every_pair),
       cmocka_unit_test(targets_by_name_and_by_example),
+      cmocka_unit_test(every_version),
+      cmocka_unit_test(what_makes_no_sense_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,18 +19,37 @@
 
 typedef void table_test(const struct kernel_table *table);
 
+/* The table of that name without its overrides. */
+static inline const struct kernel_table *plain_table(const char *name) {
+  char text[64];
+  snprintf(text, sizeof text, "%s:plain", name);
+  const struct kernel_table *plain = kernel_table_find(text);
+  assert_non_null(plain);
+  return plain;
+}
+
+/* Each table that this machine runs without overrides, and with each of its overrides alone. */
 static inline void run_for_every_table(table_test *test) {
-  int tables = 0;
-  for (int isa = 0; isa < CPU_ISA_COUNT; isa++) {
-    const struct kernel_table *table = kernel_table_get((enum cpu_isa)isa);
-    if (!table || !cpu_isa_supported((enum cpu_isa)isa)) continue;
-    test(table);
-    tables++;
+  const struct kernel_table *table;
+  size_t tables = 0;
+  for (; (table = kernel_table_at(tables)); tables++) {
+    const struct kernel_override *override;
+    test(plain_table(table->name));
+    for (size_t i = 0; (override = kernel_override_at(i)); i++) {
+      if (strcmp(override->table, table->name) != 0) continue;
+      struct kernel_table with = *plain_table(table->name);
+      char name[64];
+      snprintf(name, sizeof name, "%s+%s", table->name, override->name);
+      with.name = name;
+      override->apply(&with);
+      test(&with);
+    }
   }
   assert_true(tables > 0);
 }
 
-/* Defines the cmocka test `name`, whose body runs once per table with `table` bound to it. */
+/* Defines the cmocka test `name`, whose body runs once per table, and per table and override, with `table` bound to it.
+ */
 #define TABLE_TEST(name)                                                                                               \
   static void name##_with(const struct kernel_table *table);                                                           \
   static void name(void **state) {                                                                                     \

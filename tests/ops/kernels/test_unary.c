@@ -1,6 +1,8 @@
 /* Unary functions against their formulas in double precision. With NORMA_TEST_VERBOSE set, prints the errors found. */
 #include "tests/ops/kernels/kernel_test.h"
 
+#include "engine/base/float_control.h"
+
 static const char *const names[] = {
 #define NAME(NAME, function, formula) #function,
     UNARY_KINDS(NAME)
@@ -82,6 +84,28 @@ static double formula(enum unary_kind kind, double x, double a, double b) {
     return nearbyint(x);
   case UNARY_SIGN:
     return (x > 0) - (x < 0);
+  case UNARY_SIN:
+    return sin(x);
+  case UNARY_COS:
+    return cos(x);
+  case UNARY_TAN:
+    return tan(x);
+  case UNARY_ASIN:
+    return asin(x);
+  case UNARY_ACOS:
+    return acos(x);
+  case UNARY_ATAN:
+    return atan(x);
+  case UNARY_SINH:
+    return sinh(x);
+  case UNARY_COSH:
+    return cosh(x);
+  case UNARY_ASINH:
+    return asinh(x);
+  case UNARY_ACOSH:
+    return acosh(x);
+  case UNARY_ATANH:
+    return atanh(x);
   case UNARY_AFFINE:
     return a * x + b;
   default:
@@ -152,12 +176,44 @@ TABLE_TEST(accuracy_over_all_floats) {
       {UNARY_THRESHOLDED_RELU, 1.5f, 0, 0},
       {UNARY_SHRINK, 0.25f, 0.5f, 0.5},
       {UNARY_SOFTSIGN, 0, 0, 2},
+      {UNARY_SIN, 0, 0, 3},
+      {UNARY_COS, 0, 0, 3},
+      {UNARY_TAN, 0, 0, 4},
+      {UNARY_ASIN, 0, 0, 3},
+      {UNARY_ACOS, 0, 0, 3},
+      {UNARY_ATAN, 0, 0, 3},
+      {UNARY_SINH, 0, 0, 3},
+      {UNARY_COSH, 0, 0, 3},
+      {UNARY_ASINH, 0, 0, 3},
+      {UNARY_ACOSH, 0, 0, 3},
+      {UNARY_ATANH, 0, 0, 3},
   };
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
     const double found = largest_error(table, expected[i].kind, expected[i].a, expected[i].b, 3989);
     if (!(found <= expected[i].ulps))
       fail_msg("%s %s: error %g ulp, expected at most %g", table->name, names[expected[i].kind], found,
                expected[i].ulps);
+  }
+}
+
+/* Where denormals are flushed, results are the same but for those. */
+TABLE_TEST(flushed_denormals_change_nothing_else) {
+  enum { FLUSHED = 2000 };
+  static const enum unary_kind kinds[] = {UNARY_EXP, UNARY_SIGMOID, UNARY_TANH, UNARY_ERF, UNARY_SOFTPLUS};
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    float x[FLUSHED], kept[FLUSHED], flushed[FLUSHED];
+    for (size_t i = 0; i < FLUSHED; i++) x[i] = random_float() * 110;
+    table->unary_f32[kinds[k]](kept, x, FLUSHED, 1, 0);
+    const float_control before = float_control_flush();
+    table->unary_f32[kinds[k]](flushed, x, FLUSHED, 1, 0);
+    float_control_restore(before);
+    for (size_t i = 0; i < FLUSHED; i++) {
+      if (fabsf(kept[i]) >= FLT_MIN) {
+        expect_same_bits(table, names[kinds[k]], &flushed[i], &kept[i], sizeof *kept);
+      } else {
+        expect_close(table, names[kinds[k]], i, (double)flushed[i], 0, 1, (double)FLT_MIN);
+      }
+    }
   }
 }
 
@@ -237,6 +293,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(accuracy_over_all_floats),
       cmocka_unit_test(compound_functions_near_their_formulas),
+      cmocka_unit_test(flushed_denormals_change_nothing_else),
       cmocka_unit_test(not_a_number_stays),
       cmocka_unit_test(infinities),
       cmocka_unit_test(results_do_not_depend_on_position_or_length),

@@ -1,14 +1,6 @@
 /* Resize and Upsample against the formulas of the specification, evaluated for each output element on its own. */
-#include "tests/support/operator_driver.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#include "tests/support/blocked_tensor.h"
+#include "tests/support/random_tensor.h"
 
 static const char *const coordinate_modes[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
                                                "align_corners", "asymmetric",           "tf_crop_and_resize"};
@@ -279,6 +271,47 @@ static void upsample_of_old(void **state) {
   driver_finish(&driver);
 }
 
+/* On channel blocks the same; nearest neighbours to the bit. */
+static void blocks_are_the_same(void **state) {
+  static const int64_t sizes[][4] = {{4, 5, 8, 10}, {6, 7, 3, 4}, {5, 5, 13, 9}, {1, 1, 4, 3}, {8, 6, 8, 12}};
+  static const char *const modes[] = {"half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"};
+  (void)state;
+  workbench bench;
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (int round = 0; round < 90; round++) {
+      const int64_t *size = sizes[round % 5], channels = random_int(&bench.seed, 1, 40),
+                    samples = random_int(&bench.seed, 1, 2);
+      driver_call plain =
+          CALL("Resize", 13, bench_random(&bench, NORMA_FLOAT, SHAPE(samples, channels, size[0], size[1]), -1, 1), NULL,
+               NULL, bench_list(&bench, samples, channels, size[2], size[3]));
+      plain.attributes[0] = (attribute)DRIVER_TEXT("mode", interpolations[round % 3]);
+      plain.attributes[1] = (attribute)DRIVER_TEXT("coordinate_transformation_mode", modes[round % 4]);
+      driver_call call = plain;
+      call.domain = OPERATOR_INNER_DOMAIN;
+      call.opset = 1;
+      call.inputs[0] = blocked_of(&bench, plain.inputs[0]);
+      call.attributes[2] = (attribute)DRIVER_INT("block", bench_block(&bench));
+      call.attributes[3] = (attribute)DRIVER_INT("channels", channels);
+      call.attributes[4] = (attribute)DRIVER_INT("version", 13);
+      check_blocked(&bench, &call, &plain, 1e-6);
+      if (round % 3 == 0) check_blocked(&bench, &call, &plain, 0);
+      plain = CALL("Upsample", 9, plain.inputs[0], bench_tensor(&bench, NORMA_FLOAT, SHAPE(4), NUMBERS(1, 1, 2, 3)));
+      plain.attributes[0] = (attribute)DRIVER_STRING("mode", "nearest");
+      call = plain;
+      call.domain = OPERATOR_INNER_DOMAIN;
+      call.opset = 1;
+      call.inputs[0] = blocked_of(&bench, plain.inputs[0]);
+      call.attributes[1] = (attribute)DRIVER_INT("block", bench_block(&bench));
+      call.attributes[2] = (attribute)DRIVER_INT("channels", channels);
+      call.attributes[3] = (attribute)DRIVER_INT("version", 9);
+      check_blocked(&bench, &call, &plain, 0);
+      bench_clear(&bench);
+    }
+  }
+  bench_finish(&bench);
+}
+
 static void strings_have_neighbours_too(void **state) {
   (void)state;
   driver driver;
@@ -349,6 +382,7 @@ int main(void) {
       cmocka_unit_test(decimal_scales_pick_whole_pixels),
       cmocka_unit_test(aspect_ratio_and_axes),
       cmocka_unit_test(upsample_of_old),
+      cmocka_unit_test(blocks_are_the_same),
       cmocka_unit_test(strings_have_neighbours_too),
       cmocka_unit_test(refused),
   };

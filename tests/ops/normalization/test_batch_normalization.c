@@ -570,7 +570,8 @@ static void negative_variance_gives_nan_in_its_channel_only(void **state) {
   }
 }
 
-/* Where gain or shift leave the range of float, Y may still be inside. */
+/* Where gain or shift leave the range of float, or the gain is so small that it has few digits there, Y may still be an
+ * ordinary number. */
 static void gains_beyond_float(void **state) {
   (void)state;
   for (int64_t inner = 1; inner < 4; inner += 2) {
@@ -591,6 +592,11 @@ static void gains_beyond_float(void **state) {
     for (int64_t i = 0; i < problem.count; i++) set(&problem, 0, i, 0x1p-20 * (double)(i + 1));
     set(&problem, 3, 1, 0);
     set(&problem, 3, 0, 0x1p-20);
+    set(&problem, 1, 2, 1e-43);
+    for (int input = 2; input < 4; input++) set(&problem, input, 2, 0);
+    for (int64_t i = 0; i < problem.count; i++) {
+      if (i / inner % 3 == 2) set(&problem, 0, i, 1e10 * (double)(i + 1));
+    }
     run_problem(&driver, &problem);
     problem_destroy(&problem);
     driver_finish(&driver);

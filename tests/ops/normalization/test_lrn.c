@@ -1,5 +1,5 @@
 /* LRN against its formula in double precision. */
-#include "tests/support/operator_driver.h"
+#include "tests/support/blocked_tensor.h"
 #include "tests/support/random_tensor.h"
 
 #include <math.h>
@@ -104,11 +104,40 @@ static void a_size_is_needed(void **state) {
   }
 }
 
+/* On channel blocks the same, in other orders of summation. */
+static void blocks_are_the_same(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (int round = 0; round < 60; round++) {
+      const int64_t channels = random_int(&bench.seed, 1, 40);
+      const shape shape =
+          SHAPE(random_int(&bench.seed, 0, 2), channels, random_int(&bench.seed, 1, 9), random_int(&bench.seed, 1, 9));
+      driver_call plain = CALL("LRN", 13, bench_random(&bench, NORMA_FLOAT, shape, -3, 3)), call;
+      plain.attributes[0] = (attribute)DRIVER_INT("size", random_int(&bench.seed, 1, 9));
+      plain.attributes[1] = (attribute)DRIVER_FLOAT("alpha", 0.5f);
+      plain.attributes[2] = (attribute)DRIVER_FLOAT("beta", round % 2 ? 0.75f : 0.6f);
+      plain.attributes[3] = (attribute)DRIVER_FLOAT("bias", 1.5f);
+      call = plain;
+      call.domain = OPERATOR_INNER_DOMAIN;
+      call.opset = 1;
+      call.inputs[0] = blocked_of(&bench, plain.inputs[0]);
+      call.attributes[4] = (attribute)DRIVER_INT("block", bench_block(&bench));
+      call.attributes[5] = (attribute)DRIVER_INT("channels", channels);
+      check_blocked(&bench, &call, &plain, 2e-6);
+      bench_clear(&bench);
+    }
+  }
+  bench_finish(&bench);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_matches_the_formula),
       cmocka_unit_test(in_place_is_the_same),
       cmocka_unit_test(a_size_is_needed),
+      cmocka_unit_test(blocks_are_the_same),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,670 +1,420 @@
-/* Reductions, extremes, running sums, scatters and what else works along an axis, against plain loops. */
-#include "tests/support/operator_driver.h"
+/* Reductions along any axes, against sums in double precision and exact integers. */
+#include "tests/support/builtin_operator.h"
+#include "tests/support/random_tensor.h"
+#include "tests/support/workbench.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#define REDUCE_TYPES                                                                                                   \
+  (TYPES_FLOAT | TYPE_BIT(NORMA_INT32) | TYPE_BIT(NORMA_INT64) | TYPE_BIT(NORMA_UINT32) | TYPE_BIT(NORMA_UINT64))
+#define EXTREME_TYPES (REDUCE_TYPES | TYPE_BIT(NORMA_INT8) | TYPE_BIT(NORMA_UINT8) | TYPE_BIT(NORMA_BOOL))
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-#define MOST         200000
+enum reduction { SUM, MEAN, PRODUCT, MAXIMUM, MINIMUM, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE, REDUCTION_COUNT };
 
-static int whole(uint64_t *seed, int low, int high) {
-  return low + (int)driver_random(seed, 0, high - low + 0.999);
+static const char *const names[REDUCTION_COUNT] = {"ReduceSum",       "ReduceMean",     "ReduceProd", "ReduceMax",
+                                                   "ReduceMin",       "ReduceL1",       "ReduceL2",   "ReduceLogSum",
+                                                   "ReduceLogSumExp", "ReduceSumSquare"};
+
+static type_mask types_of(enum reduction reduction) {
+  return reduction == MAXIMUM || reduction == MINIMUM ? EXTREME_TYPES : REDUCE_TYPES;
 }
 
-static shape random_shape(uint64_t *seed, int least, int most) {
-  static const int64_t sizes[] = {1, 2, 3, 5, 8, 33, 300};
-  shape result = {.rank = whole(seed, least, most)};
-  for (int i = 0; i < result.rank; i++) result.dims[i] = sizes[whole(seed, 0, result.rank > 2 ? 4 : 6)];
-  return result;
-}
-
-static value random_tensor(driver *driver, norma_element_type type, const shape *shape, uint64_t *seed, double low,
-                           double high, bool integral) {
-  const int64_t count = shape_count(shape);
-  assert_true(count >= 0 && count <= MOST);
-  double *elements = malloc(sizeof(double) * (size_t)(count + 1));
-  for (int64_t i = 0; i < count; i++) {
-    elements[i] = driver_random(seed, low, high);
-    if (integral) elements[i] = floor(elements[i]);
-  }
-  value result = driver_tensor(driver, type, shape->rank, shape->dims, elements);
-  free(elements);
-  return result;
-}
-
-static value list(driver *driver, int count, const int64_t *elements) {
-  return driver_ints(driver, 1, (int64_t[]){count}, elements);
-}
-
-static void run_well(driver *driver, driver_call *call) {
-  call->workers = 2;
-  if (driver_run(driver, call) != NORMA_OK) fail_msg("%s: %s", call->op_type, driver->error.message);
-}
-
-static void coordinates(const shape *shape, int64_t index, int64_t *at) {
-  for (int i = shape->rank - 1; i >= 0; i--) {
-    at[i] = index % shape->dims[i];
-    index /= shape->dims[i];
+static double join(enum reduction reduction, double sum, double x) {
+  switch (reduction) {
+  case PRODUCT:
+    return sum * x;
+  case MAXIMUM:
+    return fmax(sum, x);
+  case MINIMUM:
+    return fmin(sum, x);
+  case L1:
+    return sum + fabs(x);
+  case L2:
+  case SUM_SQUARE:
+    return sum + x * x;
+  case LOG_SUM_EXP:
+    return sum + exp(x);
+  default:
+    return sum + x;
   }
 }
 
-static int64_t place(const shape *shape, const int64_t *at) {
-  int64_t index = 0;
-  for (int i = 0; i < shape->rank; i++) index = index * shape->dims[i] + at[i];
-  return index;
+static double begin_with(enum reduction reduction) {
+  return reduction == PRODUCT ? 1 : reduction == MAXIMUM ? -INFINITY : reduction == MINIMUM ? INFINITY : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------- reductions */
-
-static double first_of(const char *op) {
-  if (strcmp(op, "ReduceProd") == 0) return 1;
-  return strcmp(op, "ReduceMax") == 0 ? -(double)INFINITY : strcmp(op, "ReduceMin") == 0 ? (double)INFINITY : 0;
+static double finish(enum reduction reduction, double sum, double count) {
+  switch (reduction) {
+  case MEAN:
+    return sum / count;
+  case L2:
+    return sqrt(sum);
+  case LOG_SUM:
+  case LOG_SUM_EXP:
+    return log(sum);
+  default:
+    return sum;
+  }
 }
 
-static double join(const char *op, double sum, double x) {
-  if (strcmp(op, "ReduceProd") == 0) return sum * x;
-  if (strcmp(op, "ReduceMax") == 0) return fmax(sum, x);
-  if (strcmp(op, "ReduceMin") == 0) return fmin(sum, x);
-  if (strcmp(op, "ReduceL1") == 0) return sum + fabs(x);
-  if (strcmp(op, "ReduceL2") == 0 || strcmp(op, "ReduceSumSquare") == 0) return sum + x * x;
-  if (strcmp(op, "ReduceLogSumExp") == 0) return sum + exp(x);
-  return sum + x;
-}
-
-static double finish(const char *op, double sum, double count) {
-  if (strcmp(op, "ReduceMean") == 0) return sum / count;
-  if (strcmp(op, "ReduceL2") == 0) return sqrt(sum);
-  if (strcmp(op, "ReduceLogSum") == 0 || strcmp(op, "ReduceLogSumExp") == 0) return log(sum);
-  return sum;
-}
-
-static const char *const reductions[] = {"ReduceSum",       "ReduceMean",     "ReduceProd", "ReduceMax",
-                                         "ReduceMin",       "ReduceL1",       "ReduceL2",   "ReduceLogSum",
-                                         "ReduceLogSumExp", "ReduceSumSquare"};
-
-static void check_reduction(driver *driver, const char *op, norma_element_type type, uint64_t *seed,
-                            const struct kernel_table *kernels) {
-  static double sums[MOST];
-  const bool integral = (TYPE_BIT(type) & TYPES_INTEGER) != 0, from_input = whole(seed, 0, 1);
-  const shape from = random_shape(seed, 0, 5);
-  shape kept = from, to = {0};
+/* Which dimensions are reduced, and what is left of the shape. */
+typedef struct reduced_axes {
+  int64_t axes[NORMA_MAX_RANK];
+  int count;
   bool reduced[NORMA_MAX_RANK];
-  int64_t axes[NORMA_MAX_RANK], count = 1;
-  int axis_count = 0;
-  const bool keep = whole(seed, 0, 1), all = whole(seed, 0, 3) == 0, narrow = strcmp(op, "ReduceProd") == 0;
-  for (int i = 0; i < from.rank; i++) {
-    reduced[i] = all || whole(seed, 0, 1);
-    if (reduced[i] && !all) axes[axis_count++] = whole(seed, 0, 1) ? i : i - from.rank;
+  shape kept;
+} reduced_axes;
+
+static reduced_axes random_axes(uint64_t *seed, const shape *from) {
+  reduced_axes made = {.kept = *from};
+  for (int i = from->rank - 1; i >= 0; i--) { /* in any order */
+    if (random_int(seed, 0, 1) == 0) continue;
+    made.axes[made.count++] = random_int(seed, 0, 1) ? i : i - from->rank;
+    made.reduced[i] = true;
   }
-  if (axis_count == 0) {
-    for (int i = 0; i < from.rank; i++) reduced[i] = true;
+  for (int i = 0; i < from->rank; i++) {
+    if (made.count == 0) made.reduced[i] = true; /* without axes all are */
+    if (made.reduced[i]) made.kept.dims[i] = 1;
   }
-  for (int i = 0; i < from.rank; i++) {
-    if (reduced[i]) {
-      count *= from.dims[i];
-      kept.dims[i] = 1;
-    }
-    if (!reduced[i] || keep) to.dims[to.rank++] = kept.dims[i];
-  }
-  value x = random_tensor(driver, type, &from, seed,
-                          narrow     ? 0.9
-                          : integral ? 1
-                                     : 0.5,
-                          narrow     ? 1.1
-                          : integral ? 9
-                                     : 2,
-                          integral);
-  value axes_value = list(driver, axis_count, axes);
-  driver_call call = {.op_type = op,
-                      .opset = from_input ? 20 : 12,
-                      .inputs = {&x, &axes_value},
-                      .input_count = from_input && axis_count ? 2 : 1,
-                      .output_count = 1,
-                      .kernels = kernels,
-                      .attributes = {DRIVER_INT("keepdims", keep)}};
-  if (!from_input && axis_count) call.attributes[1] = (attribute)DRIVER_INTS("axes", (size_t)axis_count, axes);
-  run_well(driver, &call);
-  const value *y = &driver->outputs[0];
-  const shape actual = shape_of_tensor(&y->tensor);
-  assert_true(shape_equal(&actual, &to));
-  const int64_t outputs = shape_count(&kept);
-  for (int64_t i = 0; i < outputs; i++) sums[i] = first_of(op);
+  return made;
+}
+
+/* What comes out for an output of shape axes->kept; integers must not wrap around. */
+static double *reference(enum reduction reduction, const value *x, const reduced_axes *axes) {
+  const shape from = shape_of_tensor(&x->tensor);
+  const int64_t outputs = shape_count(&axes->kept);
+  double *sums = malloc(sizeof *sums * (size_t)(outputs + 1));
+  for (int64_t i = 0; i < outputs; i++) sums[i] = begin_with(reduction);
   for (int64_t i = 0; i < shape_count(&from); i++) {
     int64_t at[NORMA_MAX_RANK];
-    coordinates(&from, i, at);
-    for (int k = 0; k < from.rank; k++) at[k] = reduced[k] ? 0 : at[k];
-    double *sum = &sums[place(&kept, at)];
-    *sum = join(op, *sum, driver_element(&x, i));
+    shape_coordinates(&from, i, at);
+    for (int k = 0; k < from.rank; k++) at[k] = axes->reduced[k] ? 0 : at[k];
+    double *sum = &sums[shape_place(&axes->kept, at)];
+    *sum = join(reduction, *sum, driver_element(x, i));
   }
-  const double tolerance = type == NORMA_DOUBLE    ? 1e-12
-                           : type == NORMA_FLOAT   ? 2e-5
-                           : type == NORMA_FLOAT16 ? 2e-3
-                                                   : 2e-2;
   for (int64_t i = 0; i < outputs; i++) {
-    double expected = finish(op, sums[i], (double)count);
-    if (integral) expected = trunc(expected);
-    const double found = driver_element(y, i);
-    if (expected != found && !(fabs(expected - found) <= tolerance * (fabs(expected) + 0.1)) &&
-        !(type == NORMA_FLOAT16 && expected > 65000 && isinf(found))) {
-      fail_msg("%s of %s: %.17g, not %.17g", op, norma_element_type_name(type), found, expected);
-    }
+    sums[i] = finish(reduction, sums[i], (double)shape_count(&from) / (double)outputs);
+    if (TYPE_BIT(x->tensor.type) & TYPES_INTEGER) sums[i] = trunc(sums[i]);
   }
-  value_clear(&x);
-  value_clear(&axes_value);
+  return sums;
 }
 
-static void reductions_of_random_axes(void **state) {
+static driver_call reduce_call(workbench *bench, enum reduction reduction, int64_t opset, const value *x,
+                               const reduced_axes *axes) {
+  driver_call call = CALL(names[reduction], opset, x);
+  const bool by_input = opset >= (reduction == SUM ? 13 : 18);
+  if (axes->count > 0 && by_input) call.inputs[call.input_count++] = bench_ints(bench, SHAPE(axes->count), axes->axes);
+  if (axes->count > 0 && !by_input)
+    call.attributes[0] = (attribute)DRIVER_INTS("axes", (size_t)axes->count, axes->axes);
+  return call;
+}
+
+static double tolerance_of(norma_element_type type) {
+  return type == NORMA_FLOAT ? 1e-5 : type == NORMA_DOUBLE ? 1e-12 : 2 * rounding_error(type);
+}
+
+static void check_reduction(workbench *bench, enum reduction reduction, norma_element_type type, shape from,
+                            const reduced_axes *axes, int64_t opset) {
+  const bool whole = (TYPE_BIT(type) & TYPES_INTEGER) != 0, is_product = reduction == PRODUCT;
+  const double low = type == NORMA_BOOL ? 0
+                     : is_product       ? 0.95
+                     : whole            ? 1
+                                        : 0.25,
+               high = type == NORMA_BOOL ? 2
+                      : is_product       ? 1.05
+                      : whole            ? 9
+                                         : 2;
+  const value *x = bench_random(bench, type, from, low, high);
+  for (int64_t i = 0; i < norma_tensor_count(&x->tensor) && whole && is_product; i++) { /* products of some twos */
+    element_set_double(type, x->tensor.data, i, i % 7 == 0 && i < 100 ? 2 : 1);
+  }
+  double *expected = reference(reduction, x, axes);
+  driver_call call = reduce_call(bench, reduction, opset, x, axes);
+  check_near(names[reduction], bench_run(bench, &call), type, axes->kept, expected,
+             whole || type == NORMA_BOOL ? 0 : tolerance_of(type));
+  call.attributes[1] = (attribute)DRIVER_INT("keepdims", 0);
+  if (!call.attributes[0].name) call.attributes[0] = call.attributes[1];
+  if (call.attributes[0].kind == ATTRIBUTE_INT) call.attributes[1] = (attribute){0};
+  shape left = {0};
+  for (int i = 0; i < from.rank; i++) {
+    if (!axes->reduced[i]) left.dims[left.rank++] = from.dims[i];
+  }
+  check_near(names[reduction], bench_run(bench, &call), type, left, expected,
+             whole || type == NORMA_BOOL ? 0 : tolerance_of(type));
+  free(expected);
+  bench_clear(bench);
+}
+
+static void every_reduction_type_and_axis(void **state) {
+  workbench bench;
   (void)state;
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_INT32,
-                                             NORMA_INT64, NORMA_UINT32, NORMA_UINT64,  NORMA_FLOAT};
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 41;
-  const struct kernel_table *kernels;
-  for (int k = 0; (kernels = driver_kernels(k)); k++) {
-    for (size_t r = 0; r < COUNT(reductions); r++) {
-      for (int round = 0; round < 40; round++) {
-        check_reduction(&driver, reductions[r], types[(size_t)round % COUNT(types)], &seed, kernels);
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (int r = 0; r < REDUCTION_COUNT; r++) {
+      for (int round = 0; round < 8; round++) {
+        FOR_TYPES(type, types_of((enum reduction)r)) {
+          shape from;
+          do {
+            from = random_shape(&bench.seed, 0, 5, 3000);
+          } while (shape_count(&from) == 0);
+          const reduced_axes axes = random_axes(&bench.seed, &from);
+          check_reduction(&bench, (enum reduction)r, type, from, &axes, round % 2 ? 20 : 12);
+        }
       }
     }
   }
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
-static void reductions_of_nothing(void **state) {
-  (void)state;
+/* Rows and columns that are cut in pieces, dimensions in between, and everything. */
+static void large_tensors(void **state) {
   static const struct {
-    const char *op;
-    double of_floats, of_integers;
-  } cases[] = {{"ReduceSum", 0, 0},
-               {"ReduceProd", 1, 1},
-               {"ReduceMax", -INFINITY, INT32_MIN},
-               {"ReduceMin", INFINITY, INT32_MAX},
-               {"ReduceL1", 0, 0},
-               {"ReduceL2", 0, 0},
-               {"ReduceSumSquare", 0, 0},
-               {"ReduceLogSum", -INFINITY, INT32_MIN}};
-  driver driver;
-  driver_init(&driver);
-  value x = driver_floats(&driver, 2, (int64_t[]){2, 0}, NULL), axes = list(&driver, 1, (int64_t[]){1});
-  value n = driver_tensor(&driver, NORMA_INT32, 2, (int64_t[]){2, 0}, NULL);
+    shape from;
+    bool reduced[4];
+  } cases[] = {{{2, {3, 20000}}, {false, true}},
+               {{2, {130, 600}}, {true, false}},
+               {{3, {20, 40, 30}}, {false, true, false}},
+               {{3, {20, 40, 30}}, {true, false, true}},
+               {{4, {2, 20, 30, 30}}, {false, false, true, true}},
+               {{4, {5, 33, 7, 17}}, {true, false, true, true}},
+               {{1, {40000}}, {true}}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (int r = 0; r < REDUCTION_COUNT; r++) {
+      for (size_t c = 0; c < COUNT(cases); c++) {
+        reduced_axes axes = {.kept = cases[c].from};
+        for (int i = 0; i < cases[c].from.rank; i++) {
+          axes.reduced[i] = cases[c].reduced[i];
+          if (axes.reduced[i]) axes.axes[axes.count++] = i;
+          if (axes.reduced[i]) axes.kept.dims[i] = 1;
+        }
+        const norma_element_type type = r == PRODUCT ? NORMA_DOUBLE : NORMA_FLOAT; /* products grow too far */
+        check_reduction(&bench, (enum reduction)r, type, cases[c].from, &axes, 20);
+      }
+    }
+  }
+  bench_finish(&bench);
+}
+
+static void every_version(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int r = 0; r < REDUCTION_COUNT; r++) {
+    const operator_descriptor *op = builtin_operator("", names[r]);
+    for (int v = 0; op->versions[v]; v++) {
+      const reduced_axes axes = {{0, -1}, 2, {true, false, true}, SHAPE(1, 3, 1)};
+      check_reduction(&bench, (enum reduction)r, NORMA_FLOAT, SHAPE(2, 3, 4), &axes, op->versions[v]);
+    }
+  }
+  bench_finish(&bench);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ limits */
+
+static void nothing_is_the_neutral_element(void **state) {
+  static const struct {
+    enum reduction reduction;
+    double of_floats;
+    int64_t of_int32;
+  } cases[] = {{SUM, 0, 0},
+               {PRODUCT, 1, 1},
+               {MAXIMUM, -INFINITY, INT32_MIN},
+               {MINIMUM, INFINITY, INT32_MAX},
+               {L1, 0, 0},
+               {L2, 0, 0},
+               {SUM_SQUARE, 0, 0},
+               {LOG_SUM, -INFINITY, INT32_MIN},
+               {LOG_SUM_EXP, -INFINITY, INT32_MIN},
+               {MEAN, NAN, 0}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const reduced_axes axes = {.axes = {1}, .count = 1};
   for (size_t c = 0; c < COUNT(cases); c++) {
-    driver_call call = {
-        .op_type = cases[c].op, .opset = 20, .inputs = {&x, &axes}, .input_count = 2, .output_count = 1};
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, (int64_t[]){2, 1},
-                         (double[]){cases[c].of_floats, cases[c].of_floats});
-    call.inputs[0] = &n;
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], NORMA_INT32, 2, (int64_t[]){2, 1},
-                         (double[]){cases[c].of_integers, cases[c].of_integers});
-  }
-  value_clear(&x);
-  value_clear(&n);
-  value_clear(&axes);
-  driver_finish(&driver);
-}
-
-static void reductions_over_no_axes(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_floats(&driver, 1, (int64_t[]){2}, (float[]){-3, 4}), none = list(&driver, 0, NULL);
-  driver_call call = {.op_type = "ReduceSumSquare",
-                      .opset = 18,
-                      .inputs = {&x, &none},
-                      .input_count = 2,
-                      .output_count = 1,
-                      .attributes = {DRIVER_INT("noop_with_empty_axes", 1)}};
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){2}, (double[]){9, 16});
-  call.op_type = "ReduceSum";
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){2}, (double[]){-3, 4});
-  call.attributes[0].i = 0;
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){1}, (double[]){1});
-  value wrong = list(&driver, 1, (int64_t[]){1}), twice = list(&driver, 2, (int64_t[]){0, -1});
-  call.inputs[1] = &wrong;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  call.inputs[1] = &twice;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  value_clear(&x);
-  value_clear(&none);
-  value_clear(&wrong);
-  value_clear(&twice);
-  driver_finish(&driver);
-}
-
-static void extremes_keep_not_a_number(void **state) {
-  (void)state;
-  static const char *const ops[] = {"ReduceMax", "ReduceMin", "ReduceLogSumExp", "ReduceSum"};
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16};
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(types); t++) {
-    value x = driver_tensor(&driver, types[t], 1, (int64_t[]){3}, (double[]){1, NAN, 2});
-    for (size_t o = 0; o < COUNT(ops); o++) {
-      driver_call call = {.op_type = ops[o], .opset = 20, .inputs = {&x}, .input_count = 1, .output_count = 1};
-      run_well(&driver, &call);
-      assert_true(isnan(driver_element(&driver.outputs[0], 0)));
+    FOR_TYPES(type, TYPES_FLOAT) {
+      driver_call call =
+          reduce_call(&bench, cases[c].reduction, 20, bench_tensor(&bench, type, SHAPE(2, 0), NULL), &axes);
+      check_tensor(bench_run(&bench, &call), type, SHAPE(2, 1), NUMBERS(cases[c].of_floats, cases[c].of_floats));
+      call.inputs[0] = bench_tensor(&bench, type, SHAPE(0, 3), NULL); /* of which there are none */
+      check_tensor(bench_run(&bench, &call), type, SHAPE(0, 1), NULL);
     }
-    value_clear(&x);
+    driver_call call =
+        reduce_call(&bench, cases[c].reduction, 20, bench_tensor(&bench, NORMA_INT32, SHAPE(1, 0), NULL), &axes);
+    check_tensor(bench_run(&bench, &call), NORMA_INT32, SHAPE(1, 1), NUMBERS((double)cases[c].of_int32));
   }
-  driver_finish(&driver);
+  FOR_TYPES(type, EXTREME_TYPES & ~TYPES_FLOAT) { /* the ends of each type */
+    const bool has_sign = (TYPE_BIT(type) & TYPES_SIGNED) != 0;
+    const int bits = type == NORMA_BOOL ? 1 : element_type_bits(type);
+    const int64_t most = (int64_t)(UINT64_MAX >> (64 - bits + has_sign)), least = has_sign ? -most - 1 : 0;
+    driver_call call = reduce_call(&bench, MAXIMUM, 20, bench_tensor(&bench, type, SHAPE(1, 0), NULL), &axes);
+    assert_true(tensor_get_int64(&bench_run(&bench, &call)->tensor, 0) == least);
+    call.op_type = names[MINIMUM];
+    assert_true(tensor_get_int64(&bench_run(&bench, &call)->tensor, 0) == most);
+  }
+  bench_finish(&bench);
 }
 
-/* ----------------------------------------------------------------------------------------------- places of extremes */
-
-static void arg_finds_the_first_or_last(void **state) {
-  (void)state;
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_INT8, NORMA_UINT64};
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 43;
-  for (int round = 0; round < 100; round++) {
-    const norma_element_type type = types[(size_t)round % COUNT(types)];
-    const shape from = random_shape(&seed, 1, 4);
-    const int axis = whole(&seed, 0, from.rank - 1);
-    const bool last = whole(&seed, 0, 1), smallest = whole(&seed, 0, 1);
-    shape to = from;
-    to.dims[axis] = 1;
-    value x = random_tensor(&driver, type, &from, &seed, 0, 5, true);
-    driver_call call = {.op_type = smallest ? "ArgMin" : "ArgMax",
-                        .opset = 13,
-                        .inputs = {&x},
-                        .input_count = 1,
-                        .output_count = 1,
-                        .attributes = {DRIVER_INT("axis", axis - from.rank), DRIVER_INT("select_last_index", last)}};
-    run_well(&driver, &call);
-    for (int64_t i = 0; i < shape_count(&to); i++) {
-      int64_t at[NORMA_MAX_RANK], best = 0;
-      coordinates(&to, i, at);
-      double extreme = 0;
-      for (int64_t k = 0; k < from.dims[axis]; k++) {
-        at[axis] = k;
-        const double element = driver_element(&x, place(&from, at)) * (smallest ? -1 : 1);
-        if (k == 0 || element > extreme || (element == extreme && last)) {
-          extreme = element;
-          best = k;
-        }
-      }
-      assert_int_equal(tensor_get_int64(&driver.outputs[0].tensor, i), best);
-    }
-    value_clear(&x);
-  }
-  value empty = driver_floats(&driver, 2, (int64_t[]){2, 0}, NULL);
-  driver_call call = {.op_type = "ArgMax",
-                      .opset = 13,
-                      .inputs = {&empty},
-                      .input_count = 1,
-                      .output_count = 1,
-                      .attributes = {DRIVER_INT("axis", 1)}};
-  assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_RUN);
-  value_clear(&empty);
-  driver_finish(&driver);
-}
-
-/* Lines that are searched in pieces, with equal extremes and NaN. */
-static void arg_of_long_lines(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 53;
-  for (int round = 0; round < 64; round++) {
-    const int axis = round & 1;
-    const bool last = round & 2, smallest = round & 4, has_nan = round & 8;
-    const int64_t rows = whole(&seed, 1, 300), columns = whole(&seed, 1, 300);
-    const shape from = {.rank = 2, .dims = {rows, columns}};
-    value x = random_tensor(&driver, NORMA_FLOAT, &from, &seed, -3, 3, true);
-    float *numbers = x.tensor.data;
-    for (int64_t i = 0; has_nan && i < rows * columns; i++) {
-      if (whole(&seed, 0, 200) == 0) numbers[i] = NAN;
-    }
-    driver_call call = {.op_type = smallest ? "ArgMin" : "ArgMax",
-                        .opset = 13,
-                        .inputs = {&x},
-                        .input_count = 1,
-                        .output_count = 1,
-                        .attributes = {DRIVER_INT("axis", axis), DRIVER_INT("select_last_index", last)}};
-    run_well(&driver, &call);
-    const int64_t size = from.dims[axis], step = axis ? 1 : columns;
-    for (int64_t i = 0; i < from.dims[!axis]; i++) {
-      const float *line = numbers + i * (axis ? columns : 1);
-      int64_t best = 0;
-      for (int64_t k = 1; k < size; k++) {
-        const float next = line[k * step], found = line[best * step];
-        const bool is_better = isnan(found)    ? isnan(next) && last
-                               : isnan(next)   ? true
-                               : next == found ? last
-                                               : smallest == (next < found);
-        if (is_better) best = k;
-      }
-      assert_int_equal(tensor_get_int64(&driver.outputs[0].tensor, i), best);
-    }
-    value_clear(&x);
-  }
-  driver_finish(&driver);
-}
-
-static void top_k_sorts(void **state) {
-  (void)state;
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_INT16, NORMA_UINT64};
-  driver driver;
-  driver_init(&driver);
-  uint64_t seed = 47;
-  for (int round = 0; round < 100; round++) {
-    const norma_element_type type = types[(size_t)round % COUNT(types)];
-    const shape from = random_shape(&seed, 1, 3);
-    const int axis = whole(&seed, 0, from.rank - 1);
-    const int64_t k = whole(&seed, 0, (int)from.dims[axis]);
-    const bool smallest = whole(&seed, 0, 1);
-    shape to = from;
-    to.dims[axis] = k;
-    value x = random_tensor(&driver, type, &from, &seed, 0, 20, true), count = list(&driver, 1, &k);
-    driver_call call = {.op_type = "TopK",
-                        .opset = 11,
-                        .inputs = {&x, &count},
-                        .input_count = 2,
-                        .output_count = 2,
-                        .attributes = {DRIVER_INT("axis", axis), DRIVER_INT("largest", !smallest)}};
-    run_well(&driver, &call);
-    const value *values = &driver.outputs[0], *indices = &driver.outputs[1];
-    const shape actual = shape_of_tensor(&values->tensor);
-    assert_true(shape_equal(&actual, &to));
-    for (int64_t i = 0; i < shape_count(&to); i++) {
-      int64_t at[NORMA_MAX_RANK], before = 0;
-      coordinates(&to, i, at);
-      const int64_t rank = at[axis], index = tensor_get_int64(&indices->tensor, i);
-      at[axis] = index;
-      const double element = driver_element(&x, place(&from, at));
-      assert_true(element == driver_element(values, i));
-      for (int64_t other = 0; other < from.dims[axis]; other++) { /* how many come before it */
-        at[axis] = other;
-        const double rival = driver_element(&x, place(&from, at));
-        if (rival == element ? other < index : (rival < element) == smallest) before++;
-      }
-      assert_int_equal(before, rank);
-    }
-    value_clear(&x);
-    value_clear(&count);
-  }
-  value x = driver_floats(&driver, 1, (int64_t[]){3}, (float[]){1, NAN, -0.0f}), two = list(&driver, 1, (int64_t[]){2});
-  value four = list(&driver, 1, (int64_t[]){4}), negative = list(&driver, 1, (int64_t[]){-1});
-  driver_call call = {.op_type = "TopK", .opset = 11, .inputs = {&x, &two}, .input_count = 2, .output_count = 2};
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[1], NORMA_INT64, 1, (int64_t[]){2}, (double[]){1, 0});
-  call.inputs[1] = &four;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  call.inputs[1] = &negative;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  value_clear(&x);
-  value_clear(&two);
-  value_clear(&four);
-  value_clear(&negative);
-  driver_finish(&driver);
-}
-
-static void running_sums(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value axis = driver_tensor(&driver, NORMA_INT32, 0, NULL, (double[]){-2});
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_BFLOAT16, NORMA_INT32, NORMA_UINT64};
-  for (size_t t = 0; t < COUNT(types); t++) {
-    value x = driver_tensor(&driver, types[t], 2, (int64_t[]){3, 2}, (double[]){1, 2, 3, 4, 5, 6});
-    driver_call call = {.op_type = "CumSum", .opset = 14, .inputs = {&x, &axis}, .input_count = 2, .output_count = 1};
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], types[t], 2, (int64_t[]){3, 2}, (double[]){1, 2, 4, 6, 9, 12});
-    call.in_place = true;
-    call.attributes[0] = (attribute)DRIVER_INT("exclusive", 1);
-    call.attributes[1] = (attribute)DRIVER_INT("reverse", 1);
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], types[t], 2, (int64_t[]){3, 2}, (double[]){8, 10, 5, 6, 0, 0});
-    call.op_type = "CumProd";
-    call.opset = 26;
-    call.attributes[0].i = 0;
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], types[t], 2, (int64_t[]){3, 2}, (double[]){15, 48, 15, 24, 5, 6});
-    value_clear(&x);
-  }
-  value wrong = driver_tensor(&driver, NORMA_INT64, 0, NULL, (double[]){2});
-  value x = driver_floats(&driver, 1, (int64_t[]){2}, NULL);
-  driver_call call = {.op_type = "CumSum", .opset = 14, .inputs = {&x, &wrong}, .input_count = 2, .output_count = 1};
-  assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_RUN);
-  value_clear(&axis);
-  value_clear(&wrong);
-  value_clear(&x);
-  driver_finish(&driver);
-}
-
-/* ---------------------------------------------------------------------------------------------------------- scatter */
-
-static void scatter_elements_joins(void **state) {
-  (void)state;
+static void integers_wrap_around(void **state) {
   static const struct {
-    const char *reduction;
-    double expected[6];
-  } cases[] = {{"none", {30, 2, 3, 4, 20, 6}},
-               {"add", {41, 2, 3, 4, 25, 6}},
-               {"mul", {300, 2, 3, 4, 100, 6}},
-               {"min", {1, 2, 3, 4, 5, 6}},
-               {"max", {30, 2, 3, 4, 20, 6}}};
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_FLOAT16, NORMA_INT32, NORMA_UINT64, NORMA_DOUBLE};
-  driver driver;
-  driver_init(&driver);
-  value indices = driver_ints(&driver, 2, (int64_t[]){2, 2}, (int64_t[]){0, -2, -3, 0});
-  for (size_t t = 0; t < COUNT(types); t++) {
-    value x = driver_tensor(&driver, types[t], 2, (int64_t[]){2, 3}, (double[]){1, 2, 3, 4, 5, 6});
-    value index = driver_ints(&driver, 2, (int64_t[]){1, 3}, (int64_t[]){0, 1, 0});
-    value first = driver_tensor(&driver, types[t], 2, (int64_t[]){2, 2}, (double[]){10, 20, 10, 20});
-    for (size_t c = 0; c < COUNT(cases); c++) { /* on axis 1: (0, 0), (0, 0 again), (1, 1) */
-      value twice = driver_ints(&driver, 2, (int64_t[]){2, 2}, (int64_t[]){0, -3, 1, 1});
-      value updates = driver_tensor(&driver, types[t], 2, (int64_t[]){2, 2}, (double[]){10, 30, 20, 20});
-      driver_call call = {
-          .op_type = "ScatterElements",
-          .opset = 18,
-          .inputs = {&x, &twice, &updates},
-          .input_count = 3,
-          .output_count = 1,
-          .in_place = c % 2 == 0,
-          .attributes = {
-              DRIVER_INT("axis", 1),
-              {.name = "reduction", .kind = ATTRIBUTE_STRING, .s = {cases[c].reduction, strlen(cases[c].reduction)}}}};
-      double expected[6];
-      memcpy(expected, cases[c].expected, sizeof expected);
-      if (c == 1) expected[4] = 45; /* 5 + 20 + 20 */
-      if (c == 2) expected[4] = 2000;
-      run_well(&driver, &call);
-      driver_assert_tensor(&driver.outputs[0], types[t], 2, (int64_t[]){2, 3}, expected);
-      value_clear(&twice);
-      value_clear(&updates);
-    }
-    value_clear(&x);
-    value_clear(&index);
-    value_clear(&first);
+    enum reduction reduction;
+    int64_t elements[3], expected;
+  } cases[] = {{SUM, {INT32_MAX, 1, 1}, (int64_t)INT32_MIN + 1},
+               {PRODUCT, {65536, 65536, 3}, 0},
+               {SUM_SQUARE, {65536, 2, 1}, 5},
+               {L1, {INT32_MIN, 0, 0}, INT32_MIN},
+               {MEAN, {-5, -5, 3}, -2},
+               {MEAN, {INT32_MAX, INT32_MAX, INT32_MAX}, INT32_MAX}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (size_t c = 0; c < COUNT(cases); c++) {
+    value *x = bench_make(&bench, NORMA_INT32, SHAPE(3));
+    for (int i = 0; i < 3; i++) ((int32_t *)x->tensor.data)[i] = (int32_t)cases[c].elements[i];
+    driver_call call = CALL(names[cases[c].reduction], 18, x);
+    check_tensor(bench_run(&bench, &call), NORMA_INT32, SHAPE(1), NUMBERS((double)cases[c].expected));
   }
-  value_clear(&indices);
-  driver_finish(&driver);
-}
-
-static void scatter_nd_replaces_slices(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value x = driver_tensor(&driver, NORMA_INT4, 2, (int64_t[]){3, 2}, (double[]){1, 2, 3, 4, 5, 6});
-  value s = driver_strings(&driver, 1, (int64_t[]){2}, (const char *[]){"a", "b"});
-  value rows = driver_ints(&driver, 2, (int64_t[]){2, 1}, (int64_t[]){-1, 0});
-  value one = driver_ints(&driver, 2, (int64_t[]){1, 1}, (int64_t[]){1});
-  value updates = driver_tensor(&driver, NORMA_INT4, 2, (int64_t[]){2, 2}, (double[]){7, 0, -1, -2});
-  value text = driver_strings(&driver, 1, (int64_t[]){1}, (const char *[]){"new"});
-  driver_call call = {
-      .op_type = "ScatterND", .opset = 18, .inputs = {&x, &rows, &updates}, .input_count = 3, .output_count = 1};
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT4, 2, (int64_t[]){3, 2}, (double[]){-1, -2, 3, 4, 7, 0});
-  call.inputs[0] = &s;
-  call.inputs[1] = &one;
-  call.inputs[2] = &text;
-  run_well(&driver, &call);
-  const norma_string *strings = driver.outputs[0].tensor.data;
-  assert_true(strings[0].size == 1 && strings[1].size == 3 && memcmp(strings[1].data, "new", 3) == 0);
-  value wrong = driver_ints(&driver, 2, (int64_t[]){1, 1}, (int64_t[]){2});
-  call.inputs[1] = &wrong;
-  assert_int_equal(driver_run(&driver, &call), NORMA_ERROR_RUN);
-  value_clear(&x);
-  value_clear(&s);
-  value_clear(&rows);
-  value_clear(&one);
-  value_clear(&updates);
-  value_clear(&text);
-  value_clear(&wrong);
-  driver_finish(&driver);
-}
-
-/* ------------------------------------------------------------------------------------------------------------ other */
-
-static void one_hot(void **state) {
-  (void)state;
-  driver driver;
-  driver_init(&driver);
-  value indices = driver_ints(&driver, 1, (int64_t[]){3}, (int64_t[]){1, -1, 7}),
-        values = list(&driver, 2, (int64_t[]){5, 9});
-  value depth = driver_floats(&driver, 0, NULL, (float[]){2});
-  driver_call call = {
-      .op_type = "OneHot", .opset = 11, .inputs = {&indices, &depth, &values}, .input_count = 3, .output_count = 1};
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT64, 2, (int64_t[]){3, 2}, (double[]){5, 9, 5, 9, 5, 5});
-  call.attributes[0] = (attribute)DRIVER_INT("axis", 0);
-  run_well(&driver, &call);
-  driver_assert_tensor(&driver.outputs[0], NORMA_INT64, 2, (int64_t[]){2, 3}, (double[]){5, 5, 5, 9, 9, 5});
-  value huge = driver_ints(&driver, 0, NULL, (int64_t[]){INT64_MAX}),
-        negative = driver_ints(&driver, 0, NULL, (int64_t[]){-1});
-  call.inputs[1] = &huge;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  call.inputs[1] = &negative;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  value_clear(&indices);
-  value_clear(&values);
-  value_clear(&depth);
-  value_clear(&huge);
-  value_clear(&negative);
-  driver_finish(&driver);
-}
-
-static void range(void **state) {
-  (void)state;
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16,
-                                             NORMA_INT16, NORMA_INT32,  NORMA_INT64};
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(types); t++) {
-    value start = driver_tensor(&driver, types[t], 0, NULL, (double[]){10});
-    value limit = driver_tensor(&driver, types[t], 0, NULL, (double[]){3});
-    value delta = driver_tensor(&driver, types[t], 0, NULL, (double[]){-3});
-    value zero = driver_tensor(&driver, types[t], 0, NULL, (double[]){0});
-    driver_call call = {
-        .op_type = "Range", .opset = 27, .inputs = {&start, &limit, &delta}, .input_count = 3, .output_count = 1};
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], types[t], 1, (int64_t[]){3}, (double[]){10, 7, 4});
-    call.inputs[0] = &zero; /* the wrong way */
-    run_well(&driver, &call);
-    driver_assert_tensor(&driver.outputs[0], types[t], 1, (int64_t[]){0}, NULL);
-    call.inputs[2] = &zero;
-    assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-    value_clear(&start);
-    value_clear(&limit);
-    value_clear(&delta);
-    value_clear(&zero);
+  driver_call call = CALL("ReduceSum", 13, bench_list(&bench, INT64_MAX, 1));
+  check_ints(bench_run(&bench, &call), SHAPE(1), (const int64_t[]){INT64_MIN});
+  call = CALL("ReduceMax", 13, bench_list(&bench, INT64_MAX - 1, INT64_MAX));
+  check_ints(bench_run(&bench, &call), SHAPE(1), (const int64_t[]){INT64_MAX});
+  value *u = bench_make(&bench, NORMA_UINT64, SHAPE(2));
+  ((uint64_t *)u->tensor.data)[0] = UINT64_MAX;
+  ((uint64_t *)u->tensor.data)[1] = UINT64_MAX;
+  static const struct {
+    enum reduction reduction;
+    uint64_t expected;
+  } of_unsigned[] = {{MAXIMUM, UINT64_MAX},
+                     {MINIMUM, UINT64_MAX},
+                     {SUM, UINT64_MAX - 1},
+                     {MEAN, (UINT64_MAX - 1) / 2},
+                     {L1, UINT64_MAX - 1}};
+  for (size_t c = 0; c < COUNT(of_unsigned); c++) {
+    call = CALL(names[of_unsigned[c].reduction], 18, u);
+    assert_true(*(const uint64_t *)bench_run(&bench, &call)->tensor.data == of_unsigned[c].expected);
   }
-  value low = driver_ints(&driver, 0, NULL, (int64_t[]){INT64_MIN}),
-        high = driver_ints(&driver, 0, NULL, (int64_t[]){INT64_MAX});
-  value step = driver_ints(&driver, 0, NULL, (int64_t[]){INT64_MAX}),
-        one = driver_ints(&driver, 0, NULL, (int64_t[]){1});
-  driver_call call = {
-      .op_type = "Range", .opset = 11, .inputs = {&low, &high, &step}, .input_count = 3, .output_count = 1};
-  run_well(&driver, &call);
-  assert_int_equal(driver.outputs[0].tensor.dims[0], 3);
-  call.inputs[2] = &one;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  value nan_value = driver_floats(&driver, 0, NULL, (float[]){NAN}),
-        unit = driver_floats(&driver, 0, NULL, (float[]){1});
-  call.inputs[0] = call.inputs[2] = &unit;
-  call.inputs[1] = &nan_value;
-  assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
-  value_clear(&low);
-  value_clear(&high);
-  value_clear(&step);
-  value_clear(&one);
-  value_clear(&nan_value);
-  value_clear(&unit);
-  driver_finish(&driver);
+  bench_finish(&bench);
 }
 
-static void triangles_and_diagonals(void **state) {
+static void not_a_number_stays(void **state) {
+  workbench bench;
   (void)state;
-  static const int64_t diagonals[] = {0, 1, -1, 5, -5, INT64_MAX, INT64_MIN};
-  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_UINT8, NORMA_DOUBLE, NORMA_BOOL, NORMA_INT4};
-  driver driver;
-  driver_init(&driver);
-  for (size_t t = 0; t < COUNT(types); t++) {
-    double ones[24];
-    for (int i = 0; i < 24; i++) ones[i] = 1;
-    value x = driver_tensor(&driver, types[t], 3, (int64_t[]){2, 3, 4}, ones);
-    value flat = driver_tensor(&driver, types[t], 2, (int64_t[]){3, 4}, ones);
-    for (size_t d = 0; d < COUNT(diagonals); d++) {
-      const int64_t k = diagonals[d];
-      value diagonal = driver_ints(&driver, 0, NULL, &k);
-      for (int upper = 0; upper < 2; upper++) {
-        driver_call call = {.op_type = "Trilu",
-                            .opset = 14,
-                            .inputs = {&x, &diagonal},
-                            .input_count = 2,
-                            .output_count = 1,
-                            .attributes = {DRIVER_INT("upper", upper)}};
-        run_well(&driver, &call);
-        for (int64_t i = 0; i < 24; i++) {
-          const int64_t offset = i % 4 - i / 4 % 3;
-          assert_true(driver_element(&driver.outputs[0], i) == (upper ? offset >= k : offset <= k));
+  bench_init(&bench);
+  for (int k = 0; (bench.kernels = driver_kernels(k)); k++) {
+    for (int r = 0; r < REDUCTION_COUNT; r++) {
+      FOR_TYPES(type, TYPES_FLOAT) {
+        for (int place = 0; place < 40; place += 13) {
+          double elements[40];
+          for (int i = 0; i < 40; i++) elements[i] = i == place ? (double)NAN : 1;
+          driver_call call = CALL(names[r], 20, bench_tensor(&bench, type, SHAPE(40), elements));
+          check_tensor(bench_run(&bench, &call), type, SHAPE(1), NUMBERS(NAN));
+          const reduced_axes columns = {.axes = {0}, .count = 1};
+          call =
+              reduce_call(&bench, (enum reduction)r, 20, bench_tensor(&bench, type, SHAPE(20, 2), elements), &columns);
+          const value *y = bench_run(&bench, &call);
+          assert_true(isnan(driver_element(y, place % 2)) && !isnan(driver_element(y, 1 - place % 2)));
         }
       }
-      if (types[t] != NORMA_INT4) {
-        driver_call call = {.op_type = "EyeLike",
-                            .opset = 22,
-                            .inputs = {&flat},
-                            .input_count = 1,
-                            .output_count = 1,
-                            .attributes = {DRIVER_INT("k", k), DRIVER_INT("dtype", NORMA_INT32)}};
-        run_well(&driver, &call);
-        assert_int_equal(driver.outputs[0].tensor.type, NORMA_INT32);
-        for (int64_t i = 0; i < 12; i++) assert_true(driver_element(&driver.outputs[0], i) == (i % 4 - i / 4 == k));
-      }
-      value_clear(&diagonal);
+      bench_clear(&bench);
     }
-    value_clear(&x);
-    value_clear(&flat);
   }
-  driver_finish(&driver);
+  bench_finish(&bench);
+}
+
+static void infinities_and_large_numbers(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  FOR_TYPES(type, TYPES_FLOAT) {
+    const double cases[][4] = {{LOG_SUM_EXP, 1000, 1000, 1000 + 0.69314718055994531},
+                               {LOG_SUM_EXP, -1000, -1000, -1000 + 0.69314718055994531},
+                               {LOG_SUM_EXP, -INFINITY, -INFINITY, -INFINITY},
+                               {LOG_SUM_EXP, INFINITY, 1, INFINITY},
+                               {SUM, INFINITY, -INFINITY, NAN},
+                               {MAXIMUM, -INFINITY, -INFINITY, -INFINITY},
+                               {MINIMUM, INFINITY, INFINITY, INFINITY},
+                               {L1, -INFINITY, 1, INFINITY},
+                               {LOG_SUM, -1, 0, NAN},
+                               {LOG_SUM, 0, 0, -INFINITY}};
+    for (size_t c = 0; c < COUNT(cases); c++) {
+      driver_call call = CALL(names[(int)cases[c][0]], 20, bench_tensor(&bench, type, SHAPE(2), cases[c] + 1));
+      check_near(call.op_type, bench_run(&bench, &call), type, SHAPE(1), cases[c] + 3, type_tolerance(type));
+    }
+  }
+  bench_finish(&bench);
+}
+
+/* With noop_with_empty_axes nothing is summed up, but single elements still are squared, and so on. */
+static void no_axes_may_mean_none(void **state) {
+  static const double alone[REDUCTION_COUNT][2] = {
+      [SUM] = {3, 4},         [MEAN] = {3, 4},
+      [PRODUCT] = {3, 4},     [MAXIMUM] = {3, 4},
+      [MINIMUM] = {3, 4},     [L1] = {3, 4},
+      [L2] = {3, 4},          [LOG_SUM] = {1.0986122886681098, 1.3862943611198906},
+      [LOG_SUM_EXP] = {3, 4}, [SUM_SQUARE] = {9, 16}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const value *none = bench_ints(&bench, SHAPE(0), NULL);
+  for (int r = 0; r < REDUCTION_COUNT; r++) {
+    FOR_TYPES(type, TYPES_FLOAT) {
+      driver_call call = CALL(names[r], 18, bench_tensor(&bench, type, SHAPE(2), NUMBERS(3, 4)), none);
+      call.attributes[0] = (attribute)DRIVER_INT("noop_with_empty_axes", 1);
+      check_near(names[r], bench_run(&bench, &call), type, SHAPE(2), alone[r], type_tolerance(type));
+      call.input_count = 1; /* absent axes are as empty ones */
+      check_near(names[r], bench_run(&bench, &call), type, SHAPE(2), alone[r], type_tolerance(type));
+      call.attributes[0].i = 0;
+      check_tensor(bench_run(&bench, &call), type, SHAPE(1), NULL);
+    }
+  }
+  bench_finish(&bench);
+}
+
+static void axes_that_do_not_fit_are_refused(void **state) {
+  static const struct {
+    int count;
+    int64_t axes[2];
+  } cases[] = {{1, {2}}, {1, {-3}}, {2, {0, -2}}, {1, {INT64_MAX}}, {1, {INT64_MIN}}};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const value *x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2, 3), NULL);
+  for (int r = 0; r < REDUCTION_COUNT; r++) {
+    for (size_t c = 0; c < COUNT(cases); c++) {
+      driver_call call = CALL(names[r], 18, x, bench_ints(&bench, SHAPE(cases[c].count), cases[c].axes));
+      bench_refuse(&bench, &call, NORMA_ERROR_INPUT, "axes do not fit rank 2");
+      call = CALL(names[r], 11, x);
+      call.attributes[0] = (attribute)DRIVER_INTS("axes", (size_t)cases[c].count, cases[c].axes);
+      bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "axes do not fit rank 2");
+    }
+    driver_call call = CALL(names[r], 18, x);
+    call.attributes[0] = (attribute)DRIVER_INTS("axes", 1, cases[0].axes);
+    bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "attribute axes");
+    call = CALL(names[r], 18, bench_tensor(&bench, NORMA_INT16, SHAPE(2), NULL));
+    bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "element type int16");
+    call = CALL(names[r], 18, x, bench_tensor(&bench, NORMA_INT32, SHAPE(1), NULL));
+    bench_refuse(&bench, &call, NORMA_ERROR_UNSUPPORTED, "element type int32");
+    call = CALL(names[r], 18, x, bench_ints(&bench, SHAPE(1, 1), NULL));
+    bench_refuse(&bench, &call, NORMA_ERROR_INPUT, "must be a list");
+    bench_clear(&bench);
+    x = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2, 3), NULL);
+  }
+  bench_finish(&bench);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reductions_of_random_axes),
-      cmocka_unit_test(reductions_of_nothing),
-      cmocka_unit_test(reductions_over_no_axes),
-      cmocka_unit_test(extremes_keep_not_a_number),
-      cmocka_unit_test(arg_finds_the_first_or_last),
-      cmocka_unit_test(arg_of_long_lines),
-      cmocka_unit_test(top_k_sorts),
-      cmocka_unit_test(running_sums),
-      cmocka_unit_test(scatter_elements_joins),
-      cmocka_unit_test(scatter_nd_replaces_slices),
-      cmocka_unit_test(one_hot),
-      cmocka_unit_test(range),
-      cmocka_unit_test(triangles_and_diagonals),
+      cmocka_unit_test(every_reduction_type_and_axis),
+      cmocka_unit_test(large_tensors),
+      cmocka_unit_test(every_version),
+      cmocka_unit_test(nothing_is_the_neutral_element),
+      cmocka_unit_test(integers_wrap_around),
+      cmocka_unit_test(not_a_number_stays),
+      cmocka_unit_test(infinities_and_large_numbers),
+      cmocka_unit_test(no_axes_may_mean_none),
+      cmocka_unit_test(axes_that_do_not_fit_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Comparing values: the rule of ONNX's test runner, the other rules, exact types, containers. */
+#include "tests/tools/unit/tool_runtime.h"
 #include "tests/tools/unit/tool_test.h"
 
 #include "tools/difference.h"
@@ -153,43 +154,48 @@ static void types_and_shapes_must_agree(void **state) {
   assert_says(&result, "got float 1x2x3");
 }
 
+static norma_value *sequence_of(const norma_value *first, const norma_value *second) {
+  const norma_value *elements[] = {first, second};
+  norma_value *sequence;
+  assert_int_equal(norma_value_create_sequence(runtime, elements, second ? 2 : 1, &sequence, NULL), NORMA_OK);
+  return sequence;
+}
+
+static norma_value *number_of(float number) {
+  norma_value *value;
+  const norma_tensor tensor = tensor_over(NORMA_FLOAT, &number, 1, (const int64_t[]){1});
+  assert_int_equal(norma_value_create_tensor(runtime, &tensor, &value, NULL), NORMA_OK);
+  return value;
+}
+
+static norma_value *optional_of(const norma_value *element) {
+  norma_value *value;
+  assert_int_equal(norma_value_create_optional(runtime, element, &value, NULL), NORMA_OK);
+  return value;
+}
+
 static void containers(void **state) {
   (void)state;
-  memory account;
-  value left, right, optional;
-  norma_error error;
   difference result;
-  tolerance tolerance = tolerance_default();
-  float one[] = {1}, two[] = {2};
-  memory_init(&account, NULL, 0);
-  assert_int_equal(value_allocate_list(&account, &left, NORMA_VALUE_SEQUENCE, 2, &error), NORMA_OK);
-  assert_int_equal(value_allocate_list(&account, &right, NORMA_VALUE_SEQUENCE, 2, &error), NORMA_OK);
-  for (int i = 0; i < 2; i++) {
-    value item = {.kind = NORMA_VALUE_TENSOR, .tensor = tensor_over(NORMA_FLOAT, one, 1, (const int64_t[]){1})};
-    left.list->items[i] = right.list->items[i] = item;
-  }
-  compare_values(&left, &right, &tolerance, &result);
+  const tolerance tolerance = tolerance_default();
+  norma_value *one = number_of(1), *two = number_of(2), *full = optional_of(one), *empty = optional_of(NULL);
+  norma_value *left = sequence_of(one, one), *right = sequence_of(one, one), *other = sequence_of(one, two);
+  norma_value *shorter = sequence_of(one, NULL);
+  compare_values(left, right, &tolerance, &result);
   assert_true(result.agrees);
-  right.list->items[1].tensor.data = two;
-  compare_values(&left, &right, &tolerance, &result);
+  compare_values(left, other, &tolerance, &result);
   assert_says(&result, "item 1: element [0] expected 1, got 2");
   /* an optional with an element is that element; an empty one is nothing */
-  assert_int_equal(value_allocate_list(&account, &optional, NORMA_VALUE_OPTIONAL, 1, &error), NORMA_OK);
-  optional.list->items[0] = left.list->items[0];
-  compare_values(&optional, &left.list->items[0], &tolerance, &result);
+  compare_values(full, one, &tolerance, &result);
   assert_true(result.agrees);
-  optional.list->count = 0;
-  compare_values(&optional, NULL, &tolerance, &result);
+  compare_values(empty, NULL, &tolerance, &result);
   assert_true(result.agrees);
-  compare_values(&optional, &left, &tolerance, &result);
+  compare_values(empty, left, &tolerance, &result);
   assert_says(&result, "expected nothing, got sequence of 2");
-  right.list->count = 1;
-  compare_values(&left, &right, &tolerance, &result);
+  compare_values(left, shorter, &tolerance, &result);
   assert_says(&result, "expected 2 elements, got 1");
-  value_clear(&left);
-  value_clear(&right);
-  value_clear(&optional);
-  assert_int_equal(atomic_load(&account.used), 0);
+  norma_value *const all[] = {one, two, full, empty, left, right, other, shorter};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) norma_value_destroy(all[i]);
 }
 
 int main(void) {
@@ -205,5 +211,5 @@ int main(void) {
       cmocka_unit_test(types_and_shapes_must_agree),
       cmocka_unit_test(containers),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, tool_runtime_begin, tool_runtime_end);
 }

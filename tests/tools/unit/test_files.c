@@ -1,4 +1,5 @@
 /* Files of the tool: groups of outputs that appear whole or not at all, whole files read, manifests of tests. */
+#include "tests/tools/unit/tool_runtime.h"
 #include "tests/tools/unit/tool_test.h"
 
 #include "tools/formats/input_file.h"
@@ -142,28 +143,58 @@ static void a_link_stays_a_link(void **state) {
 
 static void whole_files(void **state) {
   (void)state;
-  memory account;
-  void *bytes;
-  size_t size;
+  file_contents contents;
   norma_error error;
-  memory_init(&account, NULL, 0);
+  norma_runtime *const owners[] = {NULL, runtime};
   write_file(path_of("text"), "hello");
-  assert_int_equal(file_read(&account, path_of("text"), &bytes, &size, &error), NORMA_OK);
-  assert_int_equal(size, 5);
-  assert_string_equal(bytes, "hello");
-  memory_free(&account, bytes);
   write_file(path_of("empty"), "");
-  assert_int_equal(file_read(&account, path_of("empty"), &bytes, &size, &error), NORMA_OK);
-  assert_int_equal(size, 0);
-  memory_free(&account, bytes);
-  assert_int_equal(file_read(&account, path_of("absent"), &bytes, &size, &error), NORMA_ERROR_FILE);
-  assert_non_null(strstr(error.message, "absent: cannot open"));
-  assert_int_equal(file_read(&account, folder, &bytes, &size, &error), NORMA_ERROR_FILE);
-  memory_free(&account, NULL);
-  memory small;
-  memory_init(&small, NULL, 4);
-  assert_int_equal(file_read(&small, path_of("text"), &bytes, &size, &error), NORMA_ERROR_BUDGET);
-  assert_int_equal(atomic_load(&account.used), 0);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(file_read(owners[i], path_of("text"), &contents, &error), NORMA_OK);
+    assert_int_equal(contents.size, 5);
+    assert_string_equal(contents.bytes, "hello");
+    file_contents_free(&contents);
+    assert_int_equal(file_read(owners[i], path_of("empty"), &contents, &error), NORMA_OK);
+    assert_int_equal(contents.size, 0);
+    assert_string_equal(contents.bytes, "");
+    file_contents_free(&contents);
+    assert_int_equal(file_read(owners[i], path_of("absent"), &contents, &error), NORMA_ERROR_FILE);
+    assert_non_null(strstr(error.message, "absent: cannot open"));
+    assert_int_equal(file_read(owners[i], folder, &contents, &error), NORMA_ERROR_FILE);
+    assert_ptr_equal(strstr(error.message, folder), error.message);
+    file_contents_free(&contents);
+  }
+}
+
+/* A pipe does not tell how much it holds: the room grows with it. */
+static void a_pipe_is_read_to_its_end(void **state) {
+  (void)state;
+  enum { SIZE = 300000 };
+  norma_runtime *const owners[] = {NULL, runtime};
+  for (int i = 0; i < 2; i++) {
+    file_contents contents;
+    norma_error error;
+    FILE *pipe = popen("head -c 299999 /dev/zero; printf x", "r");
+    assert_non_null(pipe);
+    assert_int_equal(file_read_rest(owners[i], fileno(pipe), "-", &contents, &error), NORMA_OK);
+    assert_int_equal(contents.size, SIZE);
+    assert_int_equal(contents.bytes[0], 0);
+    assert_string_equal(contents.bytes + SIZE - 1, "x");
+    file_contents_free(&contents);
+    pclose(pipe);
+  }
+}
+
+static void a_budget_ends_reading(void **state) {
+  (void)state;
+  const norma_runtime_options options = {.struct_size = sizeof options, .threads = 1, .max_memory_bytes = 2 << 20};
+  norma_runtime *small;
+  file_contents contents;
+  norma_error error;
+  assert_int_equal(norma_runtime_create(&options, &small, &error), NORMA_OK);
+  assert_int_equal(file_read(small, "/dev/zero", &contents, &error), NORMA_ERROR_BUDGET);
+  assert_ptr_equal(strstr(error.message, "/dev/zero: "), error.message);
+  assert_null(contents.bytes);
+  norma_runtime_destroy(small);
 }
 
 static void the_last_line_that_matches_wins(void **state) {
@@ -220,8 +251,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_link_stays_a_link, set_up, tear_down),
       cmocka_unit_test_setup_teardown(whole_files, set_up, tear_down),
+      cmocka_unit_test(a_pipe_is_read_to_its_end),
+      cmocka_unit_test(a_budget_ends_reading),
       cmocka_unit_test_setup_teardown(the_last_line_that_matches_wins, set_up, tear_down),
       cmocka_unit_test_setup_teardown(mistakes_in_a_manifest_name_the_line, set_up, tear_down),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, tool_runtime_begin, tool_runtime_end);
 }

@@ -1,22 +1,8 @@
 /* .npy and .npz: what NumPy writes is read back, what is damaged or no ONNX type is refused with a reason. */
+#include "tests/tools/unit/tool_runtime.h"
 #include "tests/tools/unit/tool_test.h"
 
 #include "tools/formats/npy.h"
-
-#include <stdbool.h>
-
-static memory account;
-
-static int set_up(void **state) {
-  (void)state;
-  memory_init(&account, NULL, 0);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  return atomic_load(&account.used) == 0 ? 0 : -1; /* nothing may be left */
-}
 
 /* A file with this header dictionary and data, in format version 1 or 2. */
 static size_t make_file(unsigned char *file, int version, const char *dictionary, const void *data, size_t data_size) {
@@ -32,16 +18,17 @@ static size_t make_file(unsigned char *file, int version, const char *dictionary
   return start + length + data_size;
 }
 
-static norma_status decode(const char *dictionary, const void *data, size_t size, value *into, norma_error *error) {
+static norma_status decode(const char *dictionary, const void *data, size_t size, norma_value **into,
+                           norma_error *error) {
   unsigned char file[2048];
   size_t bytes = make_file(file, 1, dictionary, data, size);
-  memset(into, 0, sizeof *into);
-  return npy_decode(&account, file, bytes, into, error);
+  *into = NULL;
+  return npy_decode(runtime, file, bytes, into, error);
 }
 
 static void assert_refused(const char *dictionary, const void *data, size_t size, norma_status status,
                            const char *words) {
-  value contents;
+  norma_value *contents;
   norma_error error = {.status = NORMA_OK};
   assert_int_equal(decode(dictionary, data, size, &contents, &error), status);
   if (!strstr(error.message, words))
@@ -66,14 +53,14 @@ static void what_is_written_is_read_back(void **state) {
       fclose(stream);
       assert_true(npy_recognise(file, size));
       assert_int_equal((size - tensor.size_bytes) % 64, 0); /* the data are aligned, as the format asks */
-      value contents = {0};
+      norma_value *contents = NULL;
       norma_error error;
-      assert_int_equal(npy_decode(&account, file, size, &contents, &error), NORMA_OK);
-      assert_int_equal(contents.tensor.type, types[i]);
-      assert_int_equal(contents.tensor.rank, rank);
-      for (int d = 0; d < rank; d++) assert_int_equal(contents.tensor.dims[d], tensor.dims[d]);
-      assert_memory_equal(contents.tensor.data, data, tensor.size_bytes);
-      value_clear(&contents);
+      assert_int_equal(npy_decode(runtime, file, size, &contents, &error), NORMA_OK);
+      assert_int_equal(norma_value_tensor(contents)->type, types[i]);
+      assert_int_equal(norma_value_tensor(contents)->rank, rank);
+      for (int d = 0; d < rank; d++) assert_int_equal(norma_value_tensor(contents)->dims[d], tensor.dims[d]);
+      assert_memory_equal(norma_value_tensor(contents)->data, data, tensor.size_bytes);
+      norma_value_destroy(contents);
       free(file);
     }
   }
@@ -93,29 +80,31 @@ static void types_that_numpy_lacks_are_not_held(void **state) {
 static void fortran_order_is_transposed(void **state) {
   (void)state;
   const int16_t columns[] = {1, 4, 2, 5, 3, 6}, rows[] = {1, 2, 3, 4, 5, 6};
-  value contents;
+  norma_value *contents;
   norma_error error;
   assert_int_equal(decode("{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }", columns, 12, &contents, &error),
                    NORMA_OK);
-  assert_memory_equal(contents.tensor.data, rows, 12);
-  value_clear(&contents);
+  assert_memory_equal(norma_value_tensor(contents)->data, rows, 12);
+  norma_value_destroy(contents);
 }
 
 static void big_endian_is_turned(void **state) {
   (void)state;
   const unsigned char numbers[] = {0x3F, 0x80, 0, 0, 0xC0, 0, 0, 0}; /* 1, -2 */
-  value contents;
+  norma_value *contents;
   norma_error error;
   assert_int_equal(decode("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", numbers, 8, &contents, &error),
                    NORMA_OK);
-  assert_true(((const float *)contents.tensor.data)[0] == 1 && ((const float *)contents.tensor.data)[1] == -2);
-  value_clear(&contents);
+  assert_true(((const float *)norma_value_tensor(contents)->data)[0] == 1 &&
+              ((const float *)norma_value_tensor(contents)->data)[1] == -2);
+  norma_value_destroy(contents);
   /* a complex number turns each half for itself */
   assert_int_equal(decode("{'descr': '>c8', 'fortran_order': False, 'shape': (), }", numbers, 8, &contents, &error),
                    NORMA_OK);
-  assert_int_equal(contents.tensor.rank, 0);
-  assert_true(((const float *)contents.tensor.data)[0] == 1 && ((const float *)contents.tensor.data)[1] == -2);
-  value_clear(&contents);
+  assert_int_equal(norma_value_tensor(contents)->rank, 0);
+  assert_true(((const float *)norma_value_tensor(contents)->data)[0] == 1 &&
+              ((const float *)norma_value_tensor(contents)->data)[1] == -2);
+  norma_value_destroy(contents);
 }
 
 static void later_versions_and_bool(void **state) {
@@ -124,11 +113,11 @@ static void later_versions_and_bool(void **state) {
     unsigned char file[256];
     const unsigned char flags[] = {0, 1, 7};
     size_t size = make_file(file, version, "{\"shape\":(3L,),'fortran_order':False,'descr':'|b1'}", flags, 3);
-    value contents = {0};
+    norma_value *contents = NULL;
     norma_error error;
-    assert_int_equal(npy_decode(&account, file, size, &contents, &error), NORMA_OK);
-    assert_memory_equal(contents.tensor.data, "\0\1\1", 3);
-    value_clear(&contents);
+    assert_int_equal(npy_decode(runtime, file, size, &contents, &error), NORMA_OK);
+    assert_memory_equal(norma_value_tensor(contents)->data, "\0\1\1", 3);
+    norma_value_destroy(contents);
   }
 }
 
@@ -136,11 +125,11 @@ static void text_becomes_utf8(void **state) {
   (void)state;
   /* 'ä€', '😀' and '' as U2 */
   const uint32_t characters[] = {0xE4, 0x20AC, 0x1F600, 0, 0, 0};
-  value contents;
+  norma_value *contents;
   norma_error error;
   assert_int_equal(
       decode("{'descr': '<U2', 'fortran_order': False, 'shape': (3,), }", characters, 24, &contents, &error), NORMA_OK);
-  const norma_string *strings = contents.tensor.data;
+  const norma_string *strings = norma_value_tensor(contents)->data;
   assert_int_equal(strings[0].size, 5);
   assert_memory_equal(strings[0].data, "\xC3\xA4\xE2\x82\xAC", 5);
   assert_int_equal(strings[1].size, 4);
@@ -150,18 +139,18 @@ static void text_becomes_utf8(void **state) {
   char *file = NULL;
   size_t size = 0;
   FILE *stream = open_memstream(&file, &size);
-  assert_true(npy_can_hold(&contents.tensor));
-  npy_encode(stream, &contents.tensor);
+  assert_true(npy_can_hold(norma_value_tensor(contents)));
+  npy_encode(stream, norma_value_tensor(contents));
   fclose(stream);
   assert_memory_equal(file + size - 24, characters, 24);
   free(file);
-  value_clear(&contents);
+  norma_value_destroy(contents);
   assert_int_equal(decode("{'descr': '|S3', 'fortran_order': False, 'shape': (2,), }", "ab\0cde", 6, &contents, &error),
                    NORMA_OK);
-  strings = contents.tensor.data;
+  strings = norma_value_tensor(contents)->data;
   assert_int_equal(strings[0].size, 2);
   assert_memory_equal(strings[1].data, "cde", 3);
-  value_clear(&contents);
+  norma_value_destroy(contents);
 }
 
 static void text_that_would_change_is_not_held(void **state) {
@@ -178,13 +167,13 @@ static void text_that_would_change_is_not_held(void **state) {
 
 static void empty_arrays(void **state) {
   (void)state;
-  value contents;
+  norma_value *contents;
   norma_error error;
   assert_int_equal(decode("{'descr': '<f8', 'fortran_order': True, 'shape': (0, 4), }", NULL, 0, &contents, &error),
                    NORMA_OK);
-  assert_int_equal(contents.tensor.rank, 2);
-  assert_int_equal(norma_tensor_count(&contents.tensor), 0);
-  value_clear(&contents);
+  assert_int_equal(norma_value_tensor(contents)->rank, 2);
+  assert_int_equal(norma_tensor_count(norma_value_tensor(contents)), 0);
+  norma_value_destroy(contents);
 }
 
 static void what_is_no_tensor_is_refused(void **state) {
@@ -214,10 +203,10 @@ static void damage_is_refused(void **state) {
   size_t size = make_file(file, 1, good, data, 16);
   for (size_t length = 0; length < size; length++) { /* cut anywhere */
     unsigned char *part = malloc(length + 1);        /* of exactly that size, for sanitizers */
-    value contents = {0};
+    norma_value *contents = NULL;
     norma_error error;
     memcpy(part, file, length);
-    assert_int_equal(npy_decode(&account, part, length, &contents, &error), NORMA_ERROR_FORMAT);
+    assert_int_equal(npy_decode(runtime, part, length, &contents, &error), NORMA_ERROR_FORMAT);
     free(part);
   }
   assert_refused("{'descr': '<f4', 'fortran_order': False, }", data, 16, NORMA_ERROR_FORMAT, "not understood");
@@ -234,9 +223,9 @@ static void damage_is_refused(void **state) {
   assert_refused("{'descr': '<U4611686018427387904', 'fortran_order': False, 'shape': (1,), }", data, 16,
                  NORMA_ERROR_UNSUPPORTED, "");
   file[6] = 9;
-  value contents = {0};
+  norma_value *contents = NULL;
   norma_error error;
-  assert_int_equal(npy_decode(&account, file, size, &contents, &error), NORMA_ERROR_UNSUPPORTED);
+  assert_int_equal(npy_decode(runtime, file, size, &contents, &error), NORMA_ERROR_UNSUPPORTED);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- npz */
@@ -297,18 +286,18 @@ static size_t make_test_archive(unsigned char *archive, int method, bool wide) {
   return make_archive(archive, member, size, method, wide);
 }
 
-static norma_status read_archive(const void *archive, size_t size, value *into, norma_error *error) {
+static norma_status read_archive(const void *archive, size_t size, norma_value **into, norma_error *error) {
   npz_member *members;
   size_t count;
-  norma_status status = npz_list(&account, archive, size, &members, &count, error);
+  norma_status status = npz_list(archive, size, &members, &count, error);
   if (status != NORMA_OK) return status;
-  memset(into, 0, sizeof *into);
+  *into = NULL;
   if (count == 0) {
     status = NORMA_ERROR_FORMAT;
   } else {
-    status = npz_decode(&account, &members[0], into, error);
+    status = npz_decode(runtime, &members[0], into, error);
   }
-  memory_free(&account, members);
+  free(members);
   return status;
 }
 
@@ -319,23 +308,23 @@ static void members_are_read(void **state) {
     size_t size = make_test_archive(archive, 0, wide);
     npz_member *members;
     size_t count;
-    value contents;
+    norma_value *contents;
     norma_error error;
     assert_true(npz_recognise(archive, size));
-    assert_int_equal(npz_list(&account, archive, size, &members, &count, &error), NORMA_OK);
+    assert_int_equal(npz_list(archive, size, &members, &count, &error), NORMA_OK);
     assert_int_equal(count, 1);
     assert_int_equal(members[0].name_size, 1);
     assert_memory_equal(members[0].name, "x", 1);
-    memory_free(&account, members);
+    free(members);
     assert_int_equal(read_archive(archive, size, &contents, &error), NORMA_OK);
-    assert_memory_equal(contents.tensor.data, four, sizeof four);
-    value_clear(&contents);
+    assert_memory_equal(norma_value_tensor(contents)->data, four, sizeof four);
+    norma_value_destroy(contents);
     size = make_test_archive(archive, 8, wide);
     norma_status status = read_archive(archive, size, &contents, &error);
 #ifdef NORMA_HAVE_ZLIB
     assert_int_equal(status, NORMA_OK);
-    assert_memory_equal(contents.tensor.data, four, sizeof four);
-    value_clear(&contents);
+    assert_memory_equal(norma_value_tensor(contents)->data, four, sizeof four);
+    norma_value_destroy(contents);
 #else
     assert_int_equal(status, NORMA_ERROR_UNSUPPORTED);
 #endif
@@ -349,7 +338,7 @@ static void damaged_archives_are_refused(void **state) {
     size_t size = make_test_archive(archive, method, true);
     for (size_t length = 0; length < size - 3; length++) { /* without the comment, which may be cut */
       unsigned char *part = malloc(length + 1);
-      value contents;
+      norma_value *contents;
       norma_error error;
       memcpy(part, archive, length);
       assert_int_not_equal(read_archive(part, length, &contents, &error), NORMA_OK);
@@ -359,13 +348,13 @@ static void damaged_archives_are_refused(void **state) {
          at++) { /* a flipped byte may go unnoticed, but nothing breaks and no number changes */
       for (int bit = 0; bit < 8; bit++) {
         unsigned char *copy = malloc(size);
-        value contents;
+        norma_value *contents;
         norma_error error;
         memcpy(copy, archive, size);
         copy[at] ^= (unsigned char)(1 << bit);
         if (read_archive(copy, size, &contents, &error) == NORMA_OK) {
-          assert_memory_equal(contents.tensor.data, four, sizeof four);
-          value_clear(&contents);
+          assert_memory_equal(norma_value_tensor(contents)->data, four, sizeof four);
+          norma_value_destroy(contents);
         }
         free(copy);
       }
@@ -388,5 +377,5 @@ int main(void) {
       cmocka_unit_test(members_are_read),
       cmocka_unit_test(damaged_archives_are_refused),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, tool_runtime_begin, tool_runtime_end);
 }

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "engine/base/tensor.h"
+#include "engine/norma.h"
 
 /* A tensor over the caller's data. */
 static inline norma_tensor tensor_over(norma_element_type type, void *data, int rank, const int64_t *dims) {
