@@ -246,6 +246,12 @@ static const operator_sample samples[] = {
     {.op = "GlobalLpPool", .opset = 22, .inputs = {"2x3x4x5"}},
 
     /* Matrix products. */
+    {.op = "DeformConv", .opset = 22, .inputs = {"2x4x5x5", "3x4x3x3", "2x18x3x3", "3"}, .constants = CONSTANT(1)},
+    {.op = "DeformConv",
+     .opset = 22,
+     .inputs = {"float16 1x4x5x5", "float16 4x2x3x3", "float16 1x36x3x3", NULL, "float16 1x18x3x3"},
+     .constants = CONSTANT(1),
+     .attributes = {DRIVER_INT("group", 2), DRIVER_INT("offset_group", 2)}},
     {.op = "Einsum",
      .opset = 12,
      .inputs = {"4x5", "5x3"},
