@@ -20,7 +20,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define ROI_ALIGN_CHANNELS 32 /* of one unit of work */
+#define ROI_ALIGN_CHANNELS   32    /* of one unit of work */
+#define ROI_ALIGN_MOST_RATIO 65536 /* that is taken for meant */
 
 typedef struct roi_align_state {
   bool is_max, half_pixel;
@@ -55,7 +56,7 @@ static norma_status roi_align_read(const node *node, void *opaque, norma_error *
   if (state->bins[0] < 1 || state->bins[1] < 1)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "the output is %" PRId64 " x %" PRId64, state->bins[0],
                          state->bins[1]);
-  if (state->ratio < 0)
+  if (state->ratio < 0 || state->ratio > ROI_ALIGN_MOST_RATIO)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "sampling_ratio is %" PRId64, state->ratio);
   return NORMA_OK;
 }
@@ -160,15 +161,18 @@ static int64_t roi_align_limit(double value, int64_t most) {
   return value >= (double)most ? most : value > 0 ? (int64_t)value : 0;
 }
 
+/* A grid of more points is so much larger than any image that the mean is 0. */
+#define ROI_ALIGN_MOST_POINTS ((int64_t)1 << 40)
+
 /* Points outside *first <= i < *end are outside the image for certain: few are left, however large the box is. */
 static void roi_align_inside(const roi_align_axis *axis, int64_t bin, int64_t *first, int64_t *end) {
   const double start = axis->start + (double)bin * axis->bin, step = axis->bin / (double)axis->grid;
-  *first = 0, *end = axis->grid;
+  *first = 0, *end = axis->grid > ROI_ALIGN_MOST_POINTS ? 0 : axis->grid;
   if (axis->grid < 64 || step == 0) return;
   const double a = (-1 - start) / step, b = ((double)axis->size - start) / step;
   const double slack = 2 + 1e-5 * (fabs(a) + fabs(b)); /* start and step are rounded */
-  *first = roi_align_limit((a < b ? a : b) - slack, axis->grid);
-  *end = roi_align_limit((a < b ? b : a) + slack, axis->grid);
+  *first = roi_align_limit((a < b ? a : b) - slack, *end);
+  *end = roi_align_limit((a < b ? b : a) + slack, *end);
 }
 
 /* The elements on both sides of a point, and the weight of the second; false outside the image. */
