@@ -414,6 +414,15 @@ typedef enum norma_graph_form {
   NORMA_FORM_OPTIMIZED /* the same, and what is constant, redundant or dead removed */
 } norma_graph_form;
 
+/* What runs do with denormals, numbers nearer to 0 than the smallest normal one of their type (2^-126 in float32), with
+ * which many CPUs compute a hundred times slower. */
+typedef enum norma_denormals {
+  NORMA_DENORMALS_DEFAULT, /* FLUSH where nodes were rewritten (NORMA_OPTIMIZE_BASIC and FULL) and not `exact`, else KEEP */
+  NORMA_DENORMALS_KEEP, /* as IEEE 754 says */
+  NORMA_DENORMALS_FLUSH /* they count as 0, as operands and as results, in custom operators too; the control word of the
+                              calling thread is as it was when a run returns. KEEP where the CPU has no such mode. */
+} norma_denormals;
+
 /* A shape that an input of the model gets: a dimension of -1 stays as the model has it. */
 typedef struct norma_input_shape {
   const char *name;
@@ -441,6 +450,7 @@ typedef struct norma_load_options {
   norma_graph_form form;                 /* default: NORMA_FORM_RUN */
   const norma_input_shape *input_shapes; /* fixes dimensions that the model leaves open; contradictions are ARGUMENT */
   size_t input_shape_count;
+  norma_denormals denormals;
 } norma_load_options;
 
 typedef struct norma_model norma_model;
@@ -1088,6 +1098,10 @@ typedef struct norma_kernel_table_info {
 
 NORMA_API size_t norma_kernel_table_count(void);
 NORMA_API norma_status norma_kernel_table(size_t index, norma_kernel_table_info *info);
+/* Multiplies and adds float32 vectors in registers on the calling thread, some ms long, with the instructions of the
+ * table of this name; returns the number of operations (two for each multiply-add), 0 for a table that cannot run here.
+ * For measuring what the CPU can do at most: any number of threads may call it at once. */
+NORMA_API double norma_kernel_table_exercise(const char *name);
 
 /* ------------------------------------------------------------------------------------------------- custom operators */
 

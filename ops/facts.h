@@ -74,9 +74,20 @@ typedef struct linear_form {
 /* Normalization by statistics that are among the inputs. */
 typedef struct statistics_form {
   int scale, bias, mean, variance; /* inputs; one element for each channel */
-  double epsilon;
+  double epsilon, momentum;
   bool trains; /* normalises by its batch, and updates the statistics */
 } statistics_form;
+
+/* How a node that computes one thing in training and another in inference is told which. */
+typedef struct training_form {
+  bool trains;
+  bool is_known;         /* false: an input that is no constant says it, and `trains` is false */
+  const char *attribute; /* the attribute that says it; NULL: none */
+  int64_t inference;     /* its value for inference, 0 or 1; the other one is for training */
+  bool is_default;       /* that value is the default, so that the attribute may be absent */
+  int outputs;    /* the node trains where it has so many outputs; those behind the first exist in training only */
+  int mode_input; /* the input that says it, with none behind it; 0: none */
+} training_form;
 
 /* ---------------------------------------------------------------------------------------------------- channel blocks */
 
@@ -148,6 +159,10 @@ typedef struct operator_facts {
   bool (*affine)(const node *node, affine_form *form);
   bool (*linear)(const node *node, linear_form *form);
   bool (*statistics)(const node *node, statistics_form *form);
+  /* May be asked before attributes were read, too. */
+  bool (*training)(const node *node, training_form *form);
+  /* Output 0 is what attributes say, seen in their memory. */
+  bool (*constant)(const node *node, norma_tensor *held);
   bool (*block)(const node *node, block_form *form);
   type_mask block_types; /* element types of input 0 that `block` is for */
   uint32_t packs;        /* inputs that prepare packs once per model where they are constant */
@@ -162,9 +177,11 @@ typedef struct operator_facts {
 bool fact_keeps_shape(const node *node);
 /* is_identity of variadic operators that have one input. */
 bool fact_has_one_input(const node *node);
-/* Every dimension is that of input 0. */
+/* A tensor that is known when the model is loaded: a constant, or what the attributes of its producer say. */
+bool fact_held(const graph_value *value, norma_tensor *held);
+/* Every dimension of output 0 is that of input 0. */
 bool fact_dimension_same(const node *node, int output, int axis, dimension_source *source);
-/* Dimension 0 is that of input 0 (a batch). */
+/* Dimension 0 of output 0 is that of input 0 (a batch). */
 bool fact_dimension_batch(const node *node, int output, int axis, dimension_source *source);
 
 #endif

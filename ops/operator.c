@@ -83,16 +83,14 @@ const norma_tensor *infer_value(const infer_context *context, int index) {
   return norma_value_tensor(context->values[index]);
 }
 
-bool infer_ints(const infer_context *context, int index, int64_t *values, int capacity, int *count,
-                norma_status *status) {
+bool infer_ints(infer_context *context, int index, int64_t *values, int capacity, int *count, norma_status *status) {
   *status = NORMA_OK;
   *count = 0;
   const norma_tensor *tensor = infer_value(context, index);
   if (!tensor) return false;
   int64_t elements = norma_tensor_count(tensor);
   if (tensor->rank > 1 || elements > capacity || !(TYPE_BIT(tensor->type) & TYPES_INTEGER)) {
-    *status = infer_fail((infer_context *)(uintptr_t)context, "input %d must be a list of at most %d integers", index,
-                         capacity);
+    *status = infer_fail(context, "input %d must be a list of at most %d integers", index, capacity);
     return false;
   }
   for (int64_t i = 0; i < elements; i++) values[i] = tensor_get_int64(tensor, i);

@@ -119,8 +119,7 @@ bool infer_has_input(const infer_context *context, int index);
 const norma_tensor *infer_value(const infer_context *context, int index);
 /* Known integer contents of input `index` into values[0 .. count - 1]; false if they are not known. More than
  * `capacity` elements, or a tensor that is not of rank 0 or 1, fail through *status. */
-bool infer_ints(const infer_context *context, int index, int64_t *values, int capacity, int *count,
-                norma_status *status);
+bool infer_ints(infer_context *context, int index, int64_t *values, int capacity, int *count, norma_status *status);
 void infer_output(infer_context *context, int index, norma_element_type type, const shape *shape);
 void infer_output_info(infer_context *context, int index, const value_info *info);
 /* The contents of int64 output `index`, known already (Shape, Size): `count` values, or a scalar when rank is 0. Sets
@@ -250,5 +249,9 @@ norma_status run_allocate_temporary(run_context *context, size_t bytes, void **b
  * clears. On failure all outputs are NONE. */
 norma_status run_subgraph(run_context *context, const graph *subgraph, const value *const *inputs, int input_count,
                           value *outputs, int output_count);
+/* What inference tells of all outputs of a subgraph for these inputs, without a run; where they do not fit it, what the
+ * model tells of its outputs for any. Items are valid until the next call for the same subgraph. */
+norma_status run_infer_subgraph(run_context *context, const graph *subgraph, const value *const *inputs,
+                                int input_count, value_info *outputs);
 
 #endif

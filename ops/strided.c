@@ -2,7 +2,7 @@
 
 void strided_add_broadcast(strided *walk, const void *data, size_t element_bytes, int rank, const int64_t *dims) {
   const int operand = walk->operands++;
-  walk->data[operand] = (char *)(uintptr_t)data;
+  walk->data[operand] = tensor_read_only(data);
   walk->element_bytes[operand] = element_bytes;
   int64_t stride = 1;
   for (int i = walk->rank - 1; i >= 0; i--) {

@@ -97,7 +97,7 @@ static norma_status read_tensors(reader *reader, const Onnx__AttributeProto *pro
   size_t count = !list ? 1 : sparse ? proto->n_sparse_tensors : proto->n_tensors;
   value *values = region_array(reader->region, count, sizeof *values);
   if (!values) return reader_no_memory(reader);
-  target->kind = list ? ATTRIBUTE_TENSORS : ATTRIBUTE_TENSOR; /* sparse ones are dense from here on */
+  target->kind = kind; /* sparse ones are dense from here on */
   target->count = count;
   target->tensors = values;
   for (size_t i = 0; i < count; i++) {

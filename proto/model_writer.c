@@ -119,6 +119,36 @@ static norma_status write_tensors(writer *writer, const attribute *attribute, On
   return NORMA_OK;
 }
 
+/* A tensor that was read from the sparse form: every element with its place among all of them. */
+static norma_status write_sparse(writer *writer, const norma_tensor *tensor, Onnx__SparseTensorProto **target) {
+  const int64_t count = norma_tensor_count(tensor);
+  norma_tensor values = *tensor, indices;
+  int64_t *places;
+  Onnx__SparseTensorProto *proto;
+  if (!NEW_LIST(writer, places, (size_t)count) || !NEW(writer, proto, onnx__sparse_tensor_proto__init)) {
+    return no_memory(writer);
+  }
+  *target = proto;
+  for (int64_t i = 0; i < count; i++) places[i] = i;
+  norma_tensor_init(&values, tensor->type, 1, &count, tensor->data);
+  norma_tensor_init(&indices, NORMA_INT64, 1, &count, places);
+  proto->values = tensor_message(&writer->region, &values, NULL);
+  proto->indices = tensor_message(&writer->region, &indices, NULL);
+  proto->n_dims = (size_t)tensor->rank;
+  if (!proto->values || !proto->indices || !NEW_LIST(writer, proto->dims, proto->n_dims)) return no_memory(writer);
+  memcpy(proto->dims, tensor->dims, proto->n_dims * sizeof *proto->dims);
+  return NORMA_OK;
+}
+
+static norma_status write_sparse_list(writer *writer, const attribute *attribute, Onnx__AttributeProto *proto) {
+  if (!NEW_LIST(writer, proto->sparse_tensors, attribute->count)) return no_memory(writer);
+  proto->n_sparse_tensors = attribute->count;
+  for (size_t i = 0; i < attribute->count; i++) {
+    TRY(write_sparse(writer, &attribute->tensors[i].tensor, &proto->sparse_tensors[i]));
+  }
+  return NORMA_OK;
+}
+
 static norma_status write_graphs(writer *writer, const attribute *attribute, Onnx__AttributeProto *proto) {
   if (!NEW_LIST(writer, proto->graphs, attribute->count)) return no_memory(writer);
   proto->n_graphs = attribute->count;
@@ -170,6 +200,10 @@ static norma_status write_attribute(writer *writer, const attribute *attribute, 
     return proto->t ? NORMA_OK : no_memory(writer);
   case ATTRIBUTE_TENSORS:
     return write_tensors(writer, attribute, proto);
+  case ATTRIBUTE_SPARSE_TENSOR:
+    return write_sparse(writer, &attribute->tensor->tensor, &proto->sparse_tensor);
+  case ATTRIBUTE_SPARSE_TENSORS:
+    return write_sparse_list(writer, attribute, proto);
   case ATTRIBUTE_GRAPH:
     return write_graph(writer, attribute->graph, &proto->g);
   case ATTRIBUTE_GRAPHS:

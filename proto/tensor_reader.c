@@ -323,7 +323,7 @@ static norma_status whole_view(const tensor_source *source, const payload *paylo
     buffer_release(*owner);
     *owner = NULL;
   }
-  if (*owner) tensor->data = (void *)(uintptr_t)data; /* constants are never written */
+  if (*owner) tensor->data = tensor_read_only(data);
   return NORMA_OK;
 }
 

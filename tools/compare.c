@@ -62,6 +62,35 @@ static bool run_side(side *side, const input_set *inputs, bool quiet) {
   return false;
 }
 
+/* Half of the distance between 1 and the next larger number of the type; 0 for types that are exact here. */
+static double rounding_of(norma_element_type type) {
+  switch (type) {
+  case NORMA_FLOAT16:
+    return 0x1p-11;
+  case NORMA_BFLOAT16:
+    return 0x1p-8;
+  case NORMA_FLOAT8E4M3FN:
+  case NORMA_FLOAT8E4M3FNUZ:
+    return 0x1p-4;
+  case NORMA_FLOAT8E5M2:
+  case NORMA_FLOAT8E5M2FNUZ:
+    return 0x1p-3;
+  default:
+    return 0;
+  }
+}
+
+/* Unless the caller has chosen one, the tolerance leaves room for the roundings of several layers in the value's type. */
+static tolerance tolerance_for(const comparison *comparison, const norma_value *expected) {
+  enum { ROUNDINGS = 16 };
+  tolerance tolerance = comparison->tolerance;
+  const norma_tensor *tensor = norma_value_tensor(expected);
+  if (tensor && tolerance.rule == COMPARE_MAX && comparison->settings->max_error < 0) {
+    tolerance.max = fmax(tolerance.max, ROUNDINGS * rounding_of(tensor->type));
+  }
+  return tolerance;
+}
+
 /* "max error 1e-7, 2e-8 of the largest magnitude" */
 static void print_figures(const difference *difference) {
   printf("max error %.3g", difference->max_error);
@@ -78,7 +107,8 @@ static void compare_one(void *context, const char *name, const norma_value *expe
     comparison->missing++;
     return;
   }
-  compare_values(expected, actual, &comparison->tolerance, &difference);
+  const tolerance tolerance = tolerance_for(comparison, expected);
+  compare_values(expected, actual, &tolerance, &difference);
   comparison->compared++;
   bool first = !difference.agrees && comparison->differing++ == 0;
   if (!first && !comparison->settings->verbose) return;
@@ -118,7 +148,8 @@ static bool compare_outputs(const comparison *comparison) {
     const norma_value *expected = norma_session_output(comparison->sides[0].session, i);
     const norma_value *actual =
         norma_session_output(comparison->sides[1].session, matching_output(comparison, info.name, i));
-    compare_values(expected, actual, &comparison->tolerance, &difference);
+    const tolerance tolerance = tolerance_for(comparison, expected);
+    compare_values(expected, actual, &tolerance, &difference);
     printf(difference.agrees ? "  same     " : "  DIFFERS  ");
     print_text(stdout, info.name);
     printf("  %s: ", value_type_text(expected, type, sizeof type));
@@ -233,7 +264,8 @@ const command command_compare = {
     .text =
         "Runs the same inputs (random unless given) through MODEL at two levels, or through MODEL and OTHER, and "
         "compares every value that exists in both by its name, in the order of computation. Prints the first tensor "
-        "that differs beyond the tolerance, then the error of every output. Exit code 1 if any tensor differs. "
+        "that differs beyond the tolerance, then the error of every output. Exit code 1 if any tensor differs. Unless a "
+        "tolerance is given, tensors of 16 and 8 bit floating-point types may differ by 16 roundings of their type. "
         "MODEL - is read from standard input.\n",
     .options = options,
     .min_arguments = 1,

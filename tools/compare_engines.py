@@ -1,6 +1,6 @@
 """Compares Norma with ONNX Runtime on fourteen models and writes the table tools/BENCHMARKS.md.
 
-    python tools/bench/compare_engines.py [--only NAME,...] [--pairs N] [--threads 1,2] [--out FILE]
+    python tools/compare_engines.py [--only NAME,...] [--pairs N] [--threads 1,2] [--out FILE]
                                     [--models DIR] [--vectors DIR] [--build DIR] [--engines NAME=PYTHON,...]
 
 Models have random normal weights (models/random_models.py) and are written to --models where they are not there yet.
@@ -443,7 +443,7 @@ def load_section(loads, starts):
 
 def page(arguments, engines, versions, sections, left_out):
     named = ", ".join(f"{e.title} {versions.get(e.name, '')}".strip() for e in engines)
-    lines = ["# Norma and other engines", "", "Written by `tools/bench/compare_engines.py`, which says how it measures.", "",
+    lines = ["# Norma and other engines", "", "Written by `tools/compare_engines.py`, which says how it measures.", "",
              f"{named}. CPU: {cpu_name()}, {os.cpu_count()} cores. Kernels of Norma: {arguments.kernels}. Batch 1, "
              "float32, random weights. Ratios above 1: Norma is faster; bold: the goal is reached. Milliseconds are "
              "the shortest run. Per cent of peak counts the multiply-accumulates of the definition, so Winograd's "

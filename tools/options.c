@@ -60,6 +60,13 @@ static bool take_level(void *place, const char *text, option_pool *pool) {
   return true;
 }
 
+static bool take_denormals(void *place, const char *text, option_pool *pool) {
+  const bool flush = strcmp(text, "flush") == 0;
+  (void)pool;
+  *(norma_denormals *)place = flush ? NORMA_DENORMALS_FLUSH : NORMA_DENORMALS_KEEP;
+  return flush || strcmp(text, "keep") == 0;
+}
+
 static const tool_option all_options[] = {
     {"threads", 't', "N", "threads that compute, this one included (default: the CPUs that this process may use)",
      "a number of threads", take_positive},
@@ -71,6 +78,10 @@ static const tool_option all_options[] = {
     {"exact", 0, NULL,
      "only what rounds as -O 0 does: no Winograd, no channel blocks, no scale goes into weights; slower", NULL,
      take_flag},
+    {"denormals", 0, "HOW",
+     "numbers nearer to 0 than the smallest normal one: keep, which is slow on many CPUs, or flush them to 0 (default: "
+     "keep at -O 0 and with --exact, else flush)",
+     "keep or flush", take_denormals},
     {"max-memory", 0, "SIZE", "budget for all memory, such as 512MiB or 2GiB (default: no limit)",
      "a size such as 2GiB", take_size},
     {"timeout", 0, "TIME",
@@ -81,18 +92,19 @@ static const tool_option all_options[] = {
     {"version", 0, NULL, "print the version and what the build contains, and exit", NULL, NULL},
 };
 
-static const tool_option *const help_option = &all_options[7], *const version_option = &all_options[8];
+static const tool_option *const help_option = &all_options[8], *const version_option = &all_options[9];
 
 const command_option common_options[] = {
     {&all_options[0], offsetof(struct common_settings, threads)},
     {&all_options[1], offsetof(struct common_settings, level)},
     {&all_options[2], offsetof(struct common_settings, disabled)},
     {&all_options[3], offsetof(struct common_settings, exact)},
-    {&all_options[4], offsetof(struct common_settings, max_memory)},
-    {&all_options[5], offsetof(struct common_settings, timeout)},
-    {&all_options[6], offsetof(struct common_settings, quiet)},
-    {&all_options[7], 0},
+    {&all_options[4], offsetof(struct common_settings, denormals)},
+    {&all_options[5], offsetof(struct common_settings, max_memory)},
+    {&all_options[6], offsetof(struct common_settings, timeout)},
+    {&all_options[7], offsetof(struct common_settings, quiet)},
     {&all_options[8], 0},
+    {&all_options[9], 0},
     {NULL, 0},
 };
 
@@ -259,7 +271,8 @@ norma_load_options settings_load(const struct common_settings *settings, norma_r
                                                         : (norma_optimization)(NORMA_OPTIMIZE_NONE + level),
                               .disabled_passes = settings->disabled.items,
                               .disabled_pass_count = settings->disabled.count,
-                              .exact = settings->exact};
+                              .exact = settings->exact,
+                              .denormals = settings->denormals};
 }
 
 norma_runtime *settings_create_runtime(const struct common_settings *settings) {

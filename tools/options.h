@@ -27,6 +27,7 @@ struct common_settings {
   int level;   /* -1: not given */
   text_list disabled;
   bool exact;
+  norma_denormals denormals;
   size_t max_memory; /* 0: no limit */
   double timeout;    /* seconds; 0: not given */
   bool quiet;

@@ -1,8 +1,8 @@
 #!/bin/bash
 # The tests, from a clean clone on Debian 12.
 #
-#   tools/test.sh              what every commit must pass: unit tests, vectors, models, thread sweep, and unit tests and
-#                              vectors under the address sanitizer
+#   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
+#                              models, thread sweep, and unit tests and vectors under the address sanitizer
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
 #                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
 #                              anew, the bitwise promise and the error of optimisation on all models there are
@@ -187,6 +187,18 @@ part_unit() {
   python_packages numpy onnx onnxruntime ||
     skip "comparisons with Python packages: PyPI is not reached (build/test-logs/pip.log)"
   build release && unit_tests release
+}
+
+# The rules of the source tree that a script can see; each prints what breaks it.
+part_structure() {
+  tools/install_packages.sh python3 universal-ctags clang-format || return
+  expect "format" sh -c "find engine ops proto tools tests models -name '*.[ch]' -print0 |
+    xargs -0 -n 50 -P $jobs clang-format --dry-run --Werror"
+  expect "lines of at most 120 columns" python3 tests/structure/line_length.py
+  expect "includes point one way" python3 tests/structure/include_direction.py
+  expect "names at file scope are unique" python3 tests/structure/file_scope_names.py
+  expect "engine/ names no operator" python3 tests/structure/operator_names.py $norma
+  expect "sources have tests" python3 tests/structure/test_mirror.py
 }
 
 part_models() {

@@ -159,6 +159,21 @@ void region_free(region *region) {
   }
 }
 
+void region_reset(region *region) {
+  region_chunk *kept = NULL;
+  while (region->chunks) {
+    region_chunk *next = region->chunks->next;
+    if (!next && region->chunks->capacity == REGION_FIRST_CHUNK) {
+      kept = region->chunks;
+    } else {
+      memory_free(region->memory, region->chunks);
+    }
+    region->chunks = next;
+  }
+  if (kept) kept->used = 0;
+  region->chunks = kept;
+}
+
 static region_chunk *region_add_chunk(region *region, size_t bytes) {
   size_t capacity = region->chunks ? region->chunks->capacity * 2 : REGION_FIRST_CHUNK;
   if (capacity > REGION_LARGEST_CHUNK) capacity = REGION_LARGEST_CHUNK;

@@ -62,6 +62,8 @@ typedef struct region {
 
 void region_init(region *region, memory *memory);
 void region_free(region *region); /* frees all blocks; the region may be used again */
+/* The same, but some memory stays with the region for its next blocks, until region_free. */
+void region_reset(region *region);
 
 /* Zeroed memory, aligned to 16. NULL on failure. */
 void *region_allocate(region *region, size_t bytes);

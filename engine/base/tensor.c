@@ -61,7 +61,10 @@ shape shape_make(int rank, const int64_t *dims) {
 }
 
 shape shape_of_tensor(const norma_tensor *tensor) {
-  return shape_make(tensor->rank, tensor->dims);
+  shape result;
+  result.rank = tensor->rank;
+  memcpy(result.dims, tensor->dims, sizeof result.dims); /* all of them: that is one loop less */
+  return result;
 }
 
 bool shape_is_known(const shape *shape) {
@@ -303,12 +306,8 @@ norma_status value_allocate_list(memory *memory, value *into, norma_value_kind k
 }
 
 value_info value_info_of(const value *value) {
-  value_info info = {.kind = value->kind, .shape = {.rank = RANK_UNKNOWN}};
-  if (value->kind == NORMA_VALUE_TENSOR) {
-    info.type = value->tensor.type;
-    info.shape = shape_of_tensor(&value->tensor);
-  }
-  return info;
+  if (value->kind != NORMA_VALUE_TENSOR) return (value_info){.kind = value->kind, .shape = {.rank = RANK_UNKNOWN}};
+  return (value_info){.kind = NORMA_VALUE_TENSOR, .type = value->tensor.type, .shape = shape_of_tensor(&value->tensor)};
 }
 
 norma_value_kind norma_value_get_kind(const norma_value *value) {

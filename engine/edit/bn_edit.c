@@ -2,6 +2,7 @@
 #include "engine/base/struct_size.h"
 #include "engine/edit/bn_analysis.h"
 #include "engine/edit/editor.h"
+#include "engine/graph/query.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -55,9 +56,12 @@ static norma_status write_statistic(const norma_editor *editor, const batch_norm
   TRY(value_allocate_tensor(&editor->runtime->memory, &contents, old->type, &shape, error));
   elements_from_double(old->type, contents.tensor.data, 0, node->channels, numbers);
   norma_status status = NORMA_OK;
-  if (is_own(statistic)) {
+  bool is_replaced = is_own(statistic);
+  if (is_replaced) {
     status = model_patch_replace(editor->patch, statistic->name, &contents.tensor, error);
-  } else {
+    is_replaced = status != NORMA_ERROR_UNSUPPORTED; /* a sparse initializer */
+  }
+  if (!is_replaced) {
     status = add_statistic(editor, node, is_mean, &contents.tensor, error);
     ++*copies;
   }
@@ -128,42 +132,39 @@ static norma_status drop_training_outputs(const freezing *work, const node *node
   return model_patch_keep_outputs(work->patch, node->outputs[0]->name, 1, error);
 }
 
+/* Attribute and input that say that the node trains; what outputs say has been dropped. */
+static norma_status set_inference(const freezing *work, const node *node, const training_form *form,
+                                  norma_error *error) {
+  const char *output = node->outputs[0]->name;
+  if (form->mode_input > 0) return model_patch_keep_inputs(work->patch, output, form->mode_input, error);
+  if (!form->attribute) return NORMA_OK;
+  return form->is_default ? model_patch_remove_attribute(work->patch, output, form->attribute, error)
+                          : model_patch_set_int(work->patch, output, form->attribute, form->inference, error);
+}
+
 static norma_status freeze_node(freezing *work, const batch_normalization *node, norma_error *error) {
+  training_form form;
   TRY(check_statistics(node, error));
   TRY(drop_training_outputs(work, node->node, error));
   work->report.normalizations++;
-  if (node->node->opset < 7) return model_patch_set_int(work->patch, node->output, "is_test", 1, error);
-  if (node->node->opset < 14) return NORMA_OK; /* the outputs said it */
-  return model_patch_remove_attribute(work->patch, node->output, "training_mode", error);
+  node->node->op->facts.training(node->node, &form);
+  return set_inference(work, node->node, &form, error);
 }
 
-/* Whether it drops: from version 12 on by its third input, up to version 6 by is_test. */
-static bool dropout_trains(const node *node, bool *is_known) {
-  *is_known = true;
-  if (node->opset < 7) return attribute_int(node, "is_test", 0) == 0;
-  if (node->opset < 12 || node->input_count < 3 || !node->inputs[2]) return false;
-  const graph_value *mode = node->inputs[2];
-  const value *contents = mode->constant;
-  if (!contents && mode->producer && strcmp(mode->producer->op_type, "Constant") == 0) {
-    contents = attribute_tensor(mode->producer, "value");
+/* A node without statistics that does more in training: Dropout. */
+static norma_status freeze_other(freezing *work, const node *node, norma_error *error) {
+  training_form form;
+  if (!node->op || node->op->facts.statistics || !node_has_output(node, 0) || !node->op->facts.training ||
+      !node->op->facts.training(node, &form)) {
+    return NORMA_OK;
   }
-  const norma_tensor *tensor = contents ? norma_value_tensor(contents) : NULL;
-  *is_known = tensor && tensor->type == NORMA_BOOL && norma_tensor_count(tensor) == 1;
-  return *is_known && *(const bool *)tensor->data;
-}
-
-static norma_status freeze_dropout(freezing *work, const node *node, norma_error *error) {
-  bool is_known;
-  const bool trains = dropout_trains(node, &is_known);
-  if (!is_known) {
-    runtime_log(work->runtime, NORMA_LOG_WARNING, "node '%s': whether it drops is not stored in the model but computed",
-                node->name);
+  if (!form.is_known) {
+    runtime_log(work->runtime, NORMA_LOG_WARNING,
+                "node '%s': whether it trains is not stored in the model but computed", node->name);
   }
-  if (!trains) return NORMA_OK;
+  if (!form.trains) return NORMA_OK;
   work->report.dropouts++;
-  const char *output = node->outputs[0]->name;
-  return node->opset < 7 ? model_patch_set_int(work->patch, output, "is_test", 1, error)
-                         : model_patch_keep_inputs(work->patch, output, 2, error);
+  return set_inference(work, node, &form, error);
 }
 
 static norma_status freeze_all(freezing *work, norma_error *error) {
@@ -171,10 +172,7 @@ static norma_status freeze_all(freezing *work, norma_error *error) {
   for (size_t i = 0; i < study->count; i++) {
     if (study->nodes[i].training) TRY(freeze_node(work, &study->nodes[i], error));
   }
-  for (const node *node = study->model->graph->first; node; node = node->next) {
-    const bool is_dropout = strcmp(node->op_type, "Dropout") == 0 && node->domain[0] == '\0';
-    if (is_dropout && node->output_count > 0 && node->outputs[0]) TRY(freeze_dropout(work, node, error));
-  }
+  for (const node *node = study->model->graph->first; node; node = node->next) TRY(freeze_other(work, node, error));
   return NORMA_OK;
 }
 

@@ -3,8 +3,8 @@
 #include "engine/edit/bn_analysis.h"
 #include "engine/execute/runtime.h"
 
-static bn_analysis *study_inside(const norma_bn_study *study) {
-  return (bn_analysis *)(uintptr_t)study;
+static const bn_analysis *study_inside(const norma_bn_study *study) {
+  return (const bn_analysis *)study;
 }
 
 static norma_status study_open(const model_source *source, const norma_load_options *given, norma_bn_study **result,
@@ -33,7 +33,7 @@ norma_status norma_bn_open_memory(const void *data, size_t size, const norma_loa
 }
 
 void norma_bn_destroy(norma_bn_study *study) {
-  if (study) bn_analysis_close(study_inside(study));
+  if (study) bn_analysis_close((bn_analysis *)study);
 }
 
 size_t norma_bn_count(const norma_bn_study *study) {
@@ -80,7 +80,7 @@ norma_status norma_bn_choose(norma_bn_study *study, const bool *chosen, int *lev
   if (!study || !levels) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "a study and a place for the number of levels are needed");
   }
-  bn_analysis *inside = study_inside(study);
+  bn_analysis *inside = (bn_analysis *)study;
   for (size_t i = 0; i < inside->count; i++) {
     inside->nodes[i].chosen = !inside->nodes[i].obstacle && (!chosen || chosen[i]);
   }

@@ -42,7 +42,6 @@ static norma_status evaluation_infer(evaluation *evaluation, const value *const 
   if (!operator_accepts(node->op, node->input_count, evaluation->inputs, &conflict)) {
     return error_at_node(error, failure, node, "input %d has a type that it cannot take", conflict.input);
   }
-  if (node->op->flags & OPERATOR_SUBGRAPHS) return NORMA_OK; /* their outputs come from what runs */
   infer_context context = {.node = node,
                            .state = evaluation->state,
                            .input_count = node->input_count,
@@ -143,13 +142,32 @@ static norma_status evaluation_compute(evaluation *evaluation, const value *cons
   return status;
 }
 
+/* One evaluation at a time has the spare memory: a node may evaluate others. */
+static void evaluation_take_memory(evaluation *evaluation) {
+  region *spare = evaluation->executor->spare;
+  region_init(&evaluation->region, evaluation->executor->memory);
+  if (!spare) return;
+  evaluation->region = *spare;
+  region_init(spare, spare->memory);
+}
+
+static void evaluation_give_memory(evaluation *evaluation) {
+  region *spare = evaluation->executor->spare;
+  if (!spare || spare->chunks) {
+    region_free(&evaluation->region);
+    return;
+  }
+  region_reset(&evaluation->region);
+  *spare = evaluation->region;
+}
+
 norma_status evaluate_node(executor *executor, const node *node, const value *const *inputs,
                            const value *const *constants, value *const *outputs, norma_status failure,
                            norma_error *error) {
   norma_error local;
   if (!error) error = &local;
   evaluation evaluation = {.executor = executor, .node = node};
-  region_init(&evaluation.region, executor->memory);
+  evaluation_take_memory(&evaluation);
   norma_status status = evaluation_begin(&evaluation, inputs, error);
   if (status == NORMA_OK) status = evaluation_infer(&evaluation, inputs, failure, error);
   if (status == NORMA_OK) status = evaluation_allocate_outputs(&evaluation, inputs, outputs, error);
@@ -161,6 +179,6 @@ norma_status evaluate_node(executor *executor, const node *node, const value *co
   }
   memory_free(executor->memory, evaluation.scratch);
   memory_free(executor->memory, evaluation.worker_scratch);
-  region_free(&evaluation.region);
+  evaluation_give_memory(&evaluation);
   return status;
 }

@@ -73,6 +73,10 @@ norma_status run_poll(const run_context *context) {
 
 /* --------------------------------------------------------------------------------------------------------- parallel */
 
+float_control executor_enter_floats(const executor *executor) {
+  return executor->flush_denormals ? float_control_flush() : float_control_keep();
+}
+
 typedef struct parallel_loop {
   const executor *executor;
   int64_t count, grain;
@@ -90,7 +94,9 @@ static void parallel_loop_run(void *argument, size_t first, size_t last, int wor
     return;
   }
   int64_t begin = (int64_t)first * loop->grain, most = (int64_t)(last - first) * loop->grain;
+  const float_control before = executor_enter_floats(loop->executor);
   loop->body(loop->argument, begin, loop->count - begin < most ? loop->count : begin + most, worker);
+  float_control_restore(before);
 }
 
 static void parallel_loop_chunk(void *argument, size_t index, int worker) {
@@ -190,21 +196,23 @@ norma_status run_set_output(run_context *context, int index, const value *conten
   return complete_error(context, value_copy(context->executor->memory, output, contents, context->error));
 }
 
+/* In front of the block. */
 struct temporary {
   struct temporary *next;
-  void *block;
 };
+
+_Static_assert(sizeof(struct temporary) <= MEMORY_ALIGNMENT, "a block is aligned behind its header");
 
 norma_status run_allocate_temporary(run_context *context, size_t bytes, void **block) {
   memory *memory = context->executor->memory;
-  struct temporary *entry = memory_allocate(memory, sizeof *entry);
-  *block = entry ? memory_allocate(memory, bytes) : NULL;
-  if (!*block) {
-    memory_free(memory, entry);
-    return complete_error(context, memory_error(memory, bytes, context->error));
-  }
-  *entry = (struct temporary){context->temporaries, *block};
+  struct temporary *entry = NULL;
+  size_t total;
+  *block = NULL;
+  if (size_add(bytes, MEMORY_ALIGNMENT, &total)) entry = memory_allocate(memory, total);
+  if (!entry) return complete_error(context, memory_error(memory, bytes, context->error));
+  entry->next = context->temporaries;
   context->temporaries = entry;
+  *block = (char *)entry + MEMORY_ALIGNMENT;
   return NORMA_OK;
 }
 
@@ -212,7 +220,6 @@ void run_free_temporaries(run_context *context) {
   while (context->temporaries) {
     struct temporary *entry = context->temporaries;
     context->temporaries = entry->next;
-    memory_free(context->executor->memory, entry->block);
     memory_free(context->executor->memory, entry);
   }
 }

@@ -5,6 +5,7 @@
 #ifndef ENGINE_EXECUTE_EXECUTOR_H
 #define ENGINE_EXECUTE_EXECUTOR_H
 
+#include "engine/base/float_control.h"
 #include "engine/base/thread_pool.h"
 #include "engine/execute/packed_constants.h"
 #include "ops/operator.h"
@@ -15,6 +16,7 @@ typedef struct executor {
   const struct kernel_table *kernels;
   packed_constants *packed;
   bool exact;
+  bool flush_denormals;        /* set on all threads that compute; else IEEE 754 is */
   int workers;                 /* at least 1 */
   thread_pool *pool;           /* NULL: loops run on the calling thread, or by `parallel` */
   norma_parallel_for parallel; /* the caller's, or NULL */
@@ -26,9 +28,13 @@ typedef struct executor {
   double work_left;        /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
   norma_progress progress; /* of the outermost graph's steps, or NULL */
   void *progress_context;
+  region *spare;                    /* where evaluate_node keeps memory for its next call; NULL: nowhere */
   struct frame *frame;              /* the graph that runs now; NULL outside a session */
   struct subgraph_cache *subgraphs; /* plans of subgraphs; NULL outside a session */
 } executor;
+
+/* Lets the calling thread compute with denormals as the executor says; float_control_restore takes it back. */
+float_control executor_enter_floats(const executor *executor);
 
 /* An executor without threads for work at load. `packed` must outlive it. */
 void executor_init_serial(executor *executor, memory *memory, const struct kernel_table *kernels,

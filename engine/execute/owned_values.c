@@ -104,7 +104,7 @@ norma_status norma_value_create_strings(norma_runtime *runtime, int rank, const 
                                         const norma_string *strings, norma_value **result, norma_error *error) {
   owned_value_forget(result);
   norma_tensor tensor;
-  if (norma_tensor_init(&tensor, NORMA_STRING, rank, dims, (void *)(uintptr_t)strings) != NORMA_OK) {
+  if (norma_tensor_init(&tensor, NORMA_STRING, rank, dims, tensor_read_only(strings)) != NORMA_OK) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "the shape of the strings cannot be");
   }
   return norma_value_create_tensor(runtime, &tensor, result, error);

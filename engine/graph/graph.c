@@ -343,8 +343,8 @@ static bool release_subgraph(void *context, graph *subgraph) {
 static void release_attributes(node *node) {
   for (int i = 0; i < node->attribute_count; i++) {
     attribute *attribute = &node->attributes[i];
-    if (attribute->kind == ATTRIBUTE_TENSOR && attribute->tensor) value_clear(attribute->tensor);
-    for (size_t t = 0; attribute->kind == ATTRIBUTE_TENSORS && attribute->tensors && t < attribute->count; t++) {
+    if (attribute_holds_tensor(attribute) && attribute->tensor) value_clear(attribute->tensor);
+    for (size_t t = 0; attribute_holds_tensors(attribute) && attribute->tensors && t < attribute->count; t++) {
       value_clear(&attribute->tensors[t]);
     }
   }

@@ -58,6 +58,14 @@ typedef struct attribute {
   };
 } attribute;
 
+static inline bool attribute_holds_tensor(const attribute *attribute) {
+  return attribute->kind == ATTRIBUTE_TENSOR || attribute->kind == ATTRIBUTE_SPARSE_TENSOR;
+}
+
+static inline bool attribute_holds_tensors(const attribute *attribute) {
+  return attribute->kind == ATTRIBUTE_TENSORS || attribute->kind == ATTRIBUTE_SPARSE_TENSORS;
+}
+
 /* ---------------------------------------------------------------------------------------------------- values, nodes */
 
 /* One input of one node that reads a value. */

@@ -248,6 +248,7 @@ norma_string norma_attribute_string(const norma_attribute *attribute, size_t ind
 
 const norma_value *norma_attribute_tensor(const norma_attribute *attribute, size_t index) {
   const struct attribute *item = attribute_item(attribute, index, ATTRIBUTE_TENSOR, ATTRIBUTE_TENSORS);
+  if (!item) item = attribute_item(attribute, index, ATTRIBUTE_SPARSE_TENSOR, ATTRIBUTE_SPARSE_TENSORS);
   return item ? &item->tensors[index] : NULL; /* of both kinds the same pointer */
 }
 

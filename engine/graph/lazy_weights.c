@@ -24,7 +24,7 @@ static void forget_mapped(lazy_source *lazy_source) {
 #ifdef MADV_DONTNEED
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = lazy_source->mapped_begin / page * page;
   if (begin < lazy_source->mapped_end) {
-    madvise((char *)(uintptr_t)lazy_source->source.data + begin, (size_t)(lazy_source->mapped_end - begin),
+    madvise((char *)tensor_read_only(lazy_source->source.data) + begin, (size_t)(lazy_source->mapped_end - begin),
             MADV_DONTNEED);
   }
 #endif

@@ -38,6 +38,7 @@ struct norma_model {
   norma_optimization optimization; /* never DEFAULT */
   norma_graph_form form;
   bool exact;
+  bool flush_denormals; /* in runs */
 
   size_t runtime_input_count; /* inputs of the graph that are no constants */
   graph_value **runtime_inputs;

@@ -115,3 +115,11 @@ norma_status norma_kernel_table(size_t index, norma_kernel_table_info *info) {
                                           .is_default = strcmp(kernel_table_default()->name, table->name) == 0};
   return info_give(info, &filled, sizeof filled);
 }
+
+double norma_kernel_table_exercise(const char *name) {
+  enum { STEPS = 300000 };
+  const struct kernel_table *table = name ? kernel_table_find(name) : NULL;
+  if (!table) return 0;
+  table->multiply_add_f32(STEPS, 0.5f, 1);
+  return 2.0 * 12 * STEPS * ((double)table->vector_bytes / sizeof(float));
+}

@@ -22,7 +22,7 @@ static norma_status resolve_and_infer(norma_model *model, const norma_load_optio
   if (!resolve_operators(&resolution)) {
     status = resolution.status;
     if (error) *error = resolution.invalid;
-  } else {
+  } else if (options->form == NORMA_FORM_RUN || (status = onnx_form_take_constants(model, error)) == NORMA_OK) {
     status = infer_graph(model->graph, executor, &failed);
     /* Where nodes are unsupported, what follows from them may fail to be inferred: that is the lesser news. */
     if (status == NORMA_OK || resolution.unsupported > 0) {
@@ -74,16 +74,19 @@ static norma_status look_at(norma_model *model, const norma_load_options *option
 }
 
 norma_status load_prepare(norma_model *model, const norma_load_options *options, norma_error *error) {
-  const bool is_run = options->form == NORMA_FORM_RUN, is_inspected = options->form == NORMA_FORM_INSPECT;
+  const bool is_inspected = options->form == NORMA_FORM_INSPECT;
   if (!is_inspected) TRY(input_shapes_set(model, options, error)); /* looking at a model sets them between inferences */
-  if (!is_run && !is_inspected) TRY(onnx_form_take_constants(model, error));
   packed_constants *packed = packed_constants_create(model->memory); /* of nodes that constants replace */
   if (!packed) return memory_error(model->memory, sizeof packed, error);
   executor executor;
   executor_init_serial(&executor, model->memory, model->runtime->kernels, packed, model->exact);
   executor.work_left = LOAD_WORK;
+  region spare;
+  region_init(&spare, model->memory);
+  executor.spare = &spare;
   norma_status status =
       is_inspected ? look_at(model, options, &executor, error) : run_stages(model, options, &executor, error);
+  region_free(&spare);
   packed_constants_destroy(packed);
   return status;
 }

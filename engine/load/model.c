@@ -20,6 +20,10 @@ static norma_status check_options(const norma_load_options *given, norma_load_op
   if ((unsigned)options->form > NORMA_FORM_OPTIMIZED) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "graph form %d does not exist", (int)options->form);
   }
+  if ((unsigned)options->denormals > NORMA_DENORMALS_FLUSH) {
+    return error_set(error, NORMA_ERROR_ARGUMENT, "way %d of treating denormals does not exist",
+                     (int)options->denormals);
+  }
   if (options->optimization == NORMA_OPTIMIZE_DEFAULT) options->optimization = NORMA_OPTIMIZE_FULL;
   if (options->form == NORMA_FORM_INSPECT) options->optimization = NORMA_OPTIMIZE_NONE;
   if (options->form == NORMA_FORM_FOLDED || options->form == NORMA_FORM_OPTIMIZED) {
@@ -85,6 +89,9 @@ norma_status model_load_source(const model_source *source, const norma_load_opti
   model->optimization = options->optimization;
   model->form = options->form;
   model->exact = options->exact;
+  model->flush_denormals = options->denormals == NORMA_DENORMALS_DEFAULT
+                               ? options->optimization != NORMA_OPTIMIZE_NONE && !options->exact
+                               : options->denormals == NORMA_DENORMALS_FLUSH;
   norma_status status = run_load(model, &loading, error);
   if (status != NORMA_OK) {
     norma_model_destroy(model);

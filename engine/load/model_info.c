@@ -3,16 +3,20 @@
 #include "engine/base/struct_size.h"
 #include "engine/execute/packed_constants.h"
 #include "engine/graph/model.h"
+#include "ops/operator.h"
 
 typedef struct parameter_sum {
   uint64_t elements;
   size_t bytes;
 } parameter_sum;
 
+static void add_tensor(parameter_sum *sum, const norma_tensor *tensor) {
+  sum->elements += (uint64_t)norma_tensor_count(tensor);
+  sum->bytes += tensor->size_bytes;
+}
+
 static void add_contents(parameter_sum *sum, const value *contents) {
-  if (!contents || contents->kind != NORMA_VALUE_TENSOR) return;
-  sum->elements += (uint64_t)norma_tensor_count(&contents->tensor);
-  sum->bytes += contents->tensor.size_bytes;
+  if (contents && contents->kind == NORMA_VALUE_TENSOR) add_tensor(sum, &contents->tensor);
 }
 
 /* Constants that something reads, those of Constant nodes and of subgraphs included. */
@@ -23,8 +27,10 @@ static bool add_parameters(void *context, graph *graph) {
     if (one->use_count > 0 || one->output_count > 0) add_contents(sum, one->constant ? one->constant : one->initial);
   }
   for (const node *node = graph->first; node; node = node->next) {
+    const bool is_held = node->op && node->op->facts.constant && node->state;
     const bool is_counted = node->output_count > 0 && node->outputs[0] && node->outputs[0]->constant;
-    if (strcmp(node->op_type, "Constant") == 0 && !is_counted) add_contents(sum, attribute_tensor(node, "value"));
+    norma_tensor held;
+    if (is_held && !is_counted && node->op->facts.constant(node, &held)) add_tensor(sum, &held);
     node_visit_subgraphs(node, add_parameters, sum);
   }
   return true;

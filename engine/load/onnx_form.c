@@ -23,28 +23,23 @@ static bool is_wanted(const pass *pass, norma_graph_form form) {
 
 /* --------------------------------------------------------------------------------------------------- Constant nodes */
 
-static bool is_of(const node *node, const char *const *types) {
-  return node->domain[0] == '\0' && is_listed(node->op_type, types);
-}
-
+/* Whether a layer, or what may be folded into one, reads it. */
 static bool is_parameter(const graph_value *value) {
-  static const char *const readers[] = {
-      "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Sub", "Div", NULL};
   for (const use *use = value->uses; use; use = use->next) {
-    if (is_of(use->node, readers)) return true;
+    const operator_facts *facts = use->node->op ? &use->node->op->facts : NULL;
+    if (facts && (facts->linear || facts->affine || facts->statistics)) return true;
   }
   return false;
 }
 
 norma_status onnx_form_take_constants(norma_model *model, norma_error *error) {
-  static const char *const constant[] = {"Constant", NULL};
   for (node *node = model->graph->first, *next; node; node = next) {
+    value contents = {0}, held = {.kind = NORMA_VALUE_TENSOR};
     next = node->next;
-    const value *held = is_of(node, constant) && node->output_count == 1 ? attribute_tensor(node, "value") : NULL;
-    graph_value *output = held ? node->outputs[0] : NULL;
-    if (!output || output->output_count > 0 || !is_parameter(output)) continue;
-    value contents = {0};
-    TRY(value_copy(model->memory, &contents, held, error));
+    if (!node->op || !node->op->facts.constant || !node->op->facts.constant(node, &held.tensor)) continue;
+    graph_value *output = node->outputs[0];
+    if (output->output_count > 0 || !is_parameter(output)) continue;
+    TRY(value_copy(model->memory, &contents, &held, error));
     graph_remove_node(node);
     if (!graph_set_constant(output, &contents)) return region_error(&model->region, error);
   }

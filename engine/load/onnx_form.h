@@ -5,7 +5,7 @@
 
 #include "engine/graph/model.h"
 
-/* Parameters that stand in Constant nodes become constants, which folding can see. Before operators are found. */
+/* Parameters that nodes hold in attributes become constants, which folding can see. Operators have been found. */
 norma_status onnx_form_take_constants(norma_model *model, norma_error *error);
 
 /* The passes to leave out for this form: those of `options` and all that would lead out of ONNX. The list lies in the

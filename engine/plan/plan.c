@@ -114,7 +114,11 @@ static norma_status make_arrays(planner *planner, int step_count) {
   }
   for (int i = 0; i < graph->capture_count; i++) {
     plan->captures[i] = -1; /* so that the search in add_slot's caller does not find it early */
-    plan->captures[i] = add_slot(planner, graph->captures[i], SLOT_CAPTURE, &plan->capture_infos[i]);
+    const struct norma_value *known = &plan->capture_values[i];
+    const bool is_known = known->kind != NORMA_VALUE_NONE;
+    plan->captures[i] =
+        add_slot(planner, graph->captures[i], is_known ? SLOT_KNOWN : SLOT_CAPTURE, &plan->capture_infos[i]);
+    if (is_known) plan->slots[plan->captures[i]].contents = known;
   }
   return NORMA_OK;
 }
@@ -138,6 +142,16 @@ static bool node_is_late(const planner *planner, const node *node) {
   return false;
 }
 
+/* What graphs below a node read of this one needs a slot where they can find it, also when it was known beforehand and no
+ * step reads it. */
+static bool give_captures_slots(void *context, graph *subgraph) {
+  planner *planner = context;
+  for (int i = 0; i < subgraph->capture_count; i++) {
+    if (subgraph->captures[i]->graph == planner->plan->graph) slot_for_read(planner, subgraph->captures[i]);
+  }
+  return true;
+}
+
 static norma_status planner_add_step(planner *planner, const node *node) {
   plan *plan = planner->plan;
   step *step = &plan->steps[plan->step_count];
@@ -155,6 +169,7 @@ static norma_status planner_add_step(planner *planner, const node *node) {
                            node->inputs[i]->name);
     }
   }
+  node_visit_subgraphs(node, give_captures_slots, planner);
   bool runs_graphs = node->op->flags & OPERATOR_SUBGRAPHS;
   for (int i = 0; i < node->output_count; i++) {
     const graph_value *value = node->outputs[i];
@@ -254,13 +269,27 @@ static norma_status prepare_steps(planner *planner) {
 
 /* ------------------------------------------------------------------------------------------------------------- plan */
 
+/* Small contents are copied: the plan may outlive them. */
+static norma_status keep_capture(planner *planner, value *kept, const value *given) {
+  const norma_tensor *tensor = norma_value_tensor(given);
+  if (!tensor || tensor->type == NORMA_STRING || norma_tensor_count(tensor) > INFERENCE_KNOWN_ELEMENTS) return NORMA_OK;
+  void *data = region_allocate(&planner->plan->region, tensor->size_bytes);
+  if (!data) return planner_out_of_memory(planner);
+  if (tensor->size_bytes) memcpy(data, tensor->data, tensor->size_bytes);
+  kept->kind = NORMA_VALUE_TENSOR;
+  kept->tensor = *tensor;
+  kept->tensor.data = data;
+  return NORMA_OK;
+}
+
 static norma_status infer_plan(planner *planner) {
   const plan_request *request = planner->request;
   plan *plan = planner->plan;
   const graph *graph = plan->graph;
   plan->input_infos = region_array(&plan->region, (size_t)graph->input_count, sizeof(value_info));
   plan->capture_infos = region_array(&plan->region, (size_t)graph->capture_count, sizeof(value_info));
-  if (!plan->input_infos || !plan->capture_infos) return planner_out_of_memory(planner);
+  plan->capture_values = region_array(&plan->region, (size_t)graph->capture_count, sizeof(value));
+  if (!plan->input_infos || !plan->capture_infos || !plan->capture_values) return planner_out_of_memory(planner);
   TRY(inferrer_init(&plan->inferrer, request->executor, &plan->region, graph, NULL, NORMA_ERROR_INPUT, planner->error));
   for (int i = 0; i < graph->input_count; i++) {
     if (graph->inputs[i]->constant) continue;
@@ -270,8 +299,14 @@ static norma_status infer_plan(planner *planner) {
     *info = request->inputs[i];
     if (!info->item) info->item = item; /* the declaration knows what a sequence holds */
   }
-  for (int i = 0; i < graph->capture_count; i++) plan->capture_infos[i] = request->captures[i];
+  for (int i = 0; i < graph->capture_count; i++) {
+    plan->capture_infos[i] = request->captures[i];
+    if (request->capture_values && request->capture_values[i]) {
+      TRY(keep_capture(planner, &plan->capture_values[i], request->capture_values[i]));
+    }
+  }
   plan->inferrer.capture_infos = plan->capture_infos;
+  plan->inferrer.capture_values = plan->capture_values;
   return inferrer_run(&plan->inferrer, planner->error);
 }
 
@@ -322,12 +357,34 @@ static bool infos_match(const value_info *a, const value_info *b) {
   return a->kind != NORMA_VALUE_TENSOR || (a->type == b->type && shape_equal(&a->shape, &b->shape));
 }
 
-bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures) {
+bool plan_matches(const plan *plan, const value_info *inputs) {
   for (int i = 0; i < plan->graph->input_count; i++) {
     if (!plan->graph->inputs[i]->constant && !infos_match(&plan->input_infos[i], &inputs[i])) return false;
   }
+  return true;
+}
+
+static bool value_matches(const value_info *info, const value *value) {
+  if (info->kind != value->kind) return false;
+  if (info->kind != NORMA_VALUE_TENSOR) return true;
+  const norma_tensor *tensor = &value->tensor;
+  if (info->type != tensor->type || info->shape.rank != tensor->rank) return false;
+  for (int i = 0; i < tensor->rank; i++) {
+    if (info->shape.dims[i] != tensor->dims[i]) return false;
+  }
+  return true;
+}
+
+bool plan_matches_values(const plan *plan, const value *const *inputs, const value *const *captures) {
+  for (int i = 0; i < plan->graph->input_count; i++) {
+    if (!plan->graph->inputs[i]->constant && !value_matches(&plan->input_infos[i], inputs[i])) return false;
+  }
   for (int i = 0; i < plan->graph->capture_count; i++) {
-    if (!infos_match(&plan->capture_infos[i], &captures[i])) return false;
+    if (!value_matches(&plan->capture_infos[i], captures[i])) return false;
+    const norma_tensor *known = norma_value_tensor(&plan->capture_values[i]);
+    if (known && known->size_bytes && memcmp(known->data, captures[i]->tensor.data, known->size_bytes) != 0) {
+      return false;
+    }
   }
   return true;
 }

@@ -12,7 +12,7 @@
 
 typedef enum slot_kind {
   SLOT_CONSTANT, /* contents in the model */
-  SLOT_KNOWN,    /* contents found while planning, in the plan */
+  SLOT_KNOWN,    /* contents found while planning, or of a capture that the plan was made for; in the plan */
   SLOT_INPUT,    /* given for each run */
   SLOT_CAPTURE,  /* in an outer frame */
   SLOT_ARENA,    /* a tensor at an offset of the arena */
@@ -61,15 +61,17 @@ typedef struct plan {
   bool is_static;          /* no late step: a run allocates nothing */
   value_info *input_infos; /* what the plan is for, by graph input */
   value_info *capture_infos;
-  inferrer inferrer; /* keeps known contents */
+  value *capture_values; /* what the plan is for, too: by graph->captures; NONE where contents do not matter */
+  inferrer inferrer;     /* keeps known contents */
 } plan;
 
 typedef struct plan_request {
   executor *executor; /* for evaluation and prepare */
   const graph *graph;
-  const value_info *inputs;                            /* by graph input; constant ones are ignored */
-  const value_info *captures;                          /* by graph->captures */
-  bool keep_all;                                       /* -O 0: every node becomes a step */
+  const value_info *inputs;           /* by graph input; constant ones are ignored */
+  const value_info *captures;         /* by graph->captures */
+  const value *const *capture_values; /* contents of these that the plan may rely on, or NULL entries */
+  bool keep_all;                      /* -O 0: every node becomes a step */
   bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
   void *watch_context;
 } plan_request;
@@ -78,8 +80,10 @@ typedef struct plan_request {
 norma_status plan_create(const plan_request *request, plan **plan, norma_error *error);
 void plan_destroy(plan *plan); /* NULL is fine */
 
-/* Whether the plan serves inputs and captures of these shapes. */
-bool plan_matches(const plan *plan, const value_info *inputs, const value_info *captures);
+/* Whether the plan of a main graph serves inputs of these shapes. */
+bool plan_matches(const plan *plan, const value_info *inputs);
+/* Whether the plan of a subgraph serves these values. */
+bool plan_matches_values(const plan *plan, const value *const *inputs, const value *const *captures);
 
 /* Slot of a value of this graph or of a capture, -1 if it has none. */
 int plan_find_slot(const plan *plan, const graph_value *value);

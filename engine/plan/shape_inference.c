@@ -46,8 +46,14 @@ const value_info *inferrer_info(const inferrer *inferrer, const graph_value *val
 }
 
 const value *inferrer_known(const inferrer *inferrer, const graph_value *value) {
-  while (inferrer && inferrer->graph != value->graph) inferrer = inferrer->outer;
-  return inferrer ? inferrer->known[value->id] : value->constant;
+  for (; inferrer; inferrer = inferrer->outer) {
+    if (inferrer->graph == value->graph) return inferrer->known[value->id];
+    int capture = inferrer->capture_values ? graph_find_capture(inferrer->graph, value) : -1;
+    if (capture >= 0 && inferrer->capture_values[capture].kind != NORMA_VALUE_NONE) {
+      return &inferrer->capture_values[capture];
+    }
+  }
+  return value->constant;
 }
 
 /* The arrays that one node's infer call works on. */
@@ -221,6 +227,18 @@ norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
   return NORMA_OK;
 }
 
+/* An output of which inference tells nothing keeps what the model declares: it is what readers of the output expect. */
+static norma_status infer_keeping_outputs(inferrer *inferrer, graph *graph, norma_error *error) {
+  value_info *declared = region_array(inferrer->region, (size_t)graph->output_count, sizeof *declared);
+  if (!declared) return region_error(inferrer->region, error);
+  for (int i = 0; i < graph->output_count; i++) declared[i] = graph->outputs[i]->info;
+  TRY(inferrer_run(inferrer, error));
+  for (int i = 0; i < graph->output_count; i++) {
+    if (graph->outputs[i]->info.kind == NORMA_VALUE_NONE) graph->outputs[i]->info = declared[i];
+  }
+  return NORMA_OK;
+}
+
 static norma_status infer_into_graph(graph *graph, executor *executor, bool is_tolerant, norma_error *error) {
   region region;
   region_init(&region, executor->memory);
@@ -228,7 +246,7 @@ static norma_status infer_into_graph(graph *graph, executor *executor, bool is_t
   norma_status status = inferrer_init(&inferrer, executor, &region, graph, NULL, NORMA_ERROR_INVALID_MODEL, error);
   inferrer.write_back = true;
   inferrer.is_tolerant = is_tolerant;
-  if (status == NORMA_OK) status = inferrer_run(&inferrer, error);
+  if (status == NORMA_OK) status = infer_keeping_outputs(&inferrer, graph, error);
   inferrer_release(&inferrer);
   region_free(&region);
   return status;

@@ -21,10 +21,12 @@ typedef struct inferrer {
   value_info *infos;      /* by value id */
   const value **known;    /* by value id; NULL where not known */
   struct owned_value *owned;
-  norma_status failure;            /* for shapes that do not fit */
-  bool write_back;                 /* results go into graph_value.info too */
-  bool is_tolerant;                /* nodes that cannot be inferred leave their outputs as they were described before */
-  const value_info *capture_infos; /* where there is no outer inferrer: of graph->captures; else NULL */
+  norma_status failure; /* for shapes that do not fit */
+  bool write_back;      /* results go into graph_value.info too */
+  bool is_tolerant;     /* nodes that cannot be inferred leave their outputs as they were described before */
+  /* Where there is no outer inferrer: of graph->captures; else NULL. Values are NONE where they are not known. */
+  const value_info *capture_infos;
+  const value *capture_values;
 } inferrer;
 
 /* Inputs start with their declared info, constants with their contents. `region` must outlive the inferrer. */

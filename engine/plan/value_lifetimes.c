@@ -57,8 +57,8 @@ static void alias_memory(plan *plan, int output, int root) {
   if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
 }
 
-/* A view shares the memory of its input, whatever that is; but results that outlive the run must not point into the
- * caller's input or the model. */
+/* A view shares the memory of its input, whatever that is; but results of the model, which outlive the run, must not point
+ * into the caller's input or the model. Those of a subgraph are copied or shared by whoever runs it. */
 static bool try_view(plan *plan, step *step, alias *aliases) {
   if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
   for (int i = 1; i < step->node->output_count; i++) {
@@ -67,7 +67,7 @@ static bool try_view(plan *plan, step *step, alias *aliases) {
   const slot *input = &plan->slots[step->inputs[0]], *output = &plan->slots[step->outputs[0]];
   if (output->kind != SLOT_ARENA || !same_size(&input->info, &output->info)) return false;
   if (input->kind == SLOT_DYNAMIC) return false; /* its memory goes when it is released */
-  if (input->kind != SLOT_ARENA && output->last == INT_MAX) return false;
+  if (input->kind != SLOT_ARENA && output->last == INT_MAX && !plan->graph->parent) return false;
   alias_memory(plan, step->outputs[0], input->root);
   aliases[step->outputs[0]].writer = aliases[step->inputs[0]].writer;
   step->skipped = true;

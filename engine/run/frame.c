@@ -6,7 +6,7 @@
 
 /* Sizes of the arrays behind a frame, which lie in one block. */
 typedef struct frame_layout {
-  size_t values, contexts, overrides, inputs, outputs, total;
+  size_t values, contexts, overrides, dynamic, input_views, inputs, outputs, total;
 } frame_layout;
 
 static size_t take_space(size_t *total, size_t count, size_t size) {
@@ -15,8 +15,17 @@ static size_t take_space(size_t *total, size_t count, size_t size) {
   return offset;
 }
 
+/* Whether the slot is a view of what each run is given. */
+static bool is_input_view(const plan *plan, const slot *slot) {
+  return slot->kind == SLOT_ARENA && plan->slots[slot->root].kind != SLOT_ARENA;
+}
+
 static frame_layout frame_lay_out(const plan *plan) {
-  size_t inputs = 0, outputs = 0;
+  size_t inputs = 0, outputs = 0, dynamic = 0, views = 0;
+  for (int i = 0; i < plan->slot_count; i++) {
+    dynamic += plan->slots[i].kind == SLOT_DYNAMIC;
+    views += is_input_view(plan, &plan->slots[i]);
+  }
   for (int s = 0; s < plan->step_count; s++) {
     inputs += (size_t)plan->steps[s].node->input_count;
     outputs += (size_t)plan->steps[s].node->output_count;
@@ -26,6 +35,8 @@ static frame_layout frame_lay_out(const plan *plan) {
   layout.values = take_space(&layout.total, (size_t)plan->slot_count, sizeof(value));
   layout.contexts = take_space(&layout.total, (size_t)plan->step_count, sizeof(run_context));
   layout.overrides = take_space(&layout.total, (size_t)plan->slot_count, sizeof(void *));
+  layout.dynamic = take_space(&layout.total, dynamic, sizeof(int));
+  layout.input_views = take_space(&layout.total, views, sizeof(int));
   layout.inputs = take_space(&layout.total, inputs, sizeof(value *));
   layout.outputs = take_space(&layout.total, outputs, sizeof(value *));
   return layout;
@@ -34,8 +45,11 @@ static frame_layout frame_lay_out(const plan *plan) {
 static void frame_fill_values(frame *frame) {
   for (int i = 0; i < frame->plan->slot_count; i++) {
     const slot *slot = &frame->plan->slots[i];
+    if (slot->kind == SLOT_DYNAMIC) frame->dynamic[frame->dynamic_count++] = i;
+    if (is_input_view(frame->plan, slot)) frame->input_views[frame->input_view_count++] = i;
     if (slot->contents) {
       frame_set(frame, i, slot->contents);
+      frame->values[i].owner = NULL; /* results never point into the model */
     } else if (slot->kind == SLOT_ARENA) {
       frame->values[i].kind = NORMA_VALUE_TENSOR;
       norma_tensor_init(&frame->values[i].tensor, slot->info.type, slot->info.shape.rank, slot->info.shape.dims, NULL);
@@ -65,6 +79,8 @@ norma_status frame_create(memory *memory, const plan *plan, executor *executor, 
   frame->values = (void *)(block + layout.values);
   frame->contexts = (void *)(block + layout.contexts);
   frame->overrides = (void *)(block + layout.overrides);
+  frame->dynamic = (void *)(block + layout.dynamic);
+  frame->input_views = (void *)(block + layout.input_views);
   const value **inputs = (void *)(block + layout.inputs);
   value **outputs = (void *)(block + layout.outputs);
   for (int s = 0; s < plan->step_count; s++) {
@@ -110,22 +126,21 @@ static char *root_memory(const frame *frame, int root) {
   return frame->overrides[root] ? frame->overrides[root] : frame->arena + slot->offset;
 }
 
-/* Points aliases at the memory of others; inputs move from run to run. */
-static void frame_point_values(frame *frame, bool only_views_of_inputs) {
-  for (int i = 0; i < frame->plan->slot_count; i++) {
-    const slot *slot = &frame->plan->slots[i];
-    if (slot->kind != SLOT_ARENA) continue;
-    if (frame->plan->slots[slot->root].kind != SLOT_ARENA) {
-      frame->values[i].tensor.data = frame->values[slot->root].tensor.data;
-    } else if (!only_views_of_inputs) {
-      frame->values[i].tensor.data = root_memory(frame, slot->root);
-    }
+/* Inputs move from run to run, and views of them with them. */
+static void frame_point_views(frame *frame) {
+  for (int i = 0; i < frame->input_view_count; i++) {
+    const int index = frame->input_views[i];
+    frame->values[index].tensor.data = frame->values[frame->plan->slots[index].root].tensor.data;
   }
 }
 
 void frame_bind(frame *frame, void *arena) {
   frame->arena = arena;
-  frame_point_values(frame, false);
+  for (int i = 0; i < frame->plan->slot_count; i++) {
+    const slot *slot = &frame->plan->slots[i];
+    if (slot->kind != SLOT_ARENA || is_input_view(frame->plan, slot)) continue;
+    frame->values[i].tensor.data = root_memory(frame, slot->root);
+  }
   for (int s = 0; s < frame->plan->step_count; s++) {
     const step *step = &frame->plan->steps[s];
     frame->contexts[s].scratch = step->scratch_bytes ? frame->arena + step->scratch_offset : NULL;
@@ -133,16 +148,23 @@ void frame_bind(frame *frame, void *arena) {
   }
 }
 
+void frame_place(frame *frame, int root, void *data) {
+  const slot *slots = frame->plan->slots;
+  frame->overrides[root] = data;
+  for (int i = 0; i < frame->plan->slot_count; i++) {
+    if (slots[i].kind != SLOT_ARENA) continue;
+    const int own = slots[i].root;
+    if (own == root || slots[own].parent == root) frame->values[i].tensor.data = root_memory(frame, own);
+  }
+}
+
 void frame_set(frame *frame, int slot, const value *contents) {
   if (slot < 0) return;
   frame->values[slot] = *contents;
-  frame->values[slot].owner = NULL; /* borrowed for the run */
 }
 
 void frame_clear(frame *frame) {
-  for (int i = 0; i < frame->plan->slot_count; i++) {
-    if (frame->plan->slots[i].kind == SLOT_DYNAMIC) value_clear(&frame->values[i]);
-  }
+  for (int i = 0; i < frame->dynamic_count; i++) value_clear(&frame->values[frame->dynamic[i]]);
 }
 
 const value *frame_find(const frame *frame, const graph_value *value) {
@@ -152,6 +174,14 @@ const value *frame_find(const frame *frame, const graph_value *value) {
     if (slot >= 0) return &frame->values[slot];
   }
   return NULL;
+}
+
+bool frame_knows(const frame *frame, const graph_value *value) {
+  for (; frame; frame = frame->outer) {
+    int slot = plan_find_slot(frame->plan, value);
+    if (slot >= 0) return frame->plan->slots[slot].kind == SLOT_KNOWN;
+  }
+  return false;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- run */
@@ -178,9 +208,33 @@ static norma_status check_late_outputs(const frame *frame, const step *step, nor
   return NORMA_OK;
 }
 
+static void clear_dynamic_outputs(frame *frame, const step *step) {
+  for (int i = 0; i < step->node->output_count; i++) {
+    if (step->outputs[i] >= 0 && frame->plan->slots[step->outputs[i]].kind == SLOT_DYNAMIC) {
+      value_clear(&frame->values[step->outputs[i]]);
+    }
+  }
+}
+
+/* Steps that run graphs and have nothing to prepare make all their outputs themselves. */
+static norma_status run_graph_step(frame *frame, const step *step, executor *executor, norma_error *error) {
+  run_context *context = &frame->contexts[step - frame->plan->steps];
+  context->state = step->node->state;
+  context->executor = executor;
+  context->error = error;
+  clear_dynamic_outputs(frame, step);
+  norma_status status = step->node->op->compute(context);
+  if (context->temporaries) run_free_temporaries(context);
+  if (status == NORMA_OK) status = check_late_outputs(frame, step, error);
+  if (status != NORMA_OK) clear_dynamic_outputs(frame, step);
+  return status;
+}
+
 static norma_status run_late_step(frame *frame, const step *step, executor *executor, norma_error *error) {
   run_context *context = &frame->contexts[step - frame->plan->steps];
   const node *node = step->node;
+  const bool is_bare = (node->op->flags & OPERATOR_SUBGRAPHS) && !node->op->prepare;
+  if (is_bare) return run_graph_step(frame, step, executor, error);
   const value *constants[64] = {NULL};
   const value **constant_list = constants;
   if (node->input_count > 64) {
@@ -188,11 +242,7 @@ static norma_status run_late_step(frame *frame, const step *step, executor *exec
     if (!constant_list) return memory_error(executor->memory, (size_t)node->input_count * sizeof(value *), error);
   }
   for (int i = 0; i < node->input_count; i++) constant_list[i] = node->inputs[i] ? node->inputs[i]->constant : NULL;
-  for (int i = 0; i < node->output_count; i++) {
-    if (step->outputs[i] >= 0 && frame->plan->slots[step->outputs[i]].kind == SLOT_DYNAMIC) {
-      value_clear(&frame->values[step->outputs[i]]);
-    }
-  }
+  clear_dynamic_outputs(frame, step);
   norma_status status =
       evaluate_node(executor, node, context->inputs, constant_list, context->outputs, NORMA_ERROR_RUN, error);
   if (constant_list != constants) memory_free(executor->memory, constant_list);
@@ -224,7 +274,7 @@ static norma_status run_profiled_step(frame *frame, int s, executor *executor, u
 norma_status frame_run(frame *frame, executor *executor, norma_error *error) {
   const plan *plan = frame->plan;
   norma_status status = NORMA_OK;
-  frame_point_values(frame, true);
+  frame_point_views(frame);
   frame->outer = executor->frame;
   frame->running = true;
   executor->frame = frame;

@@ -173,7 +173,7 @@ void session_forget_plans(norma_session *session) {
 
 static planned *find_planned(norma_session *session) {
   for (int i = 0; i < session->plan_count; i++) {
-    if (plan_matches(session->plans[i].plan, session->input_infos, NULL)) return &session->plans[i];
+    if (plan_matches(session->plans[i].plan, session->input_infos)) return &session->plans[i];
   }
   return NULL;
 }
@@ -314,6 +314,7 @@ static void session_init_executor(norma_session *session) {
   const norma_runtime *runtime = session->model->runtime;
   executor_init_serial(&session->executor, session->memory, runtime->kernels, session->model->packed,
                        session->model->exact);
+  session->executor.flush_denormals = session->model->flush_denormals;
   session->executor.workers = runtime->workers;
   session->executor.parallel = runtime->parallel;
   session->executor.parallel_context = runtime->parallel_context;
@@ -321,6 +322,8 @@ static void session_init_executor(norma_session *session) {
   session->subgraphs.memory = session->memory;
   session->subgraphs.keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE;
   session->executor.subgraphs = &session->subgraphs;
+  region_init(&session->spare, session->memory);
+  session->executor.spare = &session->spare;
 }
 
 norma_status norma_session_create(norma_model *model, const norma_session_options *given, norma_session **result,
@@ -365,6 +368,7 @@ void norma_session_destroy(norma_session *session) {
   memory *memory = session->memory;
   if (session->plans) session_forget_plans(session);
   subgraph_cache_free(&session->subgraphs);
+  region_free(&session->spare);
   memory_free(memory, session->plans);
   memory_free(memory, session->inputs);
   memory_free(memory, session->input_infos);
@@ -488,7 +492,9 @@ static norma_status run_frame(norma_session *session, const norma_run_options *o
   bool has_pool = runtime->pool && thread_pool_enter(runtime->pool);
   executor->pool = has_pool ? runtime->pool : NULL;
   session->ran = session->current;
+  const float_control before = executor_enter_floats(executor);
   norma_status status = frame_run(frame, executor, error);
+  float_control_restore(before);
   if (has_pool) thread_pool_leave(runtime->pool);
   executor->pool = NULL;
   return status;

@@ -30,6 +30,7 @@ struct norma_session {
   memory *memory;
   executor executor;
   subgraph_cache subgraphs;
+  region spare; /* of the executor */
   atomic_bool cancelled;
   double timeout;
   bool profile;

@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#define IF_FEW_OUTPUTS 4 /* need no memory of their own */
+
 typedef struct if_state {
   const graph *branches[2]; /* by the condition: else, then */
 } if_state;
@@ -66,12 +68,13 @@ static norma_status if_compute(run_context *context) {
   const if_state *state = context->state;
   const norma_tensor *condition = norma_value_tensor(context->inputs[0]);
   int count = context->output_count;
-  void *block;
+  value few[IF_FEW_OUTPUTS];
+  void *block = few;
   if (!condition || condition->type != NORMA_BOOL || norma_tensor_count(condition) != 1) {
     return run_fail(context, NORMA_ERROR_RUN, "the condition is not a single bool");
   }
   bool taken = element_get_int64(NORMA_BOOL, condition->data, 0) != 0;
-  TRY(run_allocate_temporary(context, (size_t)count * sizeof(value), &block));
+  if (count > IF_FEW_OUTPUTS) TRY(run_allocate_temporary(context, (size_t)count * sizeof(value), &block));
   value *results = block;
   TRY(run_subgraph(context, state->branches[taken], NULL, 0, results, count));
   norma_status status = NORMA_OK;

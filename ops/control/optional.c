@@ -52,12 +52,14 @@ static norma_status optional_compute(run_context *context) {
 
 /* ----------------------------------------------------------------------------------------------- OptionalHasElement */
 
-/* Before version 18 the input is there, and an optional. */
+/* Before version 18 the input is there, and an optional. While the model runs it may have become what it holds: Loop
+ * carries an optional whose body gives a sequence. */
 static norma_status optional_check_input(infer_context *context) {
   const value_info *input = infer_has_input(context, 0) ? context->inputs[0] : NULL;
   if (context->node->version >= 18) return NORMA_OK;
   if (!input) return infer_fail(context, "the optional is missing");
-  if (input->kind != NORMA_VALUE_NONE && input->kind != NORMA_VALUE_OPTIONAL) {
+  bool is_loading = context->failure == NORMA_ERROR_INVALID_MODEL;
+  if (is_loading && input->kind != NORMA_VALUE_NONE && input->kind != NORMA_VALUE_OPTIONAL) {
     return infer_fail(context, "before opset 18 input 0 must be an optional");
   }
   return NORMA_OK;

@@ -72,7 +72,7 @@ static norma_tensor constant_tensor(const attribute *source) {
   default:
     break;
   }
-  norma_tensor_init(&tensor, type, rank, dims, (void *)(uintptr_t)data); /* only read */
+  norma_tensor_init(&tensor, type, rank, dims, tensor_read_only(data));
   return tensor;
 }
 
@@ -92,6 +92,12 @@ static norma_status constant_compute(run_context *context) {
   if (tensor.type == NORMA_STRING) return movement_finish(context, 0, &tensor);
   if (tensor.size_bytes) memcpy(output->data, tensor.data, tensor.size_bytes);
   return NORMA_OK;
+}
+
+static bool constant_held(const node *node, norma_tensor *held) {
+  const constant_state *state = node->state;
+  *held = constant_tensor(state->source);
+  return true;
 }
 
 /* -------------------------------------------------------------------------------------------------- ConstantOfShape */
@@ -171,6 +177,7 @@ const operator_descriptor operators_constant[] = {
      .state_size = sizeof(constant_state),
      .read = constant_read,
      .infer = constant_infer,
+     .facts = {.constant = constant_held},
      .compute = constant_compute},
     {.name = "ConstantOfShape",
      .domain = "",

@@ -80,12 +80,25 @@ static const operator_attribute dropout_attributes[] = {
 
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
-/* Before version 7 is_test says so, from 12 on input 2, which is absent or a constant. */
+/* Before version 7 is_test says so, from 12 on input 2. */
+static bool dropout_training(const node *node, training_form *form) {
+  *form = (training_form){.is_known = true, .outputs = 1};
+  if (node->opset < 7) {
+    form->attribute = "is_test";
+    form->inference = 1;
+    form->trains = attribute_int(node, "is_test", 0) == 0;
+  } else if (node->opset >= 12 && node_has_input(node, 2)) {
+    norma_tensor mode;
+    form->mode_input = 2;
+    form->is_known = fact_held(node->inputs[2], &mode) && mode.type == NORMA_BOOL && norma_tensor_count(&mode) == 1;
+    form->trains = form->is_known && tensor_get_int64(&mode, 0) != 0;
+  }
+  return true;
+}
+
 static bool drops_nothing(const node *node) {
-  if (node->version < 7) return attribute_int(node, "is_test", 0) != 0;
-  if (node->version < 12 || !node_has_input(node, 2)) return true;
-  const norma_tensor *training = node_constant_input(node, 2);
-  return training && norma_tensor_count(training) == 1 && tensor_get_int64(training, 0) == 0;
+  training_form form;
+  return dropout_training(node, &form) && form.is_known && !form.trains;
 }
 
 const operator_descriptor operators_dropout[] = {
@@ -103,7 +116,7 @@ const operator_descriptor operators_dropout[] = {
      .state_size = sizeof(dropout_state),
      .read = dropout_read,
      .infer = dropout_infer,
-     .facts = {.is_identity = drops_nothing, .dimension = fact_dimension_same},
+     .facts = {.is_identity = drops_nothing, .dimension = fact_dimension_same, .training = dropout_training},
      .compute = dropout_compute},
     {0},
 };

@@ -183,6 +183,14 @@ INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
 }
 #endif
 
+/* The sums of two neighbouring products of bytes, unsigned ones of a and signed ones of b. They must fit 16 bits. */
+#ifndef vs_dot_bytes
+INLINE vs vs_dot_bytes(vi a, vi b) {
+  const vs even = ((vs)a & 255) * ((vs)b << 8 >> 8), odd = ((vs)a >> 8 & 255) * ((vs)b >> 8);
+  return even + odd;
+}
+#endif
+
 /* ---- rounding and conversion ---- */
 
 /* To the nearest integer, halves to even; the sign of zero is kept. */
@@ -230,8 +238,11 @@ INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
 INLINE vf vf_from_f16(vh x) {
   const vu bits = __builtin_convertvector(x, vu);
   const vu sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
-  /* Exponent and fraction in place, 2^-112 of the value; denormals come out right. Infinity and NaN: all ones. */
-  const vf value = (vf)(magnitude << 13) * vf_set1(0x1p112f);
+  /* Exponent and fraction in place, the bias changed; denormals are integers of 2^-24. No step passes through denormals of
+   * float, which a thread that flushes would lose. Infinity and NaN: all ones. */
+  const vf normal = (vf)((magnitude << 13) + (112u << 23));
+  const vf denormal = __builtin_convertvector((vi)magnitude, vf) * vf_set1(0x1p-24f);
+  const vf value = vf_select((vm)(vi)(magnitude < 0x400u), denormal, normal);
   const vu special = (magnitude << 13) | 0x7f800000u;
   const vu quiet = (magnitude << 13) | 0x7fc00000u;
   const vm is_special = (vi)(magnitude >= 0x7c00u), is_nan = (vi)(magnitude > 0x7c00u);
@@ -280,6 +291,16 @@ INLINE vf vf_load_groups(const float *p, size_t stride) {
   for (int i = 0; i < VF_LANES / 4; i++) memcpy((char *)&x + 16 * i, p + (size_t)i * stride, 16);
   return x;
 #endif
+}
+#endif
+
+/* Lane i of the result is the lane of `table` that lanes[i] modulo VF_LANES names. */
+#ifndef vf_look_up
+INLINE vf vf_look_up(vf table, vi lanes) {
+  vf x;
+  UNROLL
+  for (int i = 0; i < VF_LANES; i++) x[i] = table[lanes[i] & (VF_LANES - 1)];
+  return x;
 }
 #endif
 

@@ -19,16 +19,29 @@ static uint8_t packed_code(const uint8_t *data, int64_t index, int bits) {
   return (uint8_t)(code & ((1u << bits) - 1));
 }
 
-static norma_status pack(const run_context *context, uint8_t *data, size_t size, const uint8_t *codes, int64_t count,
-                         int bits) {
-  if (size) memset(data, 0, size);
+norma_status movement_pack(const run_context *context, norma_element_type type, void *data, const uint8_t *codes,
+                           int64_t count) {
+  const int bits = element_type_bits(type);
+  uint8_t *bytes = data;
+  const size_t size = ((size_t)count * (size_t)bits + 7) / 8;
+  if (size) memset(bytes, 0, size);
   for (int64_t i = 0; i < count; i++) {
     TRY(work_poll(context, i));
     const uint64_t position = (uint64_t)i * (uint64_t)bits;
     const int shift = (int)(position % 8);
     const unsigned code = codes[i] & ((1u << bits) - 1);
-    data[position / 8] |= (uint8_t)(code << shift);
-    if (shift + bits > 8) data[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
+    bytes[position / 8] |= (uint8_t)(code << shift);
+    if (shift + bits > 8) bytes[position / 8 + 1] |= (uint8_t)(code >> (8 - shift));
+  }
+  return NORMA_OK;
+}
+
+norma_status movement_unpack(const run_context *context, norma_element_type type, uint8_t *codes, const void *data,
+                             int64_t count) {
+  const int bits = element_type_bits(type);
+  for (int64_t i = 0; i < count; i++) {
+    TRY(work_poll(context, i));
+    codes[i] = packed_code(data, i, bits);
   }
   return NORMA_OK;
 }
@@ -48,11 +61,7 @@ norma_status movement_source(run_context *context, const norma_tensor *tensor, c
   const int64_t count = norma_tensor_count(tensor);
   void *codes;
   TRY(run_allocate_temporary(context, (size_t)count, &codes));
-  const int bits = element_type_bits(tensor->type);
-  for (int64_t i = 0; i < count; i++) {
-    TRY(work_poll(context, i));
-    ((uint8_t *)codes)[i] = packed_code(tensor->data, i, bits);
-  }
+  TRY(movement_unpack(context, tensor->type, codes, tensor->data, count));
   *source = codes;
   return NORMA_OK;
 }
@@ -131,16 +140,21 @@ static norma_status finish_strings(run_context *context, int index, const norma_
   return NORMA_OK;
 }
 
+typedef struct copy_job {
+  char *to;
+  const char *from;
+} copy_job;
+
 static void copy_bytes_body(void *argument, int64_t begin, int64_t end, int worker) {
-  void *const *ends = argument;
+  const copy_job *job = argument;
   (void)worker;
-  memcpy((char *)ends[0] + begin, (const char *)ends[1] + begin, (size_t)(end - begin));
+  memcpy(job->to + begin, job->from + begin, (size_t)(end - begin));
 }
 
-static norma_status copy_bytes(run_context *context, void *to, const void *from, size_t bytes) {
-  void *ends[2] = {to, (void *)(uintptr_t)from};
+norma_status movement_copy_bytes(run_context *context, void *to, const void *from, size_t bytes) {
+  copy_job job = {to, from};
   if (to == from) return NORMA_OK;
-  return run_parallel(context, (int64_t)bytes, 256 * 1024, copy_bytes_body, ends);
+  return run_parallel(context, (int64_t)bytes, 256 * 1024, copy_bytes_body, &job);
 }
 
 norma_status movement_finish(run_context *context, int index, const norma_tensor *target) {
@@ -148,9 +162,8 @@ norma_status movement_finish(run_context *context, int index, const norma_tensor
   norma_tensor *output;
   const shape shape = shape_of_tensor(target);
   TRY(run_allocate_output(context, index, target->type, &shape, &output));
-  if (!is_packed(target->type)) return copy_bytes(context, output->data, target->data, output->size_bytes);
-  return pack(context, output->data, output->size_bytes, target->data, norma_tensor_count(output),
-              element_type_bits(output->type));
+  if (!is_packed(target->type)) return movement_copy_bytes(context, output->data, target->data, output->size_bytes);
+  return movement_pack(context, output->type, output->data, target->data, norma_tensor_count(output));
 }
 
 norma_status movement_same(run_context *context) {
@@ -167,10 +180,14 @@ norma_status movement_same(run_context *context) {
     return run_fail(context, NORMA_ERROR_RUN, "input and output differ in their number of elements");
   }
   if (context->outputs[0]->kind == NORMA_VALUE_TENSOR) {
-    return copy_bytes(context, output.data, input->data, input->size_bytes);
+    return movement_copy_bytes(context, output.data, input->data, input->size_bytes);
   }
   output.data = input->data;
-  if (is_packed(output.type)) TRY(movement_source(context, input, (const void **)(uintptr_t)&output.data));
+  if (is_packed(output.type)) {
+    const void *elements;
+    TRY(movement_source(context, input, &elements));
+    output.data = tensor_read_only(elements);
+  }
   return movement_finish(context, 0, &output);
 }
 
@@ -183,6 +200,6 @@ norma_status movement_strided(run_context *context, strided *walk, const norma_t
   walk->operands = 2;
   walk->element_bytes[0] = walk->element_bytes[1] = bytes;
   walk->data[0] = (char *)target->data + target_offset * (int64_t)bytes;
-  walk->data[1] = (char *)(uintptr_t)source + source_offset * (int64_t)bytes;
+  walk->data[1] = (char *)tensor_read_only(source) + source_offset * (int64_t)bytes;
   return strided_copy(context, walk);
 }

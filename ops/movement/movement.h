@@ -21,6 +21,9 @@ norma_status movement_target(run_context *context, int index, norma_tensor *targ
 /* Turns what was written to `target` (or what lies in memory of the same layout) into output `index`. */
 norma_status movement_finish(run_context *context, int index, const norma_tensor *target);
 
+/* Copies bytes, in parallel; nothing where both pointers are the same. */
+norma_status movement_copy_bytes(run_context *context, void *to, const void *from, size_t bytes);
+
 /* The compute of operators whose output 0 has the elements of input 0 in the same order; copies where they do not share
  * memory already. Any kind of value. */
 norma_status movement_same(run_context *context);
@@ -41,5 +44,12 @@ static inline void movement_strides(int rank, const int64_t *dims, int64_t *stri
 
 /* One element of `type` at `index`, in the presentation above, into item[16]. */
 void movement_get(norma_element_type type, const void *data, int64_t index, void *item);
+
+/* `count` elements of a packed type to a byte each, and back; what is left of the last byte becomes zero.
+ * Errors: those of run_poll. */
+norma_status movement_unpack(const run_context *context, norma_element_type type, uint8_t *codes, const void *data,
+                             int64_t count);
+norma_status movement_pack(const run_context *context, norma_element_type type, void *data, const uint8_t *codes,
+                           int64_t count);
 
 #endif

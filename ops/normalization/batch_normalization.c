@@ -496,8 +496,30 @@ static const operator_attribute batch_normalization_attributes[] = {
 
 static bool batch_normalization_statistics(const node *node, statistics_form *form) {
   const batch_normalization_state *state = node->state;
-  *form = (statistics_form){
-      .scale = 1, .bias = 2, .mean = 3, .variance = 4, .epsilon = state->epsilon, .trains = state->training};
+  *form = (statistics_form){.scale = 1,
+                            .bias = 2,
+                            .mean = 3,
+                            .variance = 4,
+                            .epsilon = state->epsilon,
+                            .momentum = state->momentum,
+                            .trains = state->training};
+  return true;
+}
+
+/* Up to version 6 is_test says it, up to 13 the outputs, from 14 on training_mode. */
+static bool batch_normalization_training(const node *node, training_form *form) {
+  *form = (training_form){.is_known = true, .outputs = node->opset < 7 ? 1 : 3};
+  if (node->opset < 7) {
+    form->attribute = "is_test";
+    form->inference = 1;
+    form->trains = attribute_int(node, "is_test", 0) == 0;
+  } else if (node->opset >= 14) {
+    form->attribute = "training_mode";
+    form->is_default = true;
+    form->trains = attribute_int(node, "training_mode", 0) != 0;
+  } else {
+    form->trains = !node_has_one_output(node);
+  }
   return true;
 }
 
@@ -562,6 +584,7 @@ const operator_descriptor operators_batch_normalization[] = {
         .facts = {.dimension = fact_dimension_same,
                   .affine = batch_normalization_affine,
                   .statistics = batch_normalization_statistics,
+                  .training = batch_normalization_training,
                   .packs = INPUT(1) | INPUT(2) | INPUT(3) | INPUT(4),
                   .store = {.activation = TYPE_BIT(NORMA_FLOAT)},
                   .block = batch_normalization_block,

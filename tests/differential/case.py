@@ -69,9 +69,10 @@ class Case:
     expected: typing.Optional[typing.Callable] = None
     output_types: typing.Optional[list] = None  # onnx.TypeProto of outputs; default: inferred by ONNX
     graph: typing.Optional[onnx.GraphProto] = None  # instead of one node
-    opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain
+    opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain; or a later one with the same version
 
     def model(self, description, version):
+        version = version if description.domain else self.opset or version
         imports = [helper.make_opsetid(description.domain, version)]
         if description.domain:
             imports.append(helper.make_opsetid("", self.opset or 17))
@@ -192,7 +193,7 @@ def random_tensor(random, type_, shape, low=-4, high=4):
     type_ = np.dtype(type_)
     if type_.kind in "USO":
         words = np.array(["", "a", "b", "Ab", "ä", "longer text", "7", "-1.5", "nan"], dtype=object)
-        return words[random.integers(len(words), size=shape)]
+        return np.asarray(words[random.integers(len(words), size=shape)], dtype=object)
     if type_ == np.bool_:
         return random.integers(2, size=shape).astype(np.bool_)
     if type_.kind == "c":

@@ -30,8 +30,12 @@ def ort_value(x):
         return x if isinstance(x, list) else onnxruntime.OrtValue.ortvalue_from_numpy(x)
     if x.dtype.type.__module__.startswith("ml_dtypes"):
         type_ = type_of(x).tensor_type.elem_type
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(x), type_)
-    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x))
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(x), type_)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(contiguous(x))
+
+
+def contiguous(x):
+    return np.ascontiguousarray(x).reshape(x.shape)  # a scalar stays one
 
 
 def numpy_of(y):
@@ -75,5 +79,5 @@ def expect(case, model, judge=None):
                     return outputs, None
                 reasons.append(f"{name}: no output")
             except Exception as error:  # an oracle may refuse in any way
-                reasons.append(f"{name}: {type(error).__name__} {str(error)[:120]!r}")
+                reasons.append(f"{name}: {type(error).__name__} {str(error)[:300]!r}")
     return None, "; ".join(reasons)

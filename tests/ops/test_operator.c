@@ -31,7 +31,8 @@ static void descriptors_make_sense(void **state) {
     const uint32_t inputs = inputs_of(op);
     bool good =
         op->versions[0] > 0 && op->infer && op->compute && op->min_inputs >= 0 && op->min_inputs <= op->max_inputs;
-    good &= op->min_outputs >= 1 && op->min_outputs <= op->max_outputs;
+    good &= op->min_outputs >= 0 && op->max_outputs >= 1; /* RNN, GRU and LSTM need none of theirs */
+    good &= op->min_outputs <= op->max_outputs;
     for (int v = 1; v < OPERATOR_MAX_VERSIONS && op->versions[v]; v++) good &= op->versions[v] > op->versions[v - 1];
     for (int r = 0; r < 8 && op->types[r].types; r++) {
       good &= ((op->types[r].inputs & ~inputs) == 0) && (op->types[r].inputs || op->types[r].outputs);

@@ -87,6 +87,8 @@ static model_builder *make_attributes(void) {
   builder_float_list(made, "fs", 2, (float[]){1, 2.5f});
   builder_string_list(made, "ss", 2, (const char *const[]){"a", ""});
   builder_tensor(made, "t", NORMA_INT32, 1, DIMS(2), (int32_t[]){7, 8});
+  builder_tensor(made, "sparse", NORMA_FLOAT, 2, DIMS(1, 3), (float[]){0, 3, 0});
+  made->attributes[made->attribute_count - 1].kind = ATTRIBUTE_SPARSE_TENSOR;
   builder_ints(made, "none", 0, NULL);
   builder_node(b, "Relu", "y", "w"); /* without a name of its own */
   builder_output(b, "w", NORMA_FLOAT, -1, NULL);
@@ -106,6 +108,10 @@ static void attributes_and_texts(void **state) {
   assert_string_equal(reading.model.graph->first->overload, "variant");
   assert_string_equal(reading.model.graph->last->name, "#1 (Relu)");
   assert_int_equal(attribute_int(reading.model.graph->first, "i", 0), INT64_MIN);
+  const attribute *sparse = node_attribute(reading.model.graph->first, "sparse");
+  assert_int_equal(sparse->kind, ATTRIBUTE_SPARSE_TENSOR);
+  assert_int_equal(sparse->tensor->tensor.dims[1], 3);
+  assert_memory_equal(sparse->tensor->tensor.data, ((float[]){0, 3, 0}), 12);
   assert_int_equal(reading_release(&reading), 0);
   builder_destroy(b);
 }

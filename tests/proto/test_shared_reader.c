@@ -125,7 +125,8 @@ static void lists_and_sparse_tensors_are_shared(void **state) {
     assert_int_equal(graph->node_count, CALLS);
     for (const node *node = graph->first; node; node = node->next) {
       const struct attribute *found = node_attribute(node, "a");
-      static const attribute_kind kinds[] = {ATTRIBUTE_FLOATS, ATTRIBUTE_INTS, ATTRIBUTE_STRING, ATTRIBUTE_TENSOR};
+      static const attribute_kind kinds[] = {ATTRIBUTE_FLOATS, ATTRIBUTE_INTS, ATTRIBUTE_STRING,
+                                             ATTRIBUTE_SPARSE_TENSOR};
       assert_int_equal(found->kind, kinds[kind]);
       const struct attribute *first = node_attribute(graph->first, "a");
       if (kind == 0) assert_ptr_equal(found->floats, first->floats);

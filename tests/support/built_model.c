@@ -12,6 +12,7 @@ norma_status try_built(model_builder *builder, norma_optimization level, norma_r
   size_t size;
   const void *bytes = builder_bytes(builder, &size);
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime, .optimization = level};
+  options.denormals = NORMA_DENORMALS_KEEP;
   norma_status status = norma_model_load_memory(bytes, size, &options, model, error);
   builder_destroy(builder);
   return status;

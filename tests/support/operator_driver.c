@@ -121,7 +121,7 @@ static norma_status check_types(const node *checked, const value_info *const *in
 /* The graph drops what its attributes hold when it goes, so they are given references of their own. */
 static attribute share_attribute(driver_run_state *run, const attribute *given) {
   attribute result = *given;
-  if (given->kind != ATTRIBUTE_TENSOR || !given->tensor) return result;
+  if (!attribute_holds_tensor(given) || !given->tensor) return result;
   RUN_CHECK(result.tensor = region_allocate(&run->driver->region, sizeof *result.tensor));
   value_share(result.tensor, given->tensor);
   return result;

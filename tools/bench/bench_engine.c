@@ -1,7 +1,7 @@
 /*
  * bench_engine ENGINE MODEL INPUT SHAPE THREADS OUTPUT
  *
- * One inference engine in one process, measured from inside: what tools/bench/compare_engines.py starts once for
+ * One inference engine in one process, measured from inside: what tools/compare_engines.py starts once for
  * each engine and then asks in turns. ENGINE is "norma", or the path of ONNX Runtime's shared library. The model
  * has one float32 input, whose elements are the contents of the file INPUT and whose shape is SHAPE
  * ("1x3x224x224"), and one float32 output.

@@ -1,4 +1,4 @@
-"""One further engine in one process, for tools/bench/compare_engines.py --engines.
+"""One further engine in one process, for tools/compare_engines.py --engines.
 
     python tools/bench/bench_peer.py ENGINE MODEL INPUT SHAPE THREADS OUTPUT
 

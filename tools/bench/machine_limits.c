@@ -1,6 +1,6 @@
 #include "tools/bench/machine_limits.h"
 
-#include "ops/kernels/kernel_table.h"
+#include "engine/norma.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -76,22 +76,22 @@ static double fastest_round(limits_work work, void *context, int count, int roun
 
 /* ------------------------------------------------------------------------------------------------------- arithmetic */
 
-enum { STEPS = 300000 };
+typedef struct exercise {
+  const char *kernels;
+  double operations; /* of one thread */
+} exercise;
 
 static void multiply_add_chains(void *context, int index, int count) {
-  const struct kernel_table *table = context;
-  (void)index;
+  exercise *exercise = context;
   (void)count;
-  table->multiply_add_f32(STEPS, 0.5f, 1);
+  const double operations = norma_kernel_table_exercise(exercise->kernels);
+  if (index == 0) exercise->operations = operations;
 }
 
 double limits_multiply_add(const char *kernels, int threads) {
-  const struct kernel_table *table = kernel_table_find(kernels);
-  if (!table) return 0;
-  struct kernel_table own = *table;
-  const double lanes = (double)table->vector_bytes / sizeof(float);
-  double time = fastest_round(multiply_add_chains, &own, threads, 20);
-  return time > 0 ? 2.0 * 12 * STEPS * lanes * threads / time : 0;
+  exercise exercise = {.kernels = kernels};
+  double time = fastest_round(multiply_add_chains, &exercise, threads, 20);
+  return time > 0 ? exercise.operations * threads / time : 0;
 }
 
 /* ----------------------------------------------------------------------------------------------------------- memory */

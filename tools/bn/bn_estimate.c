@@ -1,5 +1,6 @@
 #include "tools/bn/bn_estimate.h"
 
+#include "tools/bn/bn_inner.h"
 #include "tools/report.h"
 
 #include <fnmatch.h>
@@ -20,7 +21,8 @@ static norma_load_options load_options(const bn_estimate *estimate) {
   return options;
 }
 
-static bool matches(const struct reestimate_settings *settings, const char *name) {
+static bool matches(const void *given, const char *name) {
+  const struct reestimate_settings *settings = given;
   for (size_t i = 0; i < settings->only.count; i++) {
     if (fnmatch(settings->only.items[i], name, 0) == 0) return true;
   }
@@ -36,9 +38,8 @@ static norma_bn_info describe(const bn_estimate *estimate, size_t index) {
 /* Marks the nodes that --only names; false: none can be given new statistics, which was printed. */
 static bool match_nodes(bn_estimate *estimate, bool *wanted, int *code) {
   const struct reestimate_settings *settings = estimate->settings;
-  const size_t inner = norma_bn_inner_count(estimate->study);
   size_t chosen = 0, matching = 0;
-  if (estimate->count == 0 && inner == 0) {
+  if (estimate->count == 0 && norma_bn_inner_count(estimate->study) == 0) {
     *code = tool_error("%s: has no BatchNormalization node; its exporter has folded them into other layers, export it "
                        "again with them kept",
                        estimate->path);
@@ -51,13 +52,15 @@ static bool match_nodes(bn_estimate *estimate, bool *wanted, int *code) {
     if (wanted[i] && info.obstacle) tool_warning("node '%s' is left as it is: %s", info.name, info.obstacle);
     chosen += wanted[i] && !info.obstacle;
   }
-  if (inner > 0) {
-    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are", inner);
-  }
+  matching += bn_inner_warn(norma_bn_model(estimate->study), matches, settings);
   if (chosen > 0) return true;
-  *code = matching == 0 ? tool_error("--only %s: no BatchNormalization node has such a name",
-                                     settings->only.count ? settings->only.items[0] : "")
-                        : tool_error("%s: no BatchNormalization node can be given new statistics", estimate->path);
+  const char *only = settings->only.count > 0 ? settings->only.items[0] : NULL;
+  if (matching == 0 && only) {
+    *code = tool_error("--only %s: no BatchNormalization node has such a name", only);
+  } else {
+    *code = tool_error("%s: no BatchNormalization node%s can be given new statistics", estimate->path,
+                       only ? " of --only" : "");
+  }
   return false;
 }
 

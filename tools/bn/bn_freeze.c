@@ -2,6 +2,7 @@
  * norma bn freeze: a model that was exported in training mode becomes one for inference. BatchNormalization normalises
  * by the statistics that are stored, Dropout lets everything pass; all other bytes of the model stay.
  */
+#include "tools/bn/bn_inner.h"
 #include "tools/command.h"
 #include "tools/report.h"
 
@@ -51,11 +52,10 @@ static bool check_all(const norma_bn_study *study) {
 static int freeze_study(const norma_bn_study *study, norma_editor *editor, const char *path, const char *output) {
   norma_error error;
   norma_bn_freeze_report report = {.struct_size = sizeof report};
-  const size_t inner = norma_bn_inner_count(study);
-  if (norma_bn_count(study) == 0 && inner == 0) return tool_error("%s: has no BatchNormalization node", path);
-  if (inner > 0) {
-    tool_warning("%zu BatchNormalization nodes inside the bodies of other nodes are left as they are", inner);
+  if (norma_bn_count(study) == 0 && norma_bn_inner_count(study) == 0) {
+    return tool_error("%s: has no BatchNormalization node", path);
   }
+  bn_inner_warn(norma_bn_model(study), NULL, NULL);
   if (!check_all(study)) return EXIT_REFUSED;
   if (norma_bn_freeze(study, editor, &report, &error) != NORMA_OK ||
       norma_editor_save(editor, output, &error) != NORMA_OK) {

@@ -1,5 +1,6 @@
 /* New statistics written into a model, and training turned into inference. */
 #include "tests/support/model_builder.h"
+#include "tests/support/sparse_contents.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -29,6 +30,7 @@ typedef struct fixture {
   norma_bn_study *study;
   norma_editor *editor;
   norma_model *edited;
+  void *bytes; /* of a model that the builder cannot make; NULL: the builder's are the model's */
   int warnings;
   norma_error error;
 } fixture;
@@ -38,7 +40,8 @@ static void count_warning(void *context, norma_log_level level, const char *line
   if (level == NORMA_LOG_WARNING) ++*(int *)context;
 }
 
-static void open_fixture(fixture *fixture, model_builder *b) {
+/* `sparse`: what is to have the sparse form; NULL: nothing. */
+static void open_sparse_fixture(fixture *fixture, model_builder *b, const char *sparse) {
   size_t size;
   *fixture = (struct fixture){.builder = b};
   builder_model(b)->ir_version = 8;
@@ -46,6 +49,7 @@ static void open_fixture(fixture *fixture, model_builder *b) {
   runtime.log_context = &fixture->warnings;
   assert_int_equal(norma_runtime_create(&runtime, &fixture->runtime, &fixture->error), NORMA_OK);
   const void *bytes = builder_bytes(b, &size);
+  if (sparse) bytes = fixture->bytes = make_sparse(bytes, size, sparse, &size);
   norma_load_options options = {.struct_size = sizeof options, .runtime = fixture->runtime};
   if (norma_bn_open_memory(bytes, size, &options, &fixture->study, &fixture->error) != NORMA_OK ||
       norma_editor_open_memory(fixture->runtime, bytes, size, NULL, NULL, &fixture->editor, &fixture->error) !=
@@ -54,12 +58,17 @@ static void open_fixture(fixture *fixture, model_builder *b) {
   }
 }
 
+static void open_fixture(fixture *fixture, model_builder *b) {
+  open_sparse_fixture(fixture, b, NULL);
+}
+
 static void close_fixture(fixture *fixture) {
   norma_model_destroy(fixture->edited);
   norma_editor_destroy(fixture->editor);
   norma_bn_destroy(fixture->study);
   norma_runtime_destroy(fixture->runtime);
   builder_destroy(fixture->builder);
+  free(fixture->bytes);
 }
 
 /* The edited model at level 0. */
@@ -120,6 +129,93 @@ static void statistics_are_written(void **state) {
   assert_true(input_element(&fixture, "z", 3, 1) == 2.5f && input_element(&fixture, "z", 4, 0) == 8);
   assert_true(input_element(&fixture, "y", 2, 0) == 0); /* what was shared stays for the others */
   close_fixture(&fixture);
+}
+
+/* A Constant node may hold floats as a list: it is replaced where it stands, as a tensor is. */
+static void statistics_of_constant_nodes_are_written(void **state) {
+  (void)state;
+  static const float old[] = {0.5f, 0.25f};
+  const double mean[] = {-1.5, 2.5}, variance[] = {8, 16};
+  for (int lists = 0; lists < 4; lists++) { /* which of mean and variance */
+    fixture fixture;
+    size_t copied = 9;
+    model_builder *b = builder_create(17);
+    builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){-1, 2});
+    builder_floats(b, "scale", 1, (int64_t[]){2}, (float[]){1, 1});
+    builder_floats(b, "zero", 1, (int64_t[]){2}, (float[]){0, 0});
+    for (int i = 0; i < 2; i++) {
+      node *constant = builder_node(b, "Constant", "", i ? "variance" : "mean");
+      if (lists >> i & 1) {
+        builder_float_list(constant, "value_floats", 2, old);
+      } else {
+        builder_tensor(constant, "value", NORMA_FLOAT, 1, (int64_t[]){2}, old);
+      }
+    }
+    builder_named_node(b, "bn", "", "BatchNormalization", "x scale zero mean variance", "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    open_fixture(&fixture, b);
+    norma_bn_info info = {.struct_size = sizeof info};
+    assert_int_equal(norma_bn_describe(fixture.study, 0, &info), NORMA_OK);
+    assert_null(info.obstacle);
+    assert_int_equal(info.channels, 2);
+    assert_false(info.is_shared);
+    assert_memory_equal(info.mean->data, old, sizeof old);
+    assert_memory_equal(info.variance->data, old, sizeof old);
+    if (norma_bn_set_statistics(fixture.study, 0, fixture.editor, mean, variance, &copied, &fixture.error) !=
+        NORMA_OK) {
+      fail_msg("%s", fixture.error.message);
+    }
+    assert_int_equal(copied, 0);
+    for (int i = 0; i < 2; i++) { /* what the editor holds now */
+      float written[2];
+      norma_tensor tensor;
+      assert_int_equal(
+          norma_editor_read(fixture.editor, i ? "variance" : "mean", &tensor, written, sizeof written, &fixture.error),
+          NORMA_OK);
+      const double *expected = i ? variance : mean;
+      assert_true(written[0] == (float)expected[0] && written[1] == (float)expected[1]);
+    }
+    load_edited(&fixture);
+    close_fixture(&fixture);
+  }
+}
+
+/* What is sparse cannot be written where it stands: the node gets a dense copy. */
+static void sparse_statistics_get_copies(void **state) {
+  (void)state;
+  const double mean[] = {-1.5, 2.5}, variance[] = {8, 16};
+  for (int is_constant = 0; is_constant < 2; is_constant++) {
+    fixture fixture;
+    size_t copied = 9;
+    model_builder *b = builder_create(17);
+    builder_input(b, "x", NORMA_FLOAT, 2, (int64_t[]){-1, 2});
+    builder_floats(b, "scale", 1, (int64_t[]){2}, (float[]){1, 1});
+    builder_floats(b, "zero", 1, (int64_t[]){2}, (float[]){0, 0});
+    builder_floats(b, "mean", 1, (int64_t[]){2}, (float[]){0, 0.5f});
+    if (is_constant) {
+      builder_tensor(builder_node(b, "Constant", "", "variance"), "value", NORMA_FLOAT, 1, (int64_t[]){2},
+                     (float[]){0, 4});
+    } else {
+      builder_floats(b, "variance", 1, (int64_t[]){2}, (float[]){0, 4});
+    }
+    builder_named_node(b, "bn", "", "BatchNormalization", "x scale zero mean variance", "y");
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    open_sparse_fixture(&fixture, b, "variance");
+    norma_bn_info info = {.struct_size = sizeof info};
+    assert_int_equal(norma_bn_describe(fixture.study, 0, &info), NORMA_OK);
+    assert_null(info.obstacle);
+    assert_false(info.is_shared);
+    assert_memory_equal(info.variance->data, ((float[]){0, 4}), 2 * sizeof(float));
+    if (norma_bn_set_statistics(fixture.study, 0, fixture.editor, mean, variance, &copied, &fixture.error) !=
+        NORMA_OK) {
+      fail_msg("%s", fixture.error.message);
+    }
+    assert_int_equal(copied, 1);
+    load_edited(&fixture);
+    assert_true(input_element(&fixture, "y", 3, 0) == -1.5f && input_element(&fixture, "y", 3, 1) == 2.5f);
+    assert_true(input_element(&fixture, "y", 4, 0) == 8 && input_element(&fixture, "y", 4, 1) == 16);
+    close_fixture(&fixture);
+  }
 }
 
 static void statistics_that_cannot_be_are_refused(void **state) {
@@ -218,10 +314,9 @@ static void what_cannot_be_frozen_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(statistics_are_written),
-      cmocka_unit_test(statistics_that_cannot_be_are_refused),
-      cmocka_unit_test(training_becomes_inference),
-      cmocka_unit_test(what_cannot_be_frozen_is_refused),
+      cmocka_unit_test(statistics_are_written),       cmocka_unit_test(statistics_of_constant_nodes_are_written),
+      cmocka_unit_test(sparse_statistics_get_copies), cmocka_unit_test(statistics_that_cannot_be_are_refused),
+      cmocka_unit_test(training_becomes_inference),   cmocka_unit_test(what_cannot_be_frozen_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,7 @@ static norma_status load_from(model_builder *b, enum source source, norma_runtim
   size_t size;
   const void *bytes = builder_bytes(b, &size);
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime, .keep_constants = keep};
+  options.denormals = NORMA_DENORMALS_KEEP;
   options.map_file = source == FROM_MAPPED_FILE;
   if (source == FROM_MEMORY) {
     void *copy = malloc(size); /* gone when the model is loaded */
@@ -270,6 +271,7 @@ static void file_that_becomes_shorter(void **state) {
   norma_allocator allocator = {cutting_allocate, cutting_deallocate, &cutter};
   norma_runtime *runtime = make_runtime(&allocator, 0);
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime};
+  options.denormals = NORMA_DENORMALS_KEEP;
   norma_model *model;
   norma_error error;
   assert_int_equal(norma_model_load(cutter.path, &options, &model, &error), NORMA_ERROR_FILE);

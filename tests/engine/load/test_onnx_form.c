@@ -281,7 +281,7 @@ static void parameters_leave_their_nodes(void **state) {
   } cases[] = {{"MatMul", false, false, 0},
                {"Gemm", false, false, 0},
                {"MatMul", true, false, 1},
-               {"Mul", false, true, 1},
+               {"Mul", false, true, 0},
                {"PRelu", false, true, 1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     norma_model *model = load_with_constant_node(cases[i].op_type, cases[i].is_output, cases[i].as_number);

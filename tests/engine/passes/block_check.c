@@ -62,6 +62,7 @@ static block_result run_blocks(model_builder *b, const block_case *c, const bloc
   norma_runtime_options options = {.struct_size = sizeof options, .threads = with->threads, .kernels = with->table};
   block_require(norma_runtime_create(&options, &runtime, &error), &error, c);
   norma_load_options load = {.struct_size = sizeof load, .runtime = runtime, .optimization = with->level};
+  load.denormals = NORMA_DENORMALS_KEEP;
   load.exact = with->exact;
   block_require(norma_model_load_memory(bytes, size, &load, &model, &error), &error, c);
   norma_session_options session_options = {.struct_size = sizeof session_options, .profile = true};

@@ -51,6 +51,7 @@ static size_t list_disabled(const char *passes, const char **disabled) {
 static norma_model *load(model_builder *b, norma_runtime *runtime, norma_optimization level, const char *passes) {
   const char *disabled[MOST_PASSES];
   norma_load_options options = {.struct_size = sizeof options, .runtime = runtime, .optimization = level};
+  options.denormals = NORMA_DENORMALS_KEEP;
   options.disabled_passes = disabled;
   options.disabled_pass_count = list_disabled(passes, disabled);
   size_t size;
@@ -160,6 +161,7 @@ static norma_status rewrite(void *context, const norma_allocator *allocator, nor
   norma_model *model = NULL;
   norma_runtime_options options = {.struct_size = sizeof options, .threads = 1, .allocator = *allocator};
   norma_load_options load = {.struct_size = sizeof load, .disabled_passes = disabled};
+  load.denormals = NORMA_DENORMALS_KEEP;
   load.disabled_pass_count = list_disabled(work->passes, disabled);
   norma_status status = norma_runtime_create(&options, &runtime, error);
   load.runtime = runtime;

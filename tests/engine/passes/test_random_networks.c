@@ -126,6 +126,7 @@ static void run(random_network *network, const run_options *with, const value *x
   const void *bytes = builder_bytes(network->builder, &size);
   norma_runtime_options options = {.struct_size = sizeof options, .threads = with->threads, .kernels = with->table};
   norma_load_options load = {.struct_size = sizeof load};
+  load.denormals = NORMA_DENORMALS_KEEP;
   check(norma_runtime_create(&options, &runtime, &error), &error, network);
   load.runtime = runtime;
   load.optimization = with->level;

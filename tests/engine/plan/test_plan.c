@@ -243,15 +243,15 @@ static void a_plan_serves_its_shapes_only(void **state) {
   planned.inputs[0] = batch_of(2);
   planned_need(&planned);
   value_info other = batch_of(2);
-  assert_true(plan_matches(planned.plan, &other, NULL));
+  assert_true(plan_matches(planned.plan, &other));
   other = batch_of(3);
-  assert_false(plan_matches(planned.plan, &other, NULL));
+  assert_false(plan_matches(planned.plan, &other));
   other = batch_of(2);
   other.type = NORMA_DOUBLE;
-  assert_false(plan_matches(planned.plan, &other, NULL));
+  assert_false(plan_matches(planned.plan, &other));
   other = batch_of(2);
   other.kind = NORMA_VALUE_SEQUENCE;
-  assert_false(plan_matches(planned.plan, &other, NULL));
+  assert_false(plan_matches(planned.plan, &other));
   planned_close(&planned);
 }
 
@@ -276,7 +276,7 @@ static void subgraphs_have_captures(void **state) {
   planned_need(&planned);
   assert_true(planned.plan->steps[0].late); /* runs graphs */
   assert_int_equal(slot_named(&planned, "y")->kind, SLOT_DYNAMIC);
-  const value_info captures[1] = {batch_of(5)}, others[1] = {batch_of(6)};
+  const value_info captures[1] = {batch_of(5)};
   planned.request = (plan_request){.executor = &planned.executor, .graph = inner, .captures = captures};
   planned_need(&planned);
   assert_int_equal(inner->capture_count, 1);
@@ -286,8 +286,12 @@ static void subgraphs_have_captures(void **state) {
   assert_int_equal(captured->info.shape.dims[0], 5);
   assert_int_equal(slot_named(&planned, "s")->info.shape.dims[0], 5);
   assert_ptr_equal(slot_named(&planned, "x"), captured);
-  assert_true(plan_matches(planned.plan, NULL, captures));
-  assert_false(plan_matches(planned.plan, NULL, others));
+  float data[6 * 4];
+  value fits = {.kind = NORMA_VALUE_TENSOR}, other = {.kind = NORMA_VALUE_TENSOR};
+  norma_tensor_init(&fits.tensor, NORMA_FLOAT, 2, DIMS(5, 4), data);
+  norma_tensor_init(&other.tensor, NORMA_FLOAT, 2, DIMS(6, 4), data);
+  assert_true(plan_matches_values(planned.plan, NULL, (const value *[]){&fits}));
+  assert_false(plan_matches_values(planned.plan, NULL, (const value *[]){&other}));
   planned_close(&planned);
 }
 

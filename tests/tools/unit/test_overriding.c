@@ -1,9 +1,8 @@
 /* Initializers that are inputs of the graph as well: norma run and norma test override them where they are given. */
 #include "tests/support/model_builder.h"
+#include "tests/tools/unit/tool_command.h"
 #include "tests/tools/unit/tool_runtime.h"
-#include "tests/tools/unit/tool_test.h"
 
-#include "tools/command.h"
 #include "tools/formats/npy.h"
 #include "tools/report.h"
 
@@ -74,28 +73,6 @@ static int tear_down(void **state) {
   return system(command) != 0 || tool_runtime_end(state) != 0;
 }
 
-/* Runs a command line; stdout into `output`, stderr into `errors`. Returns the exit code. */
-static int call(char **words, char *output, size_t output_size, char *errors, size_t error_size) {
-  int count = 0, code = -1;
-  FILE *err, *out = tmpfile();
-  while (words[count]) count++;
-  fflush(stdout);
-  const int saved_out = dup(STDOUT_FILENO), saved = tool_test_mute(&err);
-  dup2(fileno(out), STDOUT_FILENO);
-  const command *command = command_find(words[0]);
-  struct common_settings *settings = command ? settings_parse(command, count, words, &code) : NULL;
-  if (settings) code = command->run(settings);
-  settings_free(settings);
-  fflush(stdout);
-  dup2(saved_out, STDOUT_FILENO);
-  close(saved_out);
-  tool_test_unmute(saved, err, errors, error_size);
-  rewind(out);
-  output[fread(output, 1, output_size - 1, out)] = '\0';
-  fclose(out);
-  return code;
-}
-
 /* norma run with up to two -i, and what it must print of y. */
 static void expect_run(const char *first, const char *second, const char *values) {
   char output[2048], errors[1024], options[2][300];
@@ -105,7 +82,7 @@ static void expect_run(const char *first, const char *second, const char *values
   words[count++] = options[0];
   snprintf(options[1], sizeof options[1], "-i%s", second ? second : "");
   if (second) words[count++] = options[1];
-  const int code = call(words, output, sizeof output, errors, sizeof errors);
+  const int code = tool_call(words, output, sizeof output, errors, sizeof errors);
   free(words[1]);
   if (code != EXIT_YES) fail_msg("%s %s: code %d: %s", first, second ? second : "", code, errors);
   if (!strstr(output, values)) fail_msg("expected %s in %s", values, output);
@@ -127,7 +104,7 @@ static void an_initializer_that_is_no_input_cannot_be_given(void **state) {
   char output[2048], errors[1024], option[300];
   char *words[] = {(char[]){"run"}, strdup(path_of("model.onnx")), option, NULL};
   snprintf(option, sizeof option, "-ic=%s", path_of("k.npy"));
-  assert_int_equal(call(words, output, sizeof output, errors, sizeof errors), EXIT_REFUSED);
+  assert_int_equal(tool_call(words, output, sizeof output, errors, sizeof errors), EXIT_REFUSED);
   assert_non_null(strstr(errors, "'c'"));
   free(words[1]);
 }
@@ -136,7 +113,7 @@ static void an_initializer_that_is_no_input_cannot_be_given(void **state) {
 static void expect_test(const char *closing) {
   char output[2048], errors[1024];
   char *words[] = {(char[]){"test"}, folder, NULL};
-  call(words, output, sizeof output, errors, sizeof errors);
+  tool_call(words, output, sizeof output, errors, sizeof errors);
   if (!strstr(output, closing)) fail_msg("expected %s in %s%s", closing, output, errors);
 }
 
