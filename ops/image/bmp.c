@@ -133,10 +133,21 @@ static void bmp_store(const bmp_reader *reader, const uint8_t *row, int64_t x, u
   }
 }
 
+/* A row in whole words of 4 bytes. */
+static size_t bmp_row_bytes(const bmp_reader *reader, int64_t width) {
+  return (size_t)divide_up(width * reader->bits, 32) * 4;
+}
+
+/* Whether the file holds all rows; the last one may lack what makes its words whole. */
+static bool bmp_has_rows(const bmp_reader *reader, int64_t width, int64_t height) {
+  const size_t row = bmp_row_bytes(reader, width), last = (size_t)divide_up(width * reader->bits, 8);
+  const size_t left = reader->d->size - reader->pixels_at;
+  return left >= last && (left - last) / row >= (size_t)height - 1;
+}
+
 static norma_status bmp_read_rows(const bmp_reader *reader) {
   const image_decoding *d = reader->d;
-  const size_t bytes = (size_t)divide_up(d->width * reader->bits, 32) * 4;
-  if ((d->size - reader->pixels_at) / bytes < (size_t)d->height) return image_fail(d, "it is cut off");
+  const size_t bytes = bmp_row_bytes(reader, d->width);
   for (int64_t y = 0; y < d->height; y++) {
     const uint8_t *row = d->bytes + reader->pixels_at + (size_t)y * bytes;
     TRY(run_poll(d->context));
@@ -195,8 +206,7 @@ norma_status image_decode_bmp(image_decoding *d) {
   TRY(bmp_read_header(&reader, &width, &height));
   const bool has_runs = reader.compression == BMP_RUNS_8 || reader.compression == BMP_RUNS_4;
   /* What is cut off is refused before there is memory for it. Runs may leave out as much as they like. */
-  if (!has_runs && width > 0 && height > 0 &&
-      (d->size - reader.pixels_at) / ((size_t)divide_up(width * reader.bits, 32) * 4) < (size_t)height)
+  if (!has_runs && width > 0 && height > 0 && !bmp_has_rows(&reader, width, height))
     return image_fail(d, "it is cut off");
   TRY(image_begin(d, width, height));
   return has_runs ? bmp_read_runs(&reader) : bmp_read_rows(&reader);
