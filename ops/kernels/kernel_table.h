@@ -246,6 +246,32 @@ struct gemm_part {
   size_t column, columns;
 };
 
+/* ---- Fourier transforms --------------------------------------------------------------------------------------------
+ * Signals side by side, one in each of fft_f32_lanes or fft_f64_lanes lanes: a row is that many elements, a complex row a
+ * row of real parts and one of imaginary parts behind it. Lanes do not influence each other.
+ *
+ *   y[k] = sum over j < n of x[j] * exp(-2 pi sqrt(-1) j k / n)
+ *
+ * `n` is the product of `factors`, each 2, 3, 4, 5 or 7. For the factor f, with l the product of those before it and
+ * m = n / (l f), `twiddles` holds exp(-2 pi sqrt(-1) i j l / n) for i < m and 0 < j < f, at [i][j - 1], real and imaginary
+ * part; one factor after the other. */
+#define FFT_MOST_FACTORS   64
+#define FFT_LARGEST_FACTOR 7
+
+struct fft_f32 {
+  size_t n;
+  size_t factor_count;
+  uint8_t factors[FFT_MOST_FACTORS];
+  const float *twiddles;
+};
+
+struct fft_f64 {
+  size_t n;
+  size_t factor_count;
+  uint8_t factors[FFT_MOST_FACTORS];
+  const double *twiddles;
+};
+
 /* ---- Linear attention ----------------------------------------------------------------------------------------------
  * One token of one head, for columns j < columns of the state S[rows][state_stride], rows > 0:
  *
@@ -449,6 +475,30 @@ struct kernel_table {
   void (*block_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
   void (*unblock_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
 
+  /* ---- Fourier transforms ---- */
+  size_t fft_f32_lanes, fft_f64_lanes;
+  /* Transforms n complex rows of x with the help of as many of y, both of which are overwritten; returns the one that
+   * holds the result. `inverse`: exp(+2 pi ..), without a division. */
+  float *(*fft_f32)(const struct fft_f32 *fft, float *x, float *y, bool inverse);
+  double *(*fft_f64)(const struct fft_f64 *fft, double *x, double *y, bool inverse);
+  /* z: the transform of the pairs of 2 * half real elements as complex ones; y: the first half + 1 rows of the transform
+   * of these elements. twiddles[k] = exp(-2 pi sqrt(-1) k / (2 * half)) for k <= half. */
+  void (*fft_split_real_f32)(float *y, const float *z, const float *twiddles, size_t half);
+  void (*fft_split_real_f64)(double *y, const double *z, const double *twiddles, size_t half);
+  /* The way back: from half + 1 rows to z. The imaginary parts of the first and the last row count as 0. */
+  void (*fft_join_real_f32)(float *z, const float *x, const float *twiddles, size_t half);
+  void (*fft_join_real_f64)(double *z, const double *x, const double *twiddles, size_t half);
+  /* Rows times scale[i]. */
+  void (*fft_scale_rows_f32)(float *x, const float *scale, size_t rows);
+  void (*fft_scale_rows_f64)(double *x, const double *scale, size_t rows);
+  /* Complex rows times the complex numbers factors[i], or their conjugates; y may be x. */
+  void (*fft_scale_f64)(double *y, const double *x, const double *factors, size_t rows, bool conjugate);
+  /* Complex rows times the complex numbers scalars[i] * vectors[i][lane], or their conjugates. */
+  void (*fft_twist_f64)(double *x, const double *scalars, const double *vectors, size_t rows, bool conjugate);
+  /* Rows of fft_f64_lanes elements to double, and back. */
+  void (*fft_widen_f32)(double *y, const float *x, size_t rows);
+  void (*fft_narrow_f32)(float *y, const double *x, size_t rows);
+
   /* ---- elementwise ---- */
   unary_f32_function *unary_f32[UNARY_KIND_COUNT];
   binary_f32_function *binary_f32[BINARY_KIND_COUNT];
@@ -532,6 +582,11 @@ struct kernel_table {
    * columns, in order of k, products rounded; rows before the first and behind the last are these. rows > 0. */
   void (*interpolate_rows_f32)(float *y, const float *x, size_t rows, size_t columns, const int64_t *first,
                                const float *weights, size_t taps, size_t count);
+
+  /* y[i] = sum over t < taps of weights[t * stride + i] * x[offsets[t * stride + i]] for i < n, in order of t; where an offset
+   * is negative, the element counts as 0. */
+  void (*sample_points_f32)(float *y, const float *x, const int32_t *offsets, const float *weights, size_t taps,
+                            size_t stride, size_t n);
 
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
