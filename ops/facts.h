@@ -74,7 +74,7 @@ typedef struct linear_form {
 /* Normalization by statistics that are among the inputs. */
 typedef struct statistics_form {
   int scale, bias, mean, variance; /* inputs; one element for each channel */
-  double epsilon;
+  double epsilon, momentum;
   bool trains; /* normalises by its batch, and updates the statistics */
 } statistics_form;
 
@@ -179,9 +179,9 @@ bool fact_keeps_shape(const node *node);
 bool fact_has_one_input(const node *node);
 /* A tensor that is known when the model is loaded: a constant, or what the attributes of its producer say. */
 bool fact_held(const graph_value *value, norma_tensor *held);
-/* Every dimension is that of input 0. */
+/* Every dimension of output 0 is that of input 0. */
 bool fact_dimension_same(const node *node, int output, int axis, dimension_source *source);
-/* Dimension 0 is that of input 0 (a batch). */
+/* Dimension 0 of output 0 is that of input 0 (a batch). */
 bool fact_dimension_batch(const node *node, int output, int axis, dimension_source *source);
 
 #endif

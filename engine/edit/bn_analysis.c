@@ -1,44 +1,48 @@
 #include "engine/edit/bn_analysis.h"
 
-#include "engine/execute/runtime.h"
 #include "engine/base/status.h"
+#include "engine/execute/runtime.h"
+#include "engine/graph/query.h"
+#include "ops/registry.h"
 
 #include <string.h>
 
-static bool is_batch_normalization(const node *node) {
-  return node->domain[0] == '\0' && strcmp(node->op_type, "BatchNormalization") == 0;
+/* The stage reads models whose operators have not been found yet. */
+static const operator_facts *facts_of(const norma_model *model, const node *node) {
+  const operator_descriptor *op = node->op;
+  if (!op) op = operator_registry_find(model->runtime->operators, node->domain, node->op_type);
+  return op ? &op->facts : NULL;
 }
 
-bool batch_normalization_trains(const node *node) {
-  if (node->opset < 7) return attribute_int(node, "is_test", 0) == 0;
-  if (node->opset >= 14) return attribute_int(node, "training_mode", 0) != 0;
-  for (int i = 1; i < node->output_count; i++) {
-    if (node->outputs[i]) return true;
-  }
-  return false;
+static bool is_batch_normalization(const norma_model *model, const node *node) {
+  const operator_facts *facts = facts_of(model, node);
+  return facts && facts->statistics && facts->training;
 }
 
 /* ------------------------------------------------------------------------------------------------------- statistics */
 
-static bool is_identity(const node *node) {
-  return node && node->domain[0] == '\0' && strcmp(node->op_type, "Identity") == 0 && node->input_count > 0 &&
-         node->inputs[0];
+static bool is_copy(const node *node) {
+  return node && node->op && node->op->facts.is_identity && node->op->facts.is_identity(node);
 }
 
-/* The tensor that a Constant node stands for. *contents stays NULL where it holds none that a statistic could be;
- * *is_plain becomes false where its attribute is of a kind that cannot be given other contents. */
-static norma_status read_constant(const node *node, const value **contents, bool *is_plain, norma_error *error) {
-  const attribute *list = node_attribute(node, "value_floats"), *number = node_attribute(node, "value_float");
-  const attribute *sparse = node_attribute(node, "sparse_value");
-  *contents = sparse ? sparse->tensor : attribute_tensor(node, "value");
-  if (sparse || number) *is_plain = false;
-  if (*contents || (!list && !number)) return NORMA_OK;
-  const int64_t count = list ? (int64_t)list->count : 1;
-  const float *floats = list ? list->floats : &number->f;
+/* Whether what the node holds can be given other contents of the same shape where it stands. */
+static bool is_replaceable(const node *constant) {
+  for (int i = 0; i < constant->attribute_count; i++) {
+    const attribute_kind kind = constant->attributes[i].kind;
+    if (kind == ATTRIBUTE_TENSOR || kind == ATTRIBUTE_FLOATS) return true;
+  }
+  return false;
+}
+
+/* What the attributes of a node hold; NULL: nothing. */
+static norma_status read_held(const node *node, const value **contents, norma_error *error) {
+  norma_tensor held;
+  *contents = NULL;
+  if (!node->op || !node->op->facts.constant || !node->op->facts.constant(node, &held)) return NORMA_OK;
   value *made = region_allocate(node->graph->region, sizeof *made);
   if (!made) return region_error(node->graph->region, error);
   made->kind = NORMA_VALUE_TENSOR;
-  norma_tensor_init(&made->tensor, NORMA_FLOAT, list ? 1 : 0, &count, tensor_read_only(floats));
+  made->tensor = held;
   *contents = made;
   return NORMA_OK;
 }
@@ -48,7 +52,7 @@ static norma_status find_statistic(const graph_value *read, statistic *found, no
   *found = (statistic){.home = STATISTIC_VARIABLE, .value = read, .name = read->name};
   found->is_shared = read->use_count + read->output_count > 1;
   bool is_plain = true;
-  while (is_identity(holder->producer)) {
+  while (is_copy(holder->producer)) {
     holder = holder->producer->inputs[0];
     found->is_shared = true;
     is_plain = false;
@@ -59,9 +63,10 @@ static norma_status find_statistic(const graph_value *read, statistic *found, no
   if (!producer && holder->constant) {
     found->home = STATISTIC_INITIALIZER;
     found->contents = holder->constant;
-  } else if (producer && producer->domain[0] == '\0' && strcmp(producer->op_type, "Constant") == 0) {
+  } else if (producer) {
     found->home = STATISTIC_CONSTANT;
-    TRY(read_constant(producer, &found->contents, &is_plain, error));
+    TRY(read_held(producer, &found->contents, error));
+    if (found->contents && !is_replaceable(producer)) is_plain = false;
     if (!found->contents) found->contents = holder->constant;
   }
   if (!found->contents || !norma_value_tensor(found->contents)) {
@@ -101,22 +106,27 @@ static const char *find_obstacle(const batch_normalization *found) {
 
 static norma_status analysis_read_node(bn_analysis *study, const node *node, norma_error *error) {
   batch_normalization *found = &study->nodes[study->count++];
-  if (node->input_count < 5 || node->output_count < 1 || !node->outputs[0]) {
-    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks inputs or its output");
-  }
-  for (int i = 0; i < 5; i++) {
+  statistics_form form;
+  training_form training;
+  if (!node_has_output(node, 0)) return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks its output");
+  for (int i = 0; i < node->input_count; i++) {
     if (!node->inputs[i]) return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "lacks input %d", i);
+  }
+  if (!node->op->facts.statistics(node, &form) || !node->op->facts.training(node, &training)) {
+    return error_at_node(error, NORMA_ERROR_INTERNAL, node, "says nothing of its statistics");
   }
   found->node = node;
   found->input = node->inputs[0]->name;
   found->output = node->outputs[0]->name;
-  found->epsilon = (double)attribute_float(node, "epsilon", 1e-5f);
-  found->momentum = (double)attribute_float(node, "momentum", 0.9f);
-  found->training = batch_normalization_trains(node);
-  TRY(find_statistic(node->inputs[3], &found->mean, error));
-  TRY(find_statistic(node->inputs[4], &found->variance, error));
-  TRY(constant_of(node->inputs[1], &found->scale, error));
-  TRY(constant_of(node->inputs[2], &found->bias, error));
+  found->epsilon = form.epsilon;
+  found->momentum = form.momentum;
+  found->training = training.trains;
+  found->mean_input = form.mean;
+  found->variance_input = form.variance;
+  TRY(find_statistic(node->inputs[form.mean], &found->mean, error));
+  TRY(find_statistic(node->inputs[form.variance], &found->variance, error));
+  TRY(constant_of(node->inputs[form.scale], &found->scale, error));
+  TRY(constant_of(node->inputs[form.bias], &found->bias, error));
   found->obstacle = find_obstacle(found);
   found->chosen = !found->obstacle;
   found->channels = found->mean.contents ? norma_tensor_count(norma_value_tensor(found->mean.contents)) : -1;
@@ -124,9 +134,9 @@ static norma_status analysis_read_node(bn_analysis *study, const node *node, nor
 }
 
 static bool count_inner(void *context, graph *subgraph) {
-  size_t *count = context;
+  bn_analysis *study = context;
   for (const node *node = subgraph->first; node; node = node->next) {
-    *count += is_batch_normalization(node);
+    study->inner_count += is_batch_normalization(study->model, node);
     node_visit_subgraphs(node, count_inner, context);
   }
   return true;
@@ -136,13 +146,13 @@ static norma_status analysis_read_nodes(bn_analysis *study, norma_error *error) 
   size_t count = 0;
   graph *graph = study->model->graph;
   for (const node *node = graph->first; node; node = node->next) {
-    count += is_batch_normalization(node);
-    node_visit_subgraphs(node, count_inner, &study->inner_count);
+    count += is_batch_normalization(study->model, node);
+    node_visit_subgraphs(node, count_inner, study);
   }
   study->nodes = region_array(&study->model->region, count, sizeof *study->nodes);
   if (!study->nodes) return region_error(&study->model->region, error);
   for (const node *node = graph->first; node; node = node->next) {
-    if (is_batch_normalization(node)) TRY(analysis_read_node(study, node, error));
+    if (is_batch_normalization(study->model, node)) TRY(analysis_read_node(study, node, error));
   }
   return NORMA_OK;
 }
@@ -217,7 +227,7 @@ norma_status bn_analysis_plan(bn_analysis *study, int *deepest, norma_error *err
   *deepest = 0;
   for (const node *node = graph->first; node; node = node->next) {
     int level = level_of_inputs(node, levels);
-    if (is_batch_normalization(node)) {
+    if (is_batch_normalization(study->model, node)) {
       level += next->chosen;
       next->level = next->chosen ? level : 0;
       if (next->level > *deepest) *deepest = next->level;
@@ -249,30 +259,31 @@ static void drop_outputs(node *node) {
   node->output_count = 1;
 }
 
-/* Running mean and variance, which nobody reads but which say that the node trains. */
-static bool add_outputs(node *node) {
-  graph_value **outputs = region_array(node->graph->region, 3, sizeof *outputs);
+/* Outputs that nobody reads but which say that the node trains. */
+static bool add_outputs(node *node, int count) {
+  graph_value **outputs = region_array(node->graph->region, (size_t)count, sizeof *outputs);
   if (!outputs) return false;
   graph_value *y = node->outputs[0];
   drop_outputs(node);
   outputs[0] = y;
   node->outputs = outputs;
-  node->output_count = 3;
-  for (int i = 1; i < 3; i++) {
-    graph_value *created = graph_add_unique_value(node->graph, i == 1 ? "running_mean" : "running_variance");
+  node->output_count = count;
+  for (int i = 1; i < count; i++) {
+    graph_value *created = graph_add_unique_value(node->graph, "of_training");
     if (!created) return false;
     node_set_output(node, i, created);
   }
   return true;
 }
 
-static bool set_mode(node *node, bool training) {
-  if (node->opset < 7) {
-    drop_outputs(node);
-    return set_int_of_node(node, "is_test", !training);
+static bool set_mode(const norma_model *model, node *node, bool trains) {
+  training_form form;
+  facts_of(model, node)->training(node, &form);
+  if (form.attribute) {
+    const int64_t mode = trains ? 1 - form.inference : form.inference;
+    if (!set_int_of_node(node, form.attribute, mode)) return false;
   }
-  if (node->opset >= 14 && !set_int_of_node(node, "training_mode", training)) return false;
-  if (training) return add_outputs(node);
+  if (trains && form.outputs > 1) return add_outputs(node, form.outputs);
   drop_outputs(node);
   return true;
 }
@@ -282,13 +293,10 @@ static norma_status changed_file(norma_error *error) {
   return error_set(error, NORMA_ERROR_FILE, "the model's file has changed in the meantime");
 }
 
-static norma_status set_statistic(norma_model *model, node *node, int index, const double *elements, int64_t count,
-                                  norma_error *error) {
-  statistic old;
+static norma_status set_statistic(norma_model *model, node *node, int index, const statistic *old,
+                                  const double *elements, norma_error *error) {
   value contents = {0};
-  TRY(find_statistic(node->inputs[index], &old, error));
-  const norma_tensor *tensor = old.contents ? norma_value_tensor(old.contents) : NULL;
-  if (!tensor || norma_tensor_count(tensor) != count) return changed_file(error);
+  const norma_tensor *tensor = norma_value_tensor(old->contents);
   shape shape = shape_of_tensor(tensor);
   TRY(value_allocate_tensor(model->memory, &contents, tensor->type, &shape, error));
   elements_from_double(tensor->type, contents.tensor.data, 0, norma_tensor_count(tensor), elements);
@@ -303,21 +311,33 @@ typedef struct stage {
   batch_setting *settings;
 } stage;
 
+/* Whether the input is another value, or one of another length. */
+static bool statistic_has_changed(const statistic *known, const graph_value *read) {
+  const norma_tensor *now = read && read->constant ? norma_value_tensor(read->constant) : NULL;
+  const norma_tensor *then = known->contents ? norma_value_tensor(known->contents) : NULL;
+  return !read || strcmp(read->name, known->value->name) != 0 ||
+         (now && then && norma_tensor_count(now) != norma_tensor_count(then));
+}
+
+static bool has_changed(const batch_normalization *known, const node *node) {
+  return node->input_count != known->node->input_count || !node_has_output(node, 0) || !node_has_input(node, 0) ||
+         strcmp(node->name, known->node->name) != 0 ||
+         statistic_has_changed(&known->mean, node->inputs[known->mean_input]) ||
+         statistic_has_changed(&known->variance, node->inputs[known->variance_input]);
+}
+
 static norma_status apply_settings(const stage *stage, norma_model *model, norma_error *error) {
   size_t index = 0;
   for (node *node = model->graph->first; node; node = node->next) {
-    if (!is_batch_normalization(node)) continue;
-    if (index == stage->study->count || node->input_count < 5 || node->output_count < 1 || !node->inputs[0] ||
-        !node->inputs[3] || !node->inputs[4] || !node->outputs[0]) {
-      return changed_file(error);
-    }
+    if (!is_batch_normalization(model, node)) continue;
+    if (index == stage->study->count || has_changed(&stage->study->nodes[index], node)) return changed_file(error);
     const batch_setting *one = &stage->settings[index];
-    int64_t channels = stage->study->nodes[index++].channels;
+    const batch_normalization *known = &stage->study->nodes[index++];
     if (one->mode == BATCH_AS_IT_IS) continue;
-    if (!set_mode(node, one->mode == BATCH_OWN)) return region_error(&model->region, error);
+    if (!set_mode(model, node, one->mode == BATCH_OWN)) return region_error(&model->region, error);
     if (one->mode != BATCH_FIXED) continue;
-    TRY(set_statistic(model, node, 3, one->mean, channels, error));
-    TRY(set_statistic(model, node, 4, one->variance, channels, error));
+    TRY(set_statistic(model, node, known->mean_input, &known->mean, one->mean, error));
+    TRY(set_statistic(model, node, known->variance_input, &known->variance, one->variance, error));
   }
   return index == stage->study->count ? NORMA_OK : changed_file(error);
 }
@@ -329,7 +349,7 @@ static norma_status set_outputs(norma_model *model, batch_setting *setting, norm
   for (int i = 0; i < graph->output_count; i++) graph->outputs[i]->output_count--;
   graph->output_count = 0;
   for (const node *node = graph->first; node; node = node->next) {
-    if (!is_batch_normalization(node)) continue;
+    if (!is_batch_normalization(model, node)) continue;
     batch_setting *one = setting++;
     if (!one->wanted) continue;
     graph_value *x = node->inputs[0];

@@ -34,6 +34,7 @@ typedef struct batch_normalization {
   int64_t channels;           /* elements of each statistic; -1 where they are not known */
   double epsilon, momentum;
   bool training;
+  int mean_input, variance_input; /* of the node */
   statistic mean, variance;
   const norma_tensor *scale, *bias; /* NULL where they are no constants */
   const char *obstacle;             /* why it cannot be measured and replaced; NULL: it can */
@@ -76,8 +77,5 @@ typedef struct batch_setting {
  * setting per node of the study. Errors: those of norma_model_load, ARGUMENT where none is wanted. */
 norma_status bn_analysis_stage(const bn_analysis *study, const norma_load_options *options, batch_setting *settings,
                                norma_model **stage, norma_error *error);
-
-/* Whether a BatchNormalization node trains, before operators are found. */
-bool batch_normalization_trains(const node *node);
 
 #endif

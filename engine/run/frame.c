@@ -216,7 +216,7 @@ static void clear_dynamic_outputs(frame *frame, const step *step) {
   }
 }
 
-/* Steps that run graphs have nothing to prepare, and make all their outputs themselves. */
+/* Steps that run graphs and have nothing to prepare make all their outputs themselves. */
 static norma_status run_graph_step(frame *frame, const step *step, executor *executor, norma_error *error) {
   run_context *context = &frame->contexts[step - frame->plan->steps];
   context->state = step->node->state;
@@ -233,7 +233,8 @@ static norma_status run_graph_step(frame *frame, const step *step, executor *exe
 static norma_status run_late_step(frame *frame, const step *step, executor *executor, norma_error *error) {
   run_context *context = &frame->contexts[step - frame->plan->steps];
   const node *node = step->node;
-  if (node->op->flags & OPERATOR_SUBGRAPHS) return run_graph_step(frame, step, executor, error);
+  const bool is_bare = (node->op->flags & OPERATOR_SUBGRAPHS) && !node->op->prepare;
+  if (is_bare) return run_graph_step(frame, step, executor, error);
   const value *constants[64] = {NULL};
   const value **constant_list = constants;
   if (node->input_count > 64) {

@@ -1,10 +1,12 @@
 /*
- * Conv 1, 11, 22 (ai.onnx)
+ * Conv 1, 11, 22 (ai.onnx), FusedConv 1 (com.microsoft)
  *
  *   Y[n][m][p] = B[m] + sum over c, k of W[m][c][k] * X[n][g(m) * C/group + c][p * stride + k * dilation - pad]
  *
  * X [N, C, D1 .. Dn], W [M, C/group, k1 .. kn], B [M] (optional), Y [N, M, o1 .. on]; g(m) is the group that output
  * channel m belongs to. Version 11 only states defaults of attributes that 1 has as well; 22 adds bfloat16.
+ *
+ * FusedConv adds Z [N, M, o1 .. on] (optional) and applies an activation.
  *
  * Ways to compute, chosen by the shape of one sample alone:
  *   direct     conv_f32 on packed weights, one to three axes
@@ -13,9 +15,10 @@
  * float16 and bfloat16 are computed in float, a sample at a time.
  */
 #include "ops/blocked.h"
-#include "ops/half.h"
 #include "ops/convolution/conv_shape.h"
+#include "ops/convolution/fused_conv.h"
 #include "ops/convolution/patches.h"
+#include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
 
@@ -29,6 +32,8 @@ enum conv_packed { CONV_CONVERTED_WEIGHTS, CONV_PACKED_WEIGHTS };
 typedef struct conv_state {
   window_attributes attributes;
   int64_t group;
+  bool is_fused;                /* FusedConv: */
+  struct activation activation; /* its own */
 
   /* The plan's. Channels and outputs are those of one group, pixels those of one plane. */
   window window;
@@ -60,16 +65,34 @@ static norma_status conv_read(const node *node, void *state, norma_error *error)
   return window_read(node, &conv->attributes, error);
 }
 
+static norma_status conv_read_fused(const node *node, void *state, norma_error *error) {
+  conv_state *conv = state;
+  conv->is_fused = true;
+  TRY(fused_conv_read(node, &conv->activation, error));
+  return conv_read(node, state, error);
+}
+
+/* What is added and applied as results are stored: FusedConv's own, or what passes have fused. 0: no residual. */
+static int conv_residual(const conv_state *conv, const node *node) {
+  if (conv->is_fused) return node_has_input(node, FUSED_CONV_Z) ? FUSED_CONV_Z : 0;
+  return node->epilogue.residual_input;
+}
+
+static struct activation conv_activation(const conv_state *conv, const node *node) {
+  return conv->is_fused ? conv->activation : node->epilogue.activation;
+}
+
 static norma_status conv_infer(infer_context *context) {
   const conv_state *conv = context->state;
   const shape *x = infer_shape(context, 0), *w = infer_shape(context, 1);
-  TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
+  if (!conv->is_fused) TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
   const int64_t channels = x->rank > 1 ? x->dims[1] : DIM_UNKNOWN;
   if (channels == 0 || (w->rank > 1 && (w->dims[0] == 0 || w->dims[1] == 0)))
     return infer_fail(context, "neither X nor W may be without channels");
   shape y;
   TRY(infer_conv_shape(context, &conv->attributes, conv->group, x, w, infer_shape(context, 2), &y));
-  return window_infer_output(context, 0, infer_type(context, 0), &y);
+  TRY(window_infer_output(context, 0, infer_type(context, 0), &y));
+  return conv->is_fused ? fused_conv_check(context) : NORMA_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
@@ -302,7 +325,7 @@ static norma_status conv_prepare(prepare_context *context) {
   if (!scratch_append(total, outputs, sizeof(float), &conv->bias_at) ||
       !scratch_append(total, channels * (size_t)conv->inputs, sizeof(float), &conv->x_at) ||
       !scratch_append(total, y_sample, sizeof(float), &conv->y_at) ||
-      !scratch_append(total, epilogue->residual_input ? y_sample : 0, sizeof(float), &conv->residual_at))
+      !scratch_append(total, conv_residual(conv, context->node) ? y_sample : 0, sizeof(float), &conv->residual_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "one sample is too large");
   return NORMA_OK;
 }
@@ -327,7 +350,7 @@ static void conv_run_direct(void *argument, int64_t begin, int64_t end, int work
   const conv_state *conv = job->conv;
   int64_t panels = (int64_t)job->context->kernels->gemm_f32_row_panels(conv->direct.outputs);
   struct conv_f32 problem = conv->direct;
-  problem.epilogue.activation = job->context->node->epilogue.activation;
+  problem.epilogue.activation = conv_activation(conv, job->context->node);
   problem.epilogue.residual_stride = (size_t)conv->pixels;
   for (int64_t i = begin; i < end; i++) {
     int64_t panel = i % conv->panel_chunks * conv->panel_chunk, rest = i / conv->panel_chunks;
@@ -356,7 +379,7 @@ static void conv_run_depthwise(void *argument, int64_t begin, int64_t end, int w
     int64_t y_at = plane * conv->pixels + (int64_t)slice.y_offset;
     job->context->kernels->depthwise_f32(&slice.plane, (const float *)job->x + x_at,
                                          (const float *)job->weights + output * conv->depth, bias ? bias[output] : 0,
-                                         conv_offset(job->residual, y_at), job->context->node->epilogue.activation,
+                                         conv_offset(job->residual, y_at), conv_activation(conv, job->context->node),
                                          (float *)job->y + y_at, run_worker_scratch(job->context, worker));
   }
 }
@@ -384,7 +407,7 @@ static void conv_multiply_patches(const struct conv_job *job, int64_t part, int6
   product.epilogue.row_bias = conv_offset(job->bias, group * conv->outputs);
   product.epilogue.residual = conv_offset(job->residual, y_at);
   product.epilogue.residual_stride = (size_t)conv->pixels;
-  product.epilogue.activation = job->context->node->epilogue.activation;
+  product.epilogue.activation = conv_activation(conv, job->context->node);
   kernels->gemm_f32_run(&product, 0, kernels->gemm_f32_row_panels(product.m), 0,
                         kernels->gemm_f32_column_panels(product.n), scratch);
 }
@@ -458,7 +481,7 @@ static norma_status conv_compute_converted(struct conv_job *job) {
   int64_t x_count = conv->group * conv->channels * conv->inputs, y_count = conv->group * conv->outputs * conv->pixels;
   float *bias = (float *)(scratch + conv->bias_at), *x_sample = (float *)(scratch + conv->x_at);
   float *y_sample = (float *)(scratch + conv->y_at), *residual_sample = (float *)(scratch + conv->residual_at);
-  const int residual = job->context->node->epilogue.residual_input;
+  const int residual = conv_residual(conv, job->context->node);
   const uint16_t *added = residual ? run_input(job->context, residual)->data : NULL;
   if (b) half_to_float(kernels, conv->type, bias, b->data, conv->group * conv->outputs);
   job->bias = b ? bias : NULL;
@@ -477,7 +500,7 @@ static norma_status conv_compute_converted(struct conv_job *job) {
 static norma_status conv_compute(run_context *context) {
   const conv_state *conv = context->state;
   const norma_tensor *b = run_input(context, 2);
-  int residual = context->node->epilogue.residual_input;
+  int residual = conv_residual(conv, context->node);
   if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
   struct conv_job job = {.conv = conv, .context = context};
   TRY(conv_make_weights(&job));
@@ -486,12 +509,26 @@ static norma_status conv_compute(run_context *context) {
   job.y = run_output(context, 0)->data;
   job.bias = b ? b->data : NULL;
   job.residual = residual ? run_input(context, residual)->data : NULL;
-  return conv_run_samples(&job, conv->samples);
+  TRY(conv_run_samples(&job, conv->samples));
+  bool finishes = conv->is_fused && conv->type == NORMA_DOUBLE;
+  return finishes ? fused_conv_finish_double(context, &conv->activation) : NORMA_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */
 
 static const operator_attribute conv_attributes[] = {
+    {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"group", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {"kernel_shape", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"pads", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {"strides", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+static const operator_attribute fused_conv_attributes[] = {
+    {"activation", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"activation_params", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
     {"auto_pad", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
     {"dilations", ATTRIBUTE_INTS, 1, OPERATOR_LATEST, false},
     {"group", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
@@ -615,6 +652,23 @@ const operator_descriptor operators_conv[] = {
                   .store = {.residual = TYPES_BLOCKED, .activation = TYPES_BLOCKED},
                   .block = conv_block,
                   .block_types = TYPES_BLOCKED},
+        .compute = conv_compute,
+    },
+    {
+        .domain = "com.microsoft",
+        .name = "FusedConv",
+        .versions = {1},
+        .min_inputs = 2,
+        .max_inputs = 4,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2) | INPUT(FUSED_CONV_Z), OUTPUT(0)}},
+        .attributes = fused_conv_attributes,
+        .state_size = sizeof(conv_state),
+        .read = conv_read_fused,
+        .infer = conv_infer,
+        .prepare = conv_prepare,
+        .facts = {.dimension = conv_dimension, .packs = INPUT(1), .weights = INPUT(1)},
         .compute = conv_compute,
     },
     {0},

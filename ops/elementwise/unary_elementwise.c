@@ -1,6 +1,8 @@
 /*
  * Functions of one number, applied to each element: y = f(x).
  *
+ * Of com.microsoft: Gelu, and QuickGelu = x * sigmoid(alpha * x).
+ *
  * Opset 1 knew the attribute consumed_inputs, which means nothing; later versions add element types only, but for Selu,
  * whose defaults got more digits in 6. float runs through the kernel table; float16 and bfloat16 are computed in float and
  * rounded once; double runs through libm. Integers wrap around where the result is not representable (Abs and Neg of the
@@ -110,6 +112,7 @@ static const unary_function unary_functions[] = {
     {"Mish", UNARY_MISH, mish_f64, NULL},
     {"Gelu", UNARY_GELU_ERF, gelu_erf_f64, NULL},
     {"Swish", UNARY_SILU, silu_f64, NULL},
+    {"QuickGelu", UNARY_SILU, silu_f64, NULL},
     {"ThresholdedRelu", UNARY_THRESHOLDED_RELU, thresholded_relu_f64, NULL},
     {"Shrink", UNARY_SHRINK, shrink_f64, NULL},
     {"Tanh", UNARY_TANH, tanh_f64, NULL},
@@ -156,6 +159,7 @@ static const unary_parameters parameters[] = {
     {"Celu", OPERATOR_LATEST, "alpha", NULL, 1, 0},
     {"HardSigmoid", OPERATOR_LATEST, "alpha", "beta", 0.2f, 0.5f},
     {"Swish", OPERATOR_LATEST, "alpha", NULL, 1, 0},
+    {"QuickGelu", OPERATOR_LATEST, "alpha", NULL, 1.702f, 0},
     {"ThresholdedRelu", OPERATOR_LATEST, "alpha", NULL, 1, 0},
     {"Shrink", OPERATOR_LATEST, "bias", "lambd", 0, 0.5f},
 };
@@ -297,9 +301,10 @@ static const operator_attribute gelu_attributes[] = {
     {0},
 };
 
-#define UNARY(op, mask, list, ...)                                                                                     \
+#define UNARY(op, mask, list, ...) UNARY_OF("", op, mask, list, __VA_ARGS__)
+#define UNARY_OF(of_domain, op, mask, list, ...)                                                                       \
   {                                                                                                                    \
-    .name = op, .domain = "", .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,           \
+    .name = op, .domain = of_domain, .versions = {__VA_ARGS__}, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1,    \
     .max_outputs = 1, .types = {{mask, INPUT(0), OUTPUT(0)}}, .attributes = list, .in_place = INPUT(0),                \
     .state_size = sizeof(unary_state), .read = unary_read, .infer = infer_same, .facts = {.elementwise = unary_form},  \
     .compute = unary_compute,                                                                                          \
@@ -344,5 +349,7 @@ const operator_descriptor operators_unary_elementwise[] = {
     UNARY("Asinh", TYPES_FLOAT, NULL, 9, 22),
     UNARY("Acosh", TYPES_FLOAT, NULL, 9, 22),
     UNARY("Atanh", TYPES_FLOAT, NULL, 9, 22),
+    UNARY_OF("com.microsoft", "Gelu", TYPES_FLOAT, NULL, 1),
+    UNARY_OF("com.microsoft", "QuickGelu", TYPES_FLOAT, alpha_attributes, 1),
     {0},
 };

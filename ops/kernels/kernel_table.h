@@ -272,6 +272,45 @@ struct linear_attention_f32 {
   size_t output_stride;
 };
 
+/* ---- Attention -----------------------------------------------------------------------------------------------------
+ * Some rows of queries against all keys of one head:
+ *
+ *   y[r] = sum over j of w[r][j] * v[j],  w[r] = softmax over j of cap(scale * q[r] . k[j]) + bias[r][j]
+ *
+ * where cap(s) = softcap * tanh(s / softcap). Keys are given in blocks, one call after the other, and no more than a
+ * block of scores exists at a time. A row's result depends on where blocks begin and on `few`, not on the rows beside
+ * it. A row that sees no key becomes zeros. */
+struct attention_f32 {
+  size_t rows;          /* at most attention_f32_rows */
+  size_t keys;          /* the most keys of a block */
+  size_t depth, values; /* elements of a row of q and of k; of v and of y */
+  float scale;
+  float softcap; /* 0: none */
+  bool few;      /* the algorithm for up to attention_f32_few rows, which is as correct for more */
+};
+
+/* A block of keys, which row r sees from first[r] to end[r] - 1, counted from the block's first. */
+struct attention_keys_f32 {
+  size_t keys;
+  const float *k, *v;
+  size_t k_stride, v_stride;  /* of rows, whose elements are adjacent */
+  const float *bias;          /* [rows][keys]; an element of -inf masks its position, whatever the score. NULL: none */
+  size_t bias_stride;         /* 0: the same for all rows */
+  const int32_t *first, *end; /* NULL, both: all rows see all keys */
+};
+
+/* ---- Weights of a few bits -----------------------------------------------------------------------------------------
+ * c[i][j] = bias[j] + sum over p < k of a[i][p] * scale[j][p / block] * (number[j][p] - zero[j][p / block]), j < n,
+ * where numbers are unsigned, of 2, 4 or 8 bits. They stay so when they are packed. */
+struct nbits {
+  size_t n, k;
+  size_t bits, block; /* block: a multiple of 16 */
+  bool has_zeros;
+  float zero;         /* without zeros of their own */
+  const void *packed; /* by nbits_pack */
+  const float *bias;  /* n values, or NULL */
+};
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 struct kernel_table {
   const char *name; /* "avx2": that of its file in isa/ */
@@ -435,6 +474,49 @@ struct kernel_table {
   float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
   /* Softmax of each of `lines` lines of n elements, one behind the other; y may be x. */
   void (*softmax_lines_f32)(float *y, const float *x, size_t lines, size_t n);
+
+  /* ---- attention: begin, keys for each block, end ---- */
+  size_t attention_f32_rows; /* the most rows of a call */
+  size_t attention_f32_few;
+  size_t (*attention_f32_state_size)(const struct attention_f32 *attention); /* bytes */
+  /* sink: for each row the score of a further key whose value is 0; NULL: none. */
+  void (*attention_f32_begin)(const struct attention_f32 *attention, const float *q, size_t q_stride, const float *sink,
+                              void *state);
+  void (*attention_f32_keys)(const struct attention_f32 *attention, const struct attention_keys_f32 *block,
+                             void *state);
+  void (*attention_f32_end)(const struct attention_f32 *attention, float *y, size_t y_stride, void *state);
+
+  /* ---- weights of a few bits ----
+   * Columns are cut in nbits_panels(nbits) panels of nbits_panel_columns. Nothing but the packing reads weights. */
+  size_t nbits_panel_columns;
+  size_t nbits_few;   /* up to this many rows nbits_few_f32 is best */
+  size_t nbits_chunk; /* see nbits_few_f32 */
+  size_t (*nbits_panels)(const struct nbits *nbits);
+  size_t (*nbits_packed_size)(const struct nbits *nbits); /* bytes, to be aligned for a vector */
+  /* Packs blocks first .. first + count - 1 of all ceil(k / block) of a panel. weights: whole columns of the panel,
+   * [column][blocks][block * bits / 8] bytes, the first step of depth in the lowest bits. scales and zeros:
+   * [column][count]; zeros NULL without has_zeros. */
+  void (*nbits_pack)(const struct nbits *nbits, void *packed, size_t panel, size_t first, size_t count,
+                     const uint8_t *weights, const float *scales, const float *zeros);
+  /* y[p * y_stride + j] = weight of step first + p and column j of a panel, for p < count; first is a multiple of 16.
+   * Columns behind n are written too. */
+  void (*nbits_dequantize)(const struct nbits *nbits, size_t panel, size_t first, size_t count, float *y,
+                           size_t y_stride);
+  /* c for some rows and panels. Sums are those of gemm_f32 on nbits_chunk steps of depth after the other: a chunk's
+   * sum, the bias with the last one, then what the chunks before gave. */
+  void (*nbits_few_f32)(const struct nbits *nbits, const float *a, size_t a_stride, size_t rows, float *c,
+                        size_t c_stride, size_t panel_begin, size_t panel_end);
+  /* The same with a quantized to 8 bits, each block of a row by its largest magnitude: rows of nbits_row_size bytes,
+   * aligned for a vector. A block with NaN or infinity makes its row NaN. */
+  size_t (*nbits_row_size)(const struct nbits *nbits);
+  void (*nbits_quantize_row)(const struct nbits *nbits, void *row, const float *a);
+  void (*nbits_run_i8)(const struct nbits *nbits, const void *a, size_t rows, float *c, size_t c_stride,
+                       size_t panel_begin, size_t panel_end);
+
+  /* Rotates pairs of elements, (x[i], x[half + i]) or with `neighbours` (x[2 * i], x[2 * i + 1]), by the angle whose
+   * cosine and sine are cos[i] and sin[i], i < half. y may be x. */
+  void (*rotate_f32)(float *y, const float *x, const float *cos, const float *sin, size_t half, bool neighbours);
+
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);

@@ -28,6 +28,12 @@
 #include "blocked_winograd.h"
 #include "blocked_conv.h"
 #include "blocked_grouped.h"
+#include "attention_tile.h"
+#include "attention_few.h"
+#include "attention.h"
+#include "rotate.h"
+#include "nbits.h"
+#include "nbits_i8.h"
 
 extern const struct array_kernels KERNEL_SYMBOL(array_kernels_, KERNEL_ISA);
 extern const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA);
@@ -122,6 +128,25 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .reduce_rows_f32 = {sum_rows_f32, sum_squares_rows_f32, sum_abs_rows_f32, maximum_rows_f32, minimum_rows_f32},
     .exp_sum_f32 = exp_sum_f32,
     .softmax_lines_f32 = softmax_lines_f32,
+    .attention_f32_rows = ATTENTION_ROWS,
+    .attention_f32_few = ATTENTION_FEW,
+    .attention_f32_state_size = attention_f32_state_size,
+    .attention_f32_begin = attention_f32_begin,
+    .attention_f32_keys = attention_f32_keys,
+    .attention_f32_end = attention_f32_end,
+    .nbits_panel_columns = VF_LANES,
+    .nbits_few = NBITS_FEW,
+    .nbits_chunk = NBITS_CHUNK,
+    .nbits_panels = nbits_panels,
+    .nbits_packed_size = nbits_packed_size,
+    .nbits_pack = nbits_pack,
+    .nbits_dequantize = nbits_dequantize,
+    .nbits_few_f32 = nbits_few_f32,
+    .nbits_row_size = nbits_row_size,
+    .nbits_quantize_row = nbits_quantize_row,
+    .nbits_run_i8 = nbits_run_i8,
+
+    .rotate_f32 = rotate_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
     .linear_attention_f32 = linear_attention_f32,

@@ -183,6 +183,14 @@ INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
 }
 #endif
 
+/* The sums of two neighbouring products of bytes, unsigned ones of a and signed ones of b. They must fit 16 bits. */
+#ifndef vs_dot_bytes
+INLINE vs vs_dot_bytes(vi a, vi b) {
+  const vs even = ((vs)a & 255) * ((vs)b << 8 >> 8), odd = ((vs)a >> 8 & 255) * ((vs)b >> 8);
+  return even + odd;
+}
+#endif
+
 /* ---- rounding and conversion ---- */
 
 /* To the nearest integer, halves to even; the sign of zero is kept. */
@@ -293,6 +301,16 @@ INLINE vf vf_load_groups(const float *p, size_t stride) {
   for (int i = 0; i < VF_LANES / 4; i++) memcpy((char *)&x + 16 * i, p + (size_t)i * stride, 16);
   return x;
 #endif
+}
+#endif
+
+/* Lane i of the result is the lane of `table` that lanes[i] modulo VF_LANES names. */
+#ifndef vf_look_up
+INLINE vf vf_look_up(vf table, vi lanes) {
+  vf x;
+  UNROLL
+  for (int i = 0; i < VF_LANES; i++) x[i] = table[lanes[i] & (VF_LANES - 1)];
+  return x;
 }
 #endif
 

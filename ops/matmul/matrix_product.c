@@ -10,6 +10,11 @@ static bool product_is_integer(const matrix_product *product) {
   return product->type != NORMA_FLOAT && product->type != NORMA_DOUBLE && !is_half(product->type);
 }
 
+/* Whether the result is made in scratch. */
+static bool product_uses_scratch(const matrix_product *product) {
+  return is_half(product->type) || product->in_scratch;
+}
+
 static size_t product_element_bytes(const matrix_product *product) {
   return is_half(product->type) ? sizeof(float) : element_type_bytes(product->type);
 }
@@ -128,7 +133,7 @@ static norma_status product_prepare_operand(prepare_context *context, matrix_pro
   size_t element = product_element_bytes(product), count = (size_t)operand->count;
   size_t elements = (size_t)product_elements(product, is_b);
   if (product_is_integer(product)) return NORMA_OK;
-  if (!constant) {
+  if (!constant || operand->interleaved) {
     if (is_half(product->type) &&
         !scratch_append(&context->scratch_bytes, count * elements, element, &operand->converted_at))
       return prepare_fail(context, NORMA_ERROR_BUDGET, "the matrices are too large");
@@ -229,7 +234,8 @@ norma_status product_prepare(prepare_context *context, matrix_product *product) 
   TRY(product_prepare_operand(context, product, false));
   TRY(product_prepare_operand(context, product, true));
   size_t results = (size_t)(product->batch * product->m * product->n);
-  if (is_half(product->type) && !scratch_append(&context->scratch_bytes, results, sizeof(float), &product->result_at))
+  if (product_uses_scratch(product) &&
+      !scratch_append(&context->scratch_bytes, results, sizeof(float), &product->result_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "the matrices are too large");
   product_split(context, product);
   if (product->type == NORMA_DOUBLE) {
@@ -263,6 +269,11 @@ static int64_t product_matrix(const matrix_product *product, const product_opera
   return matrix;
 }
 
+/* The first element of matrix `matrix` of an operand, as product_matrix counts it. */
+static int64_t product_first(const matrix_product *product, const product_operand *operand, int64_t matrix) {
+  return operand->interleaved ? matrix : matrix * product_elements(product, operand == &product->b);
+}
+
 /* Matrix `index`, panels of the ranges. */
 static void product_run_f32(const struct product_job *job, int64_t index, const int64_t rows[2],
                             const int64_t columns[2], void *scratch) {
@@ -274,11 +285,11 @@ static void product_run_f32(const struct product_job *job, int64_t index, const 
   if (gemm.packed_a)
     gemm.packed_a += (size_t)a * product->a.packed_size;
   else
-    gemm.a = (const float *)job->a + a * product_elements(product, false);
+    gemm.a = (const float *)job->a + product_first(product, &product->a, a);
   if (gemm.packed_b)
     gemm.packed_b += (size_t)b * product->b.packed_size;
   else
-    gemm.b = (const float *)job->b + b * product_elements(product, true);
+    gemm.b = (const float *)job->b + product_first(product, &product->b, b);
   gemm.c = (float *)job->c + c;
   if (epilogue) {
     gemm.epilogue.row_bias = product->transposed ? epilogue->column_bias : epilogue->row_bias;
@@ -299,11 +310,11 @@ static void product_run_f64(const struct product_job *job, int64_t index, const 
   if (gemm.packed_a)
     gemm.packed_a += (size_t)a * product->a.packed_size;
   else
-    gemm.a = (const double *)job->a + a * product_elements(product, false);
+    gemm.a = (const double *)job->a + product_first(product, &product->a, a);
   if (gemm.packed_b)
     gemm.packed_b += (size_t)b * product->b.packed_size;
   else
-    gemm.b = (const double *)job->b + b * product_elements(product, true);
+    gemm.b = (const double *)job->b + product_first(product, &product->b, b);
   gemm.c = (double *)job->c + index * product->m * product->n;
   job->context->kernels->gemm_f64_run(&gemm, (size_t)rows[0], (size_t)rows[1], (size_t)columns[0], (size_t)columns[1],
                                       scratch);
@@ -376,7 +387,7 @@ static const void *product_source(run_context *context, const matrix_product *pr
 }
 
 void *product_result(run_context *context, const matrix_product *product) {
-  if (is_half(product->type)) return (char *)context->scratch + product->result_at;
+  if (product_uses_scratch(product)) return (char *)context->scratch + product->result_at;
   return run_output(context, 0)->data;
 }
 

@@ -18,6 +18,7 @@ typedef struct product_operand {
   int64_t row_stride, column_stride; /* in elements; one of the two is 1 */
   int64_t count;                     /* matrices, which follow each other; row_count * column_count elements each */
   int64_t batch_stride[PRODUCT_MAX_BATCH_AXES]; /* in matrices; 0 where the operand is repeated */
+  bool interleaved; /* matrices do not follow each other: batch_stride counts elements, and nothing is packed */
   /* Set by product_prepare. */
   const void *packed;
   size_t packed_size;  /* elements of one packed matrix */
@@ -30,10 +31,11 @@ typedef struct matrix_product {
   int batch_rank; /* C is a row-major array of batch_dims of matrices m x n without gaps */
   int64_t batch_dims[PRODUCT_MAX_BATCH_AXES];
   product_operand a, b;
+  bool in_scratch; /* the result of float or half precision stays in scratch, as float: no product_finish */
   /* Set by product_prepare. */
   bool transposed;  /* computed as the transpose of B^T * A^T: A and B have changed places */
   int64_t batch;    /* product of batch_dims */
-  size_t result_at; /* in scratch: C in float for half precision */
+  size_t result_at; /* in scratch: C in float */
   int64_t row_chunk, row_chunks, column_chunk, column_chunks, grain;
 } matrix_product;
 

@@ -496,8 +496,13 @@ static const operator_attribute batch_normalization_attributes[] = {
 
 static bool batch_normalization_statistics(const node *node, statistics_form *form) {
   const batch_normalization_state *state = node->state;
-  *form = (statistics_form){
-      .scale = 1, .bias = 2, .mean = 3, .variance = 4, .epsilon = state->epsilon, .trains = state->training};
+  *form = (statistics_form){.scale = 1,
+                            .bias = 2,
+                            .mean = 3,
+                            .variance = 4,
+                            .epsilon = state->epsilon,
+                            .momentum = state->momentum,
+                            .trains = state->training};
   return true;
 }
 

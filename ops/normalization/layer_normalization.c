@@ -1,13 +1,14 @@
 /*
- * LayerNormalization 17, RMSNormalization 23 (ai.onnx)
+ * LayerNormalization 17, RMSNormalization 23, SimplifiedLayerNormalization 1 (ai.onnx and com.microsoft)
  *
  * Rows are all axes of X from `axis` on.
  *
  *   LayerNormalization  Y = (X - mean) * inverse * Scale + B, inverse = 1 / sqrt(variance + epsilon)
  *   RMSNormalization    Y = X * inverse * scale,              inverse = 1 / sqrt(mean of X^2 + epsilon)
  *
- * Scale and B are broadcast to X. Outputs Mean and InvStdDev of LayerNormalization have one element for each row and
- * the type of stash_type. The scale of RMSNormalization, and with it Y, may have another type than X. Statistics are
+ * SimplifiedLayerNormalization, which no definition of ai.onnx has but old models do, is the latter with the inverse as
+ * a second output. Scale and B are broadcast to X. Outputs Mean and InvStdDev have one element for each row and the
+ * type of stash_type. The scale of RMSNormalization, and with it Y, may have another type than X. Statistics are
  * taken in double precision whatever stash_type says; rows are computed in float, or in double where a type is double.
  */
 #include "ops/operator.h"
@@ -26,6 +27,7 @@ typedef struct layer_vector {
 
 typedef struct layer_normalization_state {
   bool is_rms;
+  int inverse; /* the output that holds it */
   int64_t axis;
   double epsilon;
   norma_element_type stash_type;
@@ -42,7 +44,8 @@ typedef struct layer_normalization_state {
 static norma_status layer_read(const node *node, void *opaque, norma_error *error) {
   layer_normalization_state *state = opaque;
   int64_t stash_type = attribute_int(node, "stash_type", NORMA_FLOAT);
-  state->is_rms = strcmp(node->op_type, "RMSNormalization") == 0;
+  state->is_rms = strcmp(node->op_type, "LayerNormalization") != 0;
+  state->inverse = state->is_rms ? 1 : 2;
   state->axis = attribute_int(node, "axis", -1);
   state->epsilon = (double)attribute_float(node, "epsilon", 1e-5f);
   state->stash_type = (norma_element_type)stash_type;
@@ -162,7 +165,8 @@ static void layer_rows(void *argument, int64_t begin, int64_t end, int worker) {
   run_context *context = argument;
   const layer_normalization_state *state = context->state;
   const norma_tensor *x = run_input(context, 0), *scale = run_input(context, 1), *bias = run_input(context, 2);
-  norma_tensor *y = run_output(context, 0), *mean = run_output(context, 1), *inverse = run_output(context, 2);
+  norma_tensor *y = run_output(context, 0), *inverse = run_output(context, state->inverse);
+  norma_tensor *mean = state->is_rms ? NULL : run_output(context, 1);
   char *scratch = run_worker_scratch(context, worker);
   struct layer_row row = {.x = scratch + state->x_at, .scale = scratch + state->scale.row_at};
   if (bias) row.bias = scratch + state->bias.row_at;
@@ -226,6 +230,40 @@ const operator_descriptor operators_layer_normalization[] = {
         .max_inputs = 2,
         .min_outputs = 1,
         .max_outputs = 1,
+        .types = {{TYPES_FLOAT, INPUT(0), 0}, {TYPES_FLOAT, INPUT(1), OUTPUT(0)}},
+        .attributes = layer_attributes,
+        .state_size = sizeof(layer_normalization_state),
+        .read = layer_read,
+        .infer = layer_infer,
+        .prepare = layer_prepare,
+        .facts = {.dimension = fact_dimension_same},
+        .compute = layer_compute,
+    },
+    {
+        .domain = "",
+        .name = "SimplifiedLayerNormalization",
+        .versions = {1},
+        .min_inputs = 2,
+        .max_inputs = 2,
+        .min_outputs = 1,
+        .max_outputs = 2,
+        .types = {{TYPES_FLOAT, INPUT(0), 0}, {TYPES_FLOAT, INPUT(1), OUTPUT(0)}},
+        .attributes = layer_attributes,
+        .state_size = sizeof(layer_normalization_state),
+        .read = layer_read,
+        .infer = layer_infer,
+        .prepare = layer_prepare,
+        .facts = {.dimension = fact_dimension_same},
+        .compute = layer_compute,
+    },
+    {
+        .domain = "com.microsoft",
+        .name = "SimplifiedLayerNormalization",
+        .versions = {1},
+        .min_inputs = 2,
+        .max_inputs = 2,
+        .min_outputs = 1,
+        .max_outputs = 2,
         .types = {{TYPES_FLOAT, INPUT(0), 0}, {TYPES_FLOAT, INPUT(1), OUTPUT(0)}},
         .attributes = layer_attributes,
         .state_size = sizeof(layer_normalization_state),

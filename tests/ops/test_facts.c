@@ -187,18 +187,30 @@ static bool has_dimension(const operator_facts *facts) {
   return facts->dimension != NULL;
 }
 
-/* The shape of output 0 where input `input` has this shape; false where the node does not take it. */
-static bool output_shape_of(sample_run *run, int input, const shape *given, shape *output) {
+/* Input `input` gets this shape and, where `tied`, every input of the same shape with it. */
+static bool output_shape_with(sample_run *run, int input, const shape *given, bool tied, shape *output) {
+  const shape own = shape_of_tensor(&run->call.inputs[input]->tensor);
   driver_call call = run->call;
   struct driver driver;
   driver_init(&driver);
   driver.memory.limit = 1 << 24;
-  call.inputs[input] = bench_random(&run->bench, run->call.inputs[input]->tensor.type, *given, 0.5, 1);
+  for (int i = 0; i < call.input_count; i++) {
+    const value *before = run->call.inputs[i];
+    if (!before) continue;
+    const shape shape = shape_of_tensor(&before->tensor);
+    if (i == input || (tied && shape_equal(&shape, &own)))
+      call.inputs[i] = bench_random(&run->bench, before->tensor.type, *given, 0.5, 1);
+  }
   call.kernels = run->bench.kernels;
   const bool runs = driver_run(&driver, &call) == NORMA_OK;
   if (runs) *output = shape_of_tensor(&driver.outputs[0].tensor);
   driver_finish(&driver);
   return runs;
+}
+
+/* The shape of output 0 where input `input` has this shape; false where the node does not take it. */
+static bool output_shape_of(sample_run *run, int input, const shape *given, shape *output) {
+  return output_shape_with(run, input, given, false, output) || output_shape_with(run, input, given, true, output);
 }
 
 static void check_dimension(const node *node, void *argument) {

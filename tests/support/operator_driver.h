@@ -20,7 +20,7 @@
 #include "engine/execute/executor.h"
 #include "ops/operator.h"
 
-#define DRIVER_MAX 16 /* inputs, outputs and attributes */
+#define DRIVER_MAX 20 /* inputs, outputs and attributes */
 
 /* Looks at the node of a run that has succeeded; types and shapes of all its values are known. */
 typedef void driver_inspect(const node *node, void *argument);

@@ -24,6 +24,10 @@
 #define BLOCKED_FOREIGN_COST       18.0
 #define BLOCKED_BAND_BYTES         (192 * 1024)
 #define WINOGRAD_CACHED_BYTES      (384 * 1024)
+#define ATTENTION_TILE_ROWS        6
+#define ATTENTION_TILE_VECTORS     2
+#define ATTENTION_FEW_VECTORS      2
+#define NBITS_TILE_ROWS            4
 
 /* ---- load and store of some lanes ---- */
 static const int32_t vector_tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -103,6 +107,11 @@ INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
   return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)a, (__m256i)b));
 }
 #define vi_dot_pairs vi_dot_pairs
+
+INLINE vs vs_dot_bytes(vi a, vi b) {
+  return (vs)_mm256_maddubs_epi16((__m256i)a, (__m256i)b);
+}
+#define vs_dot_bytes vs_dot_bytes
 
 INLINE vi_half vi_half_max(vi_half a, vi_half b) {
   return (vi_half)_mm_max_epi32((__m128i)a, (__m128i)b);

@@ -27,6 +27,10 @@
 #define BLOCKED_FOREIGN_COST       30.0
 #define BLOCKED_BAND_BYTES         (384 * 1024)
 #define WINOGRAD_CACHED_BYTES      (1024 * 1024)
+#define ATTENTION_TILE_ROWS        7
+#define ATTENTION_TILE_VECTORS     4
+#define ATTENTION_FEW_VECTORS      4
+#define NBITS_TILE_ROWS            8
 
 /* ---- masks ---- */
 typedef __mmask16 vm;
@@ -143,6 +147,11 @@ INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
 }
 #define vi_dot_pairs vi_dot_pairs
 
+INLINE vs vs_dot_bytes(vi a, vi b) {
+  return (vs)_mm512_maddubs_epi16((__m512i)a, (__m512i)b);
+}
+#define vs_dot_bytes vs_dot_bytes
+
 INLINE vi_half vi_half_max(vi_half a, vi_half b) {
   return (vi_half)_mm256_max_epi32((__m256i)a, (__m256i)b);
 }
@@ -188,6 +197,12 @@ INLINE vh vf_to_f16(vf x) {
   return (vh)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 #define vf_to_f16 vf_to_f16
+
+/* ---- lanes ---- */
+INLINE vf vf_look_up(vf table, vi lanes) {
+  return (vf)_mm512_permutexvar_ps((__m512i)lanes, (__m512)table);
+}
+#define vf_look_up vf_look_up
 
 /* ---- control ---- */
 INLINE bool vector_flushes(void) {

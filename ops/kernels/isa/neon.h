@@ -24,6 +24,10 @@
 #define BLOCKED_FOREIGN_COST       18.0
 #define BLOCKED_BAND_BYTES         (192 * 1024)
 #define WINOGRAD_CACHED_BYTES      (384 * 1024)
+#define ATTENTION_TILE_ROWS        6
+#define ATTENTION_TILE_VECTORS     4
+#define ATTENTION_FEW_VECTORS      4
+#define NBITS_TILE_ROWS            4
 
 /* ---- primitives ---- */
 INLINE bool vm_any(vi mask) {

@@ -25,6 +25,10 @@
 #define BLOCKED_FOREIGN_COST       18.0
 #define BLOCKED_BAND_BYTES         (192 * 1024)
 #define WINOGRAD_CACHED_BYTES      (384 * 1024)
+#define ATTENTION_TILE_ROWS        4
+#define ATTENTION_TILE_VECTORS     2
+#define ATTENTION_FEW_VECTORS      2
+#define NBITS_TILE_ROWS            4
 
 /* ---- masks ---- */
 INLINE vf vf_select(vi mask, vf yes, vf no) {

