@@ -46,7 +46,7 @@ endif()
 foreach(library IN LISTS norma_libraries)
   target_include_directories(${library} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/engine> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(${library} PRIVATE ProtobufC::protobuf-c Threads::Threads m)
+  target_link_libraries(${library} PRIVATE ProtobufC::protobuf-c Threads::Threads ${CMAKE_DL_LIBS} m)
   set_target_properties(${library} PROPERTIES LINKER_LANGUAGE C)
   add_library(Norma::${library} ALIAS ${library})
 endforeach()

@@ -60,7 +60,8 @@ def ir_version(opset):
 
 @dataclasses.dataclass
 class Case:
-    """inputs: NumPy arrays (ml_dtypes for bfloat16 and smaller), lists of them for sequences, None where absent.
+    """inputs: NumPy arrays (ml_dtypes for bfloat16 and smaller), lists of them for sequences, dictionaries for maps, None where
+    absent.
     constants: indices of inputs that are initializers. expected(*inputs) -> list of outputs, where no oracle is right."""
     inputs: list
     attributes: dict = dataclasses.field(default_factory=dict)
@@ -122,15 +123,40 @@ def tensor_proto(x, name=""):
     return numpy_helper.from_array(np.ascontiguousarray(x).reshape(x.shape), name)
 
 
+def map_type(x):
+    key, value = next(iter(x.items()))
+    return helper.make_map_type_proto(TensorProto.STRING if isinstance(key, str) else TensorProto.INT64,
+                                      helper.make_tensor_type_proto(element_type(np.asarray(value)), []))
+
+
 def type_of(x):
     if isinstance(x, list):
         return helper.make_sequence_type_proto(type_of(x[0]))
+    if isinstance(x, dict):
+        return map_type(x)
     if x.dtype.kind in "US":
         return helper.make_tensor_type_proto(TensorProto.STRING, None)
     return helper.make_tensor_type_proto(element_type(x), None)
 
 
+def map_proto(x):
+    """Of a dictionary from strings or integers to NumPy scalars or strings, which numpy_helper takes for other types."""
+    strings = any(isinstance(key, str) for key in x)
+    proto = onnx.MapProto(key_type=TensorProto.STRING if strings else TensorProto.INT64)
+    if strings:
+        proto.string_keys.extend(key.encode() for key in x)
+    else:
+        proto.keys.extend(int(key) for key in x)
+    proto.values.elem_type = onnx.SequenceProto.TENSOR
+    proto.values.tensor_values.extend(tensor_proto(np.asarray(value)) for value in x.values())
+    return proto
+
+
 def value_proto(x):
+    if isinstance(x, dict):
+        return map_proto(x)
+    if isinstance(x, list) and x and isinstance(x[0], dict):
+        return onnx.SequenceProto(elem_type=onnx.SequenceProto.MAP, map_values=[map_proto(item) for item in x])
     if isinstance(x, list):
         return numpy_helper.from_list(x)
     if isinstance(x, onnx.TensorProto):
