@@ -1,10 +1,11 @@
 /*
  * CropAndResize 1 (com.microsoft)
  *
- * X [N, C, H, W], rois [R, 4] as y1, x1, y2, x2 with 0 .. 1 from the first to the last element of an axis, batch_indices
- * [R], crop_size [2] -> Y [R, C, crop_size]: each box at crop_size points on each axis, its corners among them (one point
- * is its centre), by bilinear interpolation or the nearest element, halves away from zero. Points outside the image have
- * the value extrapolation_value. Points are computed in the precision of the type, half precision as float.
+ * X [N, C, H, W], rois [R, 4] as y1, x1, y2, x2 with 0 .. 1 from the first to the last element of an axis,
+ * batch_indices [R], crop_size [2] -> Y [R, C, crop_size]: each box at crop_size points on each axis, its corners among
+ * them (one point is its centre), by bilinear interpolation or the nearest element, halves away from zero. Points
+ * outside the image have the value extrapolation_value. Points are computed in the precision of the type, half
+ * precision as float.
  */
 #include "ops/operator.h"
 #include "ops/work.h"

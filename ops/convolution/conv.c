@@ -611,7 +611,7 @@ static bool conv_linear(const node *node, linear_form *form) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- in channel blocks */
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
 
 static bool conv_groups_fit_blocks(const block_form *form, int64_t group, int64_t channels, int64_t outputs) {
   if (group == 1 || (group == channels && group == outputs)) return true;

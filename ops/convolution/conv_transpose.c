@@ -566,7 +566,7 @@ static bool conv_transpose_linear(const node *node, linear_form *form) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- in channel blocks */
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
 
 /* What the inner operator is told. */
 typedef struct transposed {

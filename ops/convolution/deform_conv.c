@@ -4,8 +4,9 @@
  *   Y[n][o][p] = B[o] + sum over c, k of W[o][c][k] * mask[n][g][k][p] * X[n][c] at p * stride - pad + k * dilation
  *                                                                        + offset[n][g][k][.][p]
  *
- * X [N, C, D1 .. Dr], W [O, C / group, k1 .. kr], offset [N, offset_group * k1 * .. * kr * r, o1 .. or], mask (1 where it is
- * absent) the same without r. Elements between those of X are interpolated linearly, those outside are 0. 22 adds bfloat16.
+ * X [N, C, D1 .. Dr], W [O, C / group, k1 .. kr], offset [N, offset_group * k1 * .. * kr * r, o1 .. or], mask (1 where
+ * it is absent) the same without r. Elements between those of X are interpolated linearly, those outside are 0. 22 adds
+ * bfloat16.
  *
  * For a block of places the moved elements of all channels become a matrix (ops/image/sample_table.h), and the groups'
  * weights are multiplied with it. Half precision is computed in float.
@@ -240,7 +241,7 @@ static norma_status deform_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ blocks */
+/* ----------------------------------------------------------------------------------------------------------- blocks */
 
 typedef struct deform_job {
   run_context *context;

@@ -5,7 +5,8 @@
  * and training_mode are inputs, attribute seed; 13, 22: more types. The mask is true where an element stays.
  *
  * Versions 1 and 6 train where is_test is not set; models of that time were run for inference all the same, so is
- * this operator up to version 11. Training draws uniform numbers from random_numbers.h, which says what a seed promises.
+ * this operator up to version 11. Training draws uniform numbers from random_numbers.h, which says what a seed
+ * promises.
  */
 #include "engine/graph/query.h"
 #include "ops/generation/random_numbers.h"

@@ -1,6 +1,7 @@
 /*
  * RandomUniform, RandomNormal          1; 22: bfloat16. A tensor of attribute `shape`
- * RandomUniformLike, RandomNormalLike  1; 22: bfloat16. A tensor of the input's shape, of its type unless `dtype` says another
+ * RandomUniformLike, RandomNormalLike  1; 22: bfloat16. A tensor of the input's shape, of its type unless `dtype` says
+ *                                      another
  * Bernoulli                            15; 22: bfloat16. 1 with the probability that the input's element is, else 0
  * Multinomial                          7; 22: bfloat16. sample_size indices of classes for each row of unnormalised
  *                                      log-probabilities

@@ -3,9 +3,9 @@
  *
  *   grid[n][d1 .. dr] = theta[n] * (x_r, .., x_1, 1)
  *
- * theta [N, 2, 3] or [N, 3, 4], size the shape [N, C, D1 .. Dr] of an image, r = 2 or 3; the grid [N, D1 .. Dr, r] is what
- * GridSample takes, last axis first. x_i goes over the centres of D_i cells between -1 and 1, or with align_corners from -1
- * to 1 (0 where D_i is 1). Computed in double precision, rounded once.
+ * theta [N, 2, 3] or [N, 3, 4], size the shape [N, C, D1 .. Dr] of an image, r = 2 or 3; the grid [N, D1 .. Dr, r] is
+ * what GridSample takes, last axis first. x_i goes over the centres of D_i cells between -1 and 1, or with
+ * align_corners from -1 to 1 (0 where D_i is 1). Computed in double precision, rounded once.
  */
 #include "ops/operator.h"
 #include "ops/work.h"

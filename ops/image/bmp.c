@@ -1,6 +1,6 @@
 /*
- * Windows bitmaps: 1, 4 and 8 bits with a palette, run lengths of 4 and 8 bits, 16, 24 and 32 bits, with masks too; headers
- * of 12 bytes (OS/2) and of 40 bytes and more. Rows lie from the bottom up unless the height is negative.
+ * Windows bitmaps: 1, 4 and 8 bits with a palette, run lengths of 4 and 8 bits, 16, 24 and 32 bits, with masks too;
+ * headers of 12 bytes (OS/2) and of 40 bytes and more. Rows lie from the bottom up unless the height is negative.
  */
 #include "ops/image/image_decoding.h"
 #include "ops/work.h"
@@ -33,7 +33,7 @@ static uint8_t *bmp_pixel(const bmp_reader *reader, int64_t x, int64_t row) {
   return d->pixels + 3 * (y * d->width + x);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ header */
+/* ----------------------------------------------------------------------------------------------------------- header */
 
 static norma_status bmp_read_palette(bmp_reader *reader, size_t at, size_t entry, uint32_t colors) {
   const image_decoding *d = reader->d;
@@ -102,7 +102,7 @@ static norma_status bmp_read_header(bmp_reader *reader, int64_t *width, int64_t 
   return bmp_read_masks(reader);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ pixels */
+/* ----------------------------------------------------------------------------------------------------------- pixels */
 
 /* The part of a pixel under a mask, scaled to 0 .. 255. */
 static uint8_t bmp_masked(uint32_t pixel, uint32_t mask) {
@@ -161,8 +161,8 @@ static int bmp_run_color(const bmp_reader *reader, uint8_t byte, int i) {
   return reader->bits == 8 ? byte : byte >> (i % 2 ? 0 : 4) & 15;
 }
 
-/* Pairs of a count and a color; a count of 0 stands for the end of a row or of the image, a move, or colors that follow.
- * What no run reaches has color 0. */
+/* Pairs of a count and a color; a count of 0 stands for the end of a row or of the image, a move, or colors that
+ * follow. What no run reaches has color 0. */
 static norma_status bmp_read_runs(const bmp_reader *reader) {
   const image_decoding *d = reader->d;
   const uint8_t *bytes = d->bytes;

@@ -2,9 +2,9 @@
  * Col2Im 18 (ai.onnx): adds patches up to an image
  *
  * X [N, C * b1 * .. * br, L] holds, for each of the L places of a window b1 x .. x br over an image D1 x .. x Dr, the
- * elements under the window. Y [N, C, D1 .. Dr] is the sum of all patches, each where it lies; what lies in the padding is
- * left out. Half precision is summed in float, integers modulo their size, truths are true where one is. Strings, which the
- * definition lists, have no sum and are refused.
+ * elements under the window. Y [N, C, D1 .. Dr] is the sum of all patches, each where it lies; what lies in the padding
+ * is left out. Half precision is summed in float, integers modulo their size, truths are true where one is. Strings,
+ * which the definition lists, have no sum and are refused.
  */
 #include "ops/half.h"
 #include "ops/window.h"
@@ -29,7 +29,7 @@ static norma_status col2im_read(const node *node, void *opaque, norma_error *err
   return window_read(node, &state->attributes, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 /* The window for an image and a block; false with a message where they do not fit. */
 static bool col2im_window(const col2im_state *state, int axes, const int64_t *image, const int64_t *block,

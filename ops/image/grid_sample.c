@@ -3,10 +3,10 @@
  *
  *   Y[n][c][o1 .. ok] = X[n][c] at the point grid[n][o1 .. ok]
  *
- * X [N, C, D1 .. Dr], grid [N, o1 .. or, r]: a point has the coordinate of the last axis first, and -1 .. 1 on each axis
- * stands for the whole image, up to the centres of its last elements with align_corners. 16 and com.microsoft have r = 2 and
- * call the modes bilinear and bicubic; 22 adds bfloat16. Points of double are computed in double, others in float. Strings
- * are moved, so they have the nearest mode only.
+ * X [N, C, D1 .. Dr], grid [N, o1 .. or, r]: a point has the coordinate of the last axis first, and -1 .. 1 on each
+ * axis stands for the whole image, up to the centres of its last elements with align_corners. 16 and com.microsoft have
+ * r = 2 and call the modes bilinear and bicubic; 22 adds bfloat16. Points of double are computed in double, others in
+ * float. Strings are moved, so they have the nearest mode only.
  *
  * Points are done in blocks: a table of taps is made for a block, and serves all channels (ops/image/sample_table.h).
  */

@@ -1,10 +1,10 @@
 /*
  * ImageDecoder 20 (ai.onnx): the bytes of an image file -> [height, width, channels] of uint8
  *
- * pixel_format is RGB, BGR or Grayscale (one channel, (19595 R + 38470 G + 7471 B) / 2^16 rounded). The format is told by
- * the first bytes: BMP, JPEG, JPEG 2000, TIFF, PNG, WebP, PBM, PGM, PPM. Transparency is left out, 16-bit samples lose their
- * lower half. What cannot be decoded ends the run with an error that says why, where the definition would have an empty
- * tensor.
+ * pixel_format is RGB, BGR or Grayscale (one channel, (19595 R + 38470 G + 7471 B) / 2^16 rounded). The format is told
+ * by the first bytes: BMP, JPEG, JPEG 2000, TIFF, PNG, WebP, PBM, PGM, PPM. Transparency is left out, 16-bit samples
+ * lose their lower half. What cannot be decoded ends the run with an error that says why, where the definition would
+ * have an empty tensor.
  */
 #include "ops/image/image_decoding.h"
 #include "ops/work.h"

@@ -1,9 +1,9 @@
 /*
  * Encoded images: what ImageDecoder and its formats have in common.
  *
- * A decoder reads `bytes`, calls image_begin when it knows the size, and fills d->pixels with height x width pixels of red,
- * green and blue, 8 bits each. It refuses what it cannot read by image_fail, and never reads beyond the bytes, whatever they
- * hold.
+ * A decoder reads `bytes`, calls image_begin when it knows the size, and fills d->pixels with height x width pixels of
+ * red, green and blue, 8 bits each. It refuses what it cannot read by image_fail, and never reads beyond the bytes,
+ * whatever they hold.
  *
  * BMP and PNM are read here. JPEG, PNG, WebP, TIFF and JPEG 2000 are read by libraries that are opened when the first
  * image of their kind comes: nothing is linked, no header is needed, and a machine without them runs all else.
@@ -47,8 +47,8 @@ typedef struct image_symbol {
   size_t at;        /* offset of a function pointer in the caller's structure */
 } image_symbol;
 
-/* Opens the first of `names` (ended by NULL) that there is, and fills in the function pointers of `functions`. The library
- * stays in the process: opening it again is cheap. UNSUPPORTED where there is none. */
+/* Opens the first of `names` (ended by NULL) that there is, and fills in the function pointers of `functions`. The
+ * library stays in the process: opening it again is cheap. UNSUPPORTED where there is none. */
 norma_status image_library_open(const image_decoding *d, const char *format, const char *const *names,
                                 const image_symbol *symbols, void *functions);
 

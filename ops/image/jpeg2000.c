@@ -58,7 +58,7 @@ static const image_symbol jpeg2000_symbols[] = {
 
 #define JPEG2000_PARAMETERS 32768 /* bytes, more than its parameters take in any version (some 8,300) */
 
-/* ------------------------------------------------------------------------------------------------------------ stream */
+/* ----------------------------------------------------------------------------------------------------------- stream */
 
 typedef struct jpeg2000_memory {
   const image_decoding *d;
@@ -90,7 +90,7 @@ static int jpeg2000_seek(int64_t at, void *own) {
   return 1;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ pixels */
+/* ----------------------------------------------------------------------------------------------------------- pixels */
 
 /* Sample at a pixel of a component, which may have fewer of them, as 0 .. 255. */
 static int jpeg2000_sample(const jpeg2000_component *component, int64_t x, int64_t y) {

@@ -1,12 +1,13 @@
 /*
  * NonMaxSuppression 10, 11 (ai.onnx)
  *
- * For each sample and class, boxes in the order of their scores (of equal scores, in the order of boxes) are selected unless
- * a selected one covers them: intersection over union above iou_threshold. At most max_output_boxes_per_class (input 2,
- * default 0) are, with scores above score_threshold (input 4) where it is given. Result [K, 3] of int64: sample, class, box.
+ * For each sample and class, boxes in the order of their scores (of equal scores, in the order of boxes) are selected
+ * unless a selected one covers them: intersection over union above iou_threshold. At most max_output_boxes_per_class
+ * (input 2, default 0) are, with scores above score_threshold (input 4) where it is given. Result [K, 3] of int64:
+ * sample, class, box.
  *
- * boxes [N, B, 4] are two corners y1, x1, y2, x2 in any order, or with center_point_box x, y, width, height; scores [N, C, B].
- * A box whose score is NaN comes last, or not at all where there is a score_threshold.
+ * boxes [N, B, 4] are two corners y1, x1, y2, x2 in any order, or with center_point_box x, y, width, height; scores [N,
+ * C, B]. A box whose score is NaN comes last, or not at all where there is a score_threshold.
  */
 #include "ops/operator.h"
 #include "ops/work.h"
@@ -88,7 +89,7 @@ static void suppression_sink(suppression_candidate *heap, int64_t count, int64_t
   heap[place] = sinking;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- boxes */
+/* ------------------------------------------------------------------------------------------------------------ boxes */
 
 static void suppression_box(const float *box, bool centers, float corners[SUPPRESSION_ARRAYS]) {
   if (centers) {

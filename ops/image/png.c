@@ -41,8 +41,8 @@ static size_t png_u32(const uint8_t *bytes) {
   return (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | (size_t)bytes[3];
 }
 
-/* Copies the signature and the critical chunks, whose names begin with a capital letter; what is cut off is left as it is.
- * Returns the number of bytes. */
+/* Copies the signature and the critical chunks, whose names begin with a capital letter; what is cut off is left as it
+ * is. Returns the number of bytes. */
 static size_t png_copy_critical(const image_decoding *d, uint8_t *to) {
   size_t at = PNG_SIGNATURE, size = PNG_SIGNATURE;
   memcpy(to, d->bytes, PNG_SIGNATURE);

@@ -4,15 +4,15 @@
  * X [N, C, H, W], rois [R, 4] as x1, y1, x2, y2 of an image that is 1 / spatial_scale times as large, batch_indices [R]
  * -> Y [R, C, output_height, output_width]. Each box is cut into bins, and each bin sampled at the points of a grid of
  * sampling_ratio x sampling_ratio (0: about one point for each element) by bilinear interpolation. 16 adds
- * coordinate_transformation_mode: half_pixel moves boxes by half an element, output_half_pixel (all that 10 knows) does not
- * and makes them at least one element large. 22 adds bfloat16.
+ * coordinate_transformation_mode: half_pixel moves boxes by half an element, output_half_pixel (all that 10 knows) does
+ * not and makes them at least one element large. 22 adds bfloat16.
  *
  *   avg   the mean of the points, those more than one element outside counting as 0
  *   max   the largest of the four products of weight and element, over all points
  *
- * The mean of a grid is a sum over rows of sums over columns, with weights that each axis has for itself. So the work for a
- * box depends on its size in elements, whatever the number of points. Points are computed in the precision of the type,
- * half precision as float; sums in double precision.
+ * The mean of a grid is a sum over rows of sums over columns, with weights that each axis has for itself. So the work
+ * for a box depends on its size in elements, whatever the number of points. Points are computed in the precision of the
+ * type, half precision as float; sums in double precision.
  */
 #include "ops/half.h"
 #include "ops/work.h"
@@ -112,7 +112,7 @@ static norma_status roi_align_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the grid */
+/* --------------------------------------------------------------------------------------------------------- the grid */
 
 typedef struct roi_align_job {
   run_context *context;
@@ -190,7 +190,7 @@ static bool roi_align_taps(const roi_align_axis *axis, double point, int64_t *lo
   return true;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- avg */
+/* -------------------------------------------------------------------------------------------------------------- avg */
 
 /* Bin b is the sum over its `counts[b]` elements from `begins[b]` on, times weights that lie one behind the other. */
 typedef struct roi_align_sums {
@@ -271,7 +271,7 @@ static void roi_align_average(const roi_align_job *job, const roi_align_axis *ax
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- max */
+/* -------------------------------------------------------------------------------------------------------------- max */
 
 static double roi_align_element(const roi_align_job *job, int64_t index) {
   return job->state->type == NORMA_DOUBLE ? ((const double *)job->source)[index]

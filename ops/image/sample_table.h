@@ -2,13 +2,13 @@
  * Points between the elements of an image, and the elements that count for each: what GridSample and DeformConv have in
  * common.
  *
- * An image has elements at the integers 0 .. size - 1 of each axis. A point is worth the weighted sum of the elements near
- * it, which are the same for all channels. So a block of points becomes a table of offsets and weights first:
+ * An image has elements at the integers 0 .. size - 1 of each axis. A point is worth the weighted sum of the elements
+ * near it, which are the same for all channels. So a block of points becomes a table of offsets and weights first:
  *
  *   value[i] = sum over t < taps of weights[t * count + i] * image[offsets[t * count + i]]
  *
- * where a negative offset stands for an element that counts as 0 whatever its weight. Weights are finite for any points,
- * NaN and infinities included, which are outside the image.
+ * where a negative offset stands for an element that counts as 0 whatever its weight. Weights are finite for any
+ * points, NaN and infinities included, which are outside the image.
  */
 #ifndef OPS_IMAGE_SAMPLE_TABLE_H
 #define OPS_IMAGE_SAMPLE_TABLE_H

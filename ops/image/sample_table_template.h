@@ -1,6 +1,7 @@
 /* Tables of taps for one precision: part of sample_table.c, which includes it once for each.
  *
- * Expects REAL, INDEX (a signed integer of the same size) and SAMPLE(name), which makes a name of its own from `name`. */
+ * Expects REAL, INDEX (a signed integer of the same size) and SAMPLE(name), which makes a name of its own from
+ * `name`. */
 
 /* Moves points beyond the image into it or, where taps outside count as 0, near it. */
 static void SAMPLE(pad)(const sample_space *space, int64_t size, REAL *x, int64_t count) {
@@ -98,8 +99,8 @@ static void SAMPLE(axis)(const sample_space *space, int axis, INDEX stride, REAL
     for (int64_t i = 0; i < count; i++) taps->offsets[t][i] = SAMPLE(offset)(space, size, stride, first[i] - 1 + t);
 }
 
-/* The table of the axes before times the taps of one more; `rows` and the new ones lie in the same place, so the last are
- * made first. */
+/* The table of the axes before times the taps of one more; `rows` and the new ones lie in the same place, so the last
+ * are made first. */
 static void SAMPLE(multiply)(INDEX *offsets, REAL *weights, int64_t rows, int64_t count, int64_t stride,
                              const SAMPLE(taps) * taps, int64_t tap_count) {
   for (int64_t row = rows - 1; row >= 0; row--) {

@@ -1,5 +1,5 @@
-/* TIFF by libtiff 4.5 or later, which reads the file's memory through the functions below and gives the first image as red, green and blue
- * whatever it holds. */
+/* TIFF by libtiff 4.5 or later, which reads the file's memory through the functions below and gives the first image as
+ * red, green and blue whatever it holds. */
 #include "ops/image/image_decoding.h"
 
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* Channel blocks, pixel by pixel: sums, scale and shift, changes of layout: part of kernel_table_isa.c. */
 
-/* Pixels are dealt out to four sums, which are added at the end: pieces of SUM_STEPS for each, like the sums of reduce.h. */
+/* Pixels are dealt out to four sums, which are added at the end: pieces of SUM_STEPS for each, like the sums of
+ * reduce.h. */
 INLINE vf blocked_sum_piece(const float *x, size_t pixels) {
   vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
   size_t p = 0;

@@ -324,7 +324,8 @@ INLINE vf blocked_pool_columns(const struct blocked_row *row, size_t p, size_t b
   return result;
 }
 
-/* The sum of a window with more than SUM_STEPS rows or columns: a column in pieces, which go to a sum of double precision. */
+/* The sum of a window with more than SUM_STEPS rows or columns: a column in pieces, which go to a sum of double
+ * precision. */
 static void blocked_sum_long(const struct blocked_row *row, size_t p, struct blocked_taps columns, float *sum) {
   vd total[2] = {vd_set1(0), vd_set1(0)};
   struct blocked_row piece = *row;

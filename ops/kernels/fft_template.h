@@ -5,11 +5,11 @@
  * FFT_PROBLEM, the struct of the contract.
  *
  * Self-sorting mixed-radix transform (Stockham), one pass for each factor: with l the product of the factors before it,
- * r the factor and m = n / (l r), elements i + m (j + r k) of the input, j < r, are transformed, and output j is element
- * i + m (k + l j), times exp(-2 pi sqrt(-1) i j l / n).
+ * r the factor and m = n / (l r), elements i + m (j + r k) of the input, j < r, are transformed, and output j is
+ * element i + m (k + l j), times exp(-2 pi sqrt(-1) i j l / n).
  *
- * Products and sums are rounded one by one, in the order in which NumPy's transform has them, so that what cancels there
- * cancels here. */
+ * Products and sums are rounded one by one, in the order in which NumPy's transform has them, so that what cancels
+ * there cancels here. */
 
 struct FFT(lanes) {
   VEC re, im;
@@ -32,8 +32,8 @@ INLINE struct FFT(lanes) FFT(times)(struct FFT(lanes) x, VEC re, VEC im) {
   return (struct FFT(lanes)){x.re * re - x.im * im, x.re * im + x.im * re};
 }
 
-/* Odd lengths: outputs k and radix - k from the sums and differences of inputs j and radix - j; `cosines` and `sines` of
- * 2 pi k / radix. radix is a constant of the compiler. */
+/* Odd lengths: outputs k and radix - k from the sums and differences of inputs j and radix - j; `cosines` and `sines`
+ * of 2 pi k / radix. radix is a constant of the compiler. */
 INLINE void FFT(butterfly_odd)(struct FFT(lanes) * x, const double *cosines, const double *sines, const int radix) {
   struct FFT(lanes) sum[FFT_LARGEST_FACTOR / 2], rest[FFT_LARGEST_FACTOR / 2], first = x[0];
   const int pairs = radix / 2;

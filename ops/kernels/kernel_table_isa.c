@@ -1,5 +1,5 @@
-/* The kernel table of one instruction set. Compiled once for each file of isa/, with its name as KERNEL_ISA and the flags
- * that it asks for. Everything but the table itself is static, so that no code built for one instruction set can
+/* The kernel table of one instruction set. Compiled once for each file of isa/, with its name as KERNEL_ISA and the
+ * flags that it asks for. Everything but the table itself is static, so that no code built for one instruction set can
  * be linked into another's path; the kernels see each other and inline. */
 #include "kernel_table.h"
 #include "vector.h"

@@ -4,8 +4,9 @@
  * them also whole vectors that are left, then the rest, padded with the identity; the four are combined as (0, 1), (2,
  * 3), and the lanes in halves. It depends on n only.
  *
- * Sums do so in pieces of SUM_STEPS steps, each step adding an element to a lane. The pieces' results are added in double
- * precision, so that the relative error stays below 1e-6 however long the sum is. Rows are added in the same pieces. */
+ * Sums do so in pieces of SUM_STEPS steps, each step adding an element to a lane. The pieces' results are added in
+ * double precision, so that the relative error stays below 1e-6 however long the sum is. Rows are added in the same
+ * pieces. */
 
 #define SUM_STEPS 16
 

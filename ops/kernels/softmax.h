@@ -2,8 +2,8 @@
 
 #define SOFTMAX_SHORT 32 /* lines up to this length are worked on side by side, one in each lane */
 
-/* With care, exponentials are kept 2^63 times as large as they are, so that none of them, nor their sum, leaves the normal
- * range: masked positions would cost a hundred cycles each. */
+/* With care, exponentials are kept 2^63 times as large as they are, so that none of them, nor their sum, leaves the
+ * normal range: masked positions would cost a hundred cycles each. */
 INLINE vf softmax_exp(vf x, const bool care) {
   return vf_exp_shifted(x, care ? 63 : 0, false);
 }

@@ -1,6 +1,6 @@
 /*
- * What the losses of classification have in common: scores [N, C, d1 .. dk] or [N, C], labels [N, d1 .. dk], a weight for
- * each class, labels that are ignored, and the reduction to one number.
+ * What the losses of classification have in common: scores [N, C, d1 .. dk] or [N, C], labels [N, d1 .. dk], a weight
+ * for each class, labels that are ignored, and the reduction to one number.
  *
  * Losses are computed in units that depend on the sizes alone; each leaves its sums, which are added in order.
  */

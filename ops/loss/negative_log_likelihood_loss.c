@@ -4,8 +4,8 @@
  *   L[n][d] = -X[n][c][d] * W[c] with c = label[n][d]; 0 where the label is ignore_index
  *
  * reduced to its sum, or to sum(L) / sum of the weights of the labels that are not ignored (mean), or not at all. X
- * [N, C, d1 .. dk] or [N, C], label [N, d1 .. dk] of int32 or int64, W [C], 1 where it is absent. 22 adds bfloat16. Sums
- * are of double precision.
+ * [N, C, d1 .. dk] or [N, C], label [N, d1 .. dk] of int32 or int64, W [C], 1 where it is absent. 22 adds bfloat16.
+ * Sums are of double precision.
  */
 #include "ops/loss/loss.h"
 #include "ops/work.h"
@@ -30,7 +30,8 @@ static norma_status likelihood_prepare(prepare_context *context) {
   return loss_prepare(context, state, elements, LIKELIHOOD_UNIT);
 }
 
-/* Losses [first, first + count) of the labels, whose scores of class 0 lie at `scores` and then every `step` elements. */
+/* Losses [first, first + count) of the labels, whose scores of class 0 lie at `scores` and then every `step`
+ * elements. */
 static void likelihood_run(const loss_job *job, int64_t first, int64_t count, int64_t scores, int64_t step,
                            loss_sums *sums) {
   const loss_state *state = job->state;
@@ -45,7 +46,8 @@ static void likelihood_run(const loss_job *job, int64_t first, int64_t count, in
 
 #define LIKELIHOOD_PIECE 256
 
-/* Up to LIKELIHOOD_PIECE losses of float, before they are summed, and their weights. `wide` is a constant of the caller. */
+/* Up to LIKELIHOOD_PIECE losses of float, before they are summed, and their weights. `wide` is a constant of the
+ * caller. */
 static inline __attribute__((always_inline)) void likelihood_gather(const loss_job *job, const void *labels,
                                                                     const float *x, int64_t step, int64_t count,
                                                                     float *losses, float *factors, const bool wide) {

@@ -49,7 +49,7 @@ static norma_status cross_entropy_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ float, half precision */
+/* -------------------------------------------------------------------------------------------- float, half precision */
 
 /* The loss of each of `width` columns: scores x[c * stride + d]; y gets the logarithms of softmax where it is not NULL,
  * and may be x. */
@@ -132,7 +132,7 @@ static void cross_entropy_body(void *argument, int64_t begin, int64_t end, int w
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- double */
+/* ----------------------------------------------------------------------------------------------------------- double */
 
 static void cross_entropy_double_body(void *argument, int64_t begin, int64_t end, int worker) {
   const loss_job *job = argument;

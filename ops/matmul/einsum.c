@@ -3,10 +3,10 @@
  *
  *   result[labels of the result] = sum over all other labels of the product of the operands' elements
  *
- * by an equation such as "bij,bjk->bik": letters, "..." for dimensions that are broadcast, spaces. Without "->" the result
- * has the dimensions of "..." and the letters that occur once, in the order of their characters. A letter that comes twice
- * in one term walks along the diagonal. Sizes of 1 are repeated. Any number of operands of one numeric type; half precision
- * is computed in float, integers wrap around. 28 adds bfloat16.
+ * by an equation such as "bij,bjk->bik": letters, "..." for dimensions that are broadcast, spaces. Without "->" the
+ * result has the dimensions of "..." and the letters that occur once, in the order of their characters. A letter that
+ * comes twice in one term walks along the diagonal. Sizes of 1 are repeated. Any number of operands of one numeric
+ * type; half precision is computed in float, integers wrap around. 28 adds bfloat16.
  *
  * Pairs of operands are contracted by matrix products; see einsum_plan.h and einsum_contract.c.
  */

@@ -2,8 +2,9 @@
  * Contraction of two views: by matrix products where both have labels of their own, by dot products where neither has,
  * element by element where nothing is summed.
  *
- * Labels fall into four groups: batch (in both, kept), inner (in both, summed), left (of a) and right (of b). A group is one
- * dimension of a matrix where its labels lie in memory as one does; an operand whose groups do not is copied first.
+ * Labels fall into four groups: batch (in both, kept), inner (in both, summed), left (of a) and right (of b). A group
+ * is one dimension of a matrix where its labels lie in memory as one does; an operand whose groups do not is copied
+ * first.
  */
 #include "ops/matmul/einsum_plan.h"
 
@@ -21,7 +22,7 @@ typedef struct einsum_product {
   int64_t row_chunk, row_chunks, column_chunk, column_chunks, grain; /* of panels */
 } einsum_product;
 
-/* -------------------------------------------------------------------------------------------------------------- groups */
+/* ----------------------------------------------------------------------------------------------------------- groups */
 
 static void contract_add(einsum_term *term, uint8_t label) {
   term->labels[term->count++] = label;
@@ -102,7 +103,7 @@ static norma_status contract_make_matrix(einsum_walk *walk, einsum_product *prod
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- element by element */
+/* ----------------------------------------------------------------------------------------------- element by element */
 
 static void contract_multiply_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
   const einsum_walk *walk = argument;
@@ -149,7 +150,7 @@ static norma_status contract_multiply(einsum_walk *walk, const einsum_product *p
   return strided_run(walk->context, &multiply, contract_multiply_row, walk);
 }
 
-/* -------------------------------------------------------------------------------------------------------- dot products */
+/* ----------------------------------------------------------------------------------------------------- dot products */
 
 #define CONTRACT_PIECE 4096 /* products that are summed in float */
 
@@ -189,7 +190,7 @@ static void contract_dot_body(void *argument, int64_t begin, int64_t end, int wo
   }
 }
 
-/* ----------------------------------------------------------------------------------------------------- matrix products */
+/* -------------------------------------------------------------------------------------------------- matrix products */
 
 static struct gemm_f32 contract_gemm_f32(const einsum_product *product, int64_t a, int64_t b, int64_t c) {
   const float *a_data = (const float *)(const void *)product->a.data,
@@ -268,8 +269,8 @@ static int64_t contract_chunk(int64_t panels, int64_t pieces, int64_t least) {
   return chunk < panels ? chunk : panels;
 }
 
-/* Cuts the longer side of the matrices, where batches are too few for the workers or one takes too long; a piece of rows
- * packs b again, one of columns a. */
+/* Cuts the longer side of the matrices, where batches are too few for the workers or one takes too long; a piece of
+ * rows packs b again, one of columns a. */
 static void contract_split(einsum_product *product) {
   const int64_t rows = contract_row_panels(product), columns = contract_column_panels(product);
   const int workers = product->walk->plan->workers;
@@ -314,7 +315,7 @@ static void contract_pieces_body(void *argument, int64_t begin, int64_t end, int
   }
 }
 
-/* -------------------------------------------------------------------------------------------------- constants in prepare */
+/* --------------------------------------------------------------------------------------------- constants in prepare */
 
 typedef struct contract_packing {
   const einsum_product *product;
@@ -370,7 +371,7 @@ static norma_status contract_prepare_constant(einsum_walk *walk, const einsum_pr
   return NORMA_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- whole */
+/* ------------------------------------------------------------------------------------------------------------ whole */
 
 /* Labels of the inner group in the order in which most elements need no copy. */
 static void contract_order_inner(const einsum_plan *plan, einsum_product *product) {
@@ -392,8 +393,8 @@ static void contract_exchange(einsum_product *product) {
   product->right = left;
 }
 
-/* Whether c can be written where `place` says: rows and columns merge there, and columns lie together. Else with a and b
- * exchanged. */
+/* Whether c can be written where `place` says: rows and columns merge there, and columns lie together. Else with a and
+ * b exchanged. */
 static bool contract_fits_place(const einsum_plan *plan, einsum_product *product, const einsum_view *place) {
   int64_t row, column;
   if (product->right.count == 0) contract_exchange(product); /* one row rather than one column */

@@ -1,8 +1,8 @@
 /*
  * The equation of an Einsum: one term for each operand and one for the result, of labels for their dimensions.
  *
- * Labels are numbers: 0 to 25 are A to Z, 26 to 51 a to z, and EINSUM_ELLIPSIS + i is dimension i, counted from the last
- * one, of what "..." stands for; such dimensions are broadcast, and may be fewer in some operands.
+ * Labels are numbers: 0 to 25 are A to Z, 26 to 51 a to z, and EINSUM_ELLIPSIS + i is dimension i, counted from the
+ * last one, of what "..." stands for; such dimensions are broadcast, and may be fewer in some operands.
  */
 #ifndef OPS_MATMUL_EINSUM_EQUATION_H
 #define OPS_MATMUL_EINSUM_EQUATION_H
@@ -28,8 +28,8 @@ typedef struct einsum_term {
 /* Attribute equation, checked as far as it goes without shapes. */
 norma_status einsum_read_equation(const node *node, einsum_equation *equation, norma_error *error);
 
-/* The labels of the next operand if it has this rank, and how many dimensions "..." stands for in it. *cursor is 0 before
- * the first one. NULL, or what does not fit. */
+/* The labels of the next operand if it has this rank, and how many dimensions "..." stands for in it. *cursor is 0
+ * before the first one. NULL, or what does not fit. */
 const char *einsum_next_term(const einsum_equation *equation, size_t *cursor, int rank, einsum_term *term,
                              int *ellipsis);
 /* The labels of the result where "..." stands for that many dimensions at most. */

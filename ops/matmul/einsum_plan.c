@@ -4,7 +4,7 @@
 #include "ops/strided.h"
 #include "ops/work.h"
 
-/* -------------------------------------------------------------------------------------------------------------- views */
+/* ------------------------------------------------------------------------------------------------------------ views */
 
 norma_status einsum_reserve(einsum_walk *walk, int region, int64_t count, void **memory) {
   size_t bytes;
@@ -58,7 +58,7 @@ norma_status einsum_copy(einsum_walk *walk, const einsum_view *to, const einsum_
   return strided_copy(walk->context, &copy);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- sums */
+/* ------------------------------------------------------------------------------------------------------------- sums */
 
 typedef struct einsum_sum_job {
   const einsum_walk *walk;
@@ -193,7 +193,7 @@ norma_status einsum_sum(einsum_walk *walk, const einsum_view *to, const einsum_v
   return run_parallel(walk->context, count, work_grain(cost), einsum_sum_body, &job);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- operands */
+/* --------------------------------------------------------------------------------------------------------- operands */
 
 typedef struct einsum_convert_job {
   const einsum_walk *walk;
@@ -299,7 +299,7 @@ static norma_status einsum_load(einsum_walk *walk, int index, int slot, size_t *
   return NORMA_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- walk */
+/* ------------------------------------------------------------------------------------------------------------- walk */
 
 /* Where the result goes: a view of the output, or of what is converted to it. */
 static norma_status einsum_place(einsum_walk *walk, einsum_view *place) {

@@ -2,8 +2,8 @@
  * How an Einsum is computed: operands are read as strided views, repeated labels and labels that nothing else has are
  * taken out, and pairs are contracted until one view is left.
  *
- * Everything is walked twice in the same way: in prepare to find out what memory the steps need (`context` NULL), and in
- * the run. Elements are worked on as float (float and half precision), double, or integers modulo 2^64.
+ * Everything is walked twice in the same way: in prepare to find out what memory the steps need (`context` NULL), and
+ * in the run. Elements are worked on as float (float and half precision), double, or integers modulo 2^64.
  */
 #ifndef OPS_MATMUL_EINSUM_PLAN_H
 #define OPS_MATMUL_EINSUM_PLAN_H
@@ -65,7 +65,7 @@ typedef struct einsum_walk {
 
 norma_status einsum_run_walk(einsum_walk *walk);
 
-/* ------------------------------------------------------------------------------------------------------- for the steps */
+/* ---------------------------------------------------------------------------------------------------- for the steps */
 
 /* Memory of `count` elements in a region; NULL while memory is counted. Fails where it cannot be counted. */
 norma_status einsum_reserve(einsum_walk *walk, int region, int64_t count, void **memory);

@@ -4,7 +4,8 @@
 
 #include "ops/operator.h"
 
-/* The determinant; the matrix is overwritten. 1 for n = 0. Returns early, with any number, when the run is cancelled. */
+/* The determinant; the matrix is overwritten. 1 for n = 0. Returns early, with any number, when the run is
+ * cancelled. */
 double square_determinant(const run_context *context, double *matrix, int64_t n);
 /* The inverse in place of the matrix; `pivots` is room for n numbers. false: it has none. */
 bool square_invert(const run_context *context, double *matrix, int64_t n, int64_t *pivots);

@@ -1,8 +1,8 @@
 /*
  * CenterCropPad 18 (ai.onnx): dimensions (all, or those of the attribute axes) get the sizes of input 1
  *
- * A larger dimension loses elements on both sides, a smaller one gets zeros (empty strings) on both sides; of an odd number
- * the second side has one more.
+ * A larger dimension loses elements on both sides, a smaller one gets zeros (empty strings) on both sides; of an odd
+ * number the second side has one more.
  */
 #include "ops/axes.h"
 #include "ops/movement/movement.h"

@@ -11,8 +11,8 @@
  * The coordinates of nearest neighbours are computed in float, as onnxruntime does, since a scale is float and the last
  * bit decides which pixel is taken: x / scale with scale = output / input where sizes are given. What lies within 1e-6
  * of the middle of two pixels counts as the middle. PyTorch and TensorFlow multiply with the inverse, which for some
- * scales rounds to the other pixel; where they agree with onnxruntime, this operator agrees. With scales, align_corners counts a fractional output size, as ONNX's own vectors do. Scales and sizes
- * together are an error.
+ * scales rounds to the other pixel; where they agree with onnxruntime, this operator agrees. With scales, align_corners
+ * counts a fractional output size, as ONNX's own vectors do. Scales and sizes together are an error.
  */
 #include "engine/graph/query.h"
 #include "ops/axes.h"

@@ -275,8 +275,8 @@ static const operator_attribute softmax_attributes[] = {
 
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
-/* In blocks: over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders where
- * what follows computes on blocks as well. */
+/* In blocks: over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders
+ * where what follows computes on blocks as well. */
 static bool softmax_block(const node *node, block_form *form) {
   const softmax_state *state = node->state;
   if (!node_follows_block(node) || (state->axis != 1 && state->axis != -3)) return false;

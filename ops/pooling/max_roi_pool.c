@@ -1,9 +1,9 @@
 /*
  * MaxRoiPool 1, 22 (ai.onnx)
  *
- * X [N, C, H, W], rois [R, 5] as index of the sample, x1, y1, x2, y2 of an image that is 1 / spatial_scale times as large
- * -> Y [R, C, pooled_shape]: the maximum of each bin of a box, whose corners are rounded to elements that both count. Bins
- * overlap where the sizes do not divide; one without elements gives 0. 22 adds bfloat16.
+ * X [N, C, H, W], rois [R, 5] as index of the sample, x1, y1, x2, y2 of an image that is 1 / spatial_scale times as
+ * large -> Y [R, C, pooled_shape]: the maximum of each bin of a box, whose corners are rounded to elements that both
+ * count. Bins overlap where the sizes do not divide; one without elements gives 0. 22 adds bfloat16.
  */
 #include "ops/operator.h"
 #include "ops/work.h"

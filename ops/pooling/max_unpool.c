@@ -1,9 +1,9 @@
 /*
  * MaxUnpool 9, 11, 22 (ai.onnx): the partial inverse of MaxPool
  *
- * Elements of X go to the places that I, the indices of MaxPool, names; all others are 0. Indices count the elements of a
- * tensor whose spatial sizes are (d - 1) * stride + kernel - pads. Where output_shape (input 2) is given it is larger, and
- * that tensor lies at its beginning. 22 adds bfloat16.
+ * Elements of X go to the places that I, the indices of MaxPool, names; all others are 0. Indices count the elements of
+ * a tensor whose spatial sizes are (d - 1) * stride + kernel - pads. Where output_shape (input 2) is given it is
+ * larger, and that tensor lies at its beginning. 22 adds bfloat16.
  */
 #include "ops/window.h"
 #include "ops/work.h"

@@ -33,8 +33,8 @@ static int64_t cumulate_at(const cumulate_job *job, int64_t i) {
   return (job->state->reverse ? job->size - 1 - i : i) * job->inner;
 }
 
-/* ---- sums of float, as fast as memory: the axis is followed for CUMULATE_COLUMNS neighbours at a time, or, where it is
- * the last one, for CUMULATE_ROWS rows ---- */
+/* ---- sums of float, as fast as memory: the axis is followed for CUMULATE_COLUMNS neighbours at a time, or, where it
+ * is the last one, for CUMULATE_ROWS rows ---- */
 
 #define CUMULATE_COLUMNS 512
 #define CUMULATE_ROWS    8

@@ -6,8 +6,9 @@
  * Without axes everything is reduced, or nothing with noop_with_empty_axes.
  *
  * float and half precision are reduced by the kernels of the table (reduce_floats.c), double in double, integers in 64
- * bits that wrap around; the mean of integers is truncated. An empty reduction gives 0, 1 for a product, the least number for a maximum and so on. The
- * order in which an element is summed up depends on the shape of what is reduced only.
+ * bits that wrap around; the mean of integers is truncated. An empty reduction gives 0, 1 for a product, the least
+ * number for a maximum and so on. The order in which an element is summed up depends on the shape of what is reduced
+ * only.
  */
 #include "ops/axes.h"
 #include "ops/blocked.h"

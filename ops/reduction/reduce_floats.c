@@ -1,9 +1,9 @@
 /*
  * Sums, means, norms and extremes of float, float16 and bfloat16 by the kernels of the table.
  *
- * What is reduced to one element is cut in units of about REDUCE_UNIT elements, whatever the number of threads: pieces of
- * one row of adjacent elements, or several rows where these are short. Kernels reduce a piece in single precision with
- * a relative error below 1e-6 and units are joined in double, in order.
+ * What is reduced to one element is cut in units of about REDUCE_UNIT elements, whatever the number of threads: pieces
+ * of one row of adjacent elements, or several rows where these are short. Kernels reduce a piece in single precision
+ * with a relative error below 1e-6 and units are joined in double, in order.
  */
 #include "ops/half.h"
 #include "ops/reduction/reduce.h"
@@ -100,7 +100,7 @@ static void reduce_finish_row(const reduce_floats_job *job, float *y, int64_t co
   if (job->reduction == LOG_SUM) kernels->unary_f32[UNARY_LOG](y, y, (size_t)count, 0, 0);
 }
 
-/* -------------------------------------------------------------------------------- the last dimension is reduced: runs */
+/* ------------------------------------------------------------------------------ the last dimension is reduced: runs */
 
 static double reduce_adjacent(const reduce_floats_job *job, int64_t first, int64_t count) {
   float converted[HALF_PIECE];
@@ -158,7 +158,7 @@ static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int wor
   if (y) reduce_finish_row(job, y + begin, end - begin);
 }
 
-/* ----------------------------------------------------------------------------- the last dimension is kept: strips of columns */
+/* -------------------------------------------------------------------- the last dimension is kept: strips of columns */
 
 /* Joins `columns` columns of `rows` rows to result[]; by way of float rows where the type is another one. */
 static void reduce_strip(const reduce_floats_job *job, int64_t first, int64_t rows, int64_t columns, double *result) {
@@ -223,7 +223,7 @@ static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int 
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- whole */
+/* ------------------------------------------------------------------------------------------------------------ whole */
 
 /* Results of an output's units, which lie `step` apart. */
 static void reduce_join_units(const reduce_floats_job *job, int64_t output, const double *partial, int64_t step) {

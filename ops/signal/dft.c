@@ -3,10 +3,10 @@
  *
  *   y[k] = sum over j < n of x[j] * exp(-2 pi i j k / n); inverse: exp(+2 pi i ..) and a division by n
  *
- * along one axis of a tensor [.., 1] of real or [.., 2] of complex elements. dft_length (input 1) cuts the signal or adds
- * zeros. onesided: of real signals only the first n / 2 + 1 numbers are given; in the inverse (irfft) these are all that
- * the input has, and the result is real, [.., 1]. Version 17 has the axis as an attribute (default 1), 20 as input 2
- * (default -2). See ops/signal/fourier.h for how.
+ * along one axis of a tensor [.., 1] of real or [.., 2] of complex elements. dft_length (input 1) cuts the signal or
+ * adds zeros. onesided: of real signals only the first n / 2 + 1 numbers are given; in the inverse (irfft) these are
+ * all that the input has, and the result is real, [.., 1]. Version 17 has the axis as an attribute (default 1), 20 as
+ * input 2 (default -2). See ops/signal/fourier.h for how.
  */
 #include "engine/graph/query.h"
 #include "ops/signal/fourier.h"
@@ -34,7 +34,7 @@ static norma_status dft_read(const node *node, void *opaque, norma_error *error)
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 /* One number of a tensor that holds one; false otherwise. */
 static bool dft_number(const norma_tensor *tensor, int64_t *number) {

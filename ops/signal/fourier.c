@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* ------------------------------------------------------------------------------------------------------------- choice */
+/* ----------------------------------------------------------------------------------------------------------- choice */
 
 /* n as a product of factors that the kernel takes; false: it is none. */
 static bool fourier_factor(int64_t n, struct fft_f64 *fft) {
@@ -89,7 +89,7 @@ bool fourier_make(fourier *fourier, const struct kernel_table *kernels, norma_el
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tables */
+/* ----------------------------------------------------------------------------------------------------------- tables */
 
 /* exp(-2 pi i k / n) for 0 <= k < n, by an angle of at most pi / 4. */
 static void fourier_root(int64_t k, int64_t n, double *root) {
@@ -200,7 +200,7 @@ static void fourier_pack(void *destination, const void *argument) {
   fourier_fill_tables(argument, destination);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ prepare */
+/* ---------------------------------------------------------------------------------------------------------- prepare */
 
 /* Rows for x and y, and what elements of float and half precision go through. */
 static bool fourier_lay_out_worker(fourier *fourier, norma_element_type type, size_t *total) {

@@ -1,11 +1,11 @@
 /*
  * Discrete Fourier transforms of any length in O(n log n).
  *
- * Lengths that are products of 2, 3, 5 and 7 are transformed by mixed radices; others become a cyclic convolution with a
- * chirp (Bluestein) whose length is a power of two. Real signals of even length are taken as complex ones of half the
- * length. Up to FOURIER_MOST_LANES points, signals are transformed side by side in vector lanes; longer ones one by one,
- * as a matrix whose columns and rows are transformed in lanes (the four-step method). All this is decided by the length and
- * the type, so a signal's result does not depend on those beside it.
+ * Lengths that are products of 2, 3, 5 and 7 are transformed by mixed radices; others become a cyclic convolution with
+ * a chirp (Bluestein) whose length is a power of two. Real signals of even length are taken as complex ones of half the
+ * length. Up to FOURIER_MOST_LANES points, signals are transformed side by side in vector lanes; longer ones one by
+ * one, as a matrix whose columns and rows are transformed in lanes (the four-step method). All this is decided by the
+ * length and the type, so a signal's result does not depend on those beside it.
  *
  * float and half precision are computed in float with factors that are rounded from double, as NumPy and PyTorch do;
  * double, convolutions and long signals in double.

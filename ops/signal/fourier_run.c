@@ -34,7 +34,7 @@ static bool fourier_is_regular(const fourier_block *block, bool in, int64_t *dis
   return *distance >= 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ loading */
+/* ---------------------------------------------------------------------------------------------------------- loading */
 
 /* The first `count` scalars of the signals become rows of float, side by side. */
 static void fourier_load_floats(const fourier_block *block, float *rows, size_t count, int64_t distance) {
@@ -137,7 +137,7 @@ static void fourier_load(const fourier_block *block) {
   if (job->window) fourier_apply_window(block, elements, rows);
 }
 
-/* --------------------------------------------------------------------------------------------------------- transform */
+/* -------------------------------------------------------------------------------------------------------- transform */
 
 static char *fourier_other(const fourier_block *block, const void *rows) {
   return rows == block->x ? block->y : block->x;
@@ -235,7 +235,7 @@ static char *fourier_transform_block(const fourier_block *block) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ storing */
+/* ---------------------------------------------------------------------------------------------------------- storing */
 
 /* Rows of float to signals that lie regularly. */
 static void fourier_store_floats(const fourier_block *block, const float *rows, int64_t distance) {

@@ -1,5 +1,6 @@
 /*
- * Transforms of long signals, one by one: point j = columns * r + c of the signal stands in row r and column c of a matrix.
+ * Transforms of long signals, one by one: point j = columns * r + c of the signal stands in row r and column c of a
+ * matrix.
  *
  *   1. the columns are transformed, as many at a time as there are lanes,
  *   2. element (k, c) is multiplied by exp(-2 pi i k c / size),
@@ -31,7 +32,7 @@ static square_number square_times(square_number a, const double *b, bool conjuga
   return (square_number){a.re * b[0] - a.im * im, a.re * im + a.im * b[0]};
 }
 
-/* ------------------------------------------------------------------------------------------------- the signal's elements */
+/* -------------------------------------------------------------------------------------------- the signal's elements */
 
 static double square_scalar(const fourier_job *job, int64_t index) {
   return job->type == NORMA_FLOAT    ? (double)((const float *)job->input)[index]
@@ -156,7 +157,7 @@ static void square_store_body(void *argument, int64_t begin, int64_t end, int wo
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the matrix */
+/* ------------------------------------------------------------------------------------------------------- the matrix */
 
 /* exp(-2 pi i k column / size) for k < rows. */
 static void square_turns(const square_job *square, int64_t column, double *turns) {

@@ -4,8 +4,8 @@
  *   mel(f) = 2595 log10(1 + f / 700)
  *
  * num_mel_bins + 2 edges lie at equal distances on that scale from lower_edge_hertz on, num_mel_bins + 2 of which would
- * reach upper_edge_hertz. Edge e falls into bin floor((dft_length + 1) * hertz(e) / sample_rate); band b rises from edge b
- * to 1 at edge b + 1 and falls to edge b + 2. Output [dft_length / 2 + 1, num_mel_bins], computed in double.
+ * reach upper_edge_hertz. Edge e falls into bin floor((dft_length + 1) * hertz(e) / sample_rate); band b rises from
+ * edge b to 1 at edge b + 1 and falls to edge b + 2. Output [dft_length / 2 + 1, num_mel_bins], computed in double.
  */
 #include "ops/operator.h"
 #include "ops/work.h"

@@ -3,10 +3,10 @@
  *
  *   Y[b][f][k] = sum over j < n of X[b][f * frame_step + j] * window[j] * exp(-2 pi i j k / n)
  *
- * for the frames f that lie inside the signal, floor((length - n) / frame_step) + 1 of them, and k < n, or with onesided
- * (the default; real signals only) k <= n / 2. X [batch, length, 1] or [batch, length] of real or [batch, length, 2] of
- * complex elements, Y [batch, frames, bins, 2]. n is frame_length, else the window's length, else the signal's; a window
- * must have n elements. See ops/signal/fourier.h for how.
+ * for the frames f that lie inside the signal, floor((length - n) / frame_step) + 1 of them, and k < n, or with
+ * onesided (the default; real signals only) k <= n / 2. X [batch, length, 1] or [batch, length] of real or [batch,
+ * length, 2] of complex elements, Y [batch, frames, bins, 2]. n is frame_length, else the window's length, else the
+ * signal's; a window must have n elements. See ops/signal/fourier.h for how.
  */
 #include "engine/graph/query.h"
 #include "ops/half.h"
@@ -37,7 +37,7 @@ static bool stft_number(const norma_tensor *tensor, int64_t *number) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 /* Frames and bins; sizes that are not known are DIM_UNKNOWN. NULL, or what is wrong. */
 static const char *stft_sizes(const stft_state *state, int64_t length, int64_t step, int64_t frame, int64_t *frames,

@@ -349,7 +349,7 @@ const operator_sample *sample_at(size_t index) {
   return index < COUNT(samples) ? &samples[index] : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- inputs */
+/* ----------------------------------------------------------------------------------------------------------- inputs */
 
 static shape parse_shape(const char *text) {
   shape result = {.rank = 0};

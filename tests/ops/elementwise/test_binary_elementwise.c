@@ -101,7 +101,7 @@ static void long_rows(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static int64_t wrapped_sum(int64_t x, int64_t z, bool is_unsigned) {
   (void)is_unsigned;
@@ -221,7 +221,7 @@ static void half_precision_is_rounded_after_each_operation(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------- many inputs */
+/* ------------------------------------------------------------------------------------------------------ many inputs */
 
 static void any_number_of_inputs(void **state) {
   static const struct {
@@ -267,7 +267,7 @@ static void many_inputs_are_rounded_once(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 static void nothing_and_one_element(void **state) {
   workbench bench;

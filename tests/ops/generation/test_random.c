@@ -1,4 +1,5 @@
-/* RandomUniform, RandomNormal, their likes, Bernoulli and Multinomial: ranges, moments, frequencies, seeds, refusals. */
+/* RandomUniform, RandomNormal, their likes, Bernoulli and Multinomial: ranges, moments, frequencies, seeds,
+ * refusals. */
 #include "ops/generation/random_numbers.h"
 #include "tests/support/operator_driver.h"
 

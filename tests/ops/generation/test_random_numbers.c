@@ -1,4 +1,5 @@
-/* The generator against published numbers: those of the C++ standard for MT19937, those of NumPy for what it makes of them. */
+/* The generator against published numbers: those of the C++ standard for MT19937, those of NumPy for what it makes of
+ * them. */
 #include "ops/generation/random_numbers.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /*
- * ImageDecoder: every format and its variants, and files that are cut off or broken anywhere. Formats whose library this
- * machine lacks are passed over.
+ * ImageDecoder: every format and its variants, and files that are cut off or broken anywhere. Formats whose library
+ * this machine lacks are passed over.
  */
 #include "tests/ops/image/encoded_images.h"
 #include "tests/support/random_tensor.h"
@@ -73,7 +73,7 @@ static void formats_of_libraries(void **state) {
   check_image(encoded_jpeg_cmyk, sizeof encoded_jpeg_cmyk, 1, 2, white);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- anymaps */
+/* ---------------------------------------------------------------------------------------------------------- anymaps */
 
 static void anymaps(void **state) {
   static const char text[] =
@@ -92,7 +92,7 @@ static void anymaps(void **state) {
   check_image((const uint8_t *)color, sizeof color - 1, 1, 1, (const uint8_t[]){1, 2, 3});
 }
 
-/* ----------------------------------------------------------------------------------------------------------- bitmaps */
+/* ---------------------------------------------------------------------------------------------------------- bitmaps */
 
 typedef struct bitmap {
   uint8_t bytes[512];
@@ -196,7 +196,7 @@ static void bitmaps_of_runs(void **state) {
               (const uint8_t[]){255, 0, 0, 255, 255, 255, 255, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0});
 }
 
-/* ------------------------------------------------------------------------------------------------------ broken files */
+/* ----------------------------------------------------------------------------------------------------- broken files */
 
 /* Whatever it holds, it is an image or an error that says so. */
 static void decode_anything(workbench *bench, const uint8_t *bytes, size_t size) {

@@ -123,7 +123,8 @@ static void random_boxes(void **state) {
   bench_finish(&bench);
 }
 
-/* Far larger than the image: a grid of thousands of points, most of them outside, whose number is known all the same. */
+/* Far larger than the image: a grid of thousands of points, most of them outside, whose number is known all the
+ * same. */
 static void boxes_beyond_the_image(void **state) {
   workbench bench;
   (void)state;
