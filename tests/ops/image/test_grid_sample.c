@@ -145,7 +145,8 @@ static void many_points(void **state) {
 
 /* Texts and complex numbers at corners, in the middle, and outside. */
 static void other_types(void **state) {
-  static const char *const words[] = {"a", "b", "c", "long enough to need memory"}, *found[] = {"a", words[3], "b", ""};
+  static const char *const words[] = {"a", "b", "c", "long enough to need memory"};
+  const char *const found[] = {"a", words[3], "b", ""};
   workbench bench;
   (void)state;
   bench_init(&bench);
