@@ -240,6 +240,11 @@ norma_status run_allocate_strings(run_context *context, int index, const shape *
 /* Output `index` becomes a container of `count` NONE elements, to be filled by run_set_element. */
 norma_status run_allocate_list(run_context *context, int index, norma_value_kind kind, int64_t count);
 norma_status run_set_element(run_context *context, int index, int64_t element, const value *contents);
+/* Element `element` of output `index` becomes a map of these keys and values, tensors of as many elements: shared where
+ * they are owned, copied where they are borrowed. */
+norma_status run_set_map(run_context *context, int index, int64_t element, const value *keys, const value *values);
+/* A tensor that owns its memory and belongs to the caller, who clears it: for elements of containers, which share it. */
+norma_status run_create_tensor(run_context *context, norma_element_type type, const shape *shape, value *made);
 /* Output `index` becomes `contents`: shared where that is owned, copied where it is borrowed. */
 norma_status run_set_output(run_context *context, int index, const value *contents);
 /* Memory for the duration of a compute whose need only the data tell; freed by the engine after the step. */

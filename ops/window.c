@@ -219,6 +219,22 @@ bool window_dimension(const node *node, int axis, const int64_t *kernel, bool ke
   return true;
 }
 
+shape shape_channels_first(const shape *last) {
+  shape first = *last;
+  if (last->rank < 3) return first;
+  first.dims[1] = last->dims[last->rank - 1];
+  for (int i = 2; i < last->rank; i++) first.dims[i] = last->dims[i - 1];
+  return first;
+}
+
+shape shape_channels_last(const shape *first) {
+  shape last = *first;
+  if (first->rank < 3) return last;
+  for (int i = 2; i < first->rank; i++) last.dims[i - 1] = first->dims[i];
+  last.dims[first->rank - 1] = first->dims[1];
+  return last;
+}
+
 int64_t window_inputs(const window *window) {
   return dims_product(window->input, 0, window->axes);
 }

@@ -80,6 +80,18 @@ static inline void window_clip(const window *w, int axis, int64_t position, int6
   if (*begin > *end) *begin = *end;
 }
 
+/* The taps of output position `position` that lie in the input or its padding: of windows that reach beyond it, fewer than
+ * the kernel has. */
+static inline int64_t window_padded_taps(const window *w, int axis, int64_t position) {
+  const int64_t first = position * w->stride[axis] - w->pad_begin[axis];
+  const int64_t taps = (w->input[axis] + w->pad_end[axis] - 1 - first) / w->dilation[axis] + 1;
+  return taps < w->kernel[axis] ? taps : w->kernel[axis];
+}
+
+/* The shape [N, C, D1 .. Dn] of a tensor [N, D1 .. Dn, C], and back; others than of known rank above 2 as they are. */
+shape shape_channels_first(const shape *last);
+shape shape_channels_last(const shape *first);
+
 /* Advances a position in row-major order; false after the last one, when it is all zeros again. */
 bool window_advance(int axes, const int64_t *sizes, int64_t *position);
 

@@ -182,6 +182,20 @@ norma_status run_set_element(run_context *context, int index, int64_t element, c
   return complete_error(context, value_copy(context->executor->memory, item, contents, context->error));
 }
 
+norma_status run_set_map(run_context *context, int index, int64_t element, const value *keys, const value *values) {
+  memory *memory = context->executor->memory;
+  value *item = &context->outputs[index]->list->items[element];
+  value_clear(item);
+  norma_status status = value_allocate_list(memory, item, NORMA_VALUE_MAP, 2, context->error);
+  if (status == NORMA_OK) status = value_copy(memory, &item->list->items[0], keys, context->error);
+  if (status == NORMA_OK) status = value_copy(memory, &item->list->items[1], values, context->error);
+  return complete_error(context, status);
+}
+
+norma_status run_create_tensor(run_context *context, norma_element_type type, const shape *shape, value *made) {
+  return complete_error(context, value_allocate_tensor(context->executor->memory, made, type, shape, context->error));
+}
+
 norma_status run_set_output(run_context *context, int index, const value *contents) {
   value *output = context->outputs[index];
   if (contents->kind == NORMA_VALUE_TENSOR && output->kind == NORMA_VALUE_TENSOR && !output->owner) {

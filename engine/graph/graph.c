@@ -496,6 +496,12 @@ const float *attribute_floats(const node *node, const char *name, size_t *count)
   return found ? found->floats : NULL;
 }
 
+const norma_string *attribute_strings(const node *node, const char *name, size_t *count) {
+  const attribute *found = attribute_of_kind(node, name, ATTRIBUTE_STRINGS);
+  *count = found ? found->count : 0;
+  return found ? found->strings : NULL;
+}
+
 const value *attribute_tensor(const node *node, const char *name) {
   const attribute *found = attribute_of_kind(node, name, ATTRIBUTE_TENSOR);
   return found ? found->tensor : NULL;

@@ -212,7 +212,8 @@ float attribute_float(const node *node, const char *name, float otherwise);
 const char *attribute_string(const node *node, const char *name, const char *otherwise);
 const int64_t *attribute_ints(const node *node, const char *name, size_t *count); /* NULL and 0 when absent */
 const float *attribute_floats(const node *node, const char *name, size_t *count);
-const value *attribute_tensor(const node *node, const char *name); /* NULL when absent */
+const norma_string *attribute_strings(const node *node, const char *name, size_t *count); /* each terminated */
+const value *attribute_tensor(const node *node, const char *name);                        /* NULL when absent */
 graph *attribute_graph(const node *node, const char *name);
 /* Gives a node made by a pass an attribute, in place of one of that name. false: out of memory. */
 bool node_set_attribute_int(node *node, const char *name, int64_t i);

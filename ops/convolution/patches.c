@@ -22,8 +22,13 @@ static void patches_find(const window *w, const int64_t *tap, const int64_t *sta
   }
 }
 
-static void patches_copy_row(const void *x, size_t element_bytes, const int64_t *offsets, int64_t count, void *row) {
-  if (element_bytes == sizeof(uint32_t)) {
+static void patches_copy_row(const patches_source *source, size_t at, const int64_t *offsets, int64_t count,
+                             void *row) {
+  const void *x = (const char *)source->x + at;
+  if (source->element_bytes == 1) {
+    const uint8_t *from = x;
+    for (int64_t i = 0; i < count; i++) ((uint8_t *)row)[i] = offsets[i] < 0 ? source->outside : from[offsets[i]];
+  } else if (source->element_bytes == sizeof(uint32_t)) {
     const uint32_t *from = x;
     for (int64_t i = 0; i < count; i++) ((uint32_t *)row)[i] = offsets[i] < 0 ? 0 : from[offsets[i]];
   } else {
@@ -32,10 +37,11 @@ static void patches_copy_row(const void *x, size_t element_bytes, const int64_t 
   }
 }
 
-void patches_gather(const window *window, int64_t channels, const void *x, size_t element_bytes, int64_t first,
-                    int64_t count, int64_t *offsets, void *patches) {
+void patches_gather(const window *window, int64_t channels, const patches_source *source, int64_t first, int64_t count,
+                    int64_t *offsets, void *patches) {
   int64_t start[WINDOW_MAX_AXES] = {0}, tap[WINDOW_MAX_AXES] = {0};
-  size_t plane = (size_t)window_inputs(window) * element_bytes, row = (size_t)count * element_bytes;
+  const size_t plane = (size_t)source->channel_stride * source->element_bytes;
+  const size_t row = (size_t)count * source->element_bytes;
   int64_t taps = window_taps(window), rest = first;
   for (int d = window->axes - 1; d >= 0; d--) {
     start[d] = rest % window->output[d];
@@ -43,9 +49,11 @@ void patches_gather(const window *window, int64_t channels, const void *x, size_
   }
   for (int64_t t = 0; t < taps; t++) {
     patches_find(window, tap, start, count, offsets);
+    if (source->pixel_stride != 1) {
+      for (int64_t i = 0; i < count; i++) offsets[i] *= source->pixel_stride; /* what is negative stays so */
+    }
     for (int64_t c = 0; c < channels; c++)
-      patches_copy_row((const char *)x + (size_t)c * plane, element_bytes, offsets, count,
-                       (char *)patches + (size_t)(c * taps + t) * row);
+      patches_copy_row(source, (size_t)c * plane, offsets, count, (char *)patches + (size_t)(c * taps + t) * row);
     window_advance(window->axes, window->kernel, tap);
   }
 }

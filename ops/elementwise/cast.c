@@ -14,6 +14,7 @@
 #include "ops/elementwise/cast_text.h"
 #include "ops/half.h"
 #include "ops/movement/movement.h"
+#include "ops/small_float.h"
 
 #include <math.h>
 #include <strings.h>
@@ -61,25 +62,6 @@ static norma_status cast_infer(infer_context *context) {
 }
 
 /* ----------------------------------------------------------------------------------------------------- small floats */
-
-/* The code that saturate = 0 gives for what is too large, 0 where `x` fits. Limits: the largest number and half a step,
- * where ties go to the even neighbour. */
-static unsigned overflow_code(norma_element_type type, double x) {
-  const unsigned sign = signbit(x) ? 0x80 : 0;
-  const double magnitude = fabs(x);
-  switch (type) {
-  case NORMA_FLOAT8E4M3FN:
-    return magnitude > 464 ? sign | 0x7F : 0;
-  case NORMA_FLOAT8E4M3FNUZ:
-    return magnitude >= 248 ? 0x80 : 0;
-  case NORMA_FLOAT8E5M2:
-    return magnitude >= 61440 ? sign | 0x7C : 0;
-  case NORMA_FLOAT8E5M2FNUZ:
-    return magnitude >= 61440 ? 0x80 : 0;
-  default:
-    return 0;
-  }
-}
 
 static uint8_t encode_e8m0(const cast_state *state, double x) {
   if (isnan(x)) return 255;
@@ -165,7 +147,7 @@ static void store_int64(const cast_job *job, int64_t first, int64_t count, const
       } else {
         element_set_int64(job->to, job->target, first + i, values[i]);
       }
-      const unsigned code = job->state->saturate ? 0 : overflow_code(job->to, (double)values[i]);
+      const unsigned code = job->state->saturate ? 0 : small_float_overflow(job->to, (double)values[i]);
       if (code) ((uint8_t *)job->target)[first + i] = (uint8_t)code;
     }
     break;
@@ -212,7 +194,7 @@ static void store_double(const cast_job *job, int64_t first, int64_t count, cons
   default:
     elements_from_double(job->to, job->target, first, count, values);
     for (int64_t i = 0; i < count && !job->state->saturate; i++) {
-      const unsigned code = overflow_code(job->to, values[i]);
+      const unsigned code = small_float_overflow(job->to, values[i]);
       if (code) ((uint8_t *)job->target)[first + i] = (uint8_t)code;
     }
     break;

@@ -106,7 +106,8 @@ struct gemm_i8_output {
   bool one_a_zero, one_b_zero; /* for all rows, and for all columns: a_zero and b_zero */
   uint32_t a_zero, b_zero;
   bool needs_row_sums;
-  float low, high; /* for 8 bits: what does not saturate, without c_zero */
+  float low, high;              /* of 8 bits, without c_zero; of float */
+  unary_f32_function *function; /* of float: an activation that is no clamp, or NULL */
 };
 
 /* The columns of a panel, filled up to whole vectors. */
@@ -115,6 +116,7 @@ struct gemm_i8_columns {
   int32_t zero[GEMM_I8_TILE_COLUMNS];
   int32_t sum[GEMM_I8_TILE_COLUMNS]; /* of b, where rows have zero points of their own, else 0 */
   float scale[GEMM_I8_TILE_COLUMNS];
+  float bias[GEMM_I8_TILE_COLUMNS]; /* of float */
 };
 
 static bool gemm_i8_all_equal(const int32_t *zero, size_t stride, size_t count) {
@@ -124,13 +126,21 @@ static bool gemm_i8_all_equal(const int32_t *zero, size_t stride, size_t count) 
 }
 
 static struct gemm_i8_output gemm_i8_output_of(const struct gemm_i8 *gemm) {
+  const struct activation *activation = &gemm->epilogue.activation;
+  const bool is_float = gemm->c_type == NORMA_FLOAT, is_clip = activation->kind == UNARY_CLIP;
   const int32_t lowest = gemm->c_type == NORMA_INT8 ? -128 : 0;
+  const int32_t low = gemm->c_limited ? gemm->c_low : lowest, high = gemm->c_limited ? gemm->c_high : lowest + 255;
   struct gemm_i8_output out = {.one_a_zero = gemm_i8_all_equal(gemm->a_zero, gemm->a_zero_stride, gemm->m),
                                .one_b_zero = gemm_i8_all_equal(gemm->b_zero, gemm->b_zero_stride, gemm->n),
                                .a_zero = gemm_i8_zero(gemm->a_zero, gemm->a_type, GEMM_I8_A_SIGNED),
                                .b_zero = gemm_i8_zero(gemm->b_zero, gemm->b_type, true),
-                               .low = (float)(lowest - gemm->c_zero),
-                               .high = (float)(lowest + 255 - gemm->c_zero)};
+                               .low = (float)(low - gemm->c_zero),
+                               .high = (float)(high - gemm->c_zero)};
+  if (is_float) {
+    out.low = is_clip ? activation->a : activation->kind == UNARY_RELU ? 0 : -INFINITY;
+    out.high = is_clip ? activation->b : INFINITY;
+    if (!is_clip && activation->kind != UNARY_RELU && activation->kind != UNARY_IDENTITY) out.function = gemm->function;
+  }
   out.needs_row_sums = !out.one_b_zero || out.b_zero != 0;
   return out;
 }
@@ -161,6 +171,8 @@ static void gemm_i8_columns_of(struct gemm_i8_columns *columns, const struct gem
     if (scaled)
       vf_store(columns->scale + j,
                gemm->scale_stride ? (vf)gemm_i8_load_n(gemm->scale + column, n) : vf_set1(*gemm->scale));
+    const float *bias = gemm->epilogue.column_bias;
+    vf_store(columns->bias + j, bias ? (vf)gemm_i8_load_n(bias + column, n) : -vf_zero());
   }
 }
 
@@ -171,23 +183,33 @@ struct gemm_i8_rows {
   size_t begin, end;
 };
 
+/* Where lanes go, and what belongs to their columns. */
+struct gemm_i8_place {
+  char *c;
+  const float *residual; /* NULL: none */
+  vf scale, bias;
+};
+
 /* Stores the first n lanes of `sum`. */
-INLINE void gemm_i8_store_lanes(char *c, vu sum, vf scale, const struct gemm_i8 *gemm, const struct gemm_i8_output *out,
-                                size_t n, const norma_element_type type) {
+INLINE void gemm_i8_store_lanes(struct gemm_i8_place at, vu sum, const struct gemm_i8 *gemm,
+                                const struct gemm_i8_output *out, size_t n, const norma_element_type type) {
   if (type == NORMA_INT32) {
-    memcpy(c, &sum, 4 * n);
+    memcpy(at.c, &sum, 4 * n);
     return;
   }
-  vf scaled = vf_from_vi((vi)sum) * scale;
+  vf scaled = vf_from_vi((vi)sum) * at.scale;
+  const vf low = vf_set1(out->low), high = vf_set1(out->high);
   if (type == NORMA_FLOAT) {
-    memcpy(c, &scaled, 4 * n);
+    scaled += at.bias;
+    if (at.residual) scaled += n == VF_LANES ? vf_load(at.residual) : vf_load_n(at.residual, n);
+    scaled = vf_min(high, vf_max(low, scaled));
+    memcpy(at.c, &scaled, 4 * n);
     return;
   }
-  const vf low = vf_set1(out->low);
-  scaled = vf_min(vf_set1(out->high), vf_select(vf_lt(low, scaled), scaled, low));
+  scaled = vf_min(high, vf_select(vf_lt(low, scaled), scaled, low));
   uint8_t bytes[VF_LANES];
-  vi_store_low_bytes(n == VF_LANES ? (uint8_t *)c : bytes, vi_from_vf(scaled) + gemm->c_zero);
-  if (n < VF_LANES) memcpy(c, bytes, n);
+  vi_store_low_bytes(n == VF_LANES ? (uint8_t *)at.c : bytes, vi_from_vf(scaled) + gemm->c_zero);
+  if (n < VF_LANES) memcpy(at.c, bytes, n);
 }
 
 /* The tile of a row panel and of columns begin .. begin + count - 1. `type`, where NORMA_INT8 stands for both types of 8
@@ -199,11 +221,18 @@ INLINE void gemm_i8_store_body(const struct gemm_i8 *gemm, const struct gemm_i8_
   {                                                                                                                    \
     vu sum = (vu)vi_load(tile + j) + (vu)vi_load(columns->term + j) - row_term;                                        \
     if (!one_zero) sum -= (vu)vi_load(columns->zero + j) * row_sum + (vu)vi_load(columns->sum + j) * a_zero;           \
-    const vf scale = type == NORMA_INT32 ? vf_zero() : vf_load(columns->scale + j);                                    \
-    gemm_i8_store_lanes(c + j * size, sum, scale, gemm, out, lanes, type);                                             \
+    const struct gemm_i8_place at = {.c = c + j * size,                                                                \
+                                     .residual = residual ? residual + j : NULL,                                       \
+                                     .scale = type == NORMA_INT32 ? vf_zero() : vf_load(columns->scale + j),           \
+                                     .bias = type == NORMA_FLOAT ? vf_load(columns->bias + j) : vf_zero()};            \
+    gemm_i8_store_lanes(at, sum, gemm, out, lanes, type);                                                              \
   }
   const size_t size = type == NORMA_INT8 ? 1 : 4;
+  const struct epilogue_f32 *epilogue = &gemm->epilogue;
   char *c = (char *)gemm->c + (rows->begin * gemm->c_row_stride + begin) * size;
+  const float *residual = type == NORMA_FLOAT && epilogue->residual
+                              ? epilogue->residual + rows->begin * epilogue->residual_stride + begin
+                              : NULL;
   for (size_t r = 0; r < rows->end - rows->begin; r++) {
     const uint32_t a_zero = one_zero || out->one_a_zero
                                 ? out->a_zero
@@ -218,8 +247,12 @@ INLINE void gemm_i8_store_body(const struct gemm_i8 *gemm, const struct gemm_i8_
       for (; j + VF_LANES <= count; j += VF_LANES) STORE_VECTOR(VF_LANES)
       if (j < count) STORE_VECTOR(count - j)
     }
+    if (type == NORMA_FLOAT && out->function)
+      out->function((float *)(void *)c, (const float *)(const void *)c, count, epilogue->activation.a,
+                    epilogue->activation.b);
     tile += GEMM_I8_TILE_COLUMNS;
     c += gemm->c_row_stride * size;
+    if (residual) residual += epilogue->residual_stride;
   }
 #undef STORE_VECTOR
 }

@@ -105,11 +105,12 @@ struct gemm_f64 {
  * 2^32, and from it by c_type
  *
  *   NORMA_INT32             c[i][j] = sum[i][j]
- *   NORMA_FLOAT             c[i][j] = (float)sum[i][j] * scale[j]
- *   NORMA_INT8, _UINT8      c[i][j] = saturate(round((float)sum[i][j] * scale[j]) + c_zero), halves to even
+ *   NORMA_FLOAT             c[i][j] = epilogue((float)sum[i][j] * scale[j])
+ *   NORMA_INT8, _UINT8      c[i][j] = saturate(round((float)sum[i][j] * scale[j]) + c_zero), halves to even, and then
+ *                           limited to c_low .. c_high where c_limited
  *
  * where (float) rounds to nearest, the product is rounded, and NaN saturates to the lowest. The bits are the same for
- * every table. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
+ * every table, but for activations other than Relu and Clip. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
  * kernel, into scratch, unless it is before (one call after the other may then share it). Packed operands are for the
  * table, with its overrides, that has packed them. Panels are as gemm_f32 has them, of other sizes. */
 struct gemm_i8 {
@@ -127,6 +128,24 @@ struct gemm_i8 {
   const float *scale;                  /* unused for NORMA_INT32 */
   size_t scale_stride;                 /* 0: one value for all; 1: one for each column */
   int32_t c_zero;                      /* within the range of c_type */
+  bool c_limited;
+  int32_t c_low, c_high;        /* within the range of c_type, c_low <= c_high */
+  struct epilogue_f32 epilogue; /* for NORMA_FLOAT; row_bias is not read */
+  unary_f32_function *function; /* the table's for the epilogue's activation; not read for none, Relu and Clip */
+};
+
+/* ---- Sum and product of 8-bit integers -----------------------------------------------------------------------------
+ * Of numbers that stand for (a - a_zero) * scale. Types are NORMA_INT8 and NORMA_UINT8.
+ *
+ *   sum       y = limit(round((a - a_zero) * a_factor + (b - b_zero) * b_factor) + zero)
+ *   product   y = limit(round((float)((a - a_zero) * (b - b_zero)) * a_factor) + zero)
+ *
+ * Products and sums are rounded to float one by one, so that the bits are the same for every table; round takes halves
+ * to even, and NaN becomes the lowest number; limit is to low .. high, which lie within y's type. */
+struct binary_8bit {
+  norma_element_type a_type, b_type, y_type;
+  int32_t a_zero, b_zero, zero, low, high;
+  float a_factor, b_factor;
 };
 
 /* ---- Convolution -------------------------------------------------------------------------------------------------
@@ -581,6 +600,17 @@ struct kernel_table {
   void (*f32_to_f16)(uint16_t *y, const float *x, size_t n);
   void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
   void (*f32_to_bf16)(uint16_t *y, const float *x, size_t n);
+
+  /* ---- integers of 8 bits: NORMA_INT8, NORMA_UINT8 ---- */
+  /* y[i] = saturate(round(x[i] / scale) + zero), halves to even, NaN to the lowest number; `zero` is one of y's. */
+  void (*quantize_f32)(void *y, const float *x, size_t n, float scale, int32_t zero, norma_element_type type);
+  /* y[i] = (float)(x[i] - zero) * scale */
+  void (*dequantize_f32)(float *y, const void *x, size_t n, float scale, int32_t zero, norma_element_type type);
+  /* y[i] from a[i] and b[i]; y may be a or b. */
+  void (*sum_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
+  void (*product_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
+  /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
+  void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
 
   /* Other element types, of which no kernel depends on the table. */
   const struct array_kernels *arrays;

@@ -16,6 +16,7 @@
 #include "softmax.h"
 #include "convert.h"
 #include "fft.h"
+#include "quantize.h"
 #include "linear_attention.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
@@ -178,6 +179,12 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+
+    .quantize_f32 = quantize_f32,
+    .dequantize_f32 = dequantize_f32,
+    .sum_8bit = sum_8bit,
+    .product_8bit = product_8bit,
+    .lookup_8bit = lookup_8bit,
 
     .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),
 };

@@ -225,6 +225,16 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #endif
 
+/* VF_LANES bytes as numbers from 0 to 255. */
+#ifndef vi_load_bytes
+INLINE vi vi_load_bytes(const uint8_t *p) {
+  typedef uint8_t lane_bytes __attribute__((vector_size(VF_LANES)));
+  lane_bytes bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(bytes, vi);
+}
+#endif
+
 /* p * 2^n for whole |n| <= 254, with one rounding even where the result is denormal. */
 #ifndef vf_scale_by_power_of_2
 INLINE vf vf_scale_by_power_of_2(vf p, vf n) {

@@ -14,11 +14,12 @@
  */
 #include "engine/graph/query.h"
 #include "ops/half.h"
+#include "ops/matmul/matmul_sides.h"
 #include "ops/matmul/matrix_product.h"
 #include "ops/work.h"
 
 typedef struct matmul_state {
-  bool transposes[2], moves_first[2]; /* of A and B: trans and transBatch */
+  matmul_order orders[2]; /* of A and B */
   float alpha;
   matrix_product product; /* the plan's */
 } matmul_state;
@@ -27,75 +28,40 @@ static norma_status matmul_read(const node *node, void *opaque, norma_error *err
   matmul_state *state = opaque;
   (void)error;
   state->alpha = attribute_float(node, "alpha", 1);
-  state->transposes[0] = attribute_int(node, "transA", 0) != 0;
-  state->transposes[1] = attribute_int(node, "transB", 0) != 0;
-  state->moves_first[0] = attribute_int(node, "transBatchA", 0) != 0;
-  state->moves_first[1] = attribute_int(node, "transBatchB", 0) != 0;
+  state->orders[0].transposed = attribute_int(node, "transA", 0) != 0;
+  state->orders[1].transposed = attribute_int(node, "transB", 0) != 0;
+  state->orders[0].interleaved = attribute_int(node, "transBatchA", 0) != 0;
+  state->orders[1].interleaved = attribute_int(node, "transBatchB", 0) != 0;
   return NORMA_OK;
-}
-
-/* The operand as a matrix, in front of it its leading axes. */
-struct matmul_side {
-  shape batch;
-  int64_t rows, columns;
-  bool transposed;  /* in memory */
-  bool interleaved; /* rows of different matrices alternate: axis 0 counts them */
-};
-
-static struct matmul_side matmul_side_of(const matmul_state *state, const shape *operand, bool is_b) {
-  struct matmul_side side = {.batch = shape_of_rank(0)};
-  if (operand->rank == 1) {
-    side.rows = is_b ? operand->dims[0] : 1;
-    side.columns = is_b ? 1 : operand->dims[0];
-    return side;
-  }
-  side.transposed = state->transposes[is_b];
-  side.interleaved = state->moves_first[is_b] && operand->rank > 2;
-  side.batch = shape_make(operand->rank - 2, operand->dims + side.interleaved);
-  int64_t last = operand->dims[operand->rank - 1], other = operand->dims[side.interleaved ? 0 : operand->rank - 2];
-  side.rows = side.transposed ? last : other;
-  side.columns = side.transposed ? other : last;
-  return side;
 }
 
 static norma_status matmul_infer(infer_context *context) {
   const matmul_state *state = context->state;
-  const shape *a = infer_shape(context, 0), *b = infer_shape(context, 1);
-  char a_text[200], b_text[200];
-  shape y = shape_unknown();
-  bool fused = context->node->domain[0] != 0;
+  const bool fused = context->node->domain[0] != 0;
+  shape y;
   if (!fused) TRY(infer_types_since(context, TYPES_INTEGER, 9));
   if (!fused) TRY(infer_types_since(context, TYPES_BFLOAT16, 13));
-  if (a->rank == 0 || b->rank == 0) return infer_fail(context, "neither A nor B may be a scalar");
-  if (a->rank != RANK_UNKNOWN && b->rank != RANK_UNKNOWN) {
-    struct matmul_side left = matmul_side_of(state, a, false), right = matmul_side_of(state, b, true);
-    bool fits = left.columns == right.rows || left.columns == DIM_UNKNOWN || right.rows == DIM_UNKNOWN;
-    if (!fits || !shape_broadcast(&left.batch, &right.batch, &y))
-      return infer_fail(context, "matrices of shape %s and %s cannot be multiplied",
-                        shape_text(a, a_text, sizeof a_text), shape_text(b, b_text, sizeof b_text));
-    if (a->rank > 1) y.dims[y.rank++] = left.rows;
-    if (b->rank > 1) y.dims[y.rank++] = right.columns;
-  }
+  TRY(infer_matmul_shape_ordered(context, 0, 1, state->orders, &y));
   infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
 }
 
 /* Strides over the leading axes of Y: in matrices of an operand, or in elements where matrices are interleaved. */
-static void matmul_set_operand(product_operand *operand, int input, const struct matmul_side *side,
+static void matmul_set_operand(product_operand *operand, int input, const matmul_side *side,
                                const matrix_product *product) {
   int rank = side->batch.rank;
-  int64_t last = side->transposed ? side->rows : side->columns;
-  int64_t stride = side->interleaved ? last * dims_product(side->batch.dims, 0, rank) : last;
+  int64_t last = side->order.transposed ? side->rows : side->columns;
+  int64_t stride = side->order.interleaved ? last * dims_product(side->batch.dims, 0, rank) : last;
   *operand = (product_operand){.input = input,
-                               .row_stride = side->transposed ? 1 : stride,
-                               .column_stride = side->transposed ? stride : 1,
+                               .row_stride = side->order.transposed ? 1 : stride,
+                               .column_stride = side->order.transposed ? stride : 1,
                                .count = dims_product(side->batch.dims, 0, rank),
-                               .interleaved = side->interleaved};
+                               .interleaved = side->order.interleaved};
   for (int i = 0; i < product->batch_rank; i++) {
     int axis = rank - 1 - i;
     bool moves = axis >= 0 && side->batch.dims[axis] != 1;
     int64_t matrices = moves ? dims_product(side->batch.dims, axis + 1, rank) : 0;
-    operand->batch_stride[product->batch_rank - 1 - i] = side->interleaved ? matrices * last : matrices;
+    operand->batch_stride[product->batch_rank - 1 - i] = side->order.interleaved ? matrices * last : matrices;
   }
 }
 
@@ -104,7 +70,8 @@ static norma_status matmul_prepare(prepare_context *context) {
   matrix_product *product = &state->product;
   const epilogue *epilogue = &context->node->epilogue;
   const shape *a = prepare_shape(context, 0), *b = prepare_shape(context, 1);
-  struct matmul_side left = matmul_side_of(state, a, false), right = matmul_side_of(state, b, true);
+  matmul_side left = matmul_side_ordered(a, false, state->orders[0]);
+  matmul_side right = matmul_side_ordered(b, true, state->orders[1]);
   shape batch;
   if (!shape_broadcast(&left.batch, &right.batch, &batch))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "leading axes do not fit");
@@ -114,8 +81,8 @@ static norma_status matmul_prepare(prepare_context *context) {
   product->m = left.rows;
   product->n = right.columns;
   product->k = left.columns;
-  bool follows = !left.interleaved && !left.transposed;
-  if (follows && !right.interleaved && dims_product(right.batch.dims, 0, right.batch.rank) == 1) {
+  bool follows = !left.order.interleaved && !left.order.transposed;
+  if (follows && !right.order.interleaved && dims_product(right.batch.dims, 0, right.batch.rank) == 1) {
     product->m *= dims_product(batch.dims, 0, batch.rank);
     left.batch = right.batch = batch = shape_of_rank(0);
   }

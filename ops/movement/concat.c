@@ -7,6 +7,7 @@
  */
 #include "engine/graph/query.h"
 #include "ops/blocked.h"
+#include "ops/movement/concat_shape.h"
 #include "ops/movement/movement.h"
 
 #define SPLIT_OPSET_OF_LISTS 13 /* where the sizes are an input */
@@ -30,35 +31,7 @@ static norma_status concat_read(const node *node, void *state, norma_error *erro
 
 static norma_status concat_infer(infer_context *context) {
   const axis_state *state = context->state;
-  shape result = shape_unknown();
-  int64_t total = 0;
-  bool unknown = false;
-  int axis = 0;
-  for (int i = 0; i < context->input_count; i++) {
-    shape part = *infer_shape(context, i);
-    if (part.rank == RANK_UNKNOWN) {
-      unknown = true;
-      continue;
-    }
-    if (!axis_resolve(state, part.rank, &axis)) {
-      return infer_fail(context, "axis %lld is outside a tensor of rank %d", (long long)state->axis, part.rank);
-    }
-    const int64_t size = part.dims[axis];
-    part.dims[axis] = DIM_UNKNOWN;
-    if (!shape_merge(&result, &part)) {
-      char text[200], other[200];
-      return infer_fail(context, "input %d of shape %s does not fit %s", i,
-                        shape_text(infer_shape(context, i), text, sizeof text),
-                        shape_text(&result, other, sizeof other));
-    }
-    if (size == DIM_UNKNOWN)
-      unknown = true;
-    else if (__builtin_add_overflow(total, size, &total))
-      return infer_fail(context, "the output is too large");
-  }
-  if (result.rank != RANK_UNKNOWN && !unknown) result.dims[axis] = total;
-  infer_output(context, 0, infer_type(context, 0), &result);
-  return NORMA_OK;
+  return infer_concat(context, state->axis, 0, 1, infer_type(context, 0));
 }
 
 static norma_status concat_compute(run_context *context) {

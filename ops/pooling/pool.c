@@ -168,12 +168,7 @@ static bool pool_locate(const pool_state *pool, const int64_t *position, struct 
     spot->count[d] = end - spot->begin[d];
     spot->first[d] = first + spot->begin[d] * w->dilation[d];
     inside = inside && spot->count[d] > 0;
-    int64_t counted = spot->count[d];
-    if (pool->count_pad) {
-      counted = (w->input[d] + w->pad_end[d] - 1 - first) / w->dilation[d] + 1;
-      if (counted > w->kernel[d]) counted = w->kernel[d];
-    }
-    spot->counted *= (double)counted;
+    spot->counted *= (double)(pool->count_pad ? window_padded_taps(w, d, position[d]) : spot->count[d]);
   }
   return inside;
 }

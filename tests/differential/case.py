@@ -60,7 +60,8 @@ def ir_version(opset):
 
 @dataclasses.dataclass
 class Case:
-    """inputs: NumPy arrays (ml_dtypes for bfloat16 and smaller), lists of them for sequences, None where absent.
+    """inputs: NumPy arrays (ml_dtypes for bfloat16 and smaller), lists of them for sequences, dictionaries for maps, None where
+    absent.
     constants: indices of inputs that are initializers. expected(*inputs) -> list of outputs, where no oracle is right."""
     inputs: list
     attributes: dict = dataclasses.field(default_factory=dict)
@@ -122,15 +123,40 @@ def tensor_proto(x, name=""):
     return numpy_helper.from_array(np.ascontiguousarray(x).reshape(x.shape), name)
 
 
+def map_type(x):
+    key, value = next(iter(x.items()))
+    return helper.make_map_type_proto(TensorProto.STRING if isinstance(key, str) else TensorProto.INT64,
+                                      helper.make_tensor_type_proto(element_type(np.asarray(value)), []))
+
+
 def type_of(x):
     if isinstance(x, list):
         return helper.make_sequence_type_proto(type_of(x[0]))
+    if isinstance(x, dict):
+        return map_type(x)
     if x.dtype.kind in "US":
         return helper.make_tensor_type_proto(TensorProto.STRING, None)
     return helper.make_tensor_type_proto(element_type(x), None)
 
 
+def map_proto(x):
+    """Of a dictionary from strings or integers to NumPy scalars or strings, which numpy_helper takes for other types."""
+    strings = any(isinstance(key, str) for key in x)
+    proto = onnx.MapProto(key_type=TensorProto.STRING if strings else TensorProto.INT64)
+    if strings:
+        proto.string_keys.extend(key.encode() for key in x)
+    else:
+        proto.keys.extend(int(key) for key in x)
+    proto.values.elem_type = onnx.SequenceProto.TENSOR
+    proto.values.tensor_values.extend(tensor_proto(np.asarray(value)) for value in x.values())
+    return proto
+
+
 def value_proto(x):
+    if isinstance(x, dict):
+        return map_proto(x)
+    if isinstance(x, list) and x and isinstance(x[0], dict):
+        return onnx.SequenceProto(elem_type=onnx.SequenceProto.MAP, map_values=[map_proto(item) for item in x])
     if isinstance(x, list):
         return numpy_helper.from_list(x)
     if isinstance(x, onnx.TensorProto):
@@ -156,7 +182,9 @@ def types_of(description_name, parameter, version, domain=""):
              "bool": np.bool_, "string": np.str_, "complex64": np.complex64, "complex128": np.complex128,
              "float8e4m3fn": ml_dtypes.float8_e4m3fn, "float8e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
              "float8e5m2": ml_dtypes.float8_e5m2, "float8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
-             "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4}
+             "float8e8m0": ml_dtypes.float8_e8m0fnu, "float4e2m1": ml_dtypes.float4_e2m1fn,
+             "float6e2m3": ml_dtypes.float6_e2m3fn, "float6e3m2": ml_dtypes.float6_e3m2fn,
+             "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4, "int2": ml_dtypes.int2, "uint2": ml_dtypes.uint2}
     types = [known.get(name) or getattr(np, name, None) for name in sorted(names)]
     return [type_ for type_ in types if type_ is not None]
 

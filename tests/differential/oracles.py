@@ -20,14 +20,18 @@ def by_onnxruntime(case, model):
     feeds = {f"x{i}": ort_value(x) for i, x in case.run_inputs()}
     run = onnxruntime.RunOptions()
     run.log_severity_level = 4
-    results = session.run_with_ort_values(None, feeds, run) if not any(
-        isinstance(x, list) for x in feeds.values()) else session.run(None, feeds, run)
+    if all(isinstance(x, onnxruntime.OrtValue) for x in feeds.values()) and all(
+            output.type.HasField("tensor_type") for output in model.graph.output):
+        results = session.run_with_ort_values(None, feeds, run)
+    else:
+        feeds = {name: x.numpy() if isinstance(x, onnxruntime.OrtValue) else x for name, x in feeds.items()}
+        results = session.run(None, feeds, run)
     return [numpy_of(y) for y in results]
 
 
 def ort_value(x):
-    if isinstance(x, list) or x.dtype == object:
-        return x if isinstance(x, list) else onnxruntime.OrtValue.ortvalue_from_numpy(x)
+    if isinstance(x, (list, dict)) or x.dtype == object:  # of which no OrtValue is made
+        return x
     if x.dtype.type.__module__.startswith("ml_dtypes"):
         type_ = type_of(x).tensor_type.elem_type
         return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(x), type_)
@@ -39,6 +43,8 @@ def contiguous(x):
 
 
 def numpy_of(y):
+    if isinstance(y, list) and y and isinstance(y[0], dict):  # ZipMap
+        return [{key: np.float32(value) for key, value in item.items()} for item in y]
     if not isinstance(y, onnxruntime.OrtValue):
         return y
     if y.is_tensor():

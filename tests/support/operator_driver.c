@@ -336,12 +336,13 @@ static void keep_outputs(driver_run_state *run) {
   }
 }
 
-/* Of a container: its first element, without the shape, stands for all. */
+/* Of a container: its first element, without the shape, stands for all; of a map, its values do. */
 static void describe_input(driver_run_state *run, int index) {
   const value *input = run->call->inputs[index];
   run->infos[index] = value_info_of(input);
   if (norma_value_count(input) == 0) return;
-  run->items[index] = value_info_of(norma_value_element(input, 0));
+  run->items[index] = value_info_of(norma_value_element(input, input->kind == NORMA_VALUE_MAP ? 1 : 0));
+  if (input->kind == NORMA_VALUE_MAP) run->infos[index].type = input->list->items[0].tensor.type;
   run->items[index].shape = shape_unknown();
   run->infos[index].item = &run->items[index];
 }

@@ -20,7 +20,7 @@
 #include "engine/execute/executor.h"
 #include "ops/operator.h"
 
-#define DRIVER_MAX 20 /* inputs, outputs and attributes */
+#define DRIVER_MAX 24 /* inputs, outputs and attributes */
 
 /* Looks at the node of a run that has succeeded; types and shapes of all its values are known. */
 typedef void driver_inspect(const node *node, void *argument);
@@ -61,6 +61,8 @@ typedef struct driver_call {
   { .name = text, .kind = ATTRIBUTE_INTS, .count = number, .ints = array }
 #define DRIVER_FLOATS(text, number, array)                                                                             \
   { .name = text, .kind = ATTRIBUTE_FLOATS, .count = number, .floats = array }
+#define DRIVER_STRINGS(text, number, array)                                                                            \
+  { .name = text, .kind = ATTRIBUTE_STRINGS, .count = number, .strings = array }
 /* The tensor stays the caller's. */
 #define DRIVER_TENSOR(text, pointer)                                                                                   \
   { .name = text, .kind = ATTRIBUTE_TENSOR, .tensor = pointer }

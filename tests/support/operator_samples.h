@@ -7,7 +7,7 @@
 
 #include "tests/support/workbench.h"
 
-#define SAMPLE_MOST_INPUTS 8
+#define SAMPLE_MOST_INPUTS 9
 
 typedef struct operator_sample {
   const char *op;

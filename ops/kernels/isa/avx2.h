@@ -142,6 +142,11 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
+INLINE vi vi_load_bytes(const uint8_t *p) {
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+#define vi_load_bytes vi_load_bytes
+
 INLINE vf vf_from_f16(vh x) {
   return (vf)_mm256_cvtph_ps((__m128i)x);
 }

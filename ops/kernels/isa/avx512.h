@@ -178,6 +178,11 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
+INLINE vi vi_load_bytes(const uint8_t *p) {
+  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+#define vi_load_bytes vi_load_bytes
+
 INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
   return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
 }

@@ -87,6 +87,14 @@ INLINE vi vi_from_vf(vf x) {
 }
 #define vi_from_vf vi_from_vf
 
+INLINE vi vi_load_bytes(const uint8_t *p) {
+  uint32_t bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  const uint16x8_t pairs = vmovl_u8(vcreate_u8(bytes));
+  return (vi)vmovl_u16(vget_low_u16(pairs));
+}
+#define vi_load_bytes vi_load_bytes
+
 INLINE vf vf_from_f16(vh x) {
   return (vf)vcvt_f32_f16((float16x4_t)x);
 }

@@ -68,6 +68,14 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
+INLINE vi vi_load_bytes(const uint8_t *p) {
+  int32_t bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  const __m128i pairs = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), _mm_setzero_si128());
+  return (vi)_mm_unpacklo_epi16(pairs, _mm_setzero_si128());
+}
+#define vi_load_bytes vi_load_bytes
+
 /* ---- control ---- */
 INLINE bool vector_flushes(void) {
   return (_mm_getcsr() & _MM_FLUSH_ZERO_MASK) != 0;

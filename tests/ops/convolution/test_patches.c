@@ -22,6 +22,8 @@ static window random_window(uint64_t *seed) {
   return w;
 }
 
+#define PADDING 77 /* of bytes; 0 for others */
+
 /* Row c * taps + t, column i: the input of channel c under tap t of output first + i, 0 in the padding. */
 static double reference(const window *w, const float *x, int64_t row, int64_t output) {
   int64_t taps = window_taps(w), tap = row % taps, offset = 0, position[WINDOW_MAX_AXES], at[WINDOW_MAX_AXES];
@@ -47,20 +49,37 @@ static void columns_are_the_inputs_of_outputs(void **state) {
     const int64_t first = random_int(&seed, 0, outputs - 1), count = random_int(&seed, 1, outputs - first);
     const int64_t elements = channels * window_inputs(&w);
     float *x = malloc((size_t)elements * sizeof *x), *patches = malloc((size_t)(rows * count) * sizeof *patches);
+    uint8_t *bytes = malloc((size_t)elements), *byte_patches = malloc((size_t)(rows * count));
+    uint8_t *last = malloc((size_t)elements), *last_patches = malloc((size_t)(rows * count));
     double *wide = malloc((size_t)elements * sizeof *wide),
            *wide_patches = malloc((size_t)(rows * count) * sizeof *wide_patches);
     int64_t *offsets = malloc((size_t)count * sizeof *offsets);
-    for (int64_t i = 0; i < elements; i++) wide[i] = (double)(x[i] = (float)(i + 1));
-    patches_gather(&w, channels, x, sizeof *x, first, count, offsets, patches);
-    patches_gather(&w, channels, wide, sizeof *wide, first, count, offsets, wide_patches);
+    for (int64_t i = 0; i < elements; i++) {
+      wide[i] = (double)(x[i] = (float)(i + 1));
+      bytes[i] = last[i % window_inputs(&w) * channels + i / window_inputs(&w)] = (uint8_t)(i + 1);
+    }
+    const int64_t plane = window_inputs(&w);
+    const patches_source floats = {x, sizeof *x, PADDING, 1, plane}, doubles = {wide, sizeof *wide, PADDING, 1, plane};
+    const patches_source first_channels = {bytes, 1, PADDING, 1, plane},
+                         last_channels = {last, 1, PADDING, channels, 1};
+    patches_gather(&w, channels, &floats, first, count, offsets, patches);
+    patches_gather(&w, channels, &doubles, first, count, offsets, wide_patches);
+    patches_gather(&w, channels, &first_channels, first, count, offsets, byte_patches);
+    patches_gather(&w, channels, &last_channels, first, count, offsets, last_patches);
     for (int64_t i = 0; i < rows * count; i++) {
       const double expected = reference(&w, x, i / count, first + i % count);
       assert_true((double)patches[i] == expected && wide_patches[i] == expected);
+      assert_int_equal(byte_patches[i], last_patches[i]);
+      assert_int_equal(byte_patches[i], expected == 0 ? PADDING : (uint8_t)(int64_t)expected);
     }
     free(x);
     free(wide);
     free(patches);
     free(wide_patches);
+    free(bytes);
+    free(byte_patches);
+    free(last);
+    free(last_patches);
     free(offsets);
   }
 }

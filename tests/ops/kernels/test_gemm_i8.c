@@ -10,14 +10,17 @@ struct case_i8 {
   bool a_transposed, b_transposed, a_packed;
   enum zeros a_zeros, b_zeros;
   bool bias, many_scales;
-  size_t gap; /* between the rows of c */
+  bool limited;                 /* results of 8 bits */
+  bool column_bias, residual;   /* of float */
+  struct activation activation; /* of float */
+  size_t gap;                   /* between the rows of c */
 };
 
 /* Operands as bytes, and everything else that a product takes. */
 struct operands {
   uint8_t *a, *b;
-  int32_t *a_zero, *b_zero, *bias, c_zero;
-  float *scale;
+  int32_t *a_zero, *b_zero, *bias, c_zero, c_low, c_high;
+  float *scale, *column_bias, *residual; /* the residual has no gaps */
 };
 
 static int32_t lowest(norma_element_type type) {
@@ -52,14 +55,31 @@ static uint32_t naive_sum(const struct case_i8 *t, const struct operands *o, siz
   return (uint32_t)sum;
 }
 
-static void naive_store(const struct case_i8 *t, const struct operands *o, char *c, size_t j, uint32_t sum) {
-  const float scaled = (float)(int32_t)sum * (t->c_type == NORMA_INT32 ? 0 : o->scale[t->many_scales ? j : 0]);
+static float naive_activation(struct activation f, float x) {
+  switch (f.kind) {
+  case UNARY_RELU:
+    return x < 0 ? 0 : x;
+  case UNARY_CLIP:
+    return x < f.a ? f.a : x > f.b ? f.b : x;
+  case UNARY_ABS:
+    return fabsf(x);
+  default:
+    return x;
+  }
+}
+
+static void naive_store(const struct case_i8 *t, const struct operands *o, char *c, size_t i, size_t j, uint32_t sum) {
+  float scaled = (float)(int32_t)sum * (t->c_type == NORMA_INT32 ? 0 : o->scale[t->many_scales ? j : 0]);
   if (t->c_type == NORMA_INT32) {
     memcpy(c, &sum, 4);
   } else if (t->c_type == NORMA_FLOAT) {
+    if (t->column_bias) scaled += o->column_bias[j];
+    if (t->residual) scaled += o->residual[i * t->n + j];
+    scaled = naive_activation(t->activation, scaled);
     memcpy(c, &scaled, 4);
   } else {
-    const double least = lowest(t->c_type), most = least + 255, y = nearbyint(scaled) + o->c_zero;
+    const double least = t->limited ? o->c_low : lowest(t->c_type), most = t->limited ? o->c_high : least + 255;
+    const double y = nearbyint(scaled) + o->c_zero;
     const int byte = (int)(!(y >= least) ? least : y > most ? most : y);
     *(uint8_t *)c = (uint8_t)byte;
   }
@@ -108,6 +128,14 @@ static void run_i8(const struct kernel_table *table, const struct case_i8 *t, co
   if (t->c_type != NORMA_INT32) gemm.scale = o->scale;
   gemm.scale_stride = t->many_scales;
   gemm.c_zero = o->c_zero;
+  gemm.c_limited = t->limited;
+  gemm.c_low = o->c_low;
+  gemm.c_high = o->c_high;
+  gemm.epilogue.activation = t->activation;
+  gemm.epilogue.residual_stride = t->n;
+  if (t->column_bias) gemm.epilogue.column_bias = o->column_bias;
+  if (t->residual) gemm.epilogue.residual = o->residual;
+  gemm.function = table->unary_f32[t->activation.kind];
 
   void *scratch = exact_buffer(table->gemm_i8_scratch_size(&gemm));
   table->gemm_i8_run(&gemm, row_cut, rows, column_cut, columns, scratch);
@@ -125,7 +153,7 @@ static void check_i8(const struct kernel_table *table, const struct case_i8 *t, 
   memset(expected, 0x5a, bytes);
   run_i8(table, t, o, c);
   for (size_t i = 0; i < t->m; i++)
-    for (size_t j = 0; j < t->n; j++) naive_store(t, o, expected + (i * row + j) * size, j, naive_sum(t, o, i, j));
+    for (size_t j = 0; j < t->n; j++) naive_store(t, o, expected + (i * row + j) * size, i, j, naive_sum(t, o, i, j));
   for (size_t i = 0; i < bytes; i++)
     if (c[i] != expected[i])
       fail_msg("%s: %zux%zux%zu%s%s%s, types %d %d to %d, zero points %d %d%s%s: byte %zu is %d, expected %d",
@@ -162,16 +190,23 @@ static struct operands random_operands(const struct case_i8 *t) {
   /* results of 8 bits all over their range, and beyond */
   for (size_t j = 0; j < (t->many_scales ? t->n : 1); j++) o.scale[j] *= 1.0f / (float)(50 * (t->k + 1));
   if (element_size(t->c_type) == 1) o.c_zero = lowest(t->c_type) + (int32_t)(random_bits() >> 8) % 256;
+  o.c_low = lowest(t->c_type) + (int32_t)random_size(0, 255);
+  o.c_high = o.c_low + (int32_t)random_size(0, (size_t)(lowest(t->c_type) + 255 - o.c_low));
+  o.column_bias = random_floats(t->n);
+  o.residual = random_floats(t->m * t->n);
   return o;
 }
 
 static void free_operands(struct operands *o) {
   free(o->a), free(o->b), free(o->a_zero), free(o->b_zero), free(o->bias), free(o->scale);
+  free(o->column_bias), free(o->residual);
 }
 
 static struct case_i8 random_case(size_t m, size_t n, size_t k) {
   static const norma_element_type results[] = {NORMA_INT32, NORMA_FLOAT, NORMA_INT8, NORMA_UINT8};
-  const uint32_t bits = random_bits();
+  static const struct activation activations[] = {
+      {UNARY_IDENTITY, 0, 0}, {UNARY_RELU, 0, 0}, {UNARY_CLIP, -0.01f, 0.02f}, {UNARY_ABS, 0, 0}};
+  const uint32_t bits = random_bits(), more = random_bits() >> 8;
   return (struct case_i8){.m = m,
                           .n = n,
                           .k = k,
@@ -183,6 +218,10 @@ static struct case_i8 random_case(size_t m, size_t n, size_t k) {
                           .a_packed = bits & 64,
                           .bias = bits & 128,
                           .many_scales = bits & 256,
+                          .limited = more & 1,
+                          .column_bias = more & 2,
+                          .residual = more & 4,
+                          .activation = activations[more >> 3 & 3],
                           .gap = bits >> 9 & 3,
                           .a_zeros = (enum zeros)((bits >> 11) % 3),
                           .b_zeros = (enum zeros)((bits >> 20) % 3)};

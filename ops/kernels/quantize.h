@@ -1,0 +1,117 @@
+/* Between float and integers of 8 bits, element by element: part of kernel_table_isa.c and of overrides. */
+
+/* ---- vectors of bytes ---- */
+
+/* A vector of bytes as numbers of that type. */
+INLINE vi vi_load_8bit(const void *x, norma_element_type type) {
+  const vi bytes = vi_load_bytes(x);
+  return type == NORMA_INT8 ? (bytes ^ 0x80) - 0x80 : bytes;
+}
+
+/* The first n, 0 behind them. */
+INLINE vi vi_load_8bit_n(const void *x, size_t n, norma_element_type type) {
+  uint8_t bytes[VF_LANES] = {0};
+  memcpy(bytes, x, n);
+  return vi_load_8bit(bytes, type);
+}
+
+INLINE void vi_store_low_bytes_n(uint8_t *y, vi x, size_t n) {
+  uint8_t bytes[VF_LANES];
+  vi_store_low_bytes(bytes, x);
+  memcpy(y, bytes, n);
+}
+
+/* What does not saturate, before the zero point is added. */
+struct quantized_range {
+  float low, high;
+  int32_t zero;
+};
+
+INLINE struct quantized_range quantized_range_of(norma_element_type type, int32_t zero) {
+  const int32_t lowest = type == NORMA_INT8 ? -128 : 0;
+  return (struct quantized_range){(float)(lowest - zero), (float)(lowest + 255 - zero), zero};
+}
+
+/* Rounded, halves to even, and limited; NaN becomes the lowest number. Without the zero point. */
+INLINE vi vi_quantized(vf x, const struct quantized_range *range) {
+  const vf low = vf_set1(range->low);
+  return vi_from_vf(vf_min(vf_set1(range->high), vf_select(vf_lt(low, x), x, low)));
+}
+
+/* ---- arrays ---- */
+static void quantize_f32(void *y, const float *x, size_t n, float scale, int32_t zero, norma_element_type type) {
+  const struct quantized_range range = quantized_range_of(type, zero);
+  const vf divisor = vf_set1(scale);
+  uint8_t *to = y;
+  size_t i = 0;
+  for (; i + VF_LANES <= n; i += VF_LANES)
+    vi_store_low_bytes(to + i, vi_quantized(vf_load(x + i) / divisor, &range) + zero);
+  if (i < n) vi_store_low_bytes_n(to + i, vi_quantized(vf_load_n(x + i, n - i) / divisor, &range) + zero, n - i);
+}
+
+static void dequantize_f32(float *y, const void *x, size_t n, float scale, int32_t zero, norma_element_type type) {
+  const vf factor = vf_set1(scale);
+  const uint8_t *from = x;
+  size_t i = 0;
+  for (; i + VF_LANES <= n; i += VF_LANES) vf_store(y + i, vf_from_vi(vi_load_8bit(from + i, type) - zero) * factor);
+  if (i < n) vf_store_n(y + i, vf_from_vi(vi_load_8bit_n(from + i, n - i, type) - zero) * factor, n - i);
+}
+
+/* ---- sums, products, functions ---- */
+struct binary_8bit_vectors {
+  vf a_factor, b_factor;
+  struct quantized_range range;
+};
+
+INLINE struct binary_8bit_vectors binary_8bit_vectors_of(const struct binary_8bit *of) {
+  return (struct binary_8bit_vectors){
+      .a_factor = vf_set1(of->a_factor),
+      .b_factor = vf_set1(of->b_factor),
+      .range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero},
+  };
+}
+
+/* a and b without their zero points. */
+INLINE vi vi_sum_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
+  const vf left = vf_from_vi(a) * of->a_factor, right = vf_from_vi(b) * of->b_factor;
+  return vi_quantized(left + right, &of->range) + of->range.zero;
+}
+
+INLINE vi vi_product_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
+  return vi_quantized(vf_from_vi(a * b) * of->a_factor, &of->range) + of->range.zero;
+}
+
+#define BINARY_8BIT_FUNCTION(name)                                                                                     \
+  static void name##_8bit(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of) {             \
+    const struct binary_8bit_vectors vectors = binary_8bit_vectors_of(of);                                             \
+    const uint8_t *left = a, *right = b;                                                                               \
+    uint8_t *to = y;                                                                                                   \
+    size_t i = 0;                                                                                                      \
+    for (; i + VF_LANES <= n; i += VF_LANES) {                                                                         \
+      const vi x = vi_load_8bit(left + i, of->a_type) - of->a_zero,                                                    \
+               z = vi_load_8bit(right + i, of->b_type) - of->b_zero;                                                   \
+      vi_store_low_bytes(to + i, vi_##name##_8bit(&vectors, x, z));                                                    \
+    }                                                                                                                  \
+    if (i == n) return;                                                                                                \
+    const vi x = vi_load_8bit_n(left + i, n - i, of->a_type) - of->a_zero;                                             \
+    const vi z = vi_load_8bit_n(right + i, n - i, of->b_type) - of->b_zero;                                            \
+    vi_store_low_bytes_n(to + i, vi_##name##_8bit(&vectors, x, z), n - i);                                             \
+  }
+
+BINARY_8BIT_FUNCTION(sum)
+BINARY_8BIT_FUNCTION(product)
+
+/* Eight bytes at a time, so that loads of words need not wait for stores of bytes. */
+static void lookup_8bit(void *y, const void *x, size_t n, const uint8_t table[256]) {
+  const uint8_t *from = x;
+  uint8_t *to = y;
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint8_t bytes[8], results[8];
+    memcpy(bytes, from + i, 8);
+    UNROLL
+    for (size_t k = 0; k < 8; k++) results[k] = table[bytes[k]];
+    memcpy(to + i, results, 8);
+  }
+  for (; i < n; i++) to[i] = table[from[i]];
+}
