@@ -2,7 +2,11 @@
  * anything, so their order there decides only which of two possible rewrites comes first. */
 #include "engine/passes/pass.h"
 
-/* First the graph gets smaller: what can be computed is, what does nothing goes. All later passes then see constants as
+/* First of all, quantised models: what computes with integers must be found before constants that stand for integers, such
+ * as weights, are folded to floats. */
+static const char *const quantize_passes[] = {"move_dequantization", "fuse_quantization", NULL};
+
+/* Then the graph gets smaller: what can be computed is, what does nothing goes. All later passes then see constants as
  * constants and producers as direct neighbours. Activations that are written out in simple operators are found here,
  * while their operators are still apart. */
 static const char *const clean_passes[] = {"constant_folding",
@@ -36,6 +40,6 @@ static const char *const layout_passes[] = {"block_layout", "fold_channel_shuffl
 static const char *const chain_passes[] = {"fuse_elementwise", NULL};
 
 const pass_group pass_groups[] = {
-    {"clean", clean_passes},   {"fold", fold_passes},   {"fuse", fuse_passes},
-    {"layout", layout_passes}, {"chain", chain_passes}, {NULL, NULL},
+    {"quantize", quantize_passes}, {"clean", clean_passes}, {"fold", fold_passes}, {"fuse", fuse_passes},
+    {"layout", layout_passes},     {"chain", chain_passes}, {NULL, NULL},
 };

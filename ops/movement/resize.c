@@ -1,7 +1,8 @@
 /*
  * Resize    10: input scales; 11: roi, sizes, coordinate_transformation_mode and other attributes; 13: bfloat16;
  *           18: axes, antialias, keep_aspect_ratio_policy; 19: half_pixel_symmetric
- * Upsample  1: attributes height_scale and width_scale; 7: scales; 9: input scales; 10: deprecated, the same
+ * Upsample  1: attributes height_scale and width_scale; 7: scales; 9: input scales. Deprecated from opset 10 on, where
+ *           nodes of version 9 still run
  *
  * Upsample and Resize 10 have asymmetric coordinates and round down. Sizes from scales are floor(size * scale) in
  * float, as ONNX's own shape inference computes them. float16 and bfloat16 are interpolated in float, other types in
@@ -479,7 +480,7 @@ const operator_descriptor operators_resize[] = {
      .compute = resize_compute},
     {.name = "Upsample",
      .domain = "",
-     .versions = {1, 7, 9, 10},
+     .versions = {1, 7, 9},
      .min_inputs = 1,
      .max_inputs = 2,
      .min_outputs = 1,

@@ -205,8 +205,8 @@ static norma_status qlinear_pool_compute(run_context *context) {
   qlinear_pool_job job = {.context = context, .pool = pool};
   if (pool->outputs == 0 || pool->inner == 0) return NORMA_OK;
   if (pool->kind != NHWC_MAX) {
-    job.from = byte_scale_of(context, POOL_X_SCALE, POOL_X_ZERO);
-    job.to = byte_scale_of(context, POOL_Y_SCALE, POOL_Y_ZERO);
+    job.from = byte_scale_of(context, pool->type, POOL_X_SCALE, POOL_X_ZERO);
+    job.to = byte_scale_of(context, pool->type, POOL_Y_SCALE, POOL_Y_ZERO);
   }
   return run_parallel(context, pool->planes * divide_up(pool->outputs, pool->rows), pool->grain, qlinear_pool_pieces,
                       &job);

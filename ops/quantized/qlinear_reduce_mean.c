@@ -120,8 +120,8 @@ static norma_status qlinear_mean_compute(run_context *context) {
   const qlinear_mean_state *state = context->state;
   qlinear_mean_job job = {.context = context,
                           .state = state,
-                          .from = byte_scale_of(context, DATA_SCALE, DATA_ZERO),
-                          .to = byte_scale_of(context, REDUCED_SCALE, REDUCED_ZERO)};
+                          .from = byte_scale_of(context, run_output(context, 0)->type, DATA_SCALE, DATA_ZERO),
+                          .to = byte_scale_of(context, run_output(context, 0)->type, REDUCED_SCALE, REDUCED_ZERO)};
   return run_parallel(context, state->kept.count, work_grain(8 * (double)state->reduced.count), qlinear_mean_body,
                       &job);
 }

@@ -102,7 +102,8 @@ static norma_status qlinear_softmax_compute(run_context *context) {
   qlinear_softmax_job job = {.context = context,
                              .state = state,
                              .type = run_output(context, 0)->type,
-                             .result = byte_scale_of(context, SOFTMAX_Y_SCALE, SOFTMAX_Y_ZERO)};
+                             .result =
+                                 byte_scale_of(context, run_output(context, 0)->type, SOFTMAX_Y_SCALE, SOFTMAX_Y_ZERO)};
   const float scale = quantization_scale(run_input(context, SOFTMAX_X_SCALE));
   if (state->count == 0) return NORMA_OK;
   for (int i = 0; i < 256; i++) job.powers[i] = -(float)i * scale;

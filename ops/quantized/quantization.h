@@ -102,18 +102,19 @@ int32_t quantization_zero(const norma_tensor *zero);
 
 /* A number q of 8 bits stands for (q - zero) * scale. */
 typedef struct byte_scale {
+  norma_element_type type;
   float scale;
   int32_t zero;
 } byte_scale;
 
-/* From the inputs `scale` and `zero`, the latter of which may be absent. */
-byte_scale byte_scale_of(const run_context *context, int scale, int zero);
+/* From the inputs `scale` and `zero`, the latter of which may be absent; `type` is that of the tensor. */
+byte_scale byte_scale_of(const run_context *context, norma_element_type type, int scale, int zero);
 static inline bool byte_scale_equal(byte_scale a, byte_scale b) {
-  return a.scale == b.scale && a.zero == b.zero;
+  return a.type == b.type && a.scale == b.scale && a.zero == b.zero;
 }
 
 /* The function of 8-bit integers that dequantises, applies an activation in float and quantises: table[(uint8_t)x]. */
-void byte_table_fill(const struct kernel_table *kernels, norma_element_type type, byte_scale from, byte_scale to,
+void byte_table_fill(const struct kernel_table *kernels, byte_scale from, byte_scale to,
                      const struct activation *activation, uint8_t table[256]);
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include "engine/graph/query.h"
 #include "ops/signal/fourier.h"
+#include "ops/work.h"
 
 #include <inttypes.h>
 
@@ -25,7 +26,7 @@ typedef struct dft_state {
 
 static norma_status dft_read(const node *node, void *opaque, norma_error *error) {
   dft_state *state = opaque;
-  (void)error;
+  TRY(read_inputs_since(node, 2, 20, error));
   state->inverse = attribute_int(node, "inverse", 0) != 0;
   state->onesided = attribute_int(node, "onesided", 0) != 0;
   state->axis_input = node->version >= 20;
