@@ -142,11 +142,11 @@ static void print_page(const listed_operator *operators, size_t count) {
   const char *domain = "";
   printf(
       "# Operators\n\n"
-      "Written by `norma ops --markdown`. Versions are the opsets that changed the definition; types are those of the "
-      "first input. `half` is float16 and bfloat16, `integers` are those of 8 to 64 bits, `float8` the four with a "
-      "sign.\n\n"
-      "Fast paths at `-O 2`: `chains`, computed together with neighbours, element by element; `blocks`, in channel "
-      "blocks, for these types; `stores`, a bias, residual or activation behind it is applied as it stores; `packs`, "
+      "Written by `norma ops --markdown`. Versions are the opsets that changed the definition; types are those of\n"
+      "the first input. `half` is float16 and bfloat16, `integers` are those of 8 to 64 bits, `float8` the four with\n"
+      "a sign.\n\n"
+      "Fast paths at `-O 2`: `chains`, computed together with neighbours, element by element; `blocks`, in channel\n"
+      "blocks, for these types; `stores`, a bias, residual or activation behind it is applied as it stores; `packs`,\n"
       "constants are packed when the model is loaded.\n");
   for (size_t i = 0; i < count; i++) {
     const norma_operator_info *op = &operators[i].info;
