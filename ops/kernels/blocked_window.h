@@ -164,6 +164,8 @@ BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_1, 3, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_2, 3, 2)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_1, 5, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_2, 5, 2)
+BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_7_stride_1, 7, 1)
+BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_7_stride_2, 7, 2)
 #undef BLOCKED_DEPTHWISE_COLUMNS
 
 /* ---- 3x3 windows with a padding of one column, dilation 1: a row at once, its first and last column included ---- */
@@ -244,6 +246,8 @@ static blocked_depthwise_columns *blocked_depthwise_columns_for(const struct win
   if (w->dilation[1] == 1 && kernel == 3 && stride == 2) return blocked_depthwise_3_stride_2;
   if (w->dilation[1] == 1 && kernel == 5 && stride == 1) return blocked_depthwise_5_stride_1;
   if (w->dilation[1] == 1 && kernel == 5 && stride == 2) return blocked_depthwise_5_stride_2;
+  if (w->dilation[1] == 1 && kernel == 7 && stride == 1) return blocked_depthwise_7_stride_1;
+  if (w->dilation[1] == 1 && kernel == 7 && stride == 2) return blocked_depthwise_7_stride_2;
   return blocked_depthwise_any;
 }
 
@@ -409,17 +413,77 @@ INLINE void blocked_pool_any(const struct blocked_row *row, const struct blocked
   vf_store(y + p * VF_LANES, result);
 }
 
+enum { BLOCKED_POOL_LINE = 64 };
+
+/* Columns [begin, begin + count) of the window's rows, each reduced to one pixel of `line`. */
+INLINE void blocked_pool_reduce(const struct blocked_row *row, size_t begin, size_t count, float *line,
+                                const bool maximum) {
+  const vf none = vf_set1(maximum ? -INFINITY : 0);
+  for (size_t c = 0; c < count; c += BLOCKED_POOL_TILE) {
+    const size_t some = count - c < BLOCKED_POOL_TILE ? count - c : BLOCKED_POOL_TILE;
+    vf column[BLOCKED_POOL_TILE];
+    UNROLL
+    for (size_t i = 0; i < BLOCKED_POOL_TILE; i++) column[i] = none;
+    for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++) {
+      const float *x = blocked_row_input(row, k0) + (begin + c) * VF_LANES;
+      UNROLL
+      for (size_t i = 0; i < BLOCKED_POOL_TILE; i++)
+        column[i] = blocked_pool_add(column[i], vf_load(x + (i < some ? i : 0) * VF_LANES), maximum);
+    }
+    UNROLL
+    for (size_t i = 0; i < BLOCKED_POOL_TILE; i++) vf_store(line + (c + i) * VF_LANES, column[i]);
+  }
+}
+
+/* One output row of a window whose columns are many: each column is reduced once for all windows that it is in. */
+INLINE void blocked_pool_wide(const struct blocked_row *row, const struct blocked_divisor *divisor, float *y,
+                              const bool maximum) {
+  const struct window_2d *w = row->window;
+  const size_t width = w->output[1], stride = w->stride[1], dilation = w->dilation[1], pad = w->pad[1];
+  const size_t extent = (w->kernel[1] - 1) * dilation + 1, most = (BLOCKED_POOL_LINE - extent) / stride + 1;
+  const size_t inside = pad + w->input[1];
+  float line[(BLOCKED_POOL_LINE + BLOCKED_POOL_TILE) * VF_LANES];
+  for (size_t p = 0; p < width; p += most) {
+    const size_t next = width - p < most ? width : p + most, first = p * stride;
+    const size_t last = (next - 1) * stride + extent, begin = first > pad ? first : pad;
+    const size_t end = last < inside ? last : inside;
+    if (begin < end) blocked_pool_reduce(row, begin - pad, end - begin, line, maximum);
+    for (size_t q = p; q < next; q++) {
+      const struct blocked_taps taps = blocked_taps_at(w, 1, q);
+      vf result = vf_set1(maximum ? -INFINITY : 0);
+      for (size_t k1 = taps.begin; k1 < taps.end; k1++)
+        result = blocked_pool_add(result, vf_load(line + (q * stride + k1 * dilation - begin) * VF_LANES), maximum);
+      if (!maximum)
+        result /= blocked_pool_divisor(divisor, window_count(w, 1, q, divisor->count_pad, divisor->pad_end[1]));
+      vf_store(y + q * VF_LANES, result);
+    }
+  }
+}
+
+/* Whether windows overlap so much that blocked_pool_wide wins; sums of long columns go another way. */
+INLINE bool blocked_pool_is_wide(const struct window_2d *w, const bool maximum) {
+  const size_t kernel = w->kernel[1];
+  if (kernel < 4 || w->kernel[0] < 2 || kernel < 2 * w->stride[1] || w->dilation[1] > BLOCKED_POOL_LINE / 4)
+    return false;
+  if (!maximum && (w->kernel[0] > SUM_STEPS || kernel > SUM_STEPS)) return false;
+  return kernel < BLOCKED_POOL_LINE && 2 * ((kernel - 1) * w->dilation[1] + 1) <= BLOCKED_POOL_LINE;
+}
+
 INLINE void blocked_pool(const struct window_2d *w, struct blocked_divisor *divisor, const float *x, float *y,
                          const bool maximum) {
   const size_t width = w->output[1], kernel = w->kernel[1], stride = w->stride[1];
   struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
-  const bool is_long = !maximum && w->kernel[0] > SUM_STEPS;
+  const bool is_long = !maximum && w->kernel[0] > SUM_STEPS, is_wide = blocked_pool_is_wide(w, maximum);
   if (row.inner.end - row.inner.begin < BLOCKED_POOL_TILE || is_long || w->dilation[1] != 1 || kernel < 2 ||
       kernel > 3 || stride > 2)
     row.inner.begin = row.inner.end = width;
   for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
     blocked_row_begin(&row, p0);
     if (!maximum) divisor->rows = window_count(w, 0, p0, divisor->count_pad, divisor->pad_end[0]);
+    if (is_wide) {
+      blocked_pool_wide(&row, divisor, y, maximum);
+      continue;
+    }
     for (size_t p = 0; p < row.inner.begin; p++) blocked_pool_any(&row, divisor, p, y, maximum);
     if (row.inner.begin < row.inner.end) {
       if (kernel == 3 && stride == 2)

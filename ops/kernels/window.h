@@ -195,6 +195,8 @@ DEPTHWISE_INSTANCE(3, 1)
 DEPTHWISE_INSTANCE(3, 2)
 DEPTHWISE_INSTANCE(5, 1)
 DEPTHWISE_INSTANCE(5, 2)
+DEPTHWISE_INSTANCE(7, 1)
+DEPTHWISE_INSTANCE(7, 2)
 
 static void depthwise_any(const struct depthwise *d, const float *band, const float *residual, float *y, size_t rows) {
   const size_t width = d->window->output[1];
@@ -227,6 +229,10 @@ static void depthwise_f32(const struct window_2d *window, const float *x, const 
       depthwise_5x5_stride_1(&d, scratch, band_residual, band_y, rows);
     else if (regular && kernel == 5 && stride == 2)
       depthwise_5x5_stride_2(&d, scratch, band_residual, band_y, rows);
+    else if (regular && kernel == 7 && stride == 1)
+      depthwise_7x7_stride_1(&d, scratch, band_residual, band_y, rows);
+    else if (regular && kernel == 7 && stride == 2)
+      depthwise_7x7_stride_2(&d, scratch, band_residual, band_y, rows);
     else
       depthwise_any(&d, scratch, band_residual, band_y, rows);
     if (d.end.function) d.end.function(band_y, band_y, rows * width, activation.a, activation.b);
@@ -234,6 +240,13 @@ static void depthwise_f32(const struct window_2d *window, const float *x, const 
 }
 
 /* ---- pooling ---- */
+
+INLINE void window_store(float *y, vf x, size_t n) {
+  if (n >= VF_LANES)
+    vf_store(y, x);
+  else
+    vf_store_n(y, x, n);
+}
 
 /* One output row of a maximum, kernel and stride constants of the compiler, dilation 1. */
 INLINE void max_pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, float *y,
@@ -248,10 +261,7 @@ INLINE void max_pool_row(const struct window_2d *w, const struct window_band *ba
         result = vf_max_nan(result,
                             vf_load(rows + i * band->row_size + window_tap_offset(k, 1, stride, band->phase_size) + j));
     }
-    if (width - j >= VF_LANES)
-      vf_store(y + j, result);
-    else
-      vf_store_n(y + j, result, width - j);
+    window_store(y + j, result, width - j);
   }
 }
 
@@ -266,30 +276,141 @@ INLINE vf pool_taps(const struct window_band *band, const float *row, struct win
   return result;
 }
 
-/* One output row, any window: the maximum, or the sum over `divisor`. */
-INLINE void pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, const float *divisor,
-                     float *y, const bool maximum) {
+/* The maximum of each window, any stride and dilation. */
+INLINE void max_pool_any_row(const struct window_2d *w, const struct window_band *band, const float *rows, float *y) {
   const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
   const size_t width = w->output[1];
   for (size_t j = 0; j < width; j += VF_LANES) {
-    vf result = vf_set1(maximum ? -INFINITY : 0);
+    vf result = vf_set1(-INFINITY);
     for (size_t i = 0; i < w->kernel[0]; i++) {
       struct window_taps taps = first;
-      const vf x = pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps, w->kernel[1], maximum);
-      result = maximum ? vf_max_nan(result, x) : result + x;
+      result = vf_max_nan(result,
+                          pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps, w->kernel[1], true));
     }
-    if (!maximum) result /= vf_load(divisor + j);
-    if (width - j >= VF_LANES)
-      vf_store(y + j, result);
-    else
-      vf_store_n(y + j, result, width - j);
+    window_store(y + j, result, width - j);
   }
 }
 
-/* The same for averages of windows with more than SUM_STEPS rows or columns: pieces of rows go to a sum of double
- * precision, as in reduce.h. */
+/* ---- running maxima ----
+ * Maxima of 1, 2, 4, ... neighbours, each of two of the step before; the last step's two overlap. So a window of k
+ * costs about log2(k) steps, first of rows, then of columns. */
+
+/* to[j] = max(from[j], from[j + shift]) for j < n, whole vectors; to may be from. */
+INLINE void max_of_shifted(float *to, const float *from, size_t shift, size_t n) {
+  for (size_t j = 0; j < n; j += VF_LANES) vf_store(to + j, vf_max_nan(vf_load(from + j), vf_load(from + j + shift)));
+}
+
+/* Row r of the band becomes the maximum over the window's rows from r on, as long as these are in the band. */
+static void max_pool_columns(const struct window_2d *w, const struct window_band *band, size_t rows, float *padded) {
+  const size_t kernel = w->kernel[0], dilation = w->dilation[0], row_size = band->row_size;
+  size_t left = window_padded_rows(w, rows) * row_size;
+  for (size_t covered = 1; covered < kernel;) {
+    const size_t step = 2 * covered <= kernel ? covered : kernel - covered, shift = step * dilation * row_size;
+    size_t i = 0;
+    left -= shift;
+    for (; i + VF_LANES <= left; i += VF_LANES)
+      vf_store(padded + i, vf_max_nan(vf_load(padded + i), vf_load(padded + i + shift)));
+    if (i < left)
+      vf_store_n(padded + i, vf_max_nan(vf_load_n(padded + i, left - i), vf_load_n(padded + i + shift, left - i)),
+                 left - i);
+    covered += step;
+  }
+}
+
+/* The same of columns, for a stride of 1, from `row` to y; `line` holds a row and a vector more. */
+static void max_pool_line(const struct window_2d *w, const struct window_band *band, const float *row, float *line,
+                          float *y) {
+  const size_t kernel = w->kernel[1], dilation = w->dilation[1], width = w->output[1];
+  size_t left = band->phase_size, covered = 1;
+  for (; 2 * covered < kernel; covered *= 2) {
+    left -= covered * dilation;
+    max_of_shifted(line, row, covered * dilation, left);
+    row = line;
+  }
+  const size_t shift = (kernel - covered) * dilation;
+  for (size_t j = 0; j < width; j += VF_LANES)
+    window_store(y + j, vf_max_nan(vf_load(row + j), vf_load(row + j + shift)), width - j);
+}
+
+/* Large windows that move by less than they span. */
+static bool max_pool_runs(const struct window_2d *w) {
+  return w->stride[1] == 1 && w->kernel[0] * w->kernel[1] > 9 && 2 * w->stride[0] <= w->kernel[0] + 1;
+}
+
+static void max_pool_f32(const struct window_2d *w, const float *x, float *y, void *scratch) {
+  const struct window_band band = window_band_of(w);
+  const size_t height = w->output[0], width = w->output[1], kernel = w->kernel[0], stride = w->stride[1];
+  const bool regular = w->kernel[1] == kernel && w->dilation[0] == 1 && w->dilation[1] == 1, runs = max_pool_runs(w);
+  float *line = scratch, *padded = line + band.phase_size + VF_LANES;
+  if (!width) return;
+  for (size_t first = 0; first < height; first += band.rows) {
+    const size_t rows = height - first < band.rows ? height - first : band.rows;
+    window_copy_band(w, &band, x, -INFINITY, first, rows, padded);
+    if (runs) max_pool_columns(w, &band, rows, padded);
+    for (size_t r = 0; r < rows; r++) {
+      const float *from = padded + r * w->stride[0] * band.row_size;
+      float *to = y + (first + r) * width;
+      if (runs)
+        max_pool_line(w, &band, from, line, to);
+      else if (regular && kernel == 2 && stride == 2)
+        max_pool_row(w, &band, from, to, 2, 2);
+      else if (regular && kernel == 3 && stride == 2)
+        max_pool_row(w, &band, from, to, 3, 2);
+      else if (regular && kernel == 3 && stride == 1)
+        max_pool_row(w, &band, from, to, 3, 1);
+      else
+        max_pool_any_row(w, &band, from, to);
+    }
+  }
+}
+
+/* ---- averages ---- */
+
+/* Taps of output position p in dimension d that count towards an average. */
+static size_t window_count(const struct window_2d *w, int d, size_t p, bool count_pad, size_t pad_end) {
+  const size_t begin = count_pad ? 0 : w->pad[d], end = w->pad[d] + w->input[d] + (count_pad ? pad_end : 0);
+  const size_t first = p * w->stride[d], dilation = w->dilation[d];
+  size_t skipped = begin > first ? begin - first : 0, counted = end > first ? end - first : 0;
+  if (dilation > 1) {
+    skipped = (skipped + dilation - 1) / dilation;
+    counted = (counted + dilation - 1) / dilation;
+  }
+  if (counted > w->kernel[d]) counted = w->kernel[d];
+  return counted > skipped ? counted - skipped : 0;
+}
+
+/* What a vector of sums is divided by: `rows` counted rows times the counted columns, 1 where there is none. */
+INLINE vf average_divisor(vf rows, const float *columns) {
+  return vf_max(vf_set1(1), rows * vf_load(columns));
+}
+
+/* Each row of the band becomes sums over the window's columns. */
+INLINE void average_pool_columns(const struct window_2d *w, const struct window_band *band, size_t rows, float *padded,
+                                 const size_t kernel) {
+  const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
+  for (size_t r = window_padded_rows(w, rows); r; r--, padded += band->row_size) {
+    for (size_t j = 0; j < w->output[1]; j += VF_LANES) {
+      struct window_taps taps = first;
+      vf_store(padded + j, pool_taps(band, padded + j, &taps, kernel, false));
+    }
+  }
+}
+
+/* One output row, of such sums. */
+INLINE void average_pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, vf counted,
+                             const float *columns, float *y, const size_t kernel) {
+  const size_t width = w->output[1], step = w->dilation[0] * band->row_size;
+  for (size_t j = 0; j < width; j += VF_LANES) {
+    vf sum = vf_zero();
+    for (size_t i = 0; i < kernel; i++) sum += vf_load(rows + i * step + j);
+    window_store(y + j, sum / average_divisor(counted, columns + j), width - j);
+  }
+}
+
+/* The same of a band as it is, for windows with more than SUM_STEPS rows or columns: pieces of rows go to a sum of
+ * double precision, as in reduce.h. */
 static void average_pool_long_row(const struct window_2d *w, const struct window_band *band, const float *rows,
-                                  const float *divisor, float *y) {
+                                  vf counted, const float *columns, float *y) {
   const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
   const size_t width = w->output[1], kernel = w->kernel[1];
   for (size_t j = 0; j < width; j += VF_LANES) {
@@ -300,74 +421,36 @@ static void average_pool_long_row(const struct window_2d *w, const struct window
         vd_add_lanes(total, pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps,
                                       kernel - k < SUM_STEPS ? kernel - k : SUM_STEPS, false));
     }
-    const vf mean = vf_from_lanes(total) / vf_load(divisor + j);
-    if (width - j >= VF_LANES)
-      vf_store(y + j, mean);
-    else
-      vf_store_n(y + j, mean, width - j);
+    window_store(y + j, vf_from_lanes(total) / average_divisor(counted, columns + j), width - j);
   }
-}
-
-static void max_pool_f32(const struct window_2d *w, const float *x, float *y, void *scratch) {
-  const struct window_band band = window_band_of(w);
-  const size_t height = w->output[0], width = w->output[1], kernel = w->kernel[0], stride = w->stride[1];
-  const bool regular = w->kernel[1] == kernel && w->dilation[0] == 1 && w->dilation[1] == 1;
-  if (!width) return;
-  for (size_t first = 0; first < height; first += band.rows) {
-    const size_t rows = height - first < band.rows ? height - first : band.rows;
-    window_copy_band(w, &band, x, -INFINITY, first, rows, scratch);
-    for (size_t r = 0; r < rows; r++) {
-      const float *from = (const float *)scratch + r * w->stride[0] * band.row_size;
-      float *to = y + (first + r) * width;
-      if (regular && kernel == 2 && stride == 2)
-        max_pool_row(w, &band, from, to, 2, 2);
-      else if (regular && kernel == 3 && stride == 2)
-        max_pool_row(w, &band, from, to, 3, 2);
-      else if (regular && kernel == 3 && stride == 1)
-        max_pool_row(w, &band, from, to, 3, 1);
-      else
-        pool_row(w, &band, from, NULL, to, true);
-    }
-  }
-}
-
-/* Taps of output position p in dimension d that count towards an average. */
-static size_t window_count(const struct window_2d *w, int d, size_t p, bool count_pad, size_t pad_end) {
-  const size_t begin = count_pad ? 0 : w->pad[d], end = w->pad[d] + w->input[d] + (count_pad ? pad_end : 0);
-  size_t count = 0;
-  for (size_t k = 0; k < w->kernel[d]; k++) {
-    const size_t padded = p * w->stride[d] + k * w->dilation[d];
-    count += padded >= begin && padded < end;
-  }
-  return count;
 }
 
 static void average_pool_f32(const struct window_2d *w, bool count_pad, const size_t pad_end[2], const float *x,
                              float *y, void *scratch) {
   const struct window_band band = window_band_of(w);
   const size_t height = w->output[0], width = w->output[1];
-  float *divisor = scratch, *padded = divisor + band.phase_size + VF_LANES;
+  float *columns = scratch, *padded = columns + band.phase_size + VF_LANES;
   const bool is_long = w->kernel[0] > SUM_STEPS || w->kernel[1] > SUM_STEPS;
-  size_t last_count = 0;
   if (!width) return;
+  for (size_t j = 0; j < width; j++) columns[j] = (float)window_count(w, 1, j, count_pad, pad_end[1]);
+  window_fill(columns + width, band.phase_size - width, 1);
   for (size_t first = 0; first < height; first += band.rows) {
     const size_t rows = height - first < band.rows ? height - first : band.rows;
     window_copy_band(w, &band, x, 0, first, rows, padded);
+    if (!is_long && w->kernel[1] == 3)
+      average_pool_columns(w, &band, rows, padded, 3);
+    else if (!is_long)
+      average_pool_columns(w, &band, rows, padded, w->kernel[1]);
     for (size_t r = 0; r < rows; r++) {
-      const size_t count = window_count(w, 0, first + r, count_pad, pad_end[0]);
-      if (count != last_count || first + r == 0) {
-        for (size_t j = 0; j < width; j++) {
-          const size_t elements = count * window_count(w, 1, j, count_pad, pad_end[1]);
-          divisor[j] = (float)(elements ? elements : 1);
-        }
-        window_fill(divisor + width, band.phase_size - width, 1);
-        last_count = count;
-      }
+      const vf counted = vf_set1((float)window_count(w, 0, first + r, count_pad, pad_end[0]));
       const float *from = padded + r * w->stride[0] * band.row_size;
+      float *to = y + (first + r) * width;
       if (is_long)
-        average_pool_long_row(w, &band, from, divisor, y + (first + r) * width);
+        average_pool_long_row(w, &band, from, counted, columns, to);
+      else if (w->kernel[0] == 3)
+        average_pool_row(w, &band, from, counted, columns, to, 3);
       else
-        pool_row(w, &band, from, divisor, y + (first + r) * width, false);
+        average_pool_row(w, &band, from, counted, columns, to, w->kernel[0]);
     }
   }
 }
