@@ -86,13 +86,14 @@ INLINE void blocked_pool_inner(const struct blocked_row *row, const struct block
                                const int kernel, const int stride, const bool maximum) {
   const size_t end = row->inner.end;
   const vf elements = maximum ? vf_set1(1) : blocked_pool_divisor(divisor, (size_t)kernel);
+  const vf reciprocal = vf_set1(1) / elements;
   for (size_t p = row->inner.begin; p < end; p += BLOCKED_POOL_TILE) {
     vf result[BLOCKED_POOL_TILE];
     if (p + BLOCKED_POOL_TILE > end) p = end - BLOCKED_POOL_TILE;
     blocked_pool_tile(row, p, result, kernel, stride, maximum);
     UNROLL
     for (int i = 0; i < BLOCKED_POOL_TILE; i++)
-      vf_store(y + (p + (size_t)i) * VF_LANES, maximum ? result[i] : result[i] / elements);
+      vf_store(y + (p + (size_t)i) * VF_LANES, maximum ? result[i] : average_divide(result[i], elements, reciprocal));
   }
 }
 

@@ -33,10 +33,11 @@ static struct window_band window_band_of(const struct window_2d *w) {
   return band;
 }
 
-/* Averages need the divisors of one output row as well; a vector more is for stores beyond the last row. */
+/* Averages need the divisors of one output row as well, which take three phases; maxima need a line of one, and a
+ * vector more is for loads and stores beyond what they use. */
 static size_t window_scratch_size(const struct window_2d *w) {
   const struct window_band band = window_band_of(w);
-  return (band.padded_rows * band.row_size + band.phase_size + 2 * VF_LANES) * sizeof(float);
+  return (band.padded_rows * band.row_size + 3 * band.phase_size + 2 * VF_LANES) * sizeof(float);
 }
 
 /* The band is written from its first row to its last, so that whole vectors may be stored where only n floats belong:
