@@ -101,6 +101,45 @@ INLINE vi vi_product_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
 BINARY_8BIT_FUNCTION(sum)
 BINARY_8BIT_FUNCTION(product)
 
+/* ---- rows under windows ---- */
+static void taps_8bit(void *y, size_t n, const struct taps_8bit *of) {
+  const struct quantized_range range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero};
+  const size_t size = of->y_type == NORMA_INT32 ? 4 : 1;
+  uint8_t *to = y;
+  for (size_t i = 0; i < n; i += VF_LANES) {
+    const size_t lanes = n - i < VF_LANES ? n - i : VF_LANES;
+    vu sum = (vu)vi_set1(of->bias);
+    for (size_t t = 0; t < of->taps; t++) sum += (vu)vi_load_8bit(of->x[t] + i, of->x_type) * (vu)vi_set1(of->w[t]);
+    if (size == 4) {
+      memcpy(to + 4 * i, &sum, 4 * lanes);
+      continue;
+    }
+    const vi quantized = vi_quantized(vf_from_vi((vi)sum) * of->scale, &range) + of->zero;
+    if (lanes == VF_LANES)
+      vi_store_low_bytes(to + i, quantized);
+    else
+      vi_store_low_bytes_n(to + i, quantized, lanes);
+  }
+}
+
+/* Signed numbers are compared as unsigned ones 128 above them. */
+static void maximum_8bit(void *y, size_t n, const uint8_t *const *x, size_t rows, norma_element_type type) {
+  const uint8_t flip = type == NORMA_INT8 ? 128 : 0;
+  uint8_t *to = y;
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t count = n - i < 16 ? n - i : 16;
+    v16b largest = *(const v16b_in_memory *)(x[0] + i) ^ flip;
+    for (size_t r = 1; r < rows; r++) {
+      const v16b other = *(const v16b_in_memory *)(x[r] + i) ^ flip;
+      const v16b is_larger = (v16b)(other > largest);
+      largest = (other & is_larger) | (largest & ~is_larger);
+    }
+    largest ^= flip;
+    memcpy(to + i, &largest, count);
+  }
+}
+
+/* ---- tables ---- */
 /* Eight bytes at a time, so that loads of words need not wait for stores of bytes. */
 static void lookup_8bit(void *y, const void *x, size_t n, const uint8_t table[256]) {
   const uint8_t *from = x;
