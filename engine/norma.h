@@ -417,8 +417,8 @@ typedef enum norma_graph_form {
 /* What runs do with denormals, numbers nearer to 0 than the smallest normal one of their type (2^-126 in float32), with
  * which many CPUs compute a hundred times slower. */
 typedef enum norma_denormals {
-  NORMA_DENORMALS_DEFAULT, /* FLUSH where nodes were rewritten (NORMA_OPTIMIZE_BASIC and FULL) and not `exact`, else KEEP */
-  NORMA_DENORMALS_KEEP, /* as IEEE 754 says */
+  NORMA_DENORMALS_DEFAULT, /* KEEP with NORMA_OPTIMIZE_NONE and with `exact`, else FLUSH */
+  NORMA_DENORMALS_KEEP,    /* as IEEE 754 says */
   NORMA_DENORMALS_FLUSH /* they count as 0, as operands and as results, in custom operators too; the control word of the
                               calling thread is as it was when a run returns. KEEP where the CPU has no such mode. */
 } norma_denormals;
@@ -1156,9 +1156,9 @@ NORMA_API const char *norma_infer_attribute_string(const norma_infer_context *co
 NORMA_API norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 
 /*
- * For `compute`: the same for a node that runs; an input that is absent or no tensor is NULL. What it returns other than
- * NORMA_OK ends the run, with the error of the call below that failed, if one did. Outputs that have no memory yet, and
- * strings, sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
+ * For `compute`: the same for a node that runs; an input that is absent or no tensor is NULL. What it returns other
+ * than NORMA_OK ends the run, with the error of the call below that failed, if one did. Outputs that have no memory
+ * yet, and strings, sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
  */
 NORMA_API const norma_node *norma_run_node(const norma_run_context *context);
 NORMA_API const norma_tensor *norma_run_input(const norma_run_context *context, int index);

@@ -16,7 +16,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
+parts=(unit structure models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
 full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels rerun_models)
 NORMA_FULL=
 case ${1-} in

@@ -10,12 +10,12 @@
  *   AveragePool, GlobalAveragePool   QLinearAveragePool, QLinearGlobalAveragePool
  *   a function of one input, none    QuantizedActivation
  *
- * The root is QuantizeLinear. A Relu or Clip in front of it is left out where the range of y's type does the same, and else
- * limits what QLinearConv stores: rounding keeps the order of numbers.
+ * The root is QuantizeLinear. A Relu or Clip in front of it is left out where the range of y's type does the same, and
+ * else limits what QLinearConv stores: rounding keeps the order of numbers.
  *
- * Legal where scales and zero points are constants, those of activations single numbers, and nobody else reads what is in
- * between. The results are those of the integer operators' definitions: sums are exact, but what was rounded to float in
- * between no longer is, so numbers next to a half may round to the other side.
+ * Legal where scales and zero points are constants, those of activations single numbers, and nobody else reads what is
+ * in between. The results are those of the integer operators' definitions: sums are exact, but what was rounded to
+ * float in between no longer is, so numbers next to a half may round to the other side.
  */
 #include "engine/passes/quantization_pattern.h"
 

@@ -6,8 +6,8 @@
  *
  *   y = QuantizeLinear(DequantizeLinear(q, s, z), s, z)   ->   y = q
  *
- * Legal where q, of 8 bits, has one scale and one zero point, which are constant: the results are the same to the bit. q
- * is no constant, since constants are folded anyway.
+ * Legal where q, of 8 bits, has one scale and one zero point, which are constant: the results are the same to the bit.
+ * q is no constant, since constants are folded anyway.
  */
 #include "engine/passes/quantization_pattern.h"
 

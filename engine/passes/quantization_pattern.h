@@ -4,7 +4,8 @@
 
 #include "engine/passes/pass_helpers.h"
 
-/* Integers q that stand for (q - zero) * scale. Scale and zero point are constants, the scale float, finite and above 0. */
+/* Integers q that stand for (q - zero) * scale. Scale and zero point are constants, the scale float, finite and above
+ * 0. */
 typedef struct quantized {
   graph_value *q;     /* of QuantizeLinear, its output */
   graph_value *scale; /* one element, or those of `axis` */
@@ -14,8 +15,8 @@ typedef struct quantized {
   int64_t axis; /* as the node says, where not single */
 } quantized;
 
-/* Whether the node is DequantizeLinear or QuantizeLinear of 8-bit integers (or int32, to dequantise) and float, neither in
- * blocks nor with another precision. */
+/* Whether the node is DequantizeLinear or QuantizeLinear of 8-bit integers (or int32, to dequantise) and float, neither
+ * in blocks nor with another precision. */
 bool node_dequantizes(const node *node, quantized *source);
 bool node_quantizes(const node *node, quantized *result);
 /* Whether input `index` of `reader` comes from such a DequantizeLinear of its graph. */

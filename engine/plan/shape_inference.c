@@ -268,7 +268,8 @@ norma_status infer_subgraph(infer_context *context, const graph *subgraph, const
   TRY(inferrer_init(&inner, context->inferrer->executor, context->region, subgraph, context->inferrer,
                     context->inferrer->failure, context->error));
   inner.write_back = context->inferrer->write_back;
-  inner.is_tolerant = context->inferrer->is_tolerant;
+  /* Shapes of one run may not fit a branch that it does not take: where the branch is run, its own plan says so. */
+  inner.is_tolerant = context->inferrer->is_tolerant || !inner.write_back;
   for (int i = 0; i < input_count && i < subgraph->input_count; i++) {
     inner.infos[subgraph->inputs[i]->id] = inputs[i];
     if (inner.write_back && !write_back_info(subgraph->inputs[i], &inputs[i])) {

@@ -1,20 +1,22 @@
 /*
- * Conv 1, 11, 22 (ai.onnx), FusedConv 1 (com.microsoft)
+ * Conv 1, 11, 22 (ai.onnx), FusedConv 1, NhwcConv 1 (com.microsoft)
  *
  *   Y[n][m][p] = B[m] + sum over c, k of W[m][c][k] * X[n][g(m) * C/group + c][p * stride + k * dilation - pad]
  *
  * X [N, C, D1 .. Dn], W [M, C/group, k1 .. kn], B [M] (optional), Y [N, M, o1 .. on]; g(m) is the group that output
  * channel m belongs to. Version 11 only states defaults of attributes that 1 has as well; 22 adds bfloat16.
  *
- * FusedConv adds Z [N, M, o1 .. on] (optional) and applies an activation.
+ * FusedConv adds Z [N, M, o1 .. on] (optional) and applies an activation. NhwcConv has channels last:
+ * X [N, D1 .. Dn, C], W [M, k1 .. kn, C/group], Y [N, o1 .. on, M].
  *
  * Ways to compute, chosen by the shape of one sample alone:
  *   direct     conv_f32 on packed weights, one to three axes
  *   depthwise  a kernel per plane where each group has one input channel, one or two axes
- *   patches    an explicit patch matrix: double precision, and more than three axes
- * float16 and bfloat16 are computed in float, a sample at a time.
+ *   patches    an explicit patch matrix: double precision, more than three axes, and no input channels
+ * float16 and bfloat16 are computed in float, and channels that are last as planes, a sample at a time.
  */
 #include "ops/blocked.h"
+#include "ops/convolution/channels_last.h"
 #include "ops/convolution/conv_shape.h"
 #include "ops/convolution/fused_conv.h"
 #include "ops/convolution/patches.h"
@@ -34,12 +36,13 @@ typedef struct conv_state {
   int64_t group;
   bool is_fused;                /* FusedConv: */
   struct activation activation; /* its own */
+  bool is_last;                 /* NhwcConv */
 
   /* The plan's. Channels and outputs are those of one group, pixels those of one plane. */
   window window;
   norma_element_type type;
   enum conv_algorithm algorithm;
-  bool converts; /* half precision, computed in float */
+  bool converts; /* half precision, computed in float; channels that are last, computed in planes */
   int64_t samples, channels, outputs, depth, inputs, pixels;
   struct conv_f32 direct;
   struct window_2d plane;
@@ -72,6 +75,17 @@ static norma_status conv_read_fused(const node *node, void *state, norma_error *
   return conv_read(node, state, error);
 }
 
+static norma_status conv_read_last(const node *node, void *state, norma_error *error) {
+  conv_state *conv = state;
+  conv->is_last = true;
+  return conv_read(node, state, error);
+}
+
+/* The shape of X, W or Y with channels first. */
+static shape conv_first(const conv_state *conv, const shape *shape) {
+  return conv->is_last ? channels_last_to_first(shape) : *shape;
+}
+
 /* What is added and applied as results are stored: FusedConv's own, or what passes have fused. 0: no residual. */
 static int conv_residual(const conv_state *conv, const node *node) {
   if (conv->is_fused) return node_has_input(node, FUSED_CONV_Z) ? FUSED_CONV_Z : 0;
@@ -84,13 +98,11 @@ static struct activation conv_activation(const conv_state *conv, const node *nod
 
 static norma_status conv_infer(infer_context *context) {
   const conv_state *conv = context->state;
-  const shape *x = infer_shape(context, 0), *w = infer_shape(context, 1);
-  if (!conv->is_fused) TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
-  const int64_t channels = x->rank > 1 ? x->dims[1] : DIM_UNKNOWN;
-  if (channels == 0 || (w->rank > 1 && (w->dims[0] == 0 || w->dims[1] == 0)))
-    return infer_fail(context, "neither X nor W may be without channels");
+  const shape x = conv_first(conv, infer_shape(context, 0)), w = conv_first(conv, infer_shape(context, 1));
+  if (!conv->is_fused && !conv->is_last) TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
   shape y;
-  TRY(infer_conv_shape(context, &conv->attributes, conv->group, x, w, infer_shape(context, 2), &y));
+  TRY(infer_conv_shape(context, &conv->attributes, conv->group, &x, &w, infer_shape(context, 2), &y));
+  if (conv->is_last && y.rank != RANK_UNKNOWN) y = channels_last_from_first(&y);
   TRY(window_infer_output(context, 0, infer_type(context, 0), &y));
   return conv->is_fused ? fused_conv_check(context) : NORMA_OK;
 }
@@ -108,17 +120,36 @@ static int64_t conv_weight_count(const conv_state *conv) {
   return conv->group * conv->outputs * conv->depth;
 }
 
+/* Of what kernels read and write. */
+static size_t conv_element_bytes(const conv_state *conv) {
+  return conv->type == NORMA_DOUBLE ? sizeof(double) : sizeof(float);
+}
+
 static norma_status conv_read_weights(prepare_context *context, const struct conv_packing *packing,
                                       const void **source) {
   *source = packing->source;
   return *source ? NORMA_OK : prepare_read(context, 1, 0, conv_weight_count(packing->conv), source);
 }
 
+/* Arrays [channels][pixels], one behind the other, to the form that kernels read. */
+static void conv_load(const conv_state *conv, const struct kernel_table *kernels, void *to, const void *from,
+                      int64_t arrays, int64_t channels, int64_t pixels) {
+  const size_t bytes = element_type_bytes(conv->type), of_each = (size_t)(channels * pixels);
+  if (!conv->is_last) half_to_float(kernels, conv->type, to, from, arrays * channels * pixels);
+  for (int64_t i = 0; i < arrays && conv->is_last; i++)
+    channels_last_load(kernels, conv->type, (char *)to + (size_t)i * of_each * conv_element_bytes(conv),
+                       (const char *)from + (size_t)i * of_each * bytes, channels, pixels);
+}
+
+static void conv_load_weights(const conv_state *conv, const struct kernel_table *kernels, void *to, const void *from) {
+  conv_load(conv, kernels, to, from, conv->group * conv->outputs, conv->channels, window_taps(&conv->window));
+}
+
 static norma_status conv_convert_weights(prepare_context *context, void *destination, const void *argument) {
   const struct conv_packing *packing = argument;
   const void *source;
   TRY(conv_read_weights(context, packing, &source));
-  half_to_float(packing->kernels, packing->conv->type, destination, source, conv_weight_count(packing->conv));
+  conv_load_weights(packing->conv, packing->kernels, destination, source);
   return NORMA_OK;
 }
 
@@ -143,10 +174,6 @@ static norma_status conv_pack_weights(prepare_context *context, void *destinatio
 /* Depthwise weights are read as they are. */
 static bool conv_packs(const conv_state *conv) {
   return conv->algorithm != CONV_DEPTHWISE;
-}
-
-static size_t conv_element_bytes(const conv_state *conv) {
-  return conv->type == NORMA_DOUBLE ? sizeof(double) : sizeof(float);
 }
 
 static norma_status conv_prepare_weights(prepare_context *context, conv_state *conv) {
@@ -176,7 +203,7 @@ static norma_status conv_prepare_weights(prepare_context *context, conv_state *c
 }
 
 static enum conv_algorithm conv_choose(const conv_state *conv) {
-  if (conv->type == NORMA_DOUBLE || conv->window.axes > 3) return CONV_PATCHES;
+  if (conv->type == NORMA_DOUBLE || conv->window.axes > 3 || conv->depth == 0) return CONV_PATCHES;
   /* With many outputs for one channel, reading the channel once for all of them wins. */
   if (conv->channels == 1 && conv->outputs < 4 && window_suits_planes(&conv->window)) return CONV_DEPTHWISE;
   /* Each block of a direct convolution walks over all taps. */
@@ -295,15 +322,21 @@ static norma_status conv_prepare_algorithm(prepare_context *context, conv_state 
   return NORMA_OK;
 }
 
+/* No output has an element. Without input channels outputs are there, and are the bias. */
+static bool conv_is_empty(const conv_state *conv) {
+  return conv->samples == 0 || conv->outputs == 0 || conv->pixels == 0;
+}
+
 static norma_status conv_prepare(prepare_context *context) {
   conv_state *conv = context->state;
-  const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
+  const shape x_first = conv_first(conv, prepare_shape(context, 0)), *x = &x_first;
+  const shape w_first = conv_first(conv, prepare_shape(context, 1)), *w = &w_first;
   const epilogue *epilogue = &context->node->epilogue;
   char message[WINDOW_MESSAGE_SIZE];
   if (!window_resolve(&conv->attributes, x->rank - 2, x->dims + 2, w->dims + 2, &conv->window, message))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);
   conv->type = prepare_type(context, 0);
-  conv->converts = is_half(conv->type);
+  conv->converts = is_half(conv->type) || conv->is_last;
   if (conv->type == NORMA_DOUBLE && (epilogue->residual_input || epilogue->activation.kind != UNARY_IDENTITY))
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "an activation was fused that double precision lacks");
   conv->samples = x->dims[0];
@@ -314,17 +347,17 @@ static norma_status conv_prepare(prepare_context *context) {
   conv->pixels = window_outputs(&conv->window);
   context->flops = 2.0 * (double)conv->samples * (double)w->dims[0] * (double)conv->depth * (double)conv->pixels;
   context->kernel_name = "empty";
-  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+  if (conv_is_empty(conv)) return NORMA_OK;
 
   conv->algorithm = conv_choose(conv);
   TRY(conv_prepare_algorithm(context, conv));
   TRY(conv_prepare_weights(context, conv));
   if (!conv->converts) return NORMA_OK;
   size_t *total = &context->scratch_bytes, channels = (size_t)x->dims[1], outputs = (size_t)w->dims[0];
-  const size_t y_sample = outputs * (size_t)conv->pixels;
+  const size_t y_sample = outputs * (size_t)conv->pixels, element = conv_element_bytes(conv);
   if (!scratch_append(total, outputs, sizeof(float), &conv->bias_at) ||
-      !scratch_append(total, channels * (size_t)conv->inputs, sizeof(float), &conv->x_at) ||
-      !scratch_append(total, y_sample, sizeof(float), &conv->y_at) ||
+      !scratch_append(total, channels * (size_t)conv->inputs, element, &conv->x_at) ||
+      !scratch_append(total, y_sample, element, &conv->y_at) ||
       !scratch_append(total, conv_residual(conv, context->node) ? y_sample : 0, sizeof(float), &conv->residual_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "one sample is too large");
   return NORMA_OK;
@@ -460,8 +493,7 @@ static norma_status conv_make_weights(struct conv_job *job) {
   if (job->weights) return NORMA_OK;
   job->weights = run_input(job->context, 1)->data;
   if (conv->converts) {
-    half_to_float(job->context->kernels, conv->type, (float *)(scratch + conv->weights_at), job->weights,
-                  conv_weight_count(conv));
+    conv_load_weights(conv, job->context->kernels, scratch + conv->weights_at, job->weights);
     job->weights = scratch + conv->weights_at;
   }
   if (!conv_packs(conv)) return NORMA_OK;
@@ -471,28 +503,35 @@ static norma_status conv_make_weights(struct conv_job *job) {
   return NORMA_OK;
 }
 
-/* Half precision: each sample goes through float. */
+/* Each sample goes through the form that kernels read and write. */
 static norma_status conv_compute_converted(struct conv_job *job) {
   const conv_state *conv = job->conv;
   const struct kernel_table *kernels = job->context->kernels;
   const norma_tensor *x = run_input(job->context, 0), *b = run_input(job->context, 2);
   norma_tensor *y = run_output(job->context, 0);
   char *scratch = job->context->scratch;
-  int64_t x_count = conv->group * conv->channels * conv->inputs, y_count = conv->group * conv->outputs * conv->pixels;
-  float *bias = (float *)(scratch + conv->bias_at), *x_sample = (float *)(scratch + conv->x_at);
-  float *y_sample = (float *)(scratch + conv->y_at), *residual_sample = (float *)(scratch + conv->residual_at);
+  const int64_t channels = conv->group * conv->channels, outputs = conv->group * conv->outputs;
+  const size_t bytes = element_type_bytes(conv->type), y_bytes = (size_t)(outputs * conv->pixels) * bytes;
+  float *bias = (float *)(scratch + conv->bias_at), *residual_sample = (float *)(scratch + conv->residual_at);
   const int residual = conv_residual(conv, job->context->node);
-  const uint16_t *added = residual ? run_input(job->context, residual)->data : NULL;
-  if (b) half_to_float(kernels, conv->type, bias, b->data, conv->group * conv->outputs);
-  job->bias = b ? bias : NULL;
-  job->x = x_sample;
-  job->y = y_sample;
+  const char *added = residual ? run_input(job->context, residual)->data : NULL;
+  if (b && is_half(conv->type)) {
+    half_to_float(kernels, conv->type, bias, b->data, outputs);
+    job->bias = bias;
+  }
+  job->x = scratch + conv->x_at;
+  job->y = scratch + conv->y_at;
   job->residual = residual ? residual_sample : NULL;
   for (int64_t n = 0; n < conv->samples; n++) {
-    half_to_float(kernels, conv->type, x_sample, (const uint16_t *)x->data + n * x_count, x_count);
-    if (residual) half_to_float(kernels, conv->type, residual_sample, added + n * y_count, y_count);
+    char *y_sample = (char *)y->data + (size_t)n * y_bytes;
+    conv_load(conv, kernels, scratch + conv->x_at,
+              (const char *)x->data + (size_t)(n * channels * conv->inputs) * bytes, 1, channels, conv->inputs);
+    if (residual) conv_load(conv, kernels, residual_sample, added + (size_t)n * y_bytes, 1, outputs, conv->pixels);
     TRY(conv_run_samples(job, 1));
-    half_from_float(kernels, conv->type, (uint16_t *)y->data + n * y_count, y_sample, y_count);
+    if (conv->is_last)
+      channels_last_store(kernels, conv->type, y_sample, job->y, outputs, conv->pixels);
+    else
+      half_from_float(kernels, conv->type, y_sample, job->y, outputs * conv->pixels);
   }
   return NORMA_OK;
 }
@@ -501,13 +540,13 @@ static norma_status conv_compute(run_context *context) {
   const conv_state *conv = context->state;
   const norma_tensor *b = run_input(context, 2);
   int residual = conv_residual(conv, context->node);
-  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+  if (conv_is_empty(conv)) return NORMA_OK;
   struct conv_job job = {.conv = conv, .context = context};
   TRY(conv_make_weights(&job));
+  job.bias = b ? b->data : NULL;
   if (conv->converts) return conv_compute_converted(&job);
   job.x = run_input(context, 0)->data;
   job.y = run_output(context, 0)->data;
-  job.bias = b ? b->data : NULL;
   job.residual = residual ? run_input(context, residual)->data : NULL;
   TRY(conv_run_samples(&job, conv->samples));
   bool finishes = conv->is_fused && conv->type == NORMA_DOUBLE;
@@ -559,7 +598,7 @@ static bool conv_has_padding(const conv_state *conv) {
 static bool conv_linear(const node *node, linear_form *form) {
   const conv_state *conv = node->state;
   const shape *w = node_input_shape(node, 1);
-  if (w->rank < 3 || !shape_is_known(w) || w->dims[0] % conv->group != 0) return false;
+  if (w->rank < 3 || shape_count(w) <= 0 || w->dims[0] % conv->group != 0) return false;
   form->weights = 1;
   form->bias = 2;
   form->groups = conv->group;
@@ -572,7 +611,7 @@ static bool conv_linear(const node *node, linear_form *form) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- in channel blocks */
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
 
 static bool conv_groups_fit_blocks(const block_form *form, int64_t group, int64_t channels, int64_t outputs) {
   if (group == 1 || (group == channels && group == outputs)) return true;
@@ -613,6 +652,7 @@ static bool conv_block(const node *node, block_form *form) {
   const norma_tensor *w = node_constant_input(node, 1);
   const int residual = node->epilogue.residual_input;
   if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
+  if (w->size_bytes == 0) return false;
   if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
   if (!block_takes_window(w->dims + 2, 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
@@ -669,6 +709,23 @@ const operator_descriptor operators_conv[] = {
         .infer = conv_infer,
         .prepare = conv_prepare,
         .facts = {.dimension = conv_dimension, .packs = INPUT(1), .weights = INPUT(1)},
+        .compute = conv_compute,
+    },
+    {
+        .domain = "com.microsoft",
+        .name = "NhwcConv",
+        .versions = {1},
+        .min_inputs = 2,
+        .max_inputs = 3,
+        .min_outputs = 1,
+        .max_outputs = 1,
+        .types = {{TYPES_FLOAT, INPUT(0) | INPUT(1) | INPUT(2), OUTPUT(0)}},
+        .attributes = conv_attributes,
+        .state_size = sizeof(conv_state),
+        .read = conv_read_last,
+        .infer = conv_infer,
+        .prepare = conv_prepare,
+        .facts = {.dimension = fact_dimension_batch, .packs = INPUT(1), .weights = INPUT(1)},
         .compute = conv_compute,
     },
     {0},

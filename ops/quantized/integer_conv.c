@@ -3,11 +3,11 @@
  *
  *   sum[n][m][p] = B[m] + sum over c, k of (W[m][c][k] - w_zero[m]) * (X[n][g(m) * C/group + c][i(p, k)] - x_zero)
  *
- * exact modulo 2^32; positions outside X count as x_zero. Shapes and attributes are those of Conv. ConvInteger stores the
- * sum; QLinearConv
+ * exact modulo 2^32; positions outside X count as x_zero. Shapes and attributes are those of Conv. ConvInteger stores
+ * the sum; QLinearConv
  *   Y = saturate(round(sum * (x_scale * w_scale[m] / y_scale)) + y_zero), halves to even,
- * the factor computed in float and the product rounded to float. w_scale and w_zero are one number or one for each output
- * channel. An epilogue may limit it (ops/quantized/quantized_store.h).
+ * the factor computed in float and the product rounded to float. w_scale and w_zero are one number or one for each
+ * output channel. An epilogue may limit it (ops/quantized/quantized_store.h).
  *
  * With channels_last, of com.microsoft, X and Y are [N, D1 .. Dn, channels]; W is as ever.
  *

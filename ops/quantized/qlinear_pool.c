@@ -5,8 +5,8 @@
  *           count_include_pad counts padding, as x_zero.
  *   maxima  Y = maximum of X
  *
- * X is [N, C, D1 .. Dn], or with `channels_last` and in NhwcMaxPool [N, D1 .. Dn, C]. A mean over nothing is the lowest number
- * of the type, a maximum too.
+ * X is [N, C, D1 .. Dn], or with `channels_last` and in NhwcMaxPool [N, D1 .. Dn, C]. A mean over nothing is the lowest
+ * number of the type, a maximum too.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/window.h"

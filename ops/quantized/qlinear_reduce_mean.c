@@ -1,7 +1,7 @@
 /*
  * QLinearReduceMean 1 (com.microsoft): saturate(round(mean of (data - data_zero) * data_scale / reduced_scale)
- * + reduced_zero) along `axes`, all where that is empty; halves to even. Sums are exact. A mean over nothing is the lowest
- * number of the type.
+ * + reduced_zero) along `axes`, all where that is empty; halves to even. Sums are exact. A mean over nothing is the
+ * lowest number of the type.
  */
 #include "ops/axes.h"
 #include "ops/quantized/quantization.h"

@@ -4,8 +4,8 @@
  * `opset` says which Softmax of ai.onnx is meant: from 13 on one along `axis`; before, `axis` cuts X in two, and
  * all axes from it on are one line. The default is the last axis.
  *
- * Numbers of 8 bits have 256 powers, which a table holds for each line: exp((q - largest) * X_scale) in single precision,
- * the largest one being 1. They are summed in double precision.
+ * Numbers of 8 bits have 256 powers, which a table holds for each line: exp((q - largest) * X_scale) in single
+ * precision, the largest one being 1. They are summed in double precision.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/work.h"

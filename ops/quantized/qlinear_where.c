@@ -1,6 +1,6 @@
 /*
- * QLinearWhere 1 (com.microsoft): Z = condition ? X : Y of quantised tensors, all three broadcast as NumPy does. X and Y are
- * requantised, saturate(round((q - zero) * scale / z_scale) + z_zero), by tables of their 256 values.
+ * QLinearWhere 1 (com.microsoft): Z = condition ? X : Y of quantised tensors, all three broadcast as NumPy does. X and
+ * Y are requantised, saturate(round((q - zero) * scale / z_scale) + z_zero), by tables of their 256 values.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/strided.h"

@@ -86,7 +86,7 @@ bool quantization_fits_zero(const shape *scale, const shape *zero) {
   return true;
 }
 
-/* -------------------------------------------------------------------------------------------------- single parameters */
+/* ------------------------------------------------------------------------------------------------ single parameters */
 
 norma_status infer_vector(infer_context *context, int index, const char *name, int64_t count) {
   const shape *given = infer_shape(context, index);
@@ -130,7 +130,7 @@ int32_t quantization_zero(const norma_tensor *zero) {
   return zero ? (int32_t)element_get_int64(zero->type, zero->data, 0) : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bytes */
+/* ------------------------------------------------------------------------------------------------------------ bytes */
 
 byte_scale byte_scale_of(const run_context *context, norma_element_type type, int scale, int zero) {
   return (byte_scale){type, quantization_scale(run_input(context, scale)), quantization_zero(run_input(context, zero))};

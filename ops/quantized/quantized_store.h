@@ -1,5 +1,5 @@
-/* What a store of 8 bits keeps to: the type's range, or less where a Clip was fused into the node (engine's epilogue). The Clip
- * holds integers of the type that is stored. */
+/* What a store of 8 bits keeps to: the type's range, or less where a Clip was fused into the node (engine's epilogue).
+ * The Clip holds integers of the type that is stored. */
 #ifndef OPS_QUANTIZED_QUANTIZED_STORE_H
 #define OPS_QUANTIZED_QUANTIZED_STORE_H
 

@@ -1,5 +1,5 @@
-/* Operators between DequantizeLinear and QuantizeLinear become those of integers. Scales are powers of two and sums small, so
- * that floats hold all of them and results are the same to the bit. */
+/* Operators between DequantizeLinear and QuantizeLinear become those of integers. Scales are powers of two and sums
+ * small, so that floats hold all of them and results are the same to the bit. */
 #include "tests/engine/passes/pass_check.h"
 
 #include <setjmp.h>

@@ -383,6 +383,36 @@ static void errors_inside_a_branch(void **state) {
   }
 }
 
+/* Each branch is for other sizes: only where it is taken must they fit. */
+static void sizes_need_not_fit_the_other_branch(void **state) {
+  (void)state;
+  float x[3] = {1, 2, 3};
+  static const char *const names[2] = {"then_branch", "else_branch"};
+  FOR_EACH_LEVEL(level) {
+    model_builder *builder = builder_create(13);
+    declare_condition(builder);
+    builder_input(builder, "x", NORMA_FLOAT, 1, (int64_t[]){-1});
+    node *choice = builder_node(builder, "If", "condition", "y");
+    for (int i = 0; i < 2; i++) {
+      model_builder *branch = builder_subgraph(builder, choice, names[i]);
+      builder_floats(branch, "w", 1, (int64_t[]){2 + i}, (float[]){1, 10, 100});
+      builder_named_node(branch, i ? "three" : "two", "", "MatMul", "x w", "z");
+      builder_output(branch, "z", NORMA_FLOAT, -1, NULL);
+    }
+    builder_output(builder, "y", NORMA_FLOAT, -1, NULL);
+    loaded loaded = load(builder, levels[level]);
+    for (int count = 2; count <= 3; count++) {
+      set_input(&loaded, "x", NORMA_FLOAT, 1, (int64_t[]){count}, x);
+      run(&loaded, count == 2);
+      assert_floats(norma_session_output(loaded.session, 0), 0, NULL, (float[]){count == 2 ? 21 : 321});
+      assert_true(run_with(&loaded, count == 3) != NORMA_OK);
+      assert_string_equal(loaded.error.node, count == 3 ? "two" : "three");
+    }
+    unload(&loaded);
+    builder_destroy(builder);
+  }
+}
+
 static void the_condition_is_a_single_bool(void **state) {
   (void)state;
   float x[3] = {1, 2, 3};
@@ -496,6 +526,7 @@ int main(void) {
       cmocka_unit_test(branches_may_give_sequences_and_optionals),
       cmocka_unit_test(an_output_may_go_unread),
       cmocka_unit_test(errors_inside_a_branch),
+      cmocka_unit_test(sizes_need_not_fit_the_other_branch),
       cmocka_unit_test(the_condition_is_a_single_bool),
       cmocka_unit_test(refuses_branches_that_do_not_fit),
       cmocka_unit_test(refuses_conditions_that_are_no_single_bool),

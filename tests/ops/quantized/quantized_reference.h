@@ -1,4 +1,5 @@
-/* Numbers of quantised tests. Scales are powers of two, so that every quotient is exact and a result can be told to the bit. */
+/* Numbers of quantised tests. Scales are powers of two, so that every quotient is exact and a result can be told to the
+ * bit. */
 #ifndef TESTS_OPS_QUANTIZED_QUANTIZED_REFERENCE_H
 #define TESTS_OPS_QUANTIZED_QUANTIZED_REFERENCE_H
 

@@ -1,4 +1,5 @@
-/* MatMulInteger: sums of all types, zero points of all forms, many matrices. Numbers are held against sums in 64 bits. */
+/* MatMulInteger: sums of all types, zero points of all forms, many matrices. Numbers are held against sums in 64
+ * bits. */
 #include "tests/ops/quantized/quantized_reference.h"
 
 /* Which element of a parameter belongs to a line (row of A or column of B) of a matrix. */

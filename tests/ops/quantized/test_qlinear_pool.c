@@ -1,5 +1,5 @@
-/* QLinearAveragePool, QLinearGlobalAveragePool and NhwcMaxPool, in both layouts. Windows of four taps and planes of 16 or 64
- * elements, whose means are exact. */
+/* QLinearAveragePool, QLinearGlobalAveragePool and NhwcMaxPool, in both layouts. Windows of four taps and planes of 16
+ * or 64 elements, whose means are exact. */
 #include "tests/ops/quantized/quantized_reference.h"
 
 /* Element [sample][channel][row][column] of a tensor of either layout. */
