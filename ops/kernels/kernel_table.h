@@ -630,6 +630,8 @@ struct kernel_table {
   void (*taps_8bit)(void *y, size_t n, const struct taps_8bit *of);
   /* y[i] = the greatest of x[0][i] .. x[rows - 1][i]; rows is not 0. Behind the n bytes 64 more must be readable. */
   void (*maximum_8bit)(void *y, size_t n, const uint8_t *const *x, size_t rows, norma_element_type type);
+  /* y[j * y_stride + i] = x[i * x_stride + j] for i < rows, j < columns. */
+  void (*transpose_8bit)(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride, size_t rows, size_t columns);
   /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
   void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
 

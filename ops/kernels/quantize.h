@@ -139,6 +139,42 @@ static void maximum_8bit(void *y, size_t n, const uint8_t *const *x, size_t rows
   }
 }
 
+/* ---- transposition ---- */
+
+/* Sixteen rows of sixteen bytes: each of the four rounds interleaves row i with row i + 8. */
+INLINE void transpose_sixteen_8bit(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride) {
+  v16b from[16], to[16];
+  UNROLL
+  for (size_t i = 0; i < 16; i++) from[i] = *(const v16b_in_memory *)(x + i * x_stride);
+  UNROLL
+  for (int round = 0; round < 4; round++) {
+    UNROLL
+    for (size_t i = 0; i < 8; i++) {
+      to[2 * i] = __builtin_shufflevector(from[i], from[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      to[2 * i + 1] =
+          __builtin_shufflevector(from[i], from[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    UNROLL
+    for (size_t i = 0; i < 16; i++) from[i] = to[i];
+  }
+  UNROLL
+  for (size_t i = 0; i < 16; i++) *(v16b_in_memory *)(y + i * y_stride) = from[i];
+}
+
+static void transpose_8bit(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride, size_t rows,
+                           size_t columns) {
+  size_t j = 0;
+  for (; j + 16 <= columns; j += 16) {
+    size_t i = 0;
+    for (; i + 16 <= rows; i += 16)
+      transpose_sixteen_8bit(y + j * y_stride + i, y_stride, x + i * x_stride + j, x_stride);
+    for (; i < rows; i++)
+      for (size_t k = j; k < j + 16; k++) y[k * y_stride + i] = x[i * x_stride + k];
+  }
+  for (; j < columns; j++)
+    for (size_t i = 0; i < rows; i++) y[j * y_stride + i] = x[i * x_stride + j];
+}
+
 /* ---- tables ---- */
 /* Eight bytes at a time, so that loads of words need not wait for stores of bytes. */
 static void lookup_8bit(void *y, const void *x, size_t n, const uint8_t table[256]) {

@@ -244,19 +244,18 @@ typedef struct integer_conv_block {
 static void integer_conv_store_planes(const integer_conv_job *job, const integer_conv_block *block,
                                       const void *results) {
   const integer_conv_state *conv = job->conv;
-  char *y = run_output(job->context, 0)->data;
-  const int64_t plane = (block->sample * conv->group + block->group) * conv->outputs;
-  for (int64_t o = 0; o < conv->outputs; o++) {
-    const int64_t at = (plane + o) * conv->pixels + block->pixel;
-    if (conv->y_type == NORMA_INT32) {
-      const int32_t *from = results;
-      int32_t *to = (int32_t *)(void *)y + at;
-      for (int64_t i = 0; i < block->count; i++) to[i] = from[i * conv->outputs + o];
-      continue;
-    }
-    const uint8_t *from = results;
-    uint8_t *to = (uint8_t *)y + at;
-    for (int64_t i = 0; i < block->count; i++) to[i] = from[i * conv->outputs + o];
+  const size_t outputs = (size_t)conv->outputs, pixels = (size_t)conv->pixels, count = (size_t)block->count;
+  const size_t at =
+      (size_t)((block->sample * conv->group + block->group) * conv->outputs) * pixels + (size_t)block->pixel;
+  void *y = run_output(job->context, 0)->data;
+  if (conv->y_type != NORMA_INT32) {
+    job->context->kernels->transpose_8bit((uint8_t *)y + at, pixels, results, outputs, count, outputs);
+    return;
+  }
+  const int32_t *from = results;
+  for (size_t o = 0; o < outputs; o++) {
+    int32_t *to = (int32_t *)y + at + o * pixels;
+    for (size_t i = 0; i < count; i++) to[i] = from[i * outputs + o];
   }
 }
 

@@ -131,12 +131,26 @@ TABLE_TEST(tables_of_bytes) {
   }
 }
 
+TABLE_TEST(transpositions) {
+  for (size_t round = 0; round < 200; round++) {
+    const size_t rows = random_size(0, 70), columns = random_size(0, 70);
+    const size_t x_stride = columns + random_size(0, 9), y_stride = rows + random_size(0, 9);
+    uint8_t *x = random_bytes(rows * x_stride, 0), *y = random_bytes(columns * y_stride, 0);
+    uint8_t *before = malloc(columns * y_stride + 1);
+    assert_non_null(before);
+    memcpy(before, y, columns * y_stride);
+    table->transpose_8bit(y, y_stride, x, x_stride, rows, columns);
+    for (size_t j = 0; j < columns; j++)
+      for (size_t i = 0; i < y_stride; i++)
+        assert_int_equal(y[j * y_stride + i], i < rows ? x[i * x_stride + j] : before[j * y_stride + i]);
+    free(x), free(y), free(before);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(floats_and_bytes),
-      cmocka_unit_test(sums_and_products),
-      cmocka_unit_test(rows_under_windows),
-      cmocka_unit_test(tables_of_bytes),
+      cmocka_unit_test(floats_and_bytes), cmocka_unit_test(sums_and_products), cmocka_unit_test(rows_under_windows),
+      cmocka_unit_test(transpositions),   cmocka_unit_test(tables_of_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
