@@ -1050,6 +1050,11 @@ typedef struct norma_operator_info {
   int min_outputs, max_outputs;
   size_t type_rule_count, attribute_count;
   bool is_inner; /* only optimisation makes such nodes: not for model files */
+  /* How it runs faster at NORMA_OPTIMIZE_FULL. In masks bit t stands for element type t. */
+  bool is_elementwise;   /* neighbours among such operators are computed together, element by element */
+  bool packs_constants;  /* constants, such as weights, are brought into a kernel's own order once per model */
+  uint64_t block_types;  /* of input 0, for which it runs in channel blocks */
+  uint64_t stored_types; /* for which a bias, a residual or an activation behind it is applied as it stores */
 } norma_operator_info;
 
 NORMA_API size_t norma_operator_count(void);

@@ -479,7 +479,8 @@ part_rerun_models() {
 # ----------------------------------------------------------------------------------------------------------------- main
 
 tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev \
-  libcmocka-dev libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata || exit 2
+  libcmocka-dev libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata \
+  libturbojpeg0 libwebp7 libtiff6 libopenjp2-7 || exit 2 # the last line is what ImageDecoder opens
 
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }

@@ -5,8 +5,9 @@
  *
  * X [N, C, D1 .. Dr], grid [N, o1 .. or, r]: a point has the coordinate of the last axis first, and -1 .. 1 on each
  * axis stands for the whole image, up to the centres of its last elements with align_corners. 16 and com.microsoft have
- * r = 2 and call the modes bilinear and bicubic; 22 adds bfloat16. Points of double are computed in double, others in
- * float. Strings are moved, so they have the nearest mode only.
+ * r = 2 and call the modes bilinear and bicubic; 22 adds bfloat16. Border means in ai.onnx that a point outside has the
+ * value at the border, and in com.microsoft that elements outside have: of cubic interpolation these are two things.
+ * Points of double are computed in double, others in float. Strings are moved, so they have the nearest mode only.
  *
  * Points are done in blocks: a table of taps is made for a block, and serves all channels (ops/image/sample_table.h).
  */
@@ -60,6 +61,7 @@ static norma_status grid_sample_read(const node *node, void *opaque, norma_error
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node,
                          "padding_mode is \"%s\" but must be zeros, border or reflection", padding);
   state->space.centers = attribute_int(node, "align_corners", 0) != 0;
+  state->space.keeps_points = strcmp(node->op->domain, "com.microsoft") == 0;
   return NORMA_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct sample_space {
   enum sample_padding padding;
   bool centers; /* the image ends at the centres of its last elements, not half an element behind them: what REFLECTION
                    reflects at, and from where on BORDER moves points */
+  bool keeps_points; /* BORDER moves taps alone, which makes a difference where there are four of them */
 } sample_space;
 
 /* Taps of a point: those of one axis to the power of the axes. */

@@ -3,10 +3,10 @@
  * Expects REAL, INDEX (a signed integer of the same size) and SAMPLE(name), which makes a name of its own from
  * `name`. */
 
-/* Moves points beyond the image into it or, where taps outside count as 0, near it. */
+/* Moves points beyond the image into it or, where taps may lie outside, near it. */
 static void SAMPLE(pad)(const sample_space *space, int64_t size, REAL *x, int64_t count) {
   const REAL last = (REAL)(size - 1), low = space->centers ? 0 : (REAL)-0.5, high = last - low, length = high - low;
-  switch (space->padding) {
+  switch (space->padding == SAMPLE_BORDER && space->keeps_points ? SAMPLE_ZEROS : space->padding) {
   case SAMPLE_ZEROS:
     for (int64_t i = 0; i < count; i++) {
       const REAL above = x[i] > -4 ? x[i] : -4; /* NaN too */

@@ -145,7 +145,8 @@ static void many_points(void **state) {
 
 /* Texts and complex numbers at corners, in the middle, and outside. */
 static void other_types(void **state) {
-  static const char *const words[] = {"a", "b", "c", "long enough to need memory"}, *found[] = {"a", words[3], "b", ""};
+  static const char *const words[] = {"a", "b", "c", "long enough to need memory"};
+  const char *const found[] = {"a", words[3], "b", ""};
   workbench bench;
   (void)state;
   bench_init(&bench);
@@ -224,6 +225,18 @@ static void as_com_microsoft_has_it(void **state) {
                           bench_tensor(&bench, NORMA_FLOAT, SHAPE(1, 1, 1, 2), NUMBERS(0, 0)));
   call.domain = "com.microsoft";
   check_tensor(bench_run(&bench, &call), NORMA_FLOAT, SHAPE(1, 1, 1, 1), NUMBERS(2));
+  /* A quarter of an element before the first: ai.onnx has the first, here the taps are elements 0, 0, 0 and 1. */
+  call.inputs[1] = bench_tensor(&bench, NORMA_FLOAT, SHAPE(1, 1, 1, 2), NUMBERS(-1.5, -0.0));
+  call.attributes[0] = (attribute)DRIVER_STRING("mode", "bicubic");
+  call.attributes[1] = (attribute)DRIVER_STRING("padding_mode", "border");
+  call.attributes[2] = (attribute)DRIVER_INT("align_corners", 1);
+  const double weight = -0.75 * (0.75 * 0.75 - 0.75 * 0.75 * 0.75); /* of the last of four at a fraction of 0.75 */
+  check_near("border", bench_run(&bench, &call), NORMA_FLOAT, SHAPE(1, 1, 1, 1), NUMBERS(1 + 2 * weight), 1e-6);
+  call.domain = "";
+  call.opset = 16;
+  check_tensor(bench_run(&bench, &call), NORMA_FLOAT, SHAPE(1, 1, 1, 1), NUMBERS(1));
+  call.domain = "com.microsoft";
+  call.opset = 1;
   call.attributes[0] = (attribute)DRIVER_STRING("mode", "linear");
   bench_refuse(&bench, &call, NORMA_ERROR_INVALID_MODEL, "must be nearest, bilinear or bicubic");
   bench_finish(&bench);

@@ -99,8 +99,8 @@ typedef struct bitmap {
   size_t size;
 } bitmap;
 
-static void put(bitmap *map, uint32_t number, int bytes) {
-  for (int i = 0; i < bytes; i++) map->bytes[map->size++] = (uint8_t)(number >> 8 * i);
+static void put(bitmap *map, uint32_t number, int bytes) { /* of more than 4, the rest is 0 */
+  for (int i = 0; i < bytes; i++) map->bytes[map->size++] = (uint8_t)(i < 4 ? number >> 8 * i : 0);
 }
 
 /* The header of 3 x 2 pixels; `palette` of red, green, blue. */
