@@ -48,6 +48,9 @@ def source(random, from_, to, shape):
     if kind == "s":  # whose digits every oracle writes alike
         whole = random_tensor(random, np.int64, shape, 0 if kind_of(from_) == "u" or from_ == ml_dtypes.float8_e8m0fnu else -2, 1)
         return np.asarray(whole + 0.5 if kind_of(from_) == "f" else whole).astype(from_)
+    if to == ml_dtypes.float8_e8m0fnu:  # what negative numbers become is unspecified
+        x = random_tensor(random, from_, shape, 0, min(7, range_of(from_)[1]))
+        return sprinkle(random, x, (np.nan, np.inf, 0.0)) if from_ in WIDE else x
     x = random_tensor(random, from_, shape, max(low, range_of(from_)[0]), min(high, range_of(from_)[1]))
     return sprinkle(random, x) if kind in "fb" and from_ in WIDE and to in WIDE | SATURATING else x
 
@@ -68,6 +71,9 @@ def convert(x, to, attributes):
         return wide.astype(to)
     if kind == "b":
         return np.asarray(x.astype(np.float64) != 0)
+    if to == ml_dtypes.float8_e8m0fnu:
+        powers = [power_of_two(value, attributes) for value in x.astype(np.float64).ravel()]
+        return np.asarray(powers).reshape(x.shape).astype(to)
     wide = x if x.dtype.kind == "c" else x.astype(np.float64)
     if kind in "iu":
         return np.asarray(np.trunc(wide)).astype(np.int64).astype(to)
@@ -80,6 +86,19 @@ def convert(x, to, attributes):
     return np.asarray(wide).astype(to)
 
 
+def power_of_two(x, attributes):
+    """What a number becomes in float8e8m0, by the table of the definition and its words on round_mode."""
+    least, most = 2.0 ** -127, 2.0 ** 127
+    if np.isnan(x):
+        return x
+    if x < least or x > most:
+        return (least if x < least else most) if attributes.get("saturate", 1) else np.nan
+    below = 2.0 ** np.floor(np.log2(x))
+    mode = attributes.get("round_mode", "up")
+    up = x > below if mode == "up" else mode == "nearest" and x >= 1.5 * below
+    return 2 * below if up else below
+
+
 def text(value):
     if isinstance(value, (str, np.str_)):
         return str(value)
@@ -88,7 +107,6 @@ def text(value):
 
 
 def pairs(name, version):
-    """The numbers of both lists have no common divisor but 1 after the second is rotated: index reaches all pairs in turn."""
     return [(np.dtype(a), np.dtype(b)) for a in types_of(name, "T1", version) for b in types_of(name, "T2", version)
             if not (kind_of(np.dtype(a)) == "s") & (kind_of(np.dtype(b)) == "b")
             and not (kind_of(np.dtype(a)) == "b") & (kind_of(np.dtype(b)) == "s")
@@ -101,12 +119,21 @@ def pick_pair(name, version, index):
     return known[index * 211 % len(known)]
 
 
+def options(random, version, to):
+    attributes = {}
+    if version >= 19 and to in ONE_BYTE and chance(random):
+        attributes["saturate"] = int(random.integers(2))
+    if version >= 24 and to == ml_dtypes.float8_e8m0fnu and chance(random):
+        attributes["round_mode"] = ("up", "down", "nearest")[random.integers(3)]
+    return attributes
+
+
 @covered("Cast")
 def cast(random, version, index):
     from_, to = pick_pair("Cast", version, index)
     x = source(random, from_, to, random_shape(random))
     number = element_type(np.empty(0, to)) if kind_of(to) != "s" else TensorProto.STRING
-    attributes = {"saturate": int(random.integers(2))} if version >= 19 and to in SATURATING and chance(random) else {}
+    attributes = options(random, version, to)
     name = {"to": TensorProto.DataType.Name(number)} if version == 1 else {"to": number}
     return Case([x], {**name, **attributes}, expected=converted(to, attributes),
                 output_types=[helper.make_tensor_type_proto(number, None)])
@@ -117,7 +144,7 @@ def cast_like(random, version, index):
     from_, to = pick_pair("CastLike", version, index)
     x = source(random, from_, to, random_shape(random))
     like = random_tensor(random, to, random_shape(random))
-    attributes = {"saturate": int(random.integers(2))} if version >= 19 and to in SATURATING and chance(random) else {}
+    attributes = options(random, version, to)
     return Case([x, like], attributes, expected=converted(to, attributes), constants=(1,) if chance(random) else ())
 
 
