@@ -62,6 +62,23 @@ def last_opset(description, version):
     return min(later) - 1 if later else onnx.defs.onnx_opset_version()
 
 
+def legacy(random, name, version, inputs=1):
+    """consumed_inputs, an attribute of version 1 that changes nothing."""
+    schema = onnx.defs.get_schema(name, version)
+    return {"consumed_inputs": [0] * inputs} if "consumed_inputs" in schema.attributes and chance(random) else {}
+
+
+def newer(name, version):
+    return min(schema.since_version for schema in onnx.defs.get_all_schemas_with_history()
+               if schema.name == name and schema.domain == "" and schema.since_version > version)
+
+
+def axis_of(random, version, rank, negative_since=11):
+    """Negative axes count from the end, in newer versions."""
+    axis = random_axis(random, rank)
+    return axis if version >= negative_since else axis % rank
+
+
 # IR versions in which opsets of ai.onnx came out: a model of an older opset must not claim a newer IR than its readers know.
 def ir_version(opset):
     return 13 if opset >= 25 else 10 if opset >= 21 else 8 if opset >= 15 else 7 if opset >= 12 else 4

@@ -5,9 +5,8 @@ import functools
 import numpy as np
 import onnx
 
-from tests.differential.case import (Case, chance, is_float, operator, pick, random_broadcast, random_shape, random_tensor,
-                                     some_constants, type_at, types_of)
-from tests.differential.cases.elementwise import legacy, newer
+from tests.differential.case import (Case, chance, is_float, legacy, newer, operator, pick, random_broadcast, random_shape,
+                                     random_tensor, some_constants, type_at, types_of)
 
 covered = functools.partial(operator, late=True, tolerance="rtol=2e-5 atol=2e-6")
 

@@ -6,19 +6,14 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from tests.differential.case import Case, chance, is_float, operator, random_shape, random_tensor, sprinkle, type_at
+from tests.differential.case import (Case, chance, is_float, legacy, newer, operator, random_shape, random_tensor, sprinkle,
+                                     type_at)
 
 covered = functools.partial(operator, late=True, tolerance="rtol=2e-5 atol=2e-6")
 
 
-def legacy(random, name, version, inputs=1):
-    """consumed_inputs, an attribute of version 1 that changes nothing."""
-    schema = onnx.defs.get_schema(name, version)
-    return {"consumed_inputs": [0] * inputs} if "consumed_inputs" in schema.attributes and chance(random) else {}
-
-
 def unary(name, low, high, special, random, version, index):
-    type_ = type_at(name, schema_type(name, version), version, index)
+    type_ = type_at(name, onnx.defs.get_schema(name, version).inputs[0].type_str, version, index)
     if name == "Erf" and not is_float(type_):
         high = 3  # float rounds erf(4) to 1 and double does not: the integer is 1 or 0
         low = -3
@@ -31,15 +26,6 @@ def unary(name, low, high, special, random, version, index):
             wide = x.astype(np.float64)
             return [(wide / (1 + np.abs(wide))).astype(x.dtype)]
     return Case([x], attributes, alike=(newer(name, version), Case([x])) if attributes else None, expected=own)
-
-
-def schema_type(name, version):
-    return onnx.defs.get_schema(name, version).inputs[0].type_str
-
-
-def newer(name, version):
-    return min(schema.since_version for schema in onnx.defs.get_all_schemas_with_history()
-               if schema.name == name and schema.domain == "" and schema.since_version > version)
 
 
 for name, low, high in (
