@@ -417,8 +417,8 @@ typedef enum norma_graph_form {
 /* What runs do with denormals, numbers nearer to 0 than the smallest normal one of their type (2^-126 in float32), with
  * which many CPUs compute a hundred times slower. */
 typedef enum norma_denormals {
-  NORMA_DENORMALS_DEFAULT, /* FLUSH where nodes were rewritten (NORMA_OPTIMIZE_BASIC and FULL) and not `exact`, else KEEP */
-  NORMA_DENORMALS_KEEP, /* as IEEE 754 says */
+  NORMA_DENORMALS_DEFAULT, /* KEEP with NORMA_OPTIMIZE_NONE and with `exact`, else FLUSH */
+  NORMA_DENORMALS_KEEP,    /* as IEEE 754 says */
   NORMA_DENORMALS_FLUSH /* they count as 0, as operands and as results, in custom operators too; the control word of the
                               calling thread is as it was when a run returns. KEEP where the CPU has no such mode. */
 } norma_denormals;
@@ -1050,6 +1050,11 @@ typedef struct norma_operator_info {
   int min_outputs, max_outputs;
   size_t type_rule_count, attribute_count;
   bool is_inner; /* only optimisation makes such nodes: not for model files */
+  /* How it runs faster at NORMA_OPTIMIZE_FULL. In masks bit t stands for element type t. */
+  bool is_elementwise;   /* neighbours among such operators are computed together, element by element */
+  bool packs_constants;  /* constants, such as weights, are brought into a kernel's own order once per model */
+  uint64_t block_types;  /* of input 0, for which it runs in channel blocks */
+  uint64_t stored_types; /* for which a bias, a residual or an activation behind it is applied as it stores */
 } norma_operator_info;
 
 NORMA_API size_t norma_operator_count(void);
@@ -1156,9 +1161,9 @@ NORMA_API const char *norma_infer_attribute_string(const norma_infer_context *co
 NORMA_API norma_status norma_infer_fail(norma_infer_context *context, const char *format, ...) NORMA_PRINTF(2, 3);
 
 /*
- * For `compute`: the same for a node that runs; an input that is absent or no tensor is NULL. What it returns other than
- * NORMA_OK ends the run, with the error of the call below that failed, if one did. Outputs that have no memory yet, and
- * strings, sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
+ * For `compute`: the same for a node that runs; an input that is absent or no tensor is NULL. What it returns other
+ * than NORMA_OK ends the run, with the error of the call below that failed, if one did. Outputs that have no memory
+ * yet, and strings, sequences, optionals and maps, are made by norma_run_allocate_output or norma_run_set_output.
  */
 NORMA_API const norma_node *norma_run_node(const norma_run_context *context);
 NORMA_API const norma_tensor *norma_run_input(const norma_run_context *context, int index);

@@ -1,9 +1,9 @@
 /*
- * Channel blocks, the inner layout: [N, C, H, W] as a tensor of shape [N, ceil(C / b), H, W, b], element (n, c, y, x) at
- * [n][c / b][y][x][c % b]. Lanes from C on hold anything and never reach real ones. b depends on the element type
+ * Channel blocks, the inner layout: [N, C, H, W] as a tensor of shape [N, ceil(C / b), H, W, b], element (n, c, y, x)
+ * at [n][c / b][y][x][c % b]. Lanes from C on hold anything and never reach real ones. b depends on the element type
  * (kernel_table.channel_block). Only the pass block_layout makes nodes that compute on blocks: those of the domain
- * OPERATOR_INNER_DOMAIN carry what they need to know of the layout as the attributes `block` (b) and `channels` (C of the
- * input); functions of single elements, Slice, Pad and the like run on the five dimensions as they are.
+ * OPERATOR_INNER_DOMAIN carry what they need to know of the layout as the attributes `block` (b) and `channels` (C of
+ * the input); functions of single elements, Slice, Pad and the like run on the five dimensions as they are.
  */
 #ifndef OPS_BLOCKED_H
 #define OPS_BLOCKED_H
@@ -43,10 +43,11 @@ static inline shape plain_shape(const shape *blocked, int64_t channels) {
   return result;
 }
 
-/* Input 0 as a blocked shape of rank 5; fails (naming what came) otherwise. An unknown rank gives unknown dimensions. */
+/* Input 0 as a blocked shape of rank 5; fails (naming what came) otherwise. An unknown rank gives unknown
+ * dimensions. */
 norma_status infer_blocked_input(infer_context *context, shape *x);
 
-/* ---------------------------------------------------------------------------------- for `block` of an operator's facts */
+/* ------------------------------------------------------------------------------- for `block` of an operator's facts */
 
 /* A tensor of four dimensions with a known number of channels, of a type that has blocks. */
 bool value_is_blockable(const graph_value *value);
@@ -70,11 +71,12 @@ bool node_read_list(const node *node, const char *attribute, int input, block_li
 bool node_lacks_list(const node *node, const char *attribute, int input);
 block_list *block_add_list(block_form *form, int input, const char *stem);
 
-/* The inner operator `name` on input 0 in blocks, which it only needs to know b and C of, and further inputs as they are. */
+/* The inner operator `name` on input 0 in blocks, which it only needs to know b and C of, and further inputs as they
+ * are. */
 bool block_as_inner(const node *node, block_form *form, const char *name);
 
-/* Inserts a node between planes and blocks of `channels` channels; the caller gives it input, output and operator. NULL:
- * out of memory. */
+/* Inserts a node between planes and blocks of `channels` channels; the caller gives it input, output and operator.
+ * NULL: out of memory. */
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
                            int64_t channels);
 /* The same for a node that repeats its input to the shape that is its second input. */
@@ -117,8 +119,8 @@ static inline void blocked_slice_trim(struct window_2d *slice) {
   if (rows < slice->input[0]) slice->input[0] = rows;
 }
 
-/* A slice of half precision is computed in float, in a worker's scratch: bytes for its inputs, its outputs and a residual
- * that is laid out as these. */
+/* A slice of half precision is computed in float, in a worker's scratch: bytes for its inputs, its outputs and a
+ * residual that is laid out as these. */
 static inline size_t blocked_slice_scratch(const struct blocked_slices *slices, const struct window_2d *plane,
                                            int64_t block) {
   const int64_t reach =

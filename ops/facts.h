@@ -33,10 +33,10 @@ typedef struct dimension_source {
   int64_t offset, stride;
 } dimension_source;
 
-/* ---------------------------------------------------------------------------------------------------- linear algebra */
+/* --------------------------------------------------------------------------------------------------- linear algebra */
 
-/* Output 0 is x * scale[c] + shift[c], c counting along one axis of x: inference of BatchNormalization, Mul, Div, Add and
- * Sub with a constant. Scale and shift are read from constants by `at`. */
+/* Output 0 is x * scale[c] + shift[c], c counting along one axis of x: inference of BatchNormalization, Mul, Div, Add
+ * and Sub with a constant. Scale and shift are read from constants by `at`. */
 typedef struct affine_form {
   int input;     /* x */
   int axis;      /* of x; -1 where count is 1: then scale and shift are the same everywhere */
@@ -89,7 +89,7 @@ typedef struct training_form {
   int mode_input; /* the input that says it, with none behind it; 0: none */
 } training_form;
 
-/* ---------------------------------------------------------------------------------------------------- channel blocks */
+/* --------------------------------------------------------------------------------------------------- channel blocks */
 
 /* How an input of the form in channel blocks comes to it. */
 typedef enum block_use {
@@ -119,8 +119,8 @@ typedef struct block_list {
 #define BLOCK_MOST_ATTRIBUTES 8
 #define BLOCK_MOST_LISTS      4
 
-/* What the node becomes in channel blocks (ops/blocked.h): an inner operator, or itself on five dimensions. A residual is
- * always made blocks. Questions about blocks of values stand in ops/blocked.h. */
+/* What the node becomes in channel blocks (ops/blocked.h): an inner operator, or itself on five dimensions. A residual
+ * is always made blocks. Questions about blocks of values stand in ops/blocked.h. */
 typedef struct block_form {
   /* Given: */
   int64_t block; /* channels of a block, for the element type */
@@ -142,7 +142,7 @@ typedef struct block_form {
   float number;
 } block_form;
 
-/* ------------------------------------------------------------------------------------------------------------- facts */
+/* ------------------------------------------------------------------------------------------------------------ facts */
 
 /* Element types for which the operator's kernels take over what follows, as they store their results. */
 typedef struct store_fusion {
@@ -171,7 +171,7 @@ typedef struct operator_facts {
   store_fusion store;
 } operator_facts;
 
-/* ---------------------------------------------------------------------------------------------- facts of many operators */
+/* ------------------------------------------------------------------------------------------ facts of many operators */
 
 /* is_identity where output 0 has the shape of input 0, both known: for operators that keep the order of elements. */
 bool fact_keeps_shape(const node *node);

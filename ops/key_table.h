@@ -1,8 +1,8 @@
 /*
  * Finding a key's index among keys that are fixed when a model is loaded: labels, categories, vocabularies.
  *
- * Keys are strings, or words of 64 bits (integers, or the bits of floats). A table is made once, in the region of a graph,
- * and never changes: any number of threads may ask it. The keys are borrowed for as long as the table is used.
+ * Keys are strings, or words of 64 bits (integers, or the bits of floats). A table is made once, in the region of a
+ * graph, and never changes: any number of threads may ask it. The keys are borrowed for as long as the table is used.
  */
 #ifndef OPS_KEY_TABLE_H
 #define OPS_KEY_TABLE_H

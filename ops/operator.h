@@ -1,9 +1,9 @@
 /*
  * The contract of an operator.
  *
- * An operator is one const descriptor, up to four functions, and what it tells the optimiser about itself (ops/facts.h).
- * Adding one takes one file below ops/ and one test: NAME.c exports `const operator_descriptor operators_NAME[]`, ended by an entry
- * without a name; CMake collects the files.
+ * An operator is one const descriptor, up to four functions, and what it tells the optimiser about itself
+ * (ops/facts.h). Adding one takes one file below ops/ and one test: NAME.c exports `const operator_descriptor
+ * operators_NAME[]`, ended by an entry without a name; CMake collects the files.
  *
  *   read     once per node at load: attributes -> state. Refuses values that can never be right.
  *   infer    types and shapes of outputs, from what is known of the inputs. Called at load (dimensions may be unknown),
@@ -167,17 +167,17 @@ norma_status prepare_fail(prepare_context *context, norma_status status, const c
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 
-/* Elements first .. first + count - 1 of constant `index`, in its own element type (of at least 8 bits), valid until the
- * next call. While a model is loaded the contents of inputs among facts.weights come from its file, so they should be read
- * once, in pieces, and of weights whole output channels. */
+/* Elements first .. first + count - 1 of constant `index`, in its own element type (of at least 8 bits), valid until
+ * the next call. While a model is loaded the contents of inputs among facts.weights come from its file, so they should
+ * be read once, in pieces, and of weights whole output channels. */
 norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const void **data);
 
 /* Whether the model fixes all dimensions of input `index` but the first, so that other batches differ in that alone. */
 bool prepare_sample_is_fixed(const prepare_context *context, int index);
 
 /* Memory that is filled once per model, shared by all plans and sessions, and lives as long as the model. `key` tells
- * apart what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per key
- * unless it fails. The node's descriptor names the constants concerned in facts.packs. */
+ * apart what one node packs (which operand, which algorithm). fill(destination, argument) is called at most once per
+ * key unless it fails. The node's descriptor names the constants concerned in facts.packs. */
 norma_status prepare_packed(prepare_context *context, uint64_t key, size_t bytes,
                             void (*fill)(void *destination, const void *argument), const void *argument,
                             const void **packed);
@@ -243,7 +243,8 @@ norma_status run_set_element(run_context *context, int index, int64_t element, c
 /* Element `element` of output `index` becomes a map of these keys and values, tensors of as many elements: shared where
  * they are owned, copied where they are borrowed. */
 norma_status run_set_map(run_context *context, int index, int64_t element, const value *keys, const value *values);
-/* A tensor that owns its memory and belongs to the caller, who clears it: for elements of containers, which share it. */
+/* A tensor that owns its memory and belongs to the caller, who clears it: for elements of containers, which share
+ * it. */
 norma_status run_create_tensor(run_context *context, norma_element_type type, const shape *shape, value *made);
 /* Output `index` becomes `contents`: shared where that is owned, copied where it is borrowed. */
 norma_status run_set_output(run_context *context, int index, const value *contents);

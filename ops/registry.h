@@ -13,15 +13,15 @@ typedef struct operator_registry operator_registry;
 operator_registry *operator_registry_create(memory *memory);
 void operator_registry_destroy(operator_registry *registry); /* NULL is fine */
 
-/* Adds an operator, which is found from now on before an older one of the same name and domain; `op` is borrowed until the
- * registry is destroyed. Errors: OUT_OF_MEMORY, BUDGET. */
+/* Adds an operator, which is found from now on before an older one of the same name and domain; `op` is borrowed until
+ * the registry is destroyed. Errors: OUT_OF_MEMORY, BUDGET. */
 norma_status operator_registry_add(operator_registry *registry, const operator_descriptor *op, norma_error *error);
 
 /* NULL if there is none. */
 const operator_descriptor *operator_registry_find(operator_registry *registry, const char *domain, const char *name);
 
-/* Finds the operator of one node, checks arity and attributes, and reads the attributes into node->state. *reason is set,
- * with status OK, when the node is unsupported; an invalid node is an error. */
+/* Finds the operator of one node, checks arity and attributes, and reads the attributes into node->state. *reason is
+ * set, with status OK, when the node is unsupported; an invalid node is an error. */
 norma_status operator_resolve(operator_registry *registry, node *node, const char **reason, norma_error *error);
 
 #endif

@@ -80,8 +80,8 @@ static inline void window_clip(const window *w, int axis, int64_t position, int6
   if (*begin > *end) *begin = *end;
 }
 
-/* The taps of output position `position` that lie in the input or its padding: of windows that reach beyond it, fewer than
- * the kernel has. */
+/* The taps of output position `position` that lie in the input or its padding: of windows that reach beyond it, fewer
+ * than the kernel has. */
 static inline int64_t window_padded_taps(const window *w, int axis, int64_t position) {
   const int64_t first = position * w->stride[axis] - w->pad_begin[axis];
   const int64_t taps = (w->input[axis] + w->pad_end[axis] - 1 - first) / w->dilation[axis] + 1;

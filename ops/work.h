@@ -46,8 +46,8 @@ static inline bool scratch_append(size_t *total, size_t count, size_t element_by
   return true;
 }
 
-/* Refuses more than `inputs` inputs in versions before `version`, which had attributes in their place or nothing: they would
- * be passed over in silence. */
+/* Refuses more than `inputs` inputs in versions before `version`, which had attributes in their place or nothing: they
+ * would be passed over in silence. */
 static inline norma_status read_inputs_since(const node *node, int inputs, int version, norma_error *error) {
   int given = node->input_count;
   while (given > inputs && !node->inputs[given - 1]) given--;

@@ -80,7 +80,8 @@ static double rounding_of(norma_element_type type) {
   }
 }
 
-/* Unless the caller has chosen one, the tolerance leaves room for the roundings of several layers in the value's type. */
+/* Unless the caller has chosen one, the tolerance leaves room for the roundings of several layers in the value's
+ * type. */
 static tolerance tolerance_for(const comparison *comparison, const norma_value *expected) {
   enum { ROUNDINGS = 16 };
   tolerance tolerance = comparison->tolerance;
@@ -264,8 +265,8 @@ const command command_compare = {
     .text =
         "Runs the same inputs (random unless given) through MODEL at two levels, or through MODEL and OTHER, and "
         "compares every value that exists in both by its name, in the order of computation. Prints the first tensor "
-        "that differs beyond the tolerance, then the error of every output. Exit code 1 if any tensor differs. Unless a "
-        "tolerance is given, tensors of 16 and 8 bit floating-point types may differ by 16 roundings of their type. "
+        "that differs beyond the tolerance, then the error of every output. Exit code 1 if any tensor differs. Unless "
+        "a tolerance is given, tensors of 16 and 8 bit floating-point types may differ by 16 roundings of their type. "
         "MODEL - is read from standard input.\n",
     .options = options,
     .min_arguments = 1,

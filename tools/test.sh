@@ -16,7 +16,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
+parts=(unit structure models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
 full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels rerun_models)
 NORMA_FULL=
 case ${1-} in
@@ -479,7 +479,8 @@ part_rerun_models() {
 # ----------------------------------------------------------------------------------------------------------------- main
 
 tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev \
-  libcmocka-dev libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata || exit 2
+  libcmocka-dev libpng-dev libjpeg-dev zlib1g-dev libonnx-testdata \
+  libturbojpeg0 libwebp7 libtiff6 libopenjp2-7 || exit 2 # the last line is what ImageDecoder opens
 
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }

@@ -1,4 +1,5 @@
-/* The functions of single elements that kernels compute: by kind, so that graph, passes and kernels speak of the same ones.
+/* The functions of single elements that kernels compute: by kind, so that graph, passes and kernels speak of the same
+ * ones.
  */
 #ifndef ENGINE_BASE_ACTIVATION_H
 #define ENGINE_BASE_ACTIVATION_H

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(enum name, name, where it is reported): the features of each architecture. On x86-64 the bit of a CPUID leaf and the
- * registers whose state must be saved; on AArch64 the bit of AT_HWCAP or AT_HWCAP2 (Linux, asm/hwcap.h). ALWAYS: part of
- * the architecture as it is compiled for. */
+/* X(enum name, name, where it is reported): the features of each architecture. On x86-64 the bit of a CPUID leaf and
+ * the registers whose state must be saved; on AArch64 the bit of AT_HWCAP or AT_HWCAP2 (Linux, asm/hwcap.h). ALWAYS:
+ * part of the architecture as it is compiled for. */
 #define CPU_FEATURES_X86_64(X)                                                                                         \
   X(SSE2, "sse2", ALWAYS)                                                                                              \
   X(FMA, "fma", CPUID(1, 0, ECX, 12, YMM))                                                                             \

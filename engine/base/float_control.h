@@ -1,5 +1,5 @@
-/* How this thread computes with numbers below the normal range (denormals): as IEEE 754 says, which many CPUs do a hundred
- * times slower, or as zeros. Where the CPU leaves no choice (WebAssembly) these functions do nothing. */
+/* How this thread computes with numbers below the normal range (denormals): as IEEE 754 says, which many CPUs do a
+ * hundred times slower, or as zeros. Where the CPU leaves no choice (WebAssembly) these functions do nothing. */
 #ifndef ENGINE_BASE_FLOAT_CONTROL_H
 #define ENGINE_BASE_FLOAT_CONTROL_H
 

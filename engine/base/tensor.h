@@ -103,8 +103,8 @@ static inline int64_t tensor_get_int64(const norma_tensor *tensor, int64_t index
   return element_get_int64(tensor->type, tensor->data, index);
 }
 
-/* For descriptions of memory that is only read: a norma_tensor, like a walk over one, has one pointer for what is read and
- * what is written. Inputs and constants are never written. */
+/* For descriptions of memory that is only read: a norma_tensor, like a walk over one, has one pointer for what is read
+ * and what is written. Inputs and constants are never written. */
 static inline void *tensor_read_only(const void *data) {
   return (void *)(uintptr_t)data;
 }

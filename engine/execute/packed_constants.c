@@ -59,7 +59,7 @@ size_t packed_constants_bytes(packed_constants *constants) {
   return bytes;
 }
 
-/* ----------------------------------------------------------------------------------------- the table, under its lock */
+/* ---------------------------------------------------------------------------------------- the table, under its lock */
 
 static packed_constant **packed_bucket(packed_constant **buckets, size_t count, const node *node, uint64_t key) {
   uint64_t hash = ((uint64_t)(uintptr_t)node / sizeof(void *) ^ key) * 0x9E3779B97F4A7C15u; /* Fibonacci hashing */

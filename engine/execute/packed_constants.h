@@ -1,6 +1,6 @@
 /*
- * What operators make of constants once per model: packed weights and the like, by node and key, shared by all plans and
- * sessions. The one part of a loaded model that changes; thread-safe.
+ * What operators make of constants once per model: packed weights and the like, by node and key, shared by all plans
+ * and sessions. The one part of a loaded model that changes; thread-safe.
  */
 #ifndef ENGINE_EXECUTE_PACKED_CONSTANTS_H
 #define ENGINE_EXECUTE_PACKED_CONSTANTS_H

@@ -90,10 +90,10 @@ graph_value *graph_add_unique_value(graph *graph, const char *stem) {
 
 /* ------------------------------------------------------------------------------------------------------------ order */
 
-/* Nodes carry labels that rise along their list, so that two of them are compared at once. Where there is no number left
- * between two neighbours, the nodes of the smallest range of labels that is not too full are numbered anew: the first of
- * "Two Simplified Algorithms for Maintaining Order in a List" (Bender, Cole, Demaine, Farach-Colton, Zito, 2002). An
- * insertion costs O(log n) on average over many. */
+/* Nodes carry labels that rise along their list, so that two of them are compared at once. Where there is no number
+ * left between two neighbours, the nodes of the smallest range of labels that is not too full are numbered anew: the
+ * first of "Two Simplified Algorithms for Maintaining Order in a List" (Bender, Cole, Demaine, Farach-Colton, Zito,
+ * 2002). An insertion costs O(log n) on average over many. */
 #define LABEL_BITS  62
 #define LABEL_FIRST ((uint64_t)1 << (LABEL_BITS - 1))
 #define LABEL_STEP  ((uint64_t)1 << 32) /* between nodes that are added one behind the other */

@@ -93,9 +93,9 @@ struct graph_value {
   graph_value *blocked; /* the same contents in channel blocks, where the pass block_layout made them */
 };
 
-/* What a node does to each element it stores, after its own operator: activation(result + bias + residual). Filled in by
- * fusion passes for operators whose facts.store allows it. Inputs are given by index, 0 standing for none: input 0 is
- * neither. They stand behind the inputs that the operator knows. */
+/* What a node does to each element it stores, after its own operator: activation(result + bias + residual). Filled in
+ * by fusion passes for operators whose facts.store allows it. Inputs are given by index, 0 standing for none: input 0
+ * is neither. They stand behind the inputs that the operator knows. */
 typedef struct epilogue {
   int bias_input;               /* one element for each element of the last axis */
   int residual_input;           /* of the shape of output 0 */

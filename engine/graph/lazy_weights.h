@@ -42,9 +42,9 @@ norma_status lazy_create(lazy_source *lazy_source, value *into, const norma_tens
 bool value_is_lazy(const value *value);
 
 /* Element i of a value of a float type is to be multiplied by factors[i / (elements / count)], in double precision,
- * rounded once, when it is read. *done: false where the value has factors already. A channel that leaves the range of its
- * type by that (becomes infinite, or as a whole too small to keep its digits) is noticed when it is read: reading fails,
- * and lazy_source.lost is the value. */
+ * rounded once, when it is read. *done: false where the value has factors already. A channel that leaves the range of
+ * its type by that (becomes infinite, or as a whole too small to keep its digits) is noticed when it is read: reading
+ * fails, and lazy_source.lost is the value. */
 norma_status lazy_scale(value *value, const double *factors, int64_t count, bool *done, norma_error *error);
 /* Takes the factors away again: the caller frees them, and none are left. NULL: there were none. */
 double *lazy_take_factors(value *value, int64_t *count);

@@ -39,6 +39,7 @@ static int public_arity(int count) {
 norma_status norma_operator(size_t index, norma_operator_info *info) {
   const operator_descriptor *op = operator_at(index);
   if (!op) return NORMA_ERROR_ARGUMENT;
+  const store_fusion *store = &op->facts.store;
   const norma_operator_info filled = {.domain = domain_text(op->domain),
                                       .name = op->name,
                                       .versions = op->versions,
@@ -49,7 +50,11 @@ norma_status norma_operator(size_t index, norma_operator_info *info) {
                                       .max_outputs = public_arity(op->max_outputs),
                                       .type_rule_count = count_type_rules(op),
                                       .attribute_count = count_operator_attributes(op),
-                                      .is_inner = strcmp(op->domain, OPERATOR_INNER_DOMAIN) == 0};
+                                      .is_inner = strcmp(op->domain, OPERATOR_INNER_DOMAIN) == 0,
+                                      .is_elementwise = op->facts.elementwise != NULL,
+                                      .packs_constants = op->facts.packs != 0,
+                                      .block_types = op->facts.block ? op->facts.block_types : 0,
+                                      .stored_types = store->bias | store->residual | store->activation};
   return info_give(info, &filled, sizeof filled);
 }
 

@@ -15,8 +15,8 @@
 /* Reads what others than the operators that pack it will look at: passes, inference, evaluation. */
 norma_status pack_fetch_shared(norma_model *model, norma_error *error);
 
-/* Packs the constants of the main graph. On return no constant is unread any more. Errors: those of prepare functions, and
- * of reading. */
+/* Packs the constants of the main graph. On return no constant is unread any more. Errors: those of prepare functions,
+ * and of reading. */
 norma_status pack_constants(norma_model *model, executor *executor, norma_error *error);
 
 /* For models that keep their constants as they are: reads all that is still unread. */

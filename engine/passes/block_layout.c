@@ -8,8 +8,8 @@
  *                                    c, p, y = UnblockChannels(cb, pb, yb)   only steps that somebody reads are planned
  *
  * Each operator says what it becomes in blocks and when that is worth it (facts.block): a convolution starts a stretch,
- * others join it while their input is a block already. Functions of single elements run on blocks as they are. Each value
- * remembers its blocked copy (graph_value.blocked). Four dimensions, a known number of channels.
+ * others join it while their input is a block already. Functions of single elements run on blocks as they are. Each
+ * value remembers its blocked copy (graph_value.blocked). Four dimensions, a known number of channels.
  */
 #include "engine/passes/pass_helpers.h"
 #include "ops/blocked.h"
@@ -96,9 +96,9 @@ static bool has_pixels(const node *node, int64_t height, int64_t width) {
   return false;
 }
 
-/* A constant of four dimensions or fewer in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding lanes being 1, which
- * no operator turns into something slow. With `broadcasts` a single channel is not made a block ([N, 1, H, W, 1]), and
- * pixels that are all alike become one where the node has another operand of that size. */
+/* A constant of four dimensions or fewer in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding lanes being 1,
+ * which no operator turns into something slow. With `broadcasts` a single channel is not made a block ([N, 1, H, W,
+ * 1]), and pixels that are all alike become one where the node has another operand of that size. */
 static norma_status need_constant(conversion *conversion, graph_value *constant, bool broadcasts,
                                   graph_value **result) {
   const norma_tensor *tensor = norma_value_tensor(constant->constant);
@@ -130,7 +130,7 @@ static norma_status need_constant(conversion *conversion, graph_value *constant,
   return pass_add_constant(conversion->context, graph, constant->name, &contents, result);
 }
 
-/* ------------------------------------------------------------------------------- operands of functions of elements */
+/* -------------------------------------------------------------------------------- operands of functions of elements */
 
 /* A constant of any shape that can be broadcast to the output's. */
 static bool is_blockable_constant(const node *node, int input, int64_t channels, bool numpy) {
@@ -146,7 +146,8 @@ static bool is_one_channel(const node *node, const graph_value *value) {
          node->outputs[0]->info.shape.dims[1] > 1;
 }
 
-/* Every operand is a block of the output's channels or could be one, one channel or a constant; one at least is a block. */
+/* Every operand is a block of the output's channels or could be one, one channel or a constant; one at least is a
+ * block. */
 static bool operands_fit(const node *node, bool numpy) {
   bool has_block = false;
   const int64_t channels = node->outputs[0]->info.shape.dims[1];

@@ -138,5 +138,6 @@ static norma_status collapse_scale_shift_apply(pass_context *context, node *node
 const pass pass_collapse_scale_shift = {
     .name = "collapse_scale_shift",
     .level = 2,
+    .changes_rounding = true,
     .apply = collapse_scale_shift_apply,
 };

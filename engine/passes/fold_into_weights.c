@@ -277,8 +277,8 @@ static value *unread_weights(const linear_layer *layer) {
   return constant && value_is_lazy(constant) ? constant : NULL;
 }
 
-/* Factors of whole output channels wait until the weights are read. *done: false where they cannot. Should they then turn
- * out to leave the range of the type, the fold is undone (engine/load/unfold.h). */
+/* Factors of whole output channels wait until the weights are read. *done: false where they cannot. Should they then
+ * turn out to leave the range of the type, the fold is undone (engine/load/unfold.h). */
 static norma_status scale_unread(linear_change *change, bool *done) {
   const linear_layer *layer = change->layer;
   double *factors = change->largest; /* which is not needed then */
@@ -302,8 +302,8 @@ static norma_status make_weights(linear_change *change, bool *possible) {
   return NORMA_OK;
 }
 
-/* The new bias is made first, since nothing has changed yet where it cannot be. A shift in front of the layer is weighted,
- * so then the weights come before it. */
+/* The new bias is made first, since nothing has changed yet where it cannot be. A shift in front of the layer is
+ * weighted, so then the weights come before it. */
 static norma_status apply_change(linear_change *change, bool *done) {
   const bool new_weights = weights_change(change), new_bias = bias_changes(change);
   bool waits = false, possible = true, finite = true;
@@ -334,7 +334,8 @@ static norma_status apply_change(linear_change *change, bool *done) {
   return status;
 }
 
-/* Without the room for all its numbers a change is left undone, and so it is where the layer is not of the right kind. */
+/* Without the room for all its numbers a change is left undone, and so it is where the layer is not of the right
+ * kind. */
 static norma_status change_layer(pass_context *context, node **node, linear_layer *layer, const scale_shift *behind,
                                  const scale_shift *before, bool *done) {
   linear_change change = {.context = context, .layer = layer, .behind = behind, .before = before};

@@ -11,12 +11,12 @@
 
 #include "engine/passes/scale_shift.h"
 
-/* The whole of a pass that moves `last`, a scale and shift, into the layer in front of it; `accepts` chooses among layers,
- * NULL: all. A layer that takes no bias becomes its namesake that does (linear_form.biased). */
+/* The whole of a pass that moves `last`, a scale and shift, into the layer in front of it; `accepts` chooses among
+ * layers, NULL: all. A layer that takes no bias becomes its namesake that does (linear_form.biased). */
 norma_status fold_behind(pass_context *context, node *last, bool (*accepts)(const linear_form *form), bool *changed);
 
-/* Lets *layer compute from x what it computed from `transform` of x. The caller then gives it x as input 0. *done: false,
- * with nothing changed, where it cannot be done. */
+/* Lets *layer compute from x what it computed from `transform` of x. The caller then gives it x as input 0. *done:
+ * false, with nothing changed, where it cannot be done. */
 norma_status fold_before(pass_context *context, node **layer, const scale_shift *transform, bool *done);
 
 #endif

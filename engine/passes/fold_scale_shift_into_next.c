@@ -6,8 +6,8 @@
  *
  * Roots are linear layers (facts.linear); in front stands what scales and shifts (facts.affine). Legal where all
  * parameters, weights and a bias are constant and nobody else reads n. A convolution that pads takes factors only: its
- * padding is 0 and not what 0 is mapped to; ConvTranspose likewise, whose borders are sums of fewer elements. Left undone
- * where a weight would leave the range of its type.
+ * padding is 0 and not what 0 is mapped to; ConvTranspose likewise, whose borders are sums of fewer elements. Left
+ * undone where a weight would leave the range of its type.
  */
 #include "engine/passes/fold_into_weights.h"
 

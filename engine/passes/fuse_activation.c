@@ -4,8 +4,8 @@
  *   c = Conv(x, W)
  *   y = Relu(c)      ->   y = Conv(x, W), activation Relu
  *
- * Legal where the producer's kernels can (facts.store.activation), it has no activation yet, nobody else reads c, and the
- * function is one of the kernel table's whose parameters are constant.
+ * Legal where the producer's kernels can (facts.store.activation), it has no activation yet, nobody else reads c, and
+ * the function is one of the kernel table's whose parameters are constant.
  */
 #include "engine/passes/pass_helpers.h"
 

@@ -4,9 +4,9 @@
  *   c = Conv(x, W)
  *   y = Add(c, r)    ->   y = Conv(x, W), residual r
  *
- * Legal where the layer's kernels can (facts.store.residual), it has neither residual nor activation yet, nobody else reads
- * c, and c and r have the same shape in every run. Where r comes later than the layer, the layer moves to the place of the
- * sum: its only reader is there, so r cannot depend on it.
+ * Legal where the layer's kernels can (facts.store.residual), it has neither residual nor activation yet, nobody else
+ * reads c, and c and r have the same shape in every run. Where r comes later than the layer, the layer moves to the
+ * place of the sum: its only reader is there, so r cannot depend on it.
  */
 #include "engine/passes/shape_relation.h"
 #include "engine/passes/pass_helpers.h"

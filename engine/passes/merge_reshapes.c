@@ -4,8 +4,8 @@
  *   a = Flatten(x)
  *   y = Reshape(a, shape)   ->   y = Reshape(x, shape)
  *
- * In front stands any view of the same elements (OPERATOR_VIEW). Legal where the target is a constant that copies no dimension
- * (has no 0), also where a has other readers.
+ * In front stands any view of the same elements (OPERATOR_VIEW). Legal where the target is a constant that copies no
+ * dimension (has no 0), also where a has other readers.
  */
 #include "engine/passes/pass_helpers.h"
 

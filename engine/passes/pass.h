@@ -1,11 +1,11 @@
 /*
  * The contract of a graph pass.
  *
- * A pass is one file in engine/passes/: a before/after sketch, a legality check, a rewrite, and a descriptor `const pass
- * pass_NAME`; the build collects the files, and pass_order.c says when it runs. The runner offers the nodes of each graph
- * to `apply`, in topological order or from the last one backwards. The root is the LAST node of the pattern: apply may
- * change or remove it and nodes before it, and insert nodes before it. After a pass that changed something types and
- * shapes are inferred anew, and a group of passes is repeated until none of them changes anything.
+ * A pass is one file in engine/passes/: a before/after sketch, a legality check, a rewrite, and a descriptor `const
+ * pass pass_NAME`; the build collects the files, and pass_order.c says when it runs. The runner offers the nodes of
+ * each graph to `apply`, in topological order or from the last one backwards. The root is the LAST node of the pattern:
+ * apply may change or remove it and nodes before it, and insert nodes before it. After a pass that changed something
+ * types and shapes are inferred anew, and a group of passes is repeated until none of them changes anything.
  *
  * Passes know operators by their facts (ops/facts.h). Only a pass that looks for a certain pattern, or makes a certain
  * node, names operators; tests/structure/operator_names.py lists those.

@@ -4,8 +4,8 @@
  *   a = Identity(x)
  *   y = Relu(a)      ->   y = Relu(x)
  *
- * Legal for nodes of which their operator says so (facts.is_identity), where nobody reads further outputs. That x + 0 is x
- * is not used: it is not where x is -0.
+ * Legal for nodes of which their operator says so (facts.is_identity), where nobody reads further outputs. That x + 0
+ * is x is not used: it is not where x is -0.
  */
 #include "engine/passes/pass_helpers.h"
 

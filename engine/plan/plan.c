@@ -40,7 +40,8 @@ static bool node_is_needed(const planner *planner, const node *node) {
   return false;
 }
 
-/* Backwards from outputs and watched values: a node is a step if it is needed and not known; then its inputs are needed. */
+/* Backwards from outputs and watched values: a node is a step if it is needed and not known; then its inputs are
+ * needed. */
 static int count_steps(planner *planner) {
   const graph *graph = planner->plan->graph;
   for (int i = 0; i < graph->output_count; i++) mark_needed(planner, graph->outputs[i]);
@@ -142,8 +143,8 @@ static bool node_is_late(const planner *planner, const node *node) {
   return false;
 }
 
-/* What graphs below a node read of this one needs a slot where they can find it, also when it was known beforehand and no
- * step reads it. */
+/* What graphs below a node read of this one needs a slot where they can find it, also when it was known beforehand and
+ * no step reads it. */
 static bool give_captures_slots(void *context, graph *subgraph) {
   planner *planner = context;
   for (int i = 0; i < subgraph->capture_count; i++) {

@@ -57,8 +57,8 @@ static void alias_memory(plan *plan, int output, int root) {
   if (plan->slots[root].last < plan->slots[output].last) plan->slots[root].last = plan->slots[output].last;
 }
 
-/* A view shares the memory of its input, whatever that is; but results of the model, which outlive the run, must not point
- * into the caller's input or the model. Those of a subgraph are copied or shared by whoever runs it. */
+/* A view shares the memory of its input, whatever that is; but results of the model, which outlive the run, must not
+ * point into the caller's input or the model. Those of a subgraph are copied or shared by whoever runs it. */
 static bool try_view(plan *plan, step *step, alias *aliases) {
   if (!(step->node->op->flags & OPERATOR_VIEW) || step->inputs[0] < 0 || step->outputs[0] < 0) return false;
   for (int i = 1; i < step->node->output_count; i++) {
@@ -113,7 +113,8 @@ static void find_aliases(plan *plan, alias *aliases) {
 /* Of the parts, in bytes: a vector of AVX2. */
 #define PART_ALIGNMENT 32
 
-/* Whether the inputs of the step lie one behind another in its output: all dimensions before the concatenated one are 1. */
+/* Whether the inputs of the step lie one behind another in its output: all dimensions before the concatenated one are
+ * 1. */
 static bool concatenates_whole_inputs(const plan *plan, const step *step) {
   const shape *output = &plan->slots[step->outputs[0]].info.shape;
   double bytes = 0;

@@ -36,8 +36,8 @@ norma_status frame_set_profile(frame *frame, bool is_profiled, norma_error *erro
 /* Binds values and scratch to an arena of plan->arena_bytes bytes. */
 void frame_bind(frame *frame, void *arena);
 
-/* Sets the value of a graph input or capture for the next run: a borrowed view of *contents. Where these are owned, what
- * the run makes of them may share them rather than copy. */
+/* Sets the value of a graph input or capture for the next run: a borrowed view of *contents. Where these are owned,
+ * what the run makes of them may share them rather than copy. */
 void frame_set(frame *frame, int slot, const value *contents);
 
 /* Lets an ARENA root, and what lies in it, use other memory than the arena's from now on. */

@@ -4,8 +4,8 @@
 
 #define SUBGRAPH_PLANS 4 /* kept per subgraph, for different shapes */
 
-/* Results of up to this many bytes are computed in the arena and copied; larger ones are computed where they stay. Either
- * way their memory is used again once nobody holds the result any more. */
+/* Results of up to this many bytes are computed in the arena and copied; larger ones are computed where they stay.
+ * Either way their memory is used again once nobody holds the result any more. */
 #define SUBGRAPH_SMALL_RESULT 4096
 
 /* Of one output of the graph. */
@@ -165,8 +165,8 @@ static norma_status take_result(executor *executor, subgraph_entry *entry, int i
 
 /* ------------------------------------------------------------------------------------------------------------ plans */
 
-/* What is known of inputs and captures while a plan is made. Captures whose contents the plans around fix, such as shapes
- * that were computed outside, count by their contents. */
+/* What is known of inputs and captures while a plan is made. Captures whose contents the plans around fix, such as
+ * shapes that were computed outside, count by their contents. */
 typedef struct subgraph_infos {
   region region;
   value_info *inputs, *captures;

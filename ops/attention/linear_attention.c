@@ -7,10 +7,11 @@
  *   gated_delta  S_t = exp(g_t) S_t-1 + b_t k_t (x) (v_t - exp(g_t) S_t-1^T k_t)
  *   o_t = scale * S_t^T q_t
  *
- * Inputs are query (B, T, H_q * d_k), key (B, T, H_kv * d_k), value (B, T, H_kv * d_v), past_state (B, H_kv, d_k, d_v), decay g
- * (B, T, H_kv * d_k or H_kv) and beta b (B, T, H_kv or 1). Each key head serves H_q / H_kv query heads. float16 and bfloat16
- * are computed in float, and so is the state, which may have a type of its own. Tokens come one after the other; heads and
- * columns of their states are apart, and are what workers share. chunk_size is a hint for other ways to compute.
+ * Inputs are query (B, T, H_q * d_k), key (B, T, H_kv * d_k), value (B, T, H_kv * d_v), past_state (B, H_kv, d_k, d_v),
+ * decay g (B, T, H_kv * d_k or H_kv) and beta b (B, T, H_kv or 1). Each key head serves H_q / H_kv query heads. float16
+ * and bfloat16 are computed in float, and so is the state, which may have a type of its own. Tokens come one after the
+ * other; heads and columns of their states are apart, and are what workers share. chunk_size is a hint for other ways
+ * to compute.
  */
 #include "ops/half.h"
 #include "ops/operator.h"

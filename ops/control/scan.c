@@ -7,8 +7,8 @@
  *
  * Version 8: inputs begin with an optional list of lengths; states and sequences have a batch in front, whose samples
  * run one after the other, and sequences run along axis 1. What lies beyond a sample's length is zero.
- * Version 9: no batches; axes and directions are given for each sequence. 11: negative axes; 16, 19, 21, 23, 24, 25: more
- * element types. States keep their types and shapes, as the definition demands.
+ * Version 9: no batches; axes and directions are given for each sequence. 11: negative axes; 16, 19, 21, 23, 24, 25:
+ * more element types. States keep their types and shapes, as the definition demands.
  */
 #include "ops/control/stack.h"
 #include "ops/movement/movement.h"

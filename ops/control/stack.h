@@ -1,8 +1,8 @@
 /*
  * Tensors of one type and shape, put together along a new axis: the scan outputs of Loop and Scan.
  *
- * Elements come one after the other, and how many there will be need not be known. Elements of a whole number of bytes are
- * written to where the output has them; those of packed types and strings wait until the end.
+ * Elements come one after the other, and how many there will be need not be known. Elements of a whole number of bytes
+ * are written to where the output has them; those of packed types and strings wait until the end.
  *
  *     stack stack = {.context = context, .output = 2, .length = STACK_OPEN, .most = trips};
  *     for (...) TRY(stack_set(&stack, i, &element));     (and stack_release where that fails)
@@ -40,8 +40,8 @@ typedef struct stack {
 /* Element `index` of the stack. Errors: RUN where it is no tensor, or of another type or shape than the first. */
 norma_status stack_set(stack *stack, int64_t index, const value *element);
 
-/* Makes the output of `length` elements (of each batch), of which there must have been one. With batches, those that were
- * not set are zero; else all must have been. */
+/* Makes the output of `length` elements (of each batch), of which there must have been one. With batches, those that
+ * were not set are zero; else all must have been. */
 norma_status stack_finish(stack *stack, int64_t length);
 
 /* Makes the output where there was no element: of no elements of this type and shape. Dimensions that are not known

@@ -12,7 +12,7 @@
  * Ways to compute, chosen by the shape of one sample alone:
  *   direct     conv_f32 on packed weights, one to three axes
  *   depthwise  a kernel per plane where each group has one input channel, one or two axes
- *   patches    an explicit patch matrix: double precision, and more than three axes
+ *   patches    an explicit patch matrix: double precision, more than three axes, and no input channels
  * float16 and bfloat16 are computed in float, and channels that are last as planes, a sample at a time.
  */
 #include "ops/blocked.h"
@@ -100,9 +100,6 @@ static norma_status conv_infer(infer_context *context) {
   const conv_state *conv = context->state;
   const shape x = conv_first(conv, infer_shape(context, 0)), w = conv_first(conv, infer_shape(context, 1));
   if (!conv->is_fused && !conv->is_last) TRY(infer_types_since(context, TYPES_BFLOAT16, 22));
-  const int64_t channels = x.rank > 1 ? x.dims[1] : DIM_UNKNOWN;
-  if (channels == 0 || (w.rank > 1 && (w.dims[0] == 0 || w.dims[1] == 0)))
-    return infer_fail(context, "neither X nor W may be without channels");
   shape y;
   TRY(infer_conv_shape(context, &conv->attributes, conv->group, &x, &w, infer_shape(context, 2), &y));
   if (conv->is_last && y.rank != RANK_UNKNOWN) y = channels_last_from_first(&y);
@@ -206,7 +203,7 @@ static norma_status conv_prepare_weights(prepare_context *context, conv_state *c
 }
 
 static enum conv_algorithm conv_choose(const conv_state *conv) {
-  if (conv->type == NORMA_DOUBLE || conv->window.axes > 3) return CONV_PATCHES;
+  if (conv->type == NORMA_DOUBLE || conv->window.axes > 3 || conv->depth == 0) return CONV_PATCHES;
   /* With many outputs for one channel, reading the channel once for all of them wins. */
   if (conv->channels == 1 && conv->outputs < 4 && window_suits_planes(&conv->window)) return CONV_DEPTHWISE;
   /* Each block of a direct convolution walks over all taps. */
@@ -325,6 +322,11 @@ static norma_status conv_prepare_algorithm(prepare_context *context, conv_state 
   return NORMA_OK;
 }
 
+/* No output has an element. Without input channels outputs are there, and are the bias. */
+static bool conv_is_empty(const conv_state *conv) {
+  return conv->samples == 0 || conv->outputs == 0 || conv->pixels == 0;
+}
+
 static norma_status conv_prepare(prepare_context *context) {
   conv_state *conv = context->state;
   const shape x_first = conv_first(conv, prepare_shape(context, 0)), *x = &x_first;
@@ -345,7 +347,7 @@ static norma_status conv_prepare(prepare_context *context) {
   conv->pixels = window_outputs(&conv->window);
   context->flops = 2.0 * (double)conv->samples * (double)w->dims[0] * (double)conv->depth * (double)conv->pixels;
   context->kernel_name = "empty";
-  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+  if (conv_is_empty(conv)) return NORMA_OK;
 
   conv->algorithm = conv_choose(conv);
   TRY(conv_prepare_algorithm(context, conv));
@@ -538,7 +540,7 @@ static norma_status conv_compute(run_context *context) {
   const conv_state *conv = context->state;
   const norma_tensor *b = run_input(context, 2);
   int residual = conv_residual(conv, context->node);
-  if (conv->samples == 0 || conv->pixels == 0) return NORMA_OK;
+  if (conv_is_empty(conv)) return NORMA_OK;
   struct conv_job job = {.conv = conv, .context = context};
   TRY(conv_make_weights(&job));
   job.bias = b ? b->data : NULL;
@@ -596,7 +598,7 @@ static bool conv_has_padding(const conv_state *conv) {
 static bool conv_linear(const node *node, linear_form *form) {
   const conv_state *conv = node->state;
   const shape *w = node_input_shape(node, 1);
-  if (w->rank < 3 || !shape_is_known(w) || w->dims[0] % conv->group != 0) return false;
+  if (w->rank < 3 || shape_count(w) <= 0 || w->dims[0] % conv->group != 0) return false;
   form->weights = 1;
   form->bias = 2;
   form->groups = conv->group;
@@ -609,7 +611,7 @@ static bool conv_linear(const node *node, linear_form *form) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- in channel blocks */
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
 
 static bool conv_groups_fit_blocks(const block_form *form, int64_t group, int64_t channels, int64_t outputs) {
   if (group == 1 || (group == channels && group == outputs)) return true;
@@ -650,6 +652,7 @@ static bool conv_block(const node *node, block_form *form) {
   const norma_tensor *w = node_constant_input(node, 1);
   const int residual = node->epilogue.residual_input;
   if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
+  if (w->size_bytes == 0) return false;
   if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
   if (!block_takes_window(w->dims + 2, 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;

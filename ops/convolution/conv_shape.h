@@ -4,8 +4,8 @@
 
 #include "ops/window.h"
 
-/* The shape of the output. x, w and b may be of unknown rank; b is that where there is none. Fails where they do not fit
- * together. */
+/* The shape of the output. x, w and b may be of unknown rank; b is that where there is none. Fails where they do not
+ * fit together. */
 norma_status infer_conv_shape(infer_context *context, const window_attributes *attributes, int64_t group,
                               const shape *x, const shape *w, const shape *b, shape *y);
 

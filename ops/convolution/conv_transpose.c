@@ -90,7 +90,7 @@ static bool conv_transpose_resolve_axis(const conv_transpose_state *state, int64
   if (wanted) w->input[axis] = *wanted;
   if (x == DIM_UNKNOWN || w->kernel[axis] == DIM_UNKNOWN) return true;
   if (__builtin_mul_overflow(w->kernel[axis] - 1, w->dilation[axis], &extent) ||
-      __builtin_add_overflow(extent, 1, &extent) || __builtin_mul_overflow(w->stride[axis], x > 0 ? x - 1 : 0, &full) ||
+      __builtin_add_overflow(extent, 1, &extent) || __builtin_mul_overflow(w->stride[axis], x - 1, &full) ||
       __builtin_add_overflow(full, extent, &full) || __builtin_add_overflow(full, extra, &full) ||
       __builtin_mul_overflow(w->stride[axis], x, &same) || w->pad_begin[axis] > INT64_MAX - w->pad_end[axis]) {
     snprintf(message, WINDOW_MESSAGE_SIZE, "kernel, dilation, stride and pads of spatial axis %d are too large", axis);
@@ -105,7 +105,7 @@ static bool conv_transpose_resolve_axis(const conv_transpose_state *state, int64
     if (a->padding == WINDOW_NO_PADS) w->pad_begin[axis] = w->pad_end[axis] = 0;
     w->input[axis] = full - (w->pad_begin[axis] + w->pad_end[axis]);
   }
-  if (x == 0 && !wanted) w->input[axis] = 0;
+  if (x == 0 && w->input[axis] < 0) w->input[axis] = 0;
   if (w->input[axis] >= 0) return true;
   snprintf(message, WINDOW_MESSAGE_SIZE, "the pads of spatial axis %d take %" PRId64 " from an output of %" PRId64,
            axis, w->pad_begin[axis] + w->pad_end[axis], full);
@@ -138,9 +138,6 @@ static bool conv_transpose_resolve(const conv_transpose_state *state, int axes, 
 static norma_status conv_transpose_check_channels(infer_context *context, int64_t group, int64_t channels,
                                                   const shape *w, const shape *b, int64_t *outputs) {
   int64_t of_w = w->rank > 0 ? w->dims[0] : DIM_UNKNOWN, of_group = w->rank > 1 ? w->dims[1] : DIM_UNKNOWN;
-  if (channels == 0 || of_w == 0 || of_group == 0)
-    return infer_fail(context, "X has %" PRId64 " channels and W %" PRId64 " x %" PRId64 ": none may be 0", channels,
-                      of_w, of_group);
   if (channels != DIM_UNKNOWN && of_w != DIM_UNKNOWN && channels != of_w)
     return infer_fail(context, "W is for %" PRId64 " channels, but X has %" PRId64, of_w, channels);
   if (channels == DIM_UNKNOWN) channels = of_w;
@@ -277,6 +274,11 @@ static norma_status conv_transpose_prepare_float(prepare_context *context, conv_
   return NORMA_OK;
 }
 
+/* No output has an element. Without input channels outputs are there, and are the bias. */
+static bool conv_transpose_is_empty(const conv_transpose_state *state) {
+  return state->samples == 0 || state->outputs == 0 || state->y_pixels == 0;
+}
+
 static norma_status conv_transpose_prepare(prepare_context *context) {
   conv_transpose_state *state = context->state;
   const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
@@ -296,7 +298,7 @@ static norma_status conv_transpose_prepare(prepare_context *context) {
   context->flops = 2.0 * (double)state->samples * (double)w->dims[0] * (double)state->outputs * (double)state->taps *
                    (double)state->x_pixels;
   context->kernel_name = "empty";
-  if (state->samples == 0 || state->y_pixels == 0) return NORMA_OK;
+  if (conv_transpose_is_empty(state)) return NORMA_OK;
   context->kernel_name = state->type == NORMA_DOUBLE ? "taps" : "product";
   return state->type == NORMA_DOUBLE ? NORMA_OK : conv_transpose_prepare_float(context, state);
 }
@@ -519,7 +521,7 @@ static norma_status conv_transpose_compute(run_context *context) {
   const conv_transpose_state *state = context->state;
   const norma_tensor *b = run_input(context, 2);
   int residual = context->node->epilogue.residual_input;
-  if (state->samples == 0 || state->y_pixels == 0) return NORMA_OK;
+  if (conv_transpose_is_empty(state)) return NORMA_OK;
   struct conv_transpose_job job = {.state = state, .context = context};
   TRY(conv_transpose_make_weights(&job));
   if (is_half(state->type)) return conv_transpose_compute_halves(&job);
@@ -552,7 +554,7 @@ static const operator_attribute conv_transpose_attributes[] = {
 static bool conv_transpose_linear(const node *node, linear_form *form) {
   const conv_transpose_state *state = node->state;
   const shape *w = node_input_shape(node, 1);
-  if (w->rank < 3 || !shape_is_known(w) || w->dims[0] % state->group != 0) return false;
+  if (w->rank < 3 || shape_count(w) <= 0 || w->dims[0] % state->group != 0) return false;
   form->weights = 1;
   form->bias = 2;
   form->groups = state->group;
@@ -564,7 +566,7 @@ static bool conv_transpose_linear(const node *node, linear_form *form) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------- in channel blocks */
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
 
 /* What the inner operator is told. */
 typedef struct transposed {

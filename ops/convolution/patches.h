@@ -1,6 +1,7 @@
 /*
  * Convolution as a matrix product with an explicit patch matrix: any number of axes, single and double precision. The
- * way for what conv_f32 does not take, and for integers; a block of pixels at a time, so that the patches stay in cache.
+ * way for what conv_f32 does not take, and for integers; a block of pixels at a time, so that the patches stay in
+ * cache.
  */
 #ifndef OPS_CONVOLUTION_PATCHES_H
 #define OPS_CONVOLUTION_PATCHES_H
@@ -10,8 +11,8 @@
 /* Pixels of one block for patches of `depth` elements of `element_bytes` bytes; depends on nothing else. */
 int64_t patches_block(int64_t depth, size_t element_bytes);
 
-/* Where inputs come from. Strides are in elements: channels first, 1 and the elements of a plane; channels last, the number
- * of channels and 1. */
+/* Where inputs come from. Strides are in elements: channels first, 1 and the elements of a plane; channels last, the
+ * number of channels and 1. */
 typedef struct patches_source {
   const void *x;        /* pixel 0 of the first channel */
   size_t element_bytes; /* 1, 4 or 8 */
@@ -19,8 +20,8 @@ typedef struct patches_source {
   int64_t pixel_stride, channel_stride;
 } patches_source;
 
-/* patches[(c * taps + t) * count + i] = the input under tap t of output pixel first + i in channel c. `offsets` is room for
- * `count` numbers. */
+/* patches[(c * taps + t) * count + i] = the input under tap t of output pixel first + i in channel c. `offsets` is room
+ * for `count` numbers. */
 void patches_gather(const window *window, int64_t channels, const patches_source *source, int64_t first, int64_t count,
                     int64_t *offsets, void *patches);
 

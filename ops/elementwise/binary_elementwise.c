@@ -4,7 +4,8 @@
  * Add, Sub, Mul, Div   1, 6: limited broadcasting (see binary.h); 7: NumPy's; 13, 14: more types
  * Min, Max, Sum, Mean  of one or more inputs. 1, 6: of one shape; 8: broadcasting; 12, 13: more types
  *
- * float runs through the kernel table; float16 and bfloat16 are computed in float and rounded after each operation.
+ * float runs through the kernel table; float16 and bfloat16 are computed in float and rounded after each operation. Sum
+ * and Mean of more than MOST_ROUNDED inputs are summed in double and rounded once, so that the error does not grow.
  * Integers wrap around; integer division truncates, its division by zero is an error, and the smallest number divided
  * by -1 is itself. Min and Max give NaN where an element is NaN.
  */
@@ -12,6 +13,10 @@
 #include "ops/array_rows.h"
 #include "ops/elementwise/binary.h"
 #include "ops/half.h"
+
+#include <math.h>
+
+#define MOST_ROUNDED 8
 
 typedef struct arithmetic_state {
   binary_broadcast broadcast;
@@ -146,11 +151,67 @@ static norma_status copy_first(run_context *context) {
   return binary_run(context, NULL, input, input, 0, copy_row, &bytes);
 }
 
+/* Operands: the sums, an input. */
+static void add_to_double_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
+  const norma_element_type type = *(const norma_element_type *)argument;
+  double *sum = (double *)(void *)pointers[0];
+  for (int64_t i = 0; i < count; i++) sum[i] += element_get_double(type, pointers[1] + i * steps[1], 0);
+}
+
+/* Operands: output 0, the sums. */
+typedef struct mean_row {
+  norma_element_type type;
+  double divisor;
+} mean_row;
+
+static void divide_double_row(void *argument, char *const *pointers, const int64_t *steps, int64_t count) {
+  const mean_row *row = argument;
+  const double *sum = (const double *)(const void *)pointers[1];
+  (void)steps;
+  for (int64_t i = 0; i < count; i++) element_set_double(row->type, pointers[0], i, sum[i] / row->divisor);
+}
+
+static bool sums_in_double(const node *node) {
+  const arithmetic_state *state = node->state;
+  return state->kind == BINARY_ADD && node->input_count > MOST_ROUNDED;
+}
+
+/* Walks `target`, of the output's shape, with `source`. */
+static norma_status walk_pair(run_context *context, void *target, size_t target_bytes, const void *source,
+                              size_t source_bytes, const shape *source_shape, strided_row *row, void *argument) {
+  const norma_tensor *output = run_output(context, 0);
+  strided walk = {.rank = output->rank};
+  memcpy(walk.dims, output->dims, sizeof output->dims);
+  strided_add_broadcast(&walk, target, target_bytes, output->rank, output->dims);
+  strided_add_broadcast(&walk, source, source_bytes, source_shape->rank, source_shape->dims);
+  return strided_run(context, &walk, row, argument);
+}
+
+static norma_status sum_in_double(run_context *context) {
+  const arithmetic_state *state = context->state;
+  const norma_tensor *output = run_output(context, 0);
+  const size_t bytes = (size_t)norma_tensor_count(output) * sizeof(double);
+  const shape whole = shape_of_tensor(output);
+  norma_element_type type = output->type;
+  mean_row mean = {type, state->mean ? context->input_count : 1};
+  void *sums;
+  TRY(run_allocate_temporary(context, bytes, &sums));
+  memset(sums, 0, bytes);
+  for (int i = 0; i < context->input_count; i++) {
+    const shape own = shape_of_tensor(run_input(context, i));
+    TRY(walk_pair(context, sums, sizeof(double), run_input(context, i)->data, element_type_bytes(type), &own,
+                  add_to_double_row, &type));
+  }
+  return walk_pair(context, output->data, element_type_bytes(type), sums, sizeof(double), &whole, divide_double_row,
+                   &mean);
+}
+
 static norma_status variadic_compute(run_context *context) {
   const arithmetic_state *state = context->state;
   arithmetic_job job = {.kernels = context->kernels, .kind = state->kind};
   norma_tensor *output = run_output(context, 0);
   if (!output) return NORMA_OK;
+  if (sums_in_double(context->node)) return sum_in_double(context);
   if (context->input_count < 2) TRY(copy_first(context));
   for (int i = 1; i < context->input_count; i++) {
     TRY(arithmetic_apply(context, &job, NULL, i == 1 ? run_input(context, 0) : output, run_input(context, i)));
@@ -175,7 +236,7 @@ static const operator_attribute variadic_attributes[] = {
 
 static bool arithmetic_form(const node *node, elementwise_form *form) {
   const arithmetic_state *state = node->state;
-  form->kind = state->mean ? ELEMENTWISE_OTHER : ELEMENTWISE_BINARY;
+  form->kind = state->mean || sums_in_double(node) ? ELEMENTWISE_OTHER : ELEMENTWISE_BINARY;
   form->binary = state->kind;
   form->numpy = node->version >= 7 || !node_attribute(node, "broadcast");
   return true;

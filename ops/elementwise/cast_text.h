@@ -14,8 +14,8 @@
 /* Writes element `index`, terminated, and returns the length. */
 size_t cast_number_to_text(norma_element_type type, const void *data, int64_t index, char text[CAST_TEXT_SIZE]);
 
-/* Reads a whole text of at most 255 characters, blanks around it allowed, as element `index`. Integers may be written as
- * floats, which are truncated and limited to the type's range. false: it is no number. */
+/* Reads a whole text of at most 255 characters, blanks around it allowed, as element `index`. Integers may be written
+ * as floats, which are truncated and limited to the type's range. false: it is no number. */
 bool cast_text_to_number(const norma_string *text, norma_element_type type, void *data, int64_t index);
 
 #endif

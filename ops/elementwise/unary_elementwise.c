@@ -4,9 +4,9 @@
  * Of com.microsoft: Gelu, and QuickGelu = x * sigmoid(alpha * x).
  *
  * Opset 1 knew the attribute consumed_inputs, which means nothing; later versions add element types only, but for Selu,
- * whose defaults got more digits in 6. float runs through the kernel table; float16 and bfloat16 are computed in float and
- * rounded once; double runs through libm. Integers wrap around where the result is not representable (Abs and Neg of the
- * smallest number give it back).
+ * whose defaults got more digits in 6. float runs through the kernel table; float16 and bfloat16 are computed in float
+ * and rounded once; double runs through libm. Integers wrap around where the result is not representable (Abs and Neg
+ * of the smallest number give it back).
  */
 #include "ops/half.h"
 #include "ops/operator.h"

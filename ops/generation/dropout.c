@@ -5,21 +5,22 @@
  * and training_mode are inputs, attribute seed; 13, 22: more types. The mask is true where an element stays.
  *
  * Versions 1 and 6 train where is_test is not set; models of that time were run for inference all the same, so is
- * this operator up to version 11. Training draws from NumPy's legacy generator (MT19937), seeded with the attribute (0
- * when there is none), so that results repeat.
+ * this operator up to version 11. Training draws uniform numbers from random_numbers.h, which says what a seed
+ * promises.
  */
 #include "engine/graph/query.h"
+#include "ops/generation/random_numbers.h"
 #include "ops/movement/movement.h"
 #include "ops/work.h"
 
 typedef struct dropout_state {
-  uint32_t seed;
+  random_seed seed;
 } dropout_state;
 
 static norma_status dropout_read(const node *node, void *state, norma_error *error) {
   dropout_state *dropout = state;
   TRY(read_inputs_since(node, 1, 12, error));
-  dropout->seed = (uint32_t)attribute_int(node, "seed", 0);
+  random_read_seed(node, &dropout->seed);
   return NORMA_OK;
 }
 
@@ -29,58 +30,18 @@ static norma_status dropout_infer(infer_context *context) {
   return NORMA_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- MT19937 */
-
-#define MT_SIZE 624
-
-typedef struct mersenne_twister {
-  uint32_t words[MT_SIZE];
-  int next;
-} mersenne_twister;
-
-static void twister_seed(mersenne_twister *twister, uint32_t seed) {
-  twister->words[0] = seed;
-  for (uint32_t i = 1; i < MT_SIZE; i++) {
-    const uint32_t previous = twister->words[i - 1];
-    twister->words[i] = 1812433253u * (previous ^ previous >> 30) + i;
-  }
-  twister->next = MT_SIZE;
-}
-
-static uint32_t twister_next(mersenne_twister *twister) {
-  uint32_t *words = twister->words;
-  if (twister->next == MT_SIZE) {
-    for (int i = 0; i < MT_SIZE; i++) {
-      const uint32_t mixed = (words[i] & 0x80000000u) | (words[(i + 1) % MT_SIZE] & 0x7FFFFFFFu);
-      words[i] = words[(i + 397) % MT_SIZE] ^ mixed >> 1 ^ (mixed & 1 ? 0x9908B0DFu : 0);
-    }
-    twister->next = 0;
-  }
-  uint32_t y = words[twister->next++];
-  y ^= y >> 11;
-  y ^= y << 7 & 0x9D2C5680u;
-  y ^= y << 15 & 0xEFC60000u;
-  return y ^ y >> 18;
-}
-
-/* Uniform in [0, 1) with 53 bits, as numpy.random.uniform draws. */
-static double twister_uniform(mersenne_twister *twister) {
-  const uint32_t high = twister_next(twister) >> 5, low = twister_next(twister) >> 6;
-  return (high * 67108864.0 + low) / 9007199254740992.0;
-}
-
 /* ---------------------------------------------------------------------------------------------------------- compute */
 
 static norma_status dropout_train(run_context *context, double ratio) {
   const dropout_state *state = context->state;
   const norma_tensor *input = run_input(context, 0), *output = run_output(context, 0), *mask = run_output(context, 1);
   const double scale = 1 / (1 - ratio);
-  mersenne_twister twister;
-  twister_seed(&twister, state->seed);
+  random_numbers numbers;
+  random_begin(&numbers, &state->seed);
   const int64_t count = norma_tensor_count(input);
   for (int64_t i = 0; i < count; i++) {
-    if (i % 65536 == 0 && run_cancelled(context)) return run_fail(context, NORMA_ERROR_CANCELLED, "cancelled");
-    const bool stays = twister_uniform(&twister) >= ratio;
+    if (i % 65536 == 0) TRY(run_poll(context));
+    const bool stays = random_uniform(&numbers) >= ratio;
     const double x = element_get_double(input->type, input->data, i);
     if (output) element_set_double(output->type, output->data, i, stays ? x * scale : 0 * x);
     if (mask) element_set_int64(mask->type, mask->data, i, stays);
@@ -151,6 +112,7 @@ const operator_descriptor operators_dropout[] = {
      .max_outputs = 2,
      .types = {{DROPOUT_TYPES, INPUT(0), OUTPUT(0)}, {DROPOUT_TYPES, INPUT(1), 0}, {TYPE_BIT(NORMA_BOOL), INPUT(2), 0}},
      .attributes = dropout_attributes,
+     .flags = OPERATOR_RANDOM,
      .in_place = INPUT(0),
      .state_size = sizeof(dropout_state),
      .read = dropout_read,

@@ -1,9 +1,10 @@
-/* Kernels of arrays whose elements are not all float: arithmetic of integers and doubles, comparisons, logic, selection,
- * conversion. They are loops that the compiler vectorises, compiled once for each instruction set (array_kernels_isa.c) and
- * reached through kernel_table.arrays.
+/* Kernels of arrays whose elements are not all float: arithmetic of integers and doubles, comparisons, logic,
+ * selection, conversion. They are loops that the compiler vectorises, compiled once for each instruction set
+ * (array_kernels_isa.c) and reached through kernel_table.arrays.
  *
- * All arrays have n elements; who repeats one number along a row writes it out. Integers wrap around. y may be x or z where
- * elements have the same size, and must not overlap them elsewhere. Results do not depend on the instruction set. */
+ * All arrays have n elements; who repeats one number along a row writes it out. Integers wrap around. y may be x or z
+ * where elements have the same size, and must not overlap them elsewhere. Results do not depend on the instruction
+ * set. */
 #ifndef OPS_KERNELS_ARRAY_KERNELS_H
 #define OPS_KERNELS_ARRAY_KERNELS_H
 
@@ -31,8 +32,8 @@ struct array_conversion {
 struct array_kernels {
   /* By element type: integers (all but BINARY_DIV, which can fail) and DOUBLE. Others: NULL. */
   array_function *arithmetic[NORMA_ELEMENT_TYPE_COUNT][BINARY_KIND_COUNT];
-  /* y: 0 or 1 in a byte. By element type of x and z: integers, FLOAT, DOUBLE; of BOOL only EQUAL, any nonzero byte being
-   * true. Any comparison with NaN is false. */
+  /* y: 0 or 1 in a byte. By element type of x and z: integers, FLOAT, DOUBLE; of BOOL only EQUAL, any nonzero byte
+   * being true. Any comparison with NaN is false. */
   array_function *compare[NORMA_ELEMENT_TYPE_COUNT][ARRAY_COMPARISON_COUNT];
   /* Of truth values (any nonzero byte is true), 0 or 1. */
   array_function *logic[ARRAY_BITS_COUNT];

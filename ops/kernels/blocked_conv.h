@@ -66,8 +66,8 @@ struct blocked_work {
 /* Reading weights that another worker, or an earlier call, has brought into the shared cache. */
 #define BLOCKED_WEIGHT_AGAIN_COST 4.0
 
-/* BLOCKED_FOREIGN_COST, of the instruction set: reading a vector that another worker has written and still has in a cache
- * of its own, at some 10 GB/s. */
+/* BLOCKED_FOREIGN_COST, of the instruction set: reading a vector that another worker has written and still has in a
+ * cache of its own, at some 10 GB/s. */
 
 static struct blocked_work blocked_work_of(const struct blocked_conv_f32 *conv) {
   const double channels = (double)conv->channels, blocks = (double)blocked_count(conv->outputs);

@@ -1,7 +1,8 @@
 /* Channel blocks, pixel by pixel: sums, scale and shift, changes of layout: part of kernel_table_isa.c. */
 
-/* Pixels are dealt out to four sums, which are added at the end. */
-static void blocked_sum_f32(float *y, const float *x, size_t pixels) {
+/* Pixels are dealt out to four sums, which are added at the end: pieces of SUM_STEPS for each, like the sums of
+ * reduce.h. */
+INLINE vf blocked_sum_piece(const float *x, size_t pixels) {
   vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
   size_t p = 0;
   for (; p + 4 <= pixels; p += 4) {
@@ -9,7 +10,19 @@ static void blocked_sum_f32(float *y, const float *x, size_t pixels) {
     for (int i = 0; i < 4; i++) sum[i] += vf_load(x + (p + i) * VF_LANES);
   }
   for (; p < pixels; p++) sum[0] += vf_load(x + p * VF_LANES);
-  vf_store(y, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static void blocked_sum_f32(float *y, const float *x, size_t pixels) {
+  const size_t piece = 4 * SUM_STEPS;
+  if (pixels <= piece) {
+    vf_store(y, blocked_sum_piece(x, pixels));
+    return;
+  }
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t p = 0; p < pixels; p += piece)
+    vd_add_lanes(total, blocked_sum_piece(x + p * VF_LANES, pixels - p < piece ? pixels - p : piece));
+  vf_store(y, vf_from_lanes(total));
 }
 
 /* Activations that are no clamp run over short pieces that the first-level cache still holds. */

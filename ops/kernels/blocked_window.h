@@ -309,13 +309,12 @@ INLINE vf blocked_pool_add(vf result, vf value, const bool maximum) {
   return maximum ? vf_max_nan(result, value) : result + value;
 }
 
-/* The maximum, or the sum, of one window. */
-INLINE vf blocked_pool_pixel(const struct blocked_row *row, size_t p, const bool maximum) {
+/* The maximum, or the sum, of one window: the columns [begin, end) of it. */
+INLINE vf blocked_pool_columns(const struct blocked_row *row, size_t p, size_t begin, size_t end, const bool maximum) {
   const struct window_2d *w = row->window;
-  const struct blocked_taps taps = blocked_taps_at(w, 1, p);
   const vf none = vf_set1(maximum ? -INFINITY : 0);
   vf result = none;
-  for (size_t k1 = taps.begin; k1 < taps.end; k1++) {
+  for (size_t k1 = begin; k1 < end; k1++) {
     const size_t offset = (p * w->stride[1] + k1 * w->dilation[1] - w->pad[1]) * VF_LANES;
     vf column = none;
     for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++)
@@ -323,6 +322,30 @@ INLINE vf blocked_pool_pixel(const struct blocked_row *row, size_t p, const bool
     result = blocked_pool_add(result, column, maximum);
   }
   return result;
+}
+
+/* The sum of a window with more than SUM_STEPS rows or columns: a column in pieces, which go to a sum of double
+ * precision. */
+static void blocked_sum_long(const struct blocked_row *row, size_t p, struct blocked_taps columns, float *sum) {
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  struct blocked_row piece = *row;
+  for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0 += SUM_STEPS) {
+    piece.taps.begin = k0;
+    piece.taps.end = row->taps.end - k0 < SUM_STEPS ? row->taps.end : k0 + SUM_STEPS;
+    for (size_t k1 = columns.begin; k1 < columns.end; k1++)
+      vd_add_lanes(total, blocked_pool_columns(&piece, p, k1, k1 + 1, false));
+  }
+  vf_store(sum, vf_from_lanes(total));
+}
+
+INLINE vf blocked_pool_pixel(const struct blocked_row *row, size_t p, const bool maximum) {
+  const struct blocked_taps columns = blocked_taps_at(row->window, 1, p);
+  if (!maximum && (row->taps.end - row->taps.begin > SUM_STEPS || columns.end - columns.begin > SUM_STEPS)) {
+    float sum[VF_LANES];
+    blocked_sum_long(row, p, columns, sum);
+    return vf_load(sum);
+  }
+  return blocked_pool_columns(row, p, columns.begin, columns.end, maximum);
 }
 
 enum { BLOCKED_POOL_TILE = 4 };
@@ -390,8 +413,9 @@ INLINE void blocked_pool(const struct window_2d *w, struct blocked_divisor *divi
                          const bool maximum) {
   const size_t width = w->output[1], kernel = w->kernel[1], stride = w->stride[1];
   struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
-  if (row.inner.end - row.inner.begin < BLOCKED_POOL_TILE || w->dilation[1] != 1 || kernel < 2 || kernel > 3 ||
-      stride > 2)
+  const bool is_long = !maximum && w->kernel[0] > SUM_STEPS;
+  if (row.inner.end - row.inner.begin < BLOCKED_POOL_TILE || is_long || w->dilation[1] != 1 || kernel < 2 ||
+      kernel > 3 || stride > 2)
     row.inner.begin = row.inner.end = width;
   for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
     blocked_row_begin(&row, p0);

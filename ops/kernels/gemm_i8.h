@@ -1,13 +1,13 @@
 /* gemm_i8, the matrix product of 8-bit integers: part of kernel_table_isa.c and of overrides. The contract stands in
  * kernel_table.h.
  *
- * Expects: gemm_i8_dot(sum, a, b), which adds to each 32-bit lane the products of its four bytes of a and b; b is signed,
- * a signed or not (GEMM_I8_A_SIGNED); GEMM_I8_TILE_ROWS and GEMM_I8_TILE_VECTORS (2 or 4), of sums in
+ * Expects: gemm_i8_dot(sum, a, b), which adds to each 32-bit lane the products of its four bytes of a and b; b is
+ * signed, a signed or not (GEMM_I8_A_SIGNED); GEMM_I8_TILE_ROWS and GEMM_I8_TILE_VECTORS (2 or 4), of sums in
  * registers.
  *
- * Packed operands (gemm_i8_pack.h) have these signs: where a matrix has the other one, 128 is added to or taken from all
- * its elements and its zero point, which changes no product. The products of the bytes as they are come first; then, with
- * zero points za and zb,
+ * Packed operands (gemm_i8_pack.h) have these signs: where a matrix has the other one, 128 is added to or taken from
+ * all its elements and its zero point, which changes no product. The products of the bytes as they are come first;
+ * then, with zero points za and zb,
  *
  *   sum over p of (a - za) * (b - zb) = products - za * (sum of b's column) - zb * (sum of a's row - k * za)
  *
@@ -212,8 +212,8 @@ INLINE void gemm_i8_store_lanes(struct gemm_i8_place at, vu sum, const struct ge
   if (n < VF_LANES) memcpy(at.c, bytes, n);
 }
 
-/* The tile of a row panel and of columns begin .. begin + count - 1. `type`, where NORMA_INT8 stands for both types of 8
- * bits, and `one_zero`, whether all rows and all columns have the same, are constants of the compiler. */
+/* The tile of a row panel and of columns begin .. begin + count - 1. `type`, where NORMA_INT8 stands for both types of
+ * 8 bits, and `one_zero`, whether all rows and all columns have the same, are constants of the compiler. */
 INLINE void gemm_i8_store_body(const struct gemm_i8 *gemm, const struct gemm_i8_output *out, const int32_t *tile,
                                const struct gemm_i8_rows *rows, const struct gemm_i8_columns *columns, size_t begin,
                                size_t count, const norma_element_type type, const bool one_zero) {

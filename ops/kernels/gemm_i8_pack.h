@@ -51,8 +51,8 @@ typedef int32_t v4i_in_memory __attribute__((vector_size(16), aligned(1), may_al
 typedef uint8_t v16b __attribute__((vector_size(16)));
 typedef uint8_t v16b_in_memory __attribute__((vector_size(16), aligned(1), may_alias));
 
-/* Where a panel comes from: byte p of lane l stands at source[l * lane_stride + p * depth_stride]; each is changed by an
- * exclusive or with `flip`, 0 or 128. */
+/* Where a panel comes from: byte p of lane l stands at source[l * lane_stride + p * depth_stride]; each is changed by
+ * an exclusive or with `flip`, 0 or 128. */
 struct gemm_i8_panel {
   const uint8_t *source;
   size_t lanes, depth;
@@ -178,7 +178,8 @@ static void gemm_i8_sum_rows(int32_t *sums, const uint8_t *packed, size_t rows, 
       for (size_t i = 0; i < 3; i++) others[i] = gemm_i8_dot(others[i], vi_load(from + 4 * (i + 1) * rows), ones);
     }
     sum = (vi)((vu)sum + (vu)others[0] + ((vu)others[1] + (vu)others[2]));
-    /* Lanes behind the panel's are those of its next steps. The last steps have too few behind them: they are copied. */
+    /* Lanes behind the panel's are those of its next steps. The last steps have too few behind them: they are
+     * copied. */
     for (; step * rows + row + VF_LANES <= steps * rows; step++)
       sum = gemm_i8_dot(sum, vi_load(packed + 4 * (step * rows + row)), ones);
     if (step < steps) {
@@ -193,7 +194,8 @@ static void gemm_i8_sum_rows(int32_t *sums, const uint8_t *packed, size_t rows, 
   }
 }
 
-/* Packs row panels [begin, end), whose first row is at a, one behind the other, and sums their rows if `sums` is given. */
+/* Packs row panels [begin, end), whose first row is at a, one behind the other, and sums their rows if `sums` is
+ * given. */
 static void gemm_i8_pack_rows(uint8_t *packed, int32_t *sums, const struct gemm_i8 *gemm, const uint8_t *a,
                               size_t begin, size_t end) {
   struct gemm_i8_panel panel = {.source = a,

@@ -1,19 +1,20 @@
 /* The kernel table: every compute kernel of one instruction set.
  *
- * A table is written once, in kernel_table_isa.c and the headers that it includes, and compiled for each file of isa/. An
- * override (override/NAME.c) replaces some entries of one table on CPUs that have more than the table needs. A table is
- * chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They take
- * pointers, sizes and strides, allocate nothing, keep nothing, and may be called from any number of threads at a time as
- * long as the written ranges are apart. Work is split by the caller: functions with a begin/end range do that part of the
- * work and touch no other output.
+ * A table is written once, in kernel_table_isa.c and the headers that it includes, and compiled for each file of isa/.
+ * An override (override/NAME.c) replaces some entries of one table on CPUs that have more than the table needs. A table
+ * is chosen once (kernel_table_default) and kept by the runtime. Kernels know neither graph nor tensor nor thread. They
+ * take pointers, sizes and strides, allocate nothing, keep nothing, and may be called from any number of threads at a
+ * time as long as the written ranges are apart. Work is split by the caller: functions with a begin/end range do that
+ * part of the work and touch no other output.
  *
  * Sizes and strides count elements, scratch sizes count bytes. Pointers need the alignment of their element type only;
  * scratch is fastest when 64-byte aligned. No kernel reads or writes outside the ranges described, not even by a lane.
  *
  * Promise: for one table, an output element is a function of its inputs and of the length of its reduction, bit for
  * bit. It does not depend on the position in the array, on alignment, on the split into ranges, or on the sizes of
- * other dimensions. Element i of an elementwise function depends on input element i only. Overrides keep the bits of their
- * table. Between tables results differ in the last bits (SSE2 has no fused multiply-add); those of gemm_i8 do not.
+ * other dimensions. Element i of an elementwise function depends on input element i only. Overrides keep the bits of
+ * their table. Between tables results differ in the last bits (SSE2 has no fused multiply-add); those of gemm_i8 do
+ * not.
  *
  * Unless said otherwise, in and out may be the same pointer for elementwise functions, and must not overlap elsewhere.
  */
@@ -29,7 +30,7 @@
 #include "engine/norma.h"
 #include "ops/kernels/array_kernels.h"
 
-/* ---- Functions of single elements, by the kinds of engine/base/activation.h ----------------------------------------- */
+/* ---- Functions of single elements, by the kinds of engine/base/activation.h -------------------------------------- */
 
 /* y[i] = f(x[i]) for i < n. */
 typedef void unary_f32_function(float *y, const float *x, size_t n, float a, float b);
@@ -110,9 +111,10 @@ struct gemm_f64 {
  *                           limited to c_low .. c_high where c_limited
  *
  * where (float) rounds to nearest, the product is rounded, and NaN saturates to the lowest. The bits are the same for
- * every table, but for activations other than Relu and Clip. Both operands are int8_t or uint8_t. b is packed beforehand (weights, once per model); a is packed by the
- * kernel, into scratch, unless it is before (one call after the other may then share it). Packed operands are for the
- * table, with its overrides, that has packed them. Panels are as gemm_f32 has them, of other sizes. */
+ * every table, but for activations other than Relu and Clip. Both operands are int8_t or uint8_t. b is packed
+ * beforehand (weights, once per model); a is packed by the kernel, into scratch, unless it is before (one call after
+ * the other may then share it). Packed operands are for the table, with its overrides, that has packed them. Panels are
+ * as gemm_f32 has them, of other sizes. */
 struct gemm_i8 {
   size_t m, n, k;
   norma_element_type a_type, b_type, c_type;
@@ -184,8 +186,9 @@ struct window_2d {
 
 /* ---- Channel blocks ------------------------------------------------------------------------------------------------
  * A blocked tensor of logical shape [N, C, H, W] is a tensor of shape [N, ceil(C / b), H, W, b], where b is the table's
- * channel_block of its element type: element (n, c, y, x) stands at [n][c / b][y][x][c % b]. Lanes from C on (padding lanes) hold
- * anything, NaN included, and never influence real lanes; kernels write something into those of their outputs. */
+ * channel_block of its element type: element (n, c, y, x) stands at [n][c / b][y][x][c % b]. Lanes from C on (padding
+ * lanes) hold anything, NaN included, and never influence real lanes; kernels write something into those of their
+ * outputs. */
 enum blocked_algorithm {
   BLOCKED_DIRECT,     /* the definition's sum, blocked like gemm_f32's */
   BLOCKED_WINOGRAD_2, /* F(2x2, 3x3): 3x3 kernels, stride and dilation 1, blocked input */
@@ -244,6 +247,32 @@ struct gemm_part {
   size_t k, n;
   size_t row, rows;
   size_t column, columns;
+};
+
+/* ---- Fourier transforms --------------------------------------------------------------------------------------------
+ * Signals side by side, one in each of fft_f32_lanes or fft_f64_lanes lanes: a row is that many elements, a complex row
+ * a row of real parts and one of imaginary parts behind it. Lanes do not influence each other.
+ *
+ *   y[k] = sum over j < n of x[j] * exp(-2 pi sqrt(-1) j k / n)
+ *
+ * `n` is the product of `factors`, each 2, 3, 4, 5 or 7. For the factor f, with l the product of those before it and
+ * m = n / (l f), `twiddles` holds exp(-2 pi sqrt(-1) i j l / n) for i < m and 0 < j < f, at [i][j - 1], real and
+ * imaginary part; one factor after the other. */
+#define FFT_MOST_FACTORS   64
+#define FFT_LARGEST_FACTOR 7
+
+struct fft_f32 {
+  size_t n;
+  size_t factor_count;
+  uint8_t factors[FFT_MOST_FACTORS];
+  const float *twiddles;
+};
+
+struct fft_f64 {
+  size_t n;
+  size_t factor_count;
+  uint8_t factors[FFT_MOST_FACTORS];
+  const double *twiddles;
 };
 
 /* ---- Linear attention ----------------------------------------------------------------------------------------------
@@ -317,7 +346,8 @@ struct kernel_table {
   cpu_feature_set features;
   size_t vector_bytes;
 
-  /* Multiplies and adds 12 * steps vectors in registers, for measuring what the CPU can do; returns some sum of them. */
+  /* Multiplies and adds 12 * steps vectors in registers, for measuring what the CPU can do; returns some sum of
+   * them. */
   float (*multiply_add_f32)(size_t steps, float factor, float term);
 
   /* ---- gemm_f32 ---- */
@@ -396,7 +426,8 @@ struct kernel_table {
                            float *y, void *scratch);
 
   /* ---- channel blocks ---- */
-  /* b by element type (NORMA_FLOAT ..), the floats of a vector for all that are computed in float; 0: no blocks of it. */
+  /* b by element type (NORMA_FLOAT ..), the floats of a vector for all that are computed in float; 0: no blocks of
+   * it. */
   size_t channel_block[NORMA_ELEMENT_TYPE_COUNT];
   /* The fastest algorithm for a shape, by a model checked against measurement; BLOCKED_DIRECT if `exact`. Reads neither
    * pointers nor `algorithm`. */
@@ -448,6 +479,30 @@ struct kernel_table {
    * padding lanes. FLOAT, FLOAT16, BFLOAT16. */
   void (*block_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
   void (*unblock_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
+
+  /* ---- Fourier transforms ---- */
+  size_t fft_f32_lanes, fft_f64_lanes;
+  /* Transforms n complex rows of x with the help of as many of y, both of which are overwritten; returns the one that
+   * holds the result. `inverse`: exp(+2 pi ..), without a division. */
+  float *(*fft_f32)(const struct fft_f32 *fft, float *x, float *y, bool inverse);
+  double *(*fft_f64)(const struct fft_f64 *fft, double *x, double *y, bool inverse);
+  /* z: the transform of the pairs of 2 * half real elements as complex ones; y: the first half + 1 rows of the
+   * transform of these elements. twiddles[k] = exp(-2 pi sqrt(-1) k / (2 * half)) for k <= half. */
+  void (*fft_split_real_f32)(float *y, const float *z, const float *twiddles, size_t half);
+  void (*fft_split_real_f64)(double *y, const double *z, const double *twiddles, size_t half);
+  /* The way back: from half + 1 rows to z. The imaginary parts of the first and the last row count as 0. */
+  void (*fft_join_real_f32)(float *z, const float *x, const float *twiddles, size_t half);
+  void (*fft_join_real_f64)(double *z, const double *x, const double *twiddles, size_t half);
+  /* Rows times scale[i]. */
+  void (*fft_scale_rows_f32)(float *x, const float *scale, size_t rows);
+  void (*fft_scale_rows_f64)(double *x, const double *scale, size_t rows);
+  /* Complex rows times the complex numbers factors[i], or their conjugates; y may be x. */
+  void (*fft_scale_f64)(double *y, const double *x, const double *factors, size_t rows, bool conjugate);
+  /* Complex rows times the complex numbers scalars[i] * vectors[i][lane], or their conjugates. */
+  void (*fft_twist_f64)(double *x, const double *scalars, const double *vectors, size_t rows, bool conjugate);
+  /* Rows of fft_f64_lanes elements to double, and back. */
+  void (*fft_widen_f32)(double *y, const float *x, size_t rows);
+  void (*fft_narrow_f32)(float *y, const double *x, size_t rows);
 
   /* ---- elementwise ---- */
   unary_f32_function *unary_f32[UNARY_KIND_COUNT];
@@ -533,6 +588,11 @@ struct kernel_table {
   void (*interpolate_rows_f32)(float *y, const float *x, size_t rows, size_t columns, const int64_t *first,
                                const float *weights, size_t taps, size_t count);
 
+  /* y[i] = sum over t < taps of weights[t * stride + i] * x[offsets[t * stride + i]] for i < n, in order of t; where an
+   * offset is negative, the element counts as 0. */
+  void (*sample_points_f32)(float *y, const float *x, const int32_t *offsets, const float *weights, size_t taps,
+                            size_t stride, size_t n);
+
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
   void (*scale_f32)(float *y, const float *x, size_t n, double factor);
@@ -561,8 +621,8 @@ struct kernel_table {
   const struct array_kernels *arrays;
 };
 
-/* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the one
- * whose name is later in the alphabet does. */
+/* Entries of one table that are better on CPUs with further features. Where two of a table replace the same entry, the
+ * one whose name is later in the alphabet does. */
 struct kernel_override {
   const char *name;
   const char *table;
@@ -570,21 +630,21 @@ struct kernel_override {
   void (*apply)(struct kernel_table *table);
 };
 
-/* Table number `index` of this build, in rising order of preference, without overrides and whether this CPU runs it or not
- * (kernel_table_find knows); NULL behind the last. */
+/* Table number `index` of this build, in rising order of preference, without overrides and whether this CPU runs it or
+ * not (kernel_table_find knows); NULL behind the last. */
 const struct kernel_table *kernel_table_built_at(size_t index);
 
-/* Table number `index` of those that this CPU runs, in rising order of preference, with all overrides that it runs; NULL
- * behind the last. Tables live as long as the process. */
+/* Table number `index` of those that this CPU runs, in rising order of preference, with all overrides that it runs;
+ * NULL behind the last. Tables live as long as the process. */
 const struct kernel_table *kernel_table_at(size_t index);
 
 /* The table of that name, NULL if this build has none or this CPU does not run it. "avx2:plain" is avx2 without its
  * overrides, and so with the others. */
 const struct kernel_table *kernel_table_find(const char *name);
 
-/* The last of kernel_table_at, unless the environment variable NORMA_KERNELS names another for kernel_table_find. A name
- * that is not found is ignored. There is always one: the lowest table of an architecture needs no more than all its CPUs
- * have. */
+/* The last of kernel_table_at, unless the environment variable NORMA_KERNELS names another for kernel_table_find. A
+ * name that is not found is ignored. There is always one: the lowest table of an architecture needs no more than all
+ * its CPUs have. */
 const struct kernel_table *kernel_table_default(void);
 
 /* Override number `index` of those that this CPU runs, for any table; NULL behind the last. */

@@ -1,5 +1,5 @@
-/* The kernel table of one instruction set. Compiled once for each file of isa/, with its name as KERNEL_ISA and the flags
- * that it asks for. Everything but the table itself is static, so that no code built for one instruction set can
+/* The kernel table of one instruction set. Compiled once for each file of isa/, with its name as KERNEL_ISA and the
+ * flags that it asks for. Everything but the table itself is static, so that no code built for one instruction set can
  * be linked into another's path; the kernels see each other and inline. */
 #include "kernel_table.h"
 #include "vector.h"
@@ -10,11 +10,13 @@
 #include "binary.h"
 #include "reduce.h"
 #include "resample.h"
+#include "sample.h"
 #include "multiply_add.h"
 #include "transpose.h"
 #include "softmax.h"
 #include "convert.h"
 #include "quantize.h"
+#include "fft.h"
 #include "linear_attention.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
@@ -108,6 +110,21 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .block_channels = block_channels,
     .unblock_channels = unblock_channels,
 
+    .fft_f32_lanes = VF_LANES,
+    .fft_f64_lanes = VD_LANES,
+    .fft_f32 = fft_f32_run,
+    .fft_f64 = fft_f64_run,
+    .fft_split_real_f32 = fft_f32_split_real,
+    .fft_split_real_f64 = fft_f64_split_real,
+    .fft_join_real_f32 = fft_f32_join_real,
+    .fft_join_real_f64 = fft_f64_join_real,
+    .fft_scale_rows_f32 = fft_f32_scale_rows,
+    .fft_scale_rows_f64 = fft_f64_scale_rows,
+    .fft_scale_f64 = fft_scale_f64,
+    .fft_twist_f64 = fft_twist_f64,
+    .fft_widen_f32 = fft_widen_f32,
+    .fft_narrow_f32 = fft_narrow_f32,
+
     .unary_f32 =
         {
 #define UNARY_ENTRY(NAME, function, formula) function##_f32,
@@ -155,6 +172,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .scale_f32 = scale_f32,
     .magnitude_f32 = magnitude_f32,
     .interpolate_rows_f32 = interpolate_rows_f32,
+    .sample_points_f32 = sample_points_f32,
 
     .transpose_32 = transpose_32,
     .f16_to_f32 = f16_to_f32,

@@ -1,7 +1,7 @@
 /* One token of linear attention: part of kernel_table_isa.c. The formula stands in kernel_table.h.
  *
- * Some vectors of columns at a time: with a correction, a first walk down the rows lets the state decay and sums up what the
- * key reads; the walk that writes then reads for the first query as well. */
+ * Some vectors of columns at a time: with a correction, a first walk down the rows lets the state decay and sums up
+ * what the key reads; the walk that writes then reads for the first query as well. */
 
 /* Columns j .. of `vectors` vectors, of which the last has `last` lanes. */
 INLINE void linear_attention_columns(const struct linear_attention_f32 *token, size_t j, const int vectors,

@@ -2,7 +2,31 @@
  *
  * Order of a run of n elements: four vectors of partial results take whole blocks of four vectors in turn, the first of
  * them also whole vectors that are left, then the rest, padded with the identity; the four are combined as (0, 1), (2,
- * 3), and the lanes in halves. It depends on n only. */
+ * 3), and the lanes in halves. It depends on n only.
+ *
+ * Sums do so in pieces of SUM_STEPS steps, each step adding an element to a lane. The pieces' results are added in
+ * double precision, so that the relative error stays below 1e-6 however long the sum is. Rows are added in the same
+ * pieces. */
+
+#define SUM_STEPS 16
+
+/* total[0] and total[1] take the lanes of x, the lower half and the upper one. */
+INLINE void vd_add_lanes(vd total[2], vf x) {
+  float lane[VF_LANES];
+  vf_store(lane, x);
+  total[0] += vd_load_f32(lane);
+  total[1] += vd_load_f32(lane + VD_LANES);
+}
+
+/* And back, rounded. */
+INLINE vf vf_from_lanes(const vd total[2]) {
+  double wide[VF_LANES];
+  float lane[VF_LANES];
+  vd_store(wide, total[0]);
+  vd_store(wide + VD_LANES, total[1]);
+  for (int i = 0; i < VF_LANES; i++) lane[i] = (float)wide[i];
+  return vf_load(lane);
+}
 
 INLINE vf vf_first_lanes_or(vf x, size_t n, vf rest) {
   return vf_select(vm_from_bits((1u << n) - 1), x, rest);
@@ -36,65 +60,181 @@ INLINE float vf_min_of_lanes(vf x) {
   return x[0];
 }
 
-/* Two functions from `step`, an expression of the partial result s and the elements v: over a run, and across rows. */
-#define REDUCE_FUNCTIONS(name, identity, step, combine, of_lanes)                                                      \
-  static float name##_f32(const float *x, size_t n) {                                                                  \
-    vf partial[4];                                                                                                     \
-    UNROLL                                                                                                             \
-    for (int p = 0; p < 4; p++) partial[p] = vf_set1(identity);                                                        \
-    size_t i = 0;                                                                                                      \
-    for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {                                                                 \
-      UNROLL                                                                                                           \
-      for (int p = 0; p < 4; p++) {                                                                                    \
-        const vf s = partial[p], v = vf_load(x + i + p * VF_LANES);                                                    \
-        partial[p] = step;                                                                                             \
-      }                                                                                                                \
-    }                                                                                                                  \
-    for (; i < n; i += VF_LANES) {                                                                                     \
-      const size_t left = n - i;                                                                                       \
-      const vf s = partial[0];                                                                                         \
-      const vf v =                                                                                                     \
-          left >= VF_LANES ? vf_load(x + i) : vf_first_lanes_or(vf_load_n(x + i, left), left, vf_set1(identity));      \
-      partial[0] = step;                                                                                               \
-    }                                                                                                                  \
-    return of_lanes(combine(combine(partial[0], partial[1]), combine(partial[2], partial[3])));                        \
-  }                                                                                                                    \
-  static void name##_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {              \
-    size_t j = 0;                                                                                                      \
-    for (; j + 4 * VF_LANES <= columns; j += 4 * VF_LANES) {                                                           \
-      vf partial[4];                                                                                                   \
-      UNROLL                                                                                                           \
-      for (int p = 0; p < 4; p++) partial[p] = vf_set1(identity);                                                      \
-      for (size_t i = 0; i < rows; i++) {                                                                              \
-        UNROLL                                                                                                         \
-        for (int p = 0; p < 4; p++) {                                                                                  \
-          const vf s = partial[p], v = vf_load(x + i * row_stride + j + p * VF_LANES);                                 \
-          partial[p] = step;                                                                                           \
-        }                                                                                                              \
-      }                                                                                                                \
-      UNROLL                                                                                                           \
-      for (int p = 0; p < 4; p++) vf_store(y + j + p * VF_LANES, partial[p]);                                          \
-    }                                                                                                                  \
-    for (; j < columns; j += VF_LANES) {                                                                               \
-      const size_t left = columns - j < VF_LANES ? columns - j : VF_LANES;                                             \
-      vf s = vf_set1(identity);                                                                                        \
-      for (size_t i = 0; i < rows; i++) {                                                                              \
-        const vf v = vf_load_n(x + i * row_stride + j, left);                                                          \
-        s = step;                                                                                                      \
-      }                                                                                                                \
-      vf_store_n(y + j, s, left);                                                                                      \
-    }                                                                                                                  \
+/* The kind is a constant wherever these are called, so that nothing of the choice is left. */
+INLINE vf reduce_identity(const enum reduce_kind kind) {
+  return vf_set1(kind == REDUCE_MAX ? -INFINITY : kind == REDUCE_MIN ? INFINITY : 0);
+}
+
+INLINE vf reduce_combine(vf a, vf b, const enum reduce_kind kind) {
+  return kind == REDUCE_MAX ? vf_max_nan(a, b) : kind == REDUCE_MIN ? vf_min_nan(a, b) : a + b;
+}
+
+INLINE vf reduce_step(vf s, vf v, const enum reduce_kind kind) {
+  if (kind == REDUCE_SUM_SQUARES) return vf_fma(v, v, s);
+  return reduce_combine(s, kind == REDUCE_SUM_ABS ? vf_abs(v) : v, kind);
+}
+
+INLINE vf reduce_run(const float *x, size_t n, const enum reduce_kind kind) {
+  vf partial[4];
+  UNROLL
+  for (int p = 0; p < 4; p++) partial[p] = reduce_identity(kind);
+  size_t i = 0;
+  for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+    UNROLL
+    for (int p = 0; p < 4; p++) partial[p] = reduce_step(partial[p], vf_load(x + i + p * VF_LANES), kind);
   }
+  for (; i < n; i += VF_LANES) {
+    const size_t left = n - i;
+    const vf v =
+        left >= VF_LANES ? vf_load(x + i) : vf_first_lanes_or(vf_load_n(x + i, left), left, reduce_identity(kind));
+    partial[0] = reduce_step(partial[0], v, kind);
+  }
+  return reduce_combine(reduce_combine(partial[0], partial[1], kind), reduce_combine(partial[2], partial[3], kind),
+                        kind);
+}
 
-#define ADD_VECTORS(a, b) ((a) + (b))
-REDUCE_FUNCTIONS(sum, 0.0f, s + v, ADD_VECTORS, vf_sum)
-REDUCE_FUNCTIONS(sum_squares, 0.0f, vf_fma(v, v, s), ADD_VECTORS, vf_sum)
-REDUCE_FUNCTIONS(sum_abs, 0.0f, s + vf_abs(v), ADD_VECTORS, vf_sum)
-REDUCE_FUNCTIONS(maximum, -INFINITY, vf_max_nan(s, v), vf_max_nan, vf_max_of_lanes)
-REDUCE_FUNCTIONS(minimum, INFINITY, vf_min_nan(s, v), vf_min_nan, vf_min_of_lanes)
+/* Four vectors of columns. */
+INLINE void reduce_four(vf partial[4], const float *x, size_t rows, size_t row_stride, const enum reduce_kind kind) {
+  UNROLL
+  for (int p = 0; p < 4; p++) partial[p] = reduce_identity(kind);
+  for (size_t i = 0; i < rows; i++) {
+    UNROLL
+    for (int p = 0; p < 4; p++) partial[p] = reduce_step(partial[p], vf_load(x + i * row_stride + p * VF_LANES), kind);
+  }
+}
 
-static float exp_sum_f32(float *y, const float *x, size_t n, float offset) {
-  const vf center = vf_set1(offset);
+/* Up to one vector of columns. */
+INLINE vf reduce_columns(const float *x, size_t rows, size_t row_stride, size_t columns, const enum reduce_kind kind) {
+  vf s = reduce_identity(kind);
+  for (size_t i = 0; i < rows; i++) s = reduce_step(s, vf_load_n(x + i * row_stride, columns), kind);
+  return s;
+}
+
+INLINE void reduce_rows(float *y, const float *x, size_t rows, size_t columns, size_t row_stride,
+                        const enum reduce_kind kind) {
+  size_t j = 0;
+  for (; j + 4 * VF_LANES <= columns; j += 4 * VF_LANES) {
+    vf partial[4];
+    reduce_four(partial, x + j, rows, row_stride, kind);
+    UNROLL
+    for (int p = 0; p < 4; p++) vf_store(y + j + p * VF_LANES, partial[p]);
+  }
+  for (; j < columns; j += VF_LANES) {
+    const size_t left = columns - j < VF_LANES ? columns - j : VF_LANES;
+    vf_store_n(y + j, reduce_columns(x + j, rows, row_stride, left, kind), left);
+  }
+}
+
+/* ---- maximum, minimum ---- */
+static float maximum_f32(const float *x, size_t n) {
+  return vf_max_of_lanes(reduce_run(x, n, REDUCE_MAX));
+}
+
+static float minimum_f32(const float *x, size_t n) {
+  return vf_min_of_lanes(reduce_run(x, n, REDUCE_MIN));
+}
+
+static void maximum_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  reduce_rows(y, x, rows, columns, row_stride, REDUCE_MAX);
+}
+
+static void minimum_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  reduce_rows(y, x, rows, columns, row_stride, REDUCE_MIN);
+}
+
+/* ---- sums ---- */
+INLINE float sum_long_run(const float *x, size_t n, const enum reduce_kind kind) {
+  const size_t piece = SUM_STEPS * 4 * VF_LANES;
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  size_t i = 0;
+  for (; i + piece <= n; i += piece) vd_add_lanes(total, reduce_run(x + i, piece, kind));
+  if (i < n) vd_add_lanes(total, reduce_run(x + i, n - i, kind));
+  return (float)vd_sum(total[0] + total[1]);
+}
+
+/* Out of line, since it would slow down the short sums that most are. */
+static __attribute__((noinline)) float sum_long(const float *x, size_t n, enum reduce_kind kind) {
+  switch (kind) {
+  case REDUCE_SUM:
+    return sum_long_run(x, n, REDUCE_SUM);
+  case REDUCE_SUM_SQUARES:
+    return sum_long_run(x, n, REDUCE_SUM_SQUARES);
+  default:
+    return sum_long_run(x, n, REDUCE_SUM_ABS);
+  }
+}
+
+INLINE float sum_run(const float *x, size_t n, const enum reduce_kind kind) {
+  return n <= SUM_STEPS * 4 * VF_LANES ? vf_sum(reduce_run(x, n, kind)) : sum_long(x, n, kind);
+}
+
+/* More than SUM_STEPS rows: four vectors of columns, or up to one. */
+INLINE void sum_four(vf sum[4], const float *x, size_t rows, size_t row_stride, const enum reduce_kind kind) {
+  vd total[4][2];
+  UNROLL
+  for (int p = 0; p < 4; p++) total[p][0] = total[p][1] = vd_set1(0);
+  for (size_t i = 0; i < rows; i += SUM_STEPS) {
+    reduce_four(sum, x + i * row_stride, rows - i < SUM_STEPS ? rows - i : SUM_STEPS, row_stride, kind);
+    UNROLL
+    for (int p = 0; p < 4; p++) vd_add_lanes(total[p], sum[p]);
+  }
+  UNROLL
+  for (int p = 0; p < 4; p++) sum[p] = vf_from_lanes(total[p]);
+}
+
+INLINE vf sum_columns(const float *x, size_t rows, size_t row_stride, size_t columns, const enum reduce_kind kind) {
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t i = 0; i < rows; i += SUM_STEPS)
+    vd_add_lanes(total, reduce_columns(x + i * row_stride, rows - i < SUM_STEPS ? rows - i : SUM_STEPS, row_stride,
+                                       columns, kind));
+  return vf_from_lanes(total);
+}
+
+INLINE void sum_rows(float *y, const float *x, size_t rows, size_t columns, size_t row_stride,
+                     const enum reduce_kind kind) {
+  size_t j = 0;
+  if (rows <= SUM_STEPS) {
+    reduce_rows(y, x, rows, columns, row_stride, kind);
+    return;
+  }
+  for (; j + 4 * VF_LANES <= columns; j += 4 * VF_LANES) {
+    vf sum[4];
+    sum_four(sum, x + j, rows, row_stride, kind);
+    UNROLL
+    for (int p = 0; p < 4; p++) vf_store(y + j + p * VF_LANES, sum[p]);
+  }
+  for (; j < columns; j += VF_LANES) {
+    const size_t left = columns - j < VF_LANES ? columns - j : VF_LANES;
+    vf_store_n(y + j, sum_columns(x + j, rows, row_stride, left, kind), left);
+  }
+}
+
+static float sum_f32(const float *x, size_t n) {
+  return sum_run(x, n, REDUCE_SUM);
+}
+
+static float sum_squares_f32(const float *x, size_t n) {
+  return sum_run(x, n, REDUCE_SUM_SQUARES);
+}
+
+static float sum_abs_f32(const float *x, size_t n) {
+  return sum_run(x, n, REDUCE_SUM_ABS);
+}
+
+static void sum_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  sum_rows(y, x, rows, columns, row_stride, REDUCE_SUM);
+}
+
+static void sum_squares_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  sum_rows(y, x, rows, columns, row_stride, REDUCE_SUM_SQUARES);
+}
+
+static void sum_abs_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  sum_rows(y, x, rows, columns, row_stride, REDUCE_SUM_ABS);
+}
+
+/* exp(x[i] - center) to y (NULL: nowhere) for up to SUM_STEPS vectors; their sum. */
+INLINE vf exp_sum_piece(float *y, const float *x, size_t n, vf center) {
   vf sum = vf_zero();
   for (size_t i = 0; i < n; i += VF_LANES) {
     const size_t left = n - i;
@@ -107,7 +247,17 @@ static float exp_sum_f32(float *y, const float *x, size_t n, float offset) {
     }
     sum += v;
   }
-  return vf_sum(sum);
+  return sum;
+}
+
+static float exp_sum_f32(float *y, const float *x, size_t n, float offset) {
+  const vf center = vf_set1(offset);
+  const size_t piece = SUM_STEPS * VF_LANES;
+  if (n <= piece) return vf_sum(exp_sum_piece(y, x, n, center));
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t i = 0; i < n; i += piece)
+    vd_add_lanes(total, exp_sum_piece(y ? y + i : NULL, x + i, n - i < piece ? n - i : piece, center));
+  return (float)vd_sum(total[0] + total[1]);
 }
 
 static float dot_f32(const float *x, const float *z, size_t n) {

@@ -2,8 +2,8 @@
 
 #define SOFTMAX_SHORT 32 /* lines up to this length are worked on side by side, one in each lane */
 
-/* With care, exponentials are kept 2^63 times as large as they are, so that none of them, nor their sum, leaves the normal
- * range: masked positions would cost a hundred cycles each. */
+/* With care, exponentials are kept 2^63 times as large as they are, so that none of them, nor their sum, leaves the
+ * normal range: masked positions would cost a hundred cycles each. */
 INLINE vf softmax_exp(vf x, const bool care) {
   return vf_exp_shifted(x, care ? 63 : 0, false);
 }
@@ -13,10 +13,47 @@ INLINE vf softmax_scale(vf power, vf factor, const bool care) {
   return care ? vf_multiply_with_care(power, factor, factor * vf_set1(0x1p63f) * vf_set1(0x1p63f)) : power * factor;
 }
 
+/* y = exp(x - center, care); their sum. */
+INLINE vf softmax_powers(float *y, const float *x, size_t n, vf center, const bool care) {
+  vf sum[2] = {vf_zero(), vf_zero()};
+  size_t i = 0;
+  for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
+    const vf a = softmax_exp(vf_load(x + i) - center, care), b = softmax_exp(vf_load(x + i + VF_LANES) - center, care);
+    vf_store(y + i, a);
+    vf_store(y + i + VF_LANES, b);
+    sum[0] += a;
+    sum[1] += b;
+  }
+  if (i + VF_LANES <= n) {
+    const vf a = softmax_exp(vf_load(x + i) - center, care);
+    vf_store(y + i, a);
+    sum[0] += a;
+    i += VF_LANES;
+  }
+  if (i < n) {
+    const vf a = vf_first_lanes_or(softmax_exp(vf_load_n(x + i, n - i) - center, care), n - i, vf_zero());
+    vf_store_n(y + i, a, n - i);
+    sum[1] += a;
+  }
+  return sum[0] + sum[1];
+}
+
+#define SOFTMAX_PIECE (2 * SUM_STEPS * VF_LANES) /* sums of single precision, as in reduce.h */
+
+INLINE float softmax_sum(float *y, const float *x, size_t n, vf center, const bool care) {
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t i = 0; i < n; i += SOFTMAX_PIECE) {
+    const vf sum = softmax_powers(y + i, x + i, n - i < SOFTMAX_PIECE ? n - i : SOFTMAX_PIECE, center, care);
+    if (n <= SOFTMAX_PIECE) return vf_sum(sum);
+    vd_add_lanes(total, sum);
+  }
+  return (float)vd_sum(total[0] + total[1]);
+}
+
 /* NaN and infinities need no care while the maximum is sought: each makes the sum NaN, or what it has to be. */
 INLINE void softmax_long(float *y, const float *x, size_t n, const bool care) {
   const vf lowest = vf_set1(-INFINITY);
-  vf largest[2] = {lowest, lowest}, sum[2] = {vf_zero(), vf_zero()};
+  vf largest[2] = {lowest, lowest};
   const size_t whole = n / VF_LANES * VF_LANES, left = n - whole;
   size_t i = 0;
   for (; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
@@ -27,24 +64,7 @@ INLINE void softmax_long(float *y, const float *x, size_t n, const bool care) {
   if (left) largest[1] = vf_max(vf_first_lanes_or(vf_load_n(x + whole, left), left, lowest), largest[1]);
   vf center = vf_max(largest[0], largest[1]);
   LANES_COMBINED(center, vf_max)
-  for (i = 0; i + 2 * VF_LANES <= n; i += 2 * VF_LANES) {
-    const vf a = softmax_exp(vf_load(x + i) - center, care), b = softmax_exp(vf_load(x + i + VF_LANES) - center, care);
-    vf_store(y + i, a);
-    vf_store(y + i + VF_LANES, b);
-    sum[0] += a;
-    sum[1] += b;
-  }
-  if (i < whole) {
-    const vf a = softmax_exp(vf_load(x + i) - center, care);
-    vf_store(y + i, a);
-    sum[0] += a;
-  }
-  if (left) {
-    const vf a = vf_first_lanes_or(softmax_exp(vf_load_n(x + whole, left) - center, care), left, vf_zero());
-    vf_store_n(y + whole, a, left);
-    sum[1] += a;
-  }
-  const vf factor = vf_set1(1 / vf_sum(sum[0] + sum[1]));
+  const vf factor = vf_set1(1 / softmax_sum(y, x, n, center, care));
   for (i = 0; i < whole; i += VF_LANES) vf_store(y + i, softmax_scale(vf_load(y + i), factor, care));
   if (left) vf_store_n(y + whole, softmax_scale(vf_load_n(y + whole, left), factor, care), left);
 }

@@ -3,8 +3,8 @@
  * Largest error measured over every 211th bit pattern, all tables, in units of the last place of the true result (0
  * means correctly rounded everywhere): exp 0.96, log 0.87, tanh 1.24, sigmoid 2.29, erf 1.35, softplus 1.86, elu 0.90
  * (a = 1), softsign 1.50, sin 1.53, cos 1.56, tan 3.04, asin 2.06, acos 1.09, atan 1.92, sinh 1.53, cosh 1.26, asinh
- * 1.77, acosh 1.98, atanh 2.01; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU, CELU,
- * Mish, SiLU and the hard ones follow their formulas to 1e-6 of the larger of input and result.
+ * 1.77, acosh 1.98, atanh 2.01; sqrt, reciprocal, square, floor, ceil, round, sign, abs, neg, relu, clip 0. GELU, SELU,
+ * CELU, Mish, SiLU and the hard ones follow their formulas to 1e-6 of the larger of input and result.
  */
 
 /* A function of arrays from a function of vectors. One copy of the body serves whole vectors and the rest. */

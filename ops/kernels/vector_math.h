@@ -28,8 +28,8 @@ INLINE vf vf_exp_tail(vf r) {
 
 /* ---- below the normal range ----
  * Products there cost many CPUs a hundred cycles each. Where they are flushed to zero they cost nothing; elsewhere
- * (!vector_flushes()) functions whose results often fall below are asked for `care`, and form them without such a product:
- * adding 1 to v * 2^126 leaves v, rounded to even, in units of the smallest float in the low bits. */
+ * (!vector_flushes()) functions whose results often fall below are asked for `care`, and form them without such a
+ * product: adding 1 to v * 2^126 leaves v, rounded to even, in units of the smallest float in the low bits. */
 INLINE vf vf_form_below_normal(vf raised) {
   return (vf)((vi)(raised + vf_set1(1)) - 0x3f800000);
 }

@@ -1,5 +1,5 @@
-/* The primitives of vector.h in the vector extension alone, for those that the file of isa/ leaves out. The comments here
- * are the contracts of all. */
+/* The primitives of vector.h in the vector extension alone, for those that the file of isa/ leaves out. The comments
+ * here are the contracts of all. */
 #ifndef OPS_KERNELS_VECTOR_PORTABLE_H
 #define OPS_KERNELS_VECTOR_PORTABLE_H
 
@@ -248,8 +248,8 @@ INLINE vf vf_scale_by_power_of_2(vf p, vf n) {
 INLINE vf vf_from_f16(vh x) {
   const vu bits = __builtin_convertvector(x, vu);
   const vu sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
-  /* Exponent and fraction in place, the bias changed; denormals are integers of 2^-24. No step passes through denormals of
-   * float, which a thread that flushes would lose. Infinity and NaN: all ones. */
+  /* Exponent and fraction in place, the bias changed; denormals are integers of 2^-24. No step passes through denormals
+   * of float, which a thread that flushes would lose. Infinity and NaN: all ones. */
   const vf normal = (vf)((magnitude << 13) + (112u << 23));
   const vf denormal = __builtin_convertvector((vi)magnitude, vf) * vf_set1(0x1p-24f);
   const vf value = vf_select((vm)(vi)(magnitude < 0x400u), denormal, normal);

@@ -1,13 +1,13 @@
-/* Circular and hyperbolic functions of a vector of floats, and their inverses: part of kernel_table_isa.c. Fits, errors and
- * ranges are as in vector_math.h. */
+/* Circular and hyperbolic functions of a vector of floats, and their inverses: part of kernel_table_isa.c. Fits, errors
+ * and ranges are as in vector_math.h. */
 #ifndef OPS_KERNELS_VECTOR_TRIGONOMETRY_H
 #define OPS_KERNELS_VECTOR_TRIGONOMETRY_H
 
 #include "vector_math.h"
 
 /* ---- sine, cosine, tangent ----
- * |x| = n * pi/2 + r, |r| <= pi/4, with pi/2 in four parts: the first three have so few digits that their products with n
- * are exact as long as n has 12 bits. Larger numbers go through libm, in double precision, one lane at a time. */
+ * |x| = n * pi/2 + r, |r| <= pi/4, with pi/2 in four parts: the first three have so few digits that their products with
+ * n are exact as long as n has 12 bits. Larger numbers go through libm, in double precision, one lane at a time. */
 #define TRIGONOMETRY_LIMIT 6400.0f
 
 struct reduced_angle {

@@ -255,6 +255,17 @@ INLINE void max_pool_row(const struct window_2d *w, const struct window_band *ba
   }
 }
 
+/* The next `count` taps of one row of a window: the maximum or the sum. */
+INLINE vf pool_taps(const struct window_band *band, const float *row, struct window_taps *taps, size_t count,
+                    const bool maximum) {
+  vf result = vf_set1(maximum ? -INFINITY : 0);
+  for (size_t k = 0; k < count; k++) {
+    const vf x = vf_load(row + window_next_tap(taps, band->phases, band->phase_size));
+    result = maximum ? vf_max_nan(result, x) : result + x;
+  }
+  return result;
+}
+
 /* One output row, any window: the maximum, or the sum over `divisor`. */
 INLINE void pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, const float *divisor,
                      float *y, const bool maximum) {
@@ -263,18 +274,37 @@ INLINE void pool_row(const struct window_2d *w, const struct window_band *band, 
   for (size_t j = 0; j < width; j += VF_LANES) {
     vf result = vf_set1(maximum ? -INFINITY : 0);
     for (size_t i = 0; i < w->kernel[0]; i++) {
-      const float *row = rows + i * w->dilation[0] * band->row_size + j;
       struct window_taps taps = first;
-      for (size_t k = 0; k < w->kernel[1]; k++) {
-        const vf x = vf_load(row + window_next_tap(&taps, band->phases, band->phase_size));
-        result = maximum ? vf_max_nan(result, x) : result + x;
-      }
+      const vf x = pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps, w->kernel[1], maximum);
+      result = maximum ? vf_max_nan(result, x) : result + x;
     }
     if (!maximum) result /= vf_load(divisor + j);
     if (width - j >= VF_LANES)
       vf_store(y + j, result);
     else
       vf_store_n(y + j, result, width - j);
+  }
+}
+
+/* The same for averages of windows with more than SUM_STEPS rows or columns: pieces of rows go to a sum of double
+ * precision, as in reduce.h. */
+static void average_pool_long_row(const struct window_2d *w, const struct window_band *band, const float *rows,
+                                  const float *divisor, float *y) {
+  const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
+  const size_t width = w->output[1], kernel = w->kernel[1];
+  for (size_t j = 0; j < width; j += VF_LANES) {
+    vd total[2] = {vd_set1(0), vd_set1(0)};
+    for (size_t i = 0; i < w->kernel[0]; i++) {
+      struct window_taps taps = first;
+      for (size_t k = 0; k < kernel; k += SUM_STEPS)
+        vd_add_lanes(total, pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps,
+                                      kernel - k < SUM_STEPS ? kernel - k : SUM_STEPS, false));
+    }
+    const vf mean = vf_from_lanes(total) / vf_load(divisor + j);
+    if (width - j >= VF_LANES)
+      vf_store(y + j, mean);
+    else
+      vf_store_n(y + j, mean, width - j);
   }
 }
 
@@ -317,6 +347,7 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
   const struct window_band band = window_band_of(w);
   const size_t height = w->output[0], width = w->output[1];
   float *divisor = scratch, *padded = divisor + band.phase_size + VF_LANES;
+  const bool is_long = w->kernel[0] > SUM_STEPS || w->kernel[1] > SUM_STEPS;
   size_t last_count = 0;
   if (!width) return;
   for (size_t first = 0; first < height; first += band.rows) {
@@ -332,7 +363,11 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
         window_fill(divisor + width, band.phase_size - width, 1);
         last_count = count;
       }
-      pool_row(w, &band, padded + r * w->stride[0] * band.row_size, divisor, y + (first + r) * width, false);
+      const float *from = padded + r * w->stride[0] * band.row_size;
+      if (is_long)
+        average_pool_long_row(w, &band, from, divisor, y + (first + r) * width);
+      else
+        pool_row(w, &band, from, divisor, y + (first + r) * width, false);
     }
   }
 }

@@ -1,8 +1,8 @@
 /*
  * ArrayFeatureExtractor 1 (ai.onnx.ml): Z = X[..., Y], elements along the last axis of X chosen by the indices Y.
  *
- * Z has the shape of X but for its last dimension, the number of indices, however these are arranged. A vector X counts as
- * one row: Z is [1, indices]. An index outside the axis, a negative one too, is an error of the run.
+ * Z has the shape of X but for its last dimension, the number of indices, however these are arranged. A vector X counts
+ * as one row: Z is [1, indices]. An index outside the axis, a negative one too, is an error of the run.
  */
 #include "ops/movement/movement.h"
 #include "ops/work.h"

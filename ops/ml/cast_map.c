@@ -2,11 +2,11 @@
  * CastMap 1 (ai.onnx.ml): the values of a map from int64 to float or strings as a row, in the order of the keys.
  *
  *   map_form DENSE   Y [1, entries]: values one behind the other
- *   map_form SPARSE  Y [1, max_map]: each value at the place of its key, and 0 (as string "0.f") where there is none; a key
- *                    outside is an error of the run
+ *   map_form SPARSE  Y [1, max_map]: each value at the place of its key, and 0 (as string "0.f") where there is none; a
+ *                    key outside is an error of the run
  *
- * cast_to says the type of Y: TO_FLOAT, TO_INT64 (floats are truncated), TO_STRING (floats with six decimals). A string that
- * is no number, where a number is wanted, is an error of the run. Of equal keys the last counts.
+ * cast_to says the type of Y: TO_FLOAT, TO_INT64 (floats are truncated), TO_STRING (floats with six decimals). A string
+ * that is no number, where a number is wanted, is an error of the run. Of equal keys the last counts.
  */
 #include "ops/elementwise/cast_text.h"
 #include "ops/ml/map_input.h"

@@ -20,8 +20,8 @@ norma_status class_labels_read(const node *node, const char *ints, const char *s
 
 norma_element_type class_labels_type(const class_labels *labels);
 
-/* Output `index`, of shape [count], becomes the labels of these classes (or CLASS_*). Does nothing where the output is not
- * wanted. */
+/* Output `index`, of shape [count], becomes the labels of these classes (or CLASS_*). Does nothing where the output is
+ * not wanted. */
 norma_status class_labels_write(run_context *context, int index, const class_labels *labels, int64_t count,
                                 const int32_t *classes);
 

@@ -1,9 +1,10 @@
 /*
- * DictVectorizer 1 (ai.onnx.ml): the values of a map as a row, [1, V]: Y[0][i] belongs to the i-th key of the vocabulary.
+ * DictVectorizer 1 (ai.onnx.ml): the values of a map as a row, [1, V]: Y[0][i] belongs to the i-th key of the
+ * vocabulary.
  *
- * Keys are int64 or strings, as the vocabulary; values int64, float, double or strings (never both of a type). Keys that the
- * map lacks give 0 or the empty string; keys that the vocabulary lacks are left out. The definition calls Y a vector; the
- * models that are written expect a row, as other operators of ai.onnx.ml give it.
+ * Keys are int64 or strings, as the vocabulary; values int64, float, double or strings (never both of a type). Keys
+ * that the map lacks give 0 or the empty string; keys that the vocabulary lacks are left out. The definition calls Y a
+ * vector; the models that are written expect a row, as other operators of ai.onnx.ml give it.
  */
 #include "ops/key_table.h"
 #include "ops/ml/class_labels.h"

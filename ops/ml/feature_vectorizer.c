@@ -2,8 +2,8 @@
  * FeatureVectorizer 1 (ai.onnx.ml): tensors side by side, as rows of float.
  *
  * Input i has N rows of features (a tensor [C] is one row; axes behind the second count as features too), of which the
- * output takes inputdimensions[i]: those behind are left out, and zeros fill in what is missing. Without the attribute all
- * are taken. Inputs are of one of float, double, int32 and int64.
+ * output takes inputdimensions[i]: those behind are left out, and zeros fill in what is missing. Without the attribute
+ * all are taken. Inputs are of one of float, double, int32 and int64.
  */
 #include "ops/ml/features.h"
 #include "ops/work.h"

@@ -2,8 +2,8 @@
  * Imputer 1 (ai.onnx.ml): elements that equal one value become another; all others stay.
  *
  * Of float and double the attributes are imputed_value_floats and replaced_value_float, of int32 and int64
- * imputed_value_int64s and replaced_value_int64. Where replaced_value_float is NaN, it is NaN that is replaced. There is one
- * imputed value for all elements, or one for each along the last axis.
+ * imputed_value_int64s and replaced_value_int64. Where replaced_value_float is NaN, it is NaN that is replaced. There
+ * is one imputed value for all elements, or one for each along the last axis.
  */
 #include "ops/ml/features.h"
 

@@ -2,13 +2,13 @@
  * LabelEncoder 1, 2, 4 (ai.onnx.ml): each element of X is replaced by the value that a map has for it.
  *
  * 1  between the strings of classes_strings and their indices, whichever X is not; of equal strings the last counts.
- * 2  from keys_* to values_*, each int64, float or string. Of equal keys the first counts, and float keys are compared by
- *    their bits, as the definition says.
- * 4  keys_tensor and values_tensor: int32, int16 and double too. Of equal keys the last counts; float keys are equal where
- *    the numbers are, and every NaN is equal to every other.
+ * 2  from keys_* to values_*, each int64, float or string. Of equal keys the first counts, and float keys are compared
+ *    by their bits, as the definition says.
+ * 4  keys_tensor and values_tensor: int32, int16 and double too. Of equal keys the last counts; float keys are equal
+ *    where the numbers are, and every NaN is equal to every other.
  *
- * What is no key becomes the default of the values' type: default_int64 -1, default_float -0, default_string "_Unused", or
- * default_tensor, of one element.
+ * What is no key becomes the default of the values' type: default_int64 -1, default_float -0, default_string "_Unused",
+ * or default_tensor, of one element.
  */
 #include "ops/ml/label_mapping.h"
 

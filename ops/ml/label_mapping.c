@@ -78,7 +78,7 @@ norma_status label_mapping_make(const node *node, label_mapping *mapping, const 
   return key_table_of_words(&mapping->keys, region, words, keys->count, order, error);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- finding */
+/* ---------------------------------------------------------------------------------------------------------- finding */
 
 static const label_mapping *choose_mapping(const label_mapping *mappings, norma_element_type type) {
   for (int i = 0; i < 2; i++) {

@@ -1,5 +1,5 @@
-/* A map from keys of one element type to values of another, by which LabelEncoder and CategoryMapper replace each element
- * of a tensor. Made once, while a model is loaded. */
+/* A map from keys of one element type to values of another, by which LabelEncoder and CategoryMapper replace each
+ * element of a tensor. Made once, while a model is loaded. */
 #ifndef OPS_ML_LABEL_MAPPING_H
 #define OPS_ML_LABEL_MAPPING_H
 
@@ -35,8 +35,8 @@ typedef struct label_mapping {
   label_element otherwise;
 } label_mapping;
 
-/* A list from attributes, of which only one may be there: lists of ints, floats and strings, and a tensor of rank 1 or less
- * (names may be NULL). `types` are those that the tensor may have. */
+/* A list from attributes, of which only one may be there: lists of ints, floats and strings, and a tensor of rank 1 or
+ * less (names may be NULL). `types` are those that the tensor may have. */
 typedef struct label_names {
   const char *ints, *floats, *strings, *tensor;
 } label_names;
@@ -47,8 +47,8 @@ norma_status label_list_read(const node *node, const label_names *names, type_ma
 norma_status label_mapping_make(const node *node, label_mapping *mapping, const label_list *keys, key_order order,
                                 norma_error *error);
 
-/* infer and compute of an operator whose state is an array of two mappings: the one whose keys have the type of input 0 is
- * applied. */
+/* infer and compute of an operator whose state is an array of two mappings: the one whose keys have the type of input 0
+ * is applied. */
 norma_status label_mapping_infer(infer_context *context);
 norma_status label_mapping_compute(run_context *context);
 

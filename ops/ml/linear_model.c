@@ -1,14 +1,14 @@
 /*
  * LinearClassifier 1, LinearRegressor 1 (ai.onnx.ml): scores = X * coefficients^T + intercepts.
  *
- * X is [N, F] or [F], of float, double, int64 or int32; coefficients are [E, F], one behind the other. double is computed in
- * double, all others in float; results are float.
+ * X is [N, F] or [F], of float, double, int64 or int32; coefficients are [E, F], one behind the other. double is
+ * computed in double, all others in float; results are float.
  *
  * LinearRegressor   E is `targets`; Y [N, E] are the scores, transformed (ops/ml/post_transform.h).
  * LinearClassifier  E is the number of intercepts, or of labels where there are none. Y [N] is the label of the largest
- *                   score, of equal ones the first; Z [N, E] are the scores, transformed. With one score and two labels, the
- *                   second is chosen where the score is above 0, and Z has both: 1 - score and score. With one score and one
- *                   label or none, labels are 1 and 0.
+ *                   score, of equal ones the first; Z [N, E] are the scores, transformed. With one score and two
+ *                   labels, the second is chosen where the score is above 0, and Z has both: 1 - score and score. With
+ *                   one score and one label or none, labels are 1 and 0.
  */
 #include "ops/ml/class_labels.h"
 #include "ops/ml/features.h"

@@ -5,8 +5,9 @@
  *   L1   Y = X / sum(|X|)
  *   L2   Y = X / sqrt(sum(X^2))
  *
- * The definition writes sum(X) for L1 and a square for L2; with their signs they are the norms of these names. Where the
- * norm is 0, Y is X. NaN takes no part in the maximum. Sums are taken in double; X is float, double, int32 or int64.
+ * The definition writes sum(X) for L1 and a square for L2; with their signs they are the norms of these names. Where
+ * the norm is 0, Y is X. NaN takes no part in the maximum. Sums are taken in double; X is float, double, int32 or
+ * int64.
  */
 #include "ops/ml/features.h"
 #include "ops/work.h"

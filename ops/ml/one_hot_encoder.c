@@ -2,8 +2,8 @@
  * OneHotEncoder 1 (ai.onnx.ml): each element of X becomes a vector of float with a 1 at the place of its category.
  *
  * Categories are integers (cats_int64s), for an X of int64, int32, float or double, which are truncated to integers, or
- * strings (cats_strings). What is in none of them becomes zeros throughout, or with zeros = 0 an error of the run. Of equal
- * categories the last counts.
+ * strings (cats_strings). What is in none of them becomes zeros throughout, or with zeros = 0 an error of the run. Of
+ * equal categories the last counts.
  */
 #include "ops/key_table.h"
 #include "ops/operator.h"

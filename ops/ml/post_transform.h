@@ -5,8 +5,9 @@
  *   SOFTMAX        exp(s) / sum of exp
  *   LOGISTIC       1 / (1 + exp(-s)), each
  *   SOFTMAX_ZERO   softmax over the scores that are not 0 (more than 1e-7 away from it); those stay 0
- *   PROBIT         the inverse of the normal distribution, each, by Winitzki's approximation of the inverse error function
- *                  with 0.147 for its constant, which other engines have too; 0 and 1 give the infinities, what is outside NaN
+ *   PROBIT         the inverse of the normal distribution, each, by Winitzki's approximation of the inverse error
+ *                  function with 0.147 for its constant, which other engines have too; 0 and 1 give the infinities,
+ *                  what is outside NaN
  *
  * A single score that says which of two classes a sample belongs to first becomes the scores of both.
  */

@@ -1,5 +1,5 @@
-/* Products of rows of features with rows of weights that come from attributes: y[i][j] = activation(sum over f of x[i][f] *
- * w[j][f] + row_bias[i] + column_bias[j]). Weights are packed once per model, for float or for double. */
+/* Products of rows of features with rows of weights that come from attributes: y[i][j] = activation(sum over f of
+ * x[i][f] * w[j][f] + row_bias[i] + column_bias[j]). Weights are packed once per model, for float or for double. */
 #ifndef OPS_ML_ROW_PRODUCTS_H
 #define OPS_ML_ROW_PRODUCTS_H
 
@@ -21,8 +21,8 @@ norma_status row_products_prepare(prepare_context *context, row_products *produc
 /* Scratch of one call for up to `rows` rows. */
 size_t row_products_scratch(const struct kernel_table *kernels, const row_products *products, int64_t rows);
 
-/* One call: rows one behind the other, the outputs of a row too. Biases may be NULL; with in_double there is no activation
- * and no row_bias, and column_bias is of double. */
+/* One call: rows one behind the other, the outputs of a row too. Biases may be NULL; with in_double there is no
+ * activation and no row_bias, and column_bias is of double. */
 typedef struct row_products_call {
   const void *x;
   void *y;

@@ -1,8 +1,8 @@
 /*
  * Scaler 1 (ai.onnx.ml): Y = (X - offset) * scale, in float.
  *
- * offset and scale have one element for all elements of X, or one for each along its last axis; either may be absent. X is
- * float, double, int32 or int64; all but float are computed in double and rounded once.
+ * offset and scale have one element for all elements of X, or one for each along its last axis; either may be absent. X
+ * is float, double, int32 or int64; all but float are computed in double and rounded once.
  *
  * The two lists are written out several times, one behind the other, so that short rows are computed together.
  */

@@ -6,11 +6,12 @@
  *   RBF      exp(-gamma |x - s|^2)
  *   SIGMOID  tanh(gamma x . s + coef0)
  *
- * Computed in float, whatever the type of the rows, as products of matrices. That of RBF is exp(2 gamma x . s - gamma |x|^2
- * - gamma |s|^2) with x and s taken from the mean of the support vectors: distances stay, and the three terms are of the
- * size of the exponent that comes out. Where they are much larger all the same (a gamma far above the usual), differences
- * are summed instead. With the linear kernel, support vectors are combined with their coefficients when they are packed, so
- * that what comes out are decisions, not kernels.
+ * Computed in float, whatever the type of the rows, as products of matrices. That of RBF is exp(2 gamma x . s - gamma
+ * |x|^2
+ * - gamma |s|^2) with x and s taken from the mean of the support vectors: distances stay, and the three terms are of
+ * the size of the exponent that comes out. Where they are much larger all the same (a gamma far above the usual),
+ * differences are summed instead. With the linear kernel, support vectors are combined with their coefficients when
+ * they are packed, so that what comes out are decisions, not kernels.
  */
 #ifndef OPS_ML_SVM_H
 #define OPS_ML_SVM_H
@@ -39,8 +40,8 @@ typedef struct svm {
 /* Reads kernel_type, kernel_params and support_vectors, of which there are `vectors`. */
 norma_status svm_read(const node *node, svm *svm, int64_t vectors, norma_error *error);
 
-/* Packs, and asks for scratch: `rows` rows of input 0; outputs of a linear machine are `decisions` rows of `weights`. Each
- * worker gets `more` bytes beside, see svm_body. */
+/* Packs, and asks for scratch: `rows` rows of input 0; outputs of a linear machine are `decisions` rows of `weights`.
+ * Each worker gets `more` bytes beside, see svm_body. */
 norma_status svm_prepare(prepare_context *context, svm *svm, int64_t rows, int64_t decisions, row_weights *weights,
                          const void *argument, size_t more);
 

@@ -1,19 +1,19 @@
 /*
- * SVMClassifier 1 (ai.onnx.ml): Y [N], the label of each row of X, and its scores Z. X is [N, F] or [F], of float, double,
- * int64 or int32.
+ * SVMClassifier 1 (ai.onnx.ml): Y [N], the label of each row of X, and its scores Z. X is [N, F] or [F], of float,
+ * double, int64 or int32.
  *
- * With support vectors (those of class 0, then of class 1 and so on; vectors_per_class of each), there is a decision for each
- * pair of classes i < j:
+ * With support vectors (those of class 0, then of class 1 and so on; vectors_per_class of each), there is a decision
+ * for each pair of classes i < j:
  *
  *   d = sum over vectors of class i of coefficients[j - 1][vector] * kernel(x, vector)
  *     + sum over vectors of class j of coefficients[i][vector] * kernel(x, vector) + rho[pair]
  *
  * which is a vote for i if it is above 0, else for j. Y is the class of most votes, of equal ones the first. Z are the
- * decisions, of two classes -d and d; or, with prob_a and prob_b, a probability for each class, from those of the pairs,
- * 1 / (1 + exp(prob_a d + prob_b)).
+ * decisions, of two classes -d and d; or, with prob_a and prob_b, a probability for each class, from those of the
+ * pairs, 1 / (1 + exp(prob_a d + prob_b)).
  *
- * Without support vectors, coefficients are a row of weights for each class; Z are the scores, x . weights + rho[0], and Y is
- * the class of the largest, of equal ones the first. Z is transformed in the end (ops/ml/post_transform.h).
+ * Without support vectors, coefficients are a row of weights for each class; Z are the scores, x . weights + rho[0],
+ * and Y is the class of the largest, of equal ones the first. Z is transformed in the end (ops/ml/post_transform.h).
  */
 #include "ops/ml/class_labels.h"
 #include "ops/ml/features.h"
@@ -193,7 +193,7 @@ static norma_status svm_classifier_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------- decisions */
+/* -------------------------------------------------------------------------------------------------------- decisions */
 
 /* The decision of a pair from the values of one row. */
 static float svm_decide(const run_context *context, const float *values, int64_t pair, int64_t i, int64_t j) {
@@ -254,8 +254,8 @@ static double svm_apply_form(const svm_row *row, int64_t classes) {
   return sum;
 }
 
-/* Probabilities of classes from those of pairs: the second method of Wu, Lin and Weng, Probability estimates for multi-class
- * classification by pairwise coupling (2004), algorithm 2, with the bound for stopping that LIBSVM has. */
+/* Probabilities of classes from those of pairs: the second method of Wu, Lin and Weng, Probability estimates for
+ * multi-class classification by pairwise coupling (2004), algorithm 2, with the bound for stopping that LIBSVM has. */
 static void svm_couple(const svm_row *row, int64_t classes) {
   const double bound = 0.005 / (double)classes;
   svm_set_form(row, classes);

@@ -1,9 +1,9 @@
 /*
- * SVMRegressor 1 (ai.onnx.ml): Y [N, 1] = sum over support vectors of coefficients * kernel(x, vector) + rho[0], transformed
- * (ops/ml/post_transform.h).
+ * SVMRegressor 1 (ai.onnx.ml): Y [N, 1] = sum over support vectors of coefficients * kernel(x, vector) + rho[0],
+ * transformed (ops/ml/post_transform.h).
  *
- * X is [N, F] or [F], of float, double, int64 or int32. n_supports 0: coefficients are the weights of a linear model. With
- * one_class, Y is 1 where the sum is above 0, else -1, and nothing is transformed.
+ * X is [N, F] or [F], of float, double, int64 or int32. n_supports 0: coefficients are the weights of a linear model.
+ * With one_class, Y is 1 where the sum is above 0, else -1, and nothing is transformed.
  */
 #include "ops/ml/features.h"
 #include "ops/ml/post_transform.h"

@@ -34,7 +34,7 @@ static norma_status builder_no_memory(const tree_builder *builder) {
   return region_error(builder->work, builder->error);
 }
 
-/* --------------------------------------------------------------------------------------------------------- validation */
+/* ------------------------------------------------------------------------------------------------------- validation */
 
 /* Comparisons that a node becomes. */
 static size_t comparisons_of(const tree_source *source, size_t index) {
@@ -60,8 +60,8 @@ static norma_status push_child(tree_builder *builder, int64_t ref, uint32_t open
   return NORMA_OK;
 }
 
-/* Walks over one tree, children after their parents; *comparisons counts what its nodes become. A node is closed when it
- * comes to the top of the stack again. */
+/* Walks over one tree, children after their parents; *comparisons counts what its nodes become. A node is closed when
+ * it comes to the top of the stack again. */
 static norma_status check_tree(tree_builder *builder, size_t index, size_t *comparisons) {
   const tree_source *source = builder->source;
   const int64_t root = source->root_refs[index];
@@ -110,7 +110,7 @@ static norma_status check_trees(tree_builder *builder) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- layout */
+/* ----------------------------------------------------------------------------------------------------------- layout */
 
 /* Chooses narrow or wide nodes. */
 static void choose_layout(const tree_builder *builder, tree_ensemble *ensemble) {
@@ -143,7 +143,7 @@ static norma_status allocate_ensemble(tree_builder *builder) {
   return good ? NORMA_OK : builder_no_memory(builder);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ packing */
+/* ---------------------------------------------------------------------------------------------------------- packing */
 
 /* A record that is still to be written at `slot` of a tree. */
 typedef struct tree_task {
@@ -165,7 +165,8 @@ typedef struct tree_packer {
   size_t pending;
 } tree_packer;
 
-/* The largest number below a threshold that is compared as float, or as double; NaN, which nothing is up to, below all. */
+/* The largest number below a threshold that is compared as float, or as double; NaN, which nothing is up to, below
+ * all. */
 static double number_below(const tree_packer *packer, double threshold) {
   if (threshold == -INFINITY) return NAN;
   if (packer->builder->ensemble->wide) return nextafter(threshold, -INFINITY);
@@ -185,7 +186,8 @@ static void put_record(const tree_packer *packer, uint32_t slot, double threshol
         (tree_node){isnan(threshold) ? 0 : tree_key32((float)threshold), (uint16_t)feature, (uint16_t)(pair + 2)};
 }
 
-/* A leaf: its number for a key, and itself as its first child. Who stands on it compares feature 0, which every row has. */
+/* A leaf: its number for a key, and itself as its first child. Who stands on it compares feature 0, which every row
+ * has. */
 static void put_leaf(const tree_packer *packer, uint32_t slot, int64_t leaf) {
   tree_builder *builder = packer->builder;
   tree *tree = &builder->trees[packer->tree - 1];
@@ -323,8 +325,8 @@ static void pack_tree(tree_builder *builder, size_t index, tree_task *tasks) {
   builder->node_count += packer.used;
 }
 
-/* Level by level through a tree of `count` nodes, each once: the least depth of a leaf, and the most; the depths of all are added to
- * *depths. `queue` has room for as many numbers. */
+/* Level by level through a tree of `count` nodes, each once: the least depth of a leaf, and the most; the depths of all
+ * are added to *depths. `queue` has room for as many numbers. */
 static void measure_tree(const tree_builder *builder, size_t index, size_t count, uint32_t *queue, bool *visited,
                          double *depths) {
   const tree_ensemble *ensemble = builder->ensemble;
@@ -375,7 +377,7 @@ static norma_status pack_trees(tree_builder *builder) {
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- votes */
+/* ------------------------------------------------------------------------------------------------------------ votes */
 
 static tree_votes choose_votes(const tree_builder *builder) {
   const tree_source *source = builder->source;

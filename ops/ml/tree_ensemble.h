@@ -2,20 +2,20 @@
  * Ensembles of decision trees: how they are held, made from attributes, and walked.
  *
  * All comparisons of the definition become one, x <= threshold, with two children that lie side by side: the one taken
- * where it is false, then the one where it is true. So a walk has no branches: the next node is the first child, or the one
- * behind it. x < t is x <= the next number below t, x > t and x >= t are these with the children exchanged; x == t is two
- * comparisons, and a set of values a balanced tree of them. Numbers are compared as unsigned integers in the same order,
- * their keys (tree_key32, tree_key64), into which rows are turned first. The key of NaN is above all others: the comparison
- * is false; ensembles in which a NaN has to go the other way have a bit for each node, and rows that hold a NaN are walked
- * by it. A leaf is a node whose key is its number, which is below the keys of all numbers, and whose first child is itself:
- * who has come to a leaf stays there, so that several walks are done in step.
+ * where it is false, then the one where it is true. So a walk has no branches: the next node is the first child, or the
+ * one behind it. x < t is x <= the next number below t, x > t and x >= t are these with the children exchanged; x == t
+ * is two comparisons, and a set of values a balanced tree of them. Numbers are compared as unsigned integers in the
+ * same order, their keys (tree_key32, tree_key64), into which rows are turned first. The key of NaN is above all
+ * others: the comparison is false; ensembles in which a NaN has to go the other way have a bit for each node, and rows
+ * that hold a NaN are walked by it. A leaf is a node whose key is its number, which is below the keys of all numbers,
+ * and whose first child is itself: who has come to a leaf stays there, so that several walks are done in step.
  *
- * Nodes are narrow, 8 bytes, where thresholds and weights are floats, features are below 2^16 and trees have less than 2^16
- * nodes; else wide, 16 bytes with keys of doubles. Narrow nodes compare floats: a double x is rounded up to the next float,
- * which compares with floats as x does.
+ * Nodes are narrow, 8 bytes, where thresholds and weights are floats, features are below 2^16 and trees have less than
+ * 2^16 nodes; else wide, 16 bytes with keys of doubles. Narrow nodes compare floats: a double x is rounded up to the
+ * next float, which compares with floats as x does.
  *
- * Sums are taken in double, tree by tree within groups of TREE_GROUP trees, then group by group, whatever the number of rows
- * and of threads.
+ * Sums are taken in double, tree by tree within groups of TREE_GROUP trees, then group by group, whatever the number of
+ * rows and of threads.
  */
 #ifndef OPS_ML_TREE_ENSEMBLE_H
 #define OPS_ML_TREE_ENSEMBLE_H
@@ -24,7 +24,7 @@
 
 #define TREE_GROUP 64
 
-/* --------------------------------------------------------------------------------------------------------- attributes */
+/* ------------------------------------------------------------------------------------------------------- attributes */
 
 typedef enum tree_mode { TREE_LEQ, TREE_LT, TREE_GTE, TREE_GT, TREE_EQ, TREE_NEQ, TREE_MEMBER } tree_mode;
 
@@ -58,7 +58,7 @@ norma_status tree_source_read_5(const node *node, region *region, tree_source *s
 norma_status tree_read_numbers(const node *node, const char *name, const char *tensor_name, region *region,
                                const double **numbers, size_t *count, bool *is_double, norma_error *error);
 
-/* ------------------------------------------------------------------------------------------------------------ ensemble */
+/* --------------------------------------------------------------------------------------------------------- ensemble */
 
 /* The node for x <= key stands before `after`, the one for x > key before that. */
 typedef struct tree_node {
@@ -121,7 +121,7 @@ typedef struct tree_ensemble {
 norma_status tree_ensemble_make(const node *node, const tree_source *source, region *region, tree_ensemble *ensemble,
                                 norma_error *error);
 
-/* ------------------------------------------------------------------------------------------------------------- walking */
+/* ---------------------------------------------------------------------------------------------------------- walking */
 
 /* Rows as walks take them: keys, `stride` apart. */
 typedef struct tree_rows {

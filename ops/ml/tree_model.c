@@ -1,21 +1,22 @@
 /*
  * TreeEnsembleRegressor 1, 3; TreeEnsembleClassifier 1, 3; TreeEnsemble 5 (ai.onnx.ml): votes of decision trees.
  *
- * X is [N, F] or [F], of float, double, int64 or int32 (TreeEnsemble: float, double or float16). Each tree leads a row to one
- * leaf, whose weights are votes for targets or classes; they are summed (or averaged over the trees, or the least or largest
- * taken), base_values are added, and the whole is transformed (ops/ml/post_transform.h). What nobody votes for is 0.
+ * X is [N, F] or [F], of float, double, int64 or int32 (TreeEnsemble: float, double or float16). Each tree leads a row
+ * to one leaf, whose weights are votes for targets or classes; they are summed (or averaged over the trees, or the
+ * least or largest taken), base_values are added, and the whole is transformed (ops/ml/post_transform.h). What nobody
+ * votes for is 0.
  *
- * 3: *_as_tensor, attributes of double. 5: TreeEnsemble takes the place of both, which stay as they were; leaves are apart
- * from nodes, and BRANCH_MEMBER is a set. How trees are held and walked stands in ops/ml/tree_ensemble.h.
+ * 3: *_as_tensor, attributes of double. 5: TreeEnsemble takes the place of both, which stay as they were; leaves are
+ * apart from nodes, and BRANCH_MEMBER is a set. How trees are held and walked stands in ops/ml/tree_ensemble.h.
  *
  * TreeEnsembleRegressor  Y [N, n_targets] of float
  * TreeEnsemble           Y [N, n_targets] of X's type
- * TreeEnsembleClassifier Y [N], the label of the largest number, of equal ones the first, among classes that had a vote; Z
- *                        [N, E] of float, the numbers. With two labels, and all votes for one class, their sum is a score:
- *                        Y is the second label where it is above 0.5 (all weights are at least 0) or above 0 (others, and
- *                        LOGISTIC); of votes for the first class Z becomes 1 - score and score (or -score and score, as
- *                        ops/ml/post_transform.h has it), of votes for the second 0 and score. With one label, Y is 1 where
- *                        the number is above 0, else 0.
+ * TreeEnsembleClassifier Y [N], the label of the largest number, of equal ones the first, among classes that had a
+ *                        vote; Z [N, E] of float, the numbers. With two labels, and all votes for one class, their sum
+ *                        is a score: Y is the second label where it is above 0.5 (all weights are at least 0) or above
+ *                        0 (others, and LOGISTIC); of votes for the first class Z becomes 1 - score and score (or
+ *                        -score and score, as ops/ml/post_transform.h has it), of votes for the second 0 and score.
+ *                        With one label, Y is 1 where the number is above 0, else 0.
  */
 #include "ops/ml/class_labels.h"
 #include "ops/ml/features.h"

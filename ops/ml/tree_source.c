@@ -111,8 +111,8 @@ static norma_status read_tree_modes(const node *node, region *region, tree_sourc
   return NORMA_OK;
 }
 
-/* Finds nodes by tree and id. Most models count ids from 0 in each tree, have its nodes one behind the other, and trees in
- * rising order: then a node's place follows from where its tree begins. */
+/* Finds nodes by tree and id. Most models count ids from 0 in each tree, have its nodes one behind the other, and trees
+ * in rising order: then a node's place follows from where its tree begins. */
 typedef struct tree_index {
   size_t count, runs;
   const int64_t *trees, *ids;
@@ -216,7 +216,7 @@ static norma_status find_children(const node *node, tree_index *index, const int
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- versions 1 and 3: votes */
+/* ------------------------------------------------------------------------------------------ versions 1 and 3: votes */
 
 /* The attributes PREFIX_ids and its siblings. */
 typedef struct given_votes {
@@ -308,7 +308,7 @@ norma_status tree_source_read(const node *node, const char *prefix, region *regi
   return collect_votes(node, prefix, &index, refs, region, source, error);
 }
 
-/* --------------------------------------------------------------------------------------------------------- version 5 */
+/* -------------------------------------------------------------------------------------------------------- version 5 */
 
 static norma_status read_modes_5(const node *node, region *region, tree_source *source, norma_error *error) {
   const value *given = attribute_tensor(node, "nodes_modes");

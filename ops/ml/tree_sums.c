@@ -129,7 +129,7 @@ static tree_rows load_tree_rows(const tree_job *job, int64_t first, int64_t coun
   return rows;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ voting */
+/* ----------------------------------------------------------------------------------------------------------- voting */
 
 /* The votes of some rows. */
 typedef struct tree_tally {

@@ -24,8 +24,9 @@ typedef struct tree_sums {
 /* Asks for scratch; each worker gets `more` bytes beside. */
 norma_status tree_sums_prepare(prepare_context *context, tree_sums *sums, int64_t rows, int64_t features, size_t more);
 
-/* Gets the numbers of rows first .. first + rows - 1, [rows][targets]: aggregated, but not divided for TREE_AVERAGE, and 0
- * where there was no vote. `voted` says where there was one; NULL unless tells_votes. On any thread; `more` are its bytes. */
+/* Gets the numbers of rows first .. first + rows - 1, [rows][targets]: aggregated, but not divided for TREE_AVERAGE,
+ * and 0 where there was no vote. `voted` says where there was one; NULL unless tells_votes. On any thread; `more` are
+ * its bytes. */
 typedef void tree_sums_body(void *argument, const double *totals, const bool *voted, int64_t first, int64_t rows,
                             void *more);
 

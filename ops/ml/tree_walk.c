@@ -1,5 +1,5 @@
-/* How walks hide their latency: each step waits for a node and for a feature, some 10 cycles from the first-level cache and
- * twice as many from the second, so WALK_LANES walks that know nothing of each other are done in step. */
+/* How walks hide their latency: each step waits for a node and for a feature, some 10 cycles from the first-level cache
+ * and twice as many from the second, so WALK_LANES walks that know nothing of each other are done in step. */
 #include "ops/ml/tree_ensemble.h"
 
 #define WALK_LANES 8

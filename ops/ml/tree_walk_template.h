@@ -1,5 +1,5 @@
-/* Walks over nodes of one kind: part of tree_walk.c. The macros WALK(name), WALK_NODE, WALK_NODES(ensemble), WALK_KEY and
- * WALK_NAN say of which. */
+/* Walks over nodes of one kind: part of tree_walk.c. The macros WALK(name), WALK_NODE, WALK_NODES(ensemble), WALK_KEY
+ * and WALK_NAN say of which. */
 
 /* One step of WALK_LANES walks at once: at[l] is where walk l stands, in the tree at trees[l], on the row at rows[l].
  * Returns whether any has moved. */

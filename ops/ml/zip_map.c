@@ -1,8 +1,8 @@
 /*
  * ZipMap 1 (ai.onnx.ml): a sequence of maps, one for each row of X, [N, C] or [C].
  *
- * The keys of all maps are the C labels, int64 or strings; they stand in rising order (strings by their bytes), and of equal
- * labels the last counts. All maps share the memory of their keys, and are parts of one array of values.
+ * The keys of all maps are the C labels, int64 or strings; they stand in rising order (strings by their bytes), and of
+ * equal labels the last counts. All maps share the memory of their keys, and are parts of one array of values.
  */
 #include "ops/ml/class_labels.h"
 #include "ops/ml/features.h"
@@ -17,7 +17,7 @@ typedef struct zip_map_state {
   norma_tensor key_tensor; /* of the keys; data of the region */
 } zip_map_state;
 
-/* ----------------------------------------------------------------------------------------------------------- reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 typedef struct zip_key {
   norma_string string;

@@ -1,6 +1,6 @@
 /*
- * Compress: the slices along `axis` at which a list of truth values is true; without an axis, the elements of the flattened
- * input.
+ * Compress: the slices along `axis` at which a list of truth values is true; without an axis, the elements of the
+ * flattened input.
  *
  * Version 9; 11: negative axes; 28: bfloat16. The list may be shorter than the axis: what lies behind it is left out.
  */

@@ -192,8 +192,9 @@ static const operator_attribute split_attributes[] = {
 
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
-/* In blocks: parts that nobody has as blocks are reordered, constants when the model is loaded, unless they are the larger
- * part. Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves lanes. */
+/* In blocks: parts that nobody has as blocks are reordered, constants when the model is loaded, unless they are the
+ * larger part. Where all parts but the last end with a block, it is a Concat like any other; else the inner one moves
+ * lanes. */
 static bool concat_block_form(const node *node, block_form *form) {
   const axis_state *state = node->state;
   int64_t blocks = 0, others = 0;

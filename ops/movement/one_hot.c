@@ -1,6 +1,7 @@
 /*
  * OneHot: for each index a vector of `depth` elements that is "off" but for one "on". 9; 11: negative indices count
- * from the end, before they lie outside; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and on.
+ * from the end, before they lie outside; 28: bfloat16. Indices outside give "off" throughout. `values` holds off and
+ * on.
  */
 #include "ops/movement/movement.h"
 #include "ops/work.h"

@@ -6,18 +6,27 @@
 
 /* ----------------------------------------------------------------------------------------------------------- tables */
 
-/* Where output coordinate `x` lies in the input; NaN where that is outside a crop. */
+/* Where output coordinate `x` of a crop lies, in float; NaN where that is outside. */
+static double crop_coordinate(const resize_axis *axis, float x) {
+  const float last = (float)axis->input - 1, start = (float)axis->roi_start, end = (float)axis->roi_end;
+  const float at = axis->output > 1 ? start * last + x * (end - start) * last / ((float)axis->output - 1)
+                                    : 0.5f * (start + end) * last;
+  return at < 0 || at > last ? (double)NAN : (double)at;
+}
+
+/* Where output coordinate `x` lies in the input; NaN where that is outside a crop, which is decided in float, as
+ * onnxruntime does. */
 static double source_coordinate(enum resize_coordinates coordinates, const resize_axis *axis, double x) {
-  const double input = (double)axis->input, width = axis->scale * input; /* not rounded to a whole number */
+  const double input = (double)axis->input;
   switch (coordinates) {
   case COORDINATES_HALF_PIXEL:
     return (x + 0.5) / axis->scale - 0.5;
   case COORDINATES_HALF_PIXEL_SYMMETRIC:
-    return input / 2 * (1 - (double)axis->output / width) + (x + 0.5) / axis->scale - 0.5;
+    return input / 2 * (1 - (double)axis->output / axis->width) + (x + 0.5) / axis->scale - 0.5;
   case COORDINATES_PYTORCH_HALF_PIXEL:
     return axis->output > 1 ? (x + 0.5) / axis->scale - 0.5 : 0;
   case COORDINATES_ALIGN_CORNERS:
-    return axis->output > 1 && width != 1 ? x * (input - 1) / (width - 1) : 0;
+    return axis->output > 1 && axis->width != 1 ? x * (input - 1) / (axis->width - 1) : 0;
   case COORDINATES_ASYMMETRIC:
     return x / axis->scale;
   case COORDINATES_HALF_PIXEL_FOR_NEAREST:
@@ -25,14 +34,43 @@ static double source_coordinate(enum resize_coordinates coordinates, const resiz
   default:
     break;
   }
+  if (isnan(crop_coordinate(axis, (float)x))) return (double)NAN;
   const double extent = (axis->roi_end - axis->roi_start) * (input - 1), start = axis->roi_start * (input - 1);
-  const double at = axis->output > 1 ? start + x * extent / ((double)axis->output - 1)
-                                     : 0.5 * (axis->roi_start + axis->roi_end) * (input - 1);
-  return at < 0 || at > input - 1 ? (double)NAN : at;
+  return axis->output > 1 ? start + x * extent / ((double)axis->output - 1)
+                          : 0.5 * (axis->roi_start + axis->roi_end) * (input - 1);
 }
 
+/* The same for nearest neighbours: in float, so that with a scale of 0.2, which float holds as a little more, output 3
+ * lies at 15 and not just before. */
+static double nearest_coordinate(enum resize_coordinates coordinates, const resize_axis *axis, float x) {
+  const float input = (float)axis->input, scale = (float)axis->scale;
+  const float center = (x + 0.5f) / scale;
+  switch (coordinates) {
+  case COORDINATES_HALF_PIXEL:
+    return (double)(center - 0.5f);
+  case COORDINATES_HALF_PIXEL_SYMMETRIC: {
+    const float offset = input / 2 * (1 - (float)axis->output / (scale * input));
+    return (double)(float)((double)offset + ((double)x + 0.5) / (double)scale - 0.5);
+  }
+  case COORDINATES_PYTORCH_HALF_PIXEL:
+    return axis->output > 1 ? (double)(center - 0.5f) : 0;
+  case COORDINATES_ALIGN_CORNERS:
+    return axis->output > 1 && axis->width != 1 ? (double)(x * (input - 1) / ((float)axis->width - 1)) : 0;
+  case COORDINATES_ASYMMETRIC:
+    return (double)(x / scale);
+  case COORDINATES_HALF_PIXEL_FOR_NEAREST:
+    return (double)center;
+  default:
+    return crop_coordinate(axis, x);
+  }
+}
+
+#define NEAREST_TIE 1e-6 /* closer than this to the middle of two neighbours counts as the middle */
+
 static int64_t nearest(enum resize_rounding rounding, double at, int64_t size) {
+  const double middle = floor(at) + 0.5;
   double whole = at;
+  if (fabs(at - middle) < NEAREST_TIE) at = middle;
   if (rounding == ROUND_PREFER_FLOOR) whole = ceil(at - 0.5);
   if (rounding == ROUND_PREFER_CEIL) whole = floor(at + 0.5);
   if (rounding == ROUND_FLOOR) whole = floor(at);
@@ -103,7 +141,8 @@ void resize_fill_table(const resize_rules *rules, resize_axis *axis, void *block
   axis->weights = rules->mode == RESIZE_NEAREST ? NULL : (double *)(axis->first + axis->output);
   axis->float_weights = axis->weights ? (float *)(axis->weights + axis->output * axis->taps) : NULL;
   for (int64_t i = 0; i < axis->output; i++) {
-    double at = source_coordinate(rules->coordinates, axis, (double)i);
+    double at = rules->mode == RESIZE_NEAREST ? nearest_coordinate(rules->coordinates, axis, (float)i)
+                                              : source_coordinate(rules->coordinates, axis, (double)i);
     if (rules->coordinates == COORDINATES_CROP_AND_RESIZE && isnan(at)) {
       axis->first[i] = RESIZE_EXTRAPOLATED;
       continue;

@@ -1,11 +1,18 @@
 /*
  * Resize    10: input scales; 11: roi, sizes, coordinate_transformation_mode and other attributes; 13: bfloat16;
  *           18: axes, antialias, keep_aspect_ratio_policy; 19: half_pixel_symmetric
- * Upsample  1: attributes height_scale and width_scale; 7: scales; 9: input scales. 10 has no such operator any more.
+ * Upsample  1: attributes height_scale and width_scale; 7: scales; 9: input scales. Deprecated from opset 10 on, where
+ *           nodes of version 9 still run
  *
  * Upsample and Resize 10 have asymmetric coordinates and round down. Sizes from scales are floor(size * scale) in
  * float, as ONNX's own shape inference computes them. float16 and bfloat16 are interpolated in float, other types in
  * double and rounded; weights are float. Nearest neighbours exist for every type.
+ *
+ * The coordinates of nearest neighbours are computed in float, as onnxruntime does, since a scale is float and the last
+ * bit decides which pixel is taken: x / scale with scale = output / input where sizes are given. What lies within 1e-6
+ * of the middle of two pixels counts as the middle. PyTorch and TensorFlow multiply with the inverse, which for some
+ * scales rounds to the other pixel; where they agree with onnxruntime, this operator agrees. With scales, align_corners
+ * counts a fractional output size, as ONNX's own vectors do. Scales and sizes together are an error.
  */
 #include "engine/graph/query.h"
 #include "ops/axes.h"
@@ -117,7 +124,8 @@ static const char *resize_resolve(const resize_state *state, const resize_inputs
   }
   if (!axes_normalize(&chosen, rank)) return "an axis is outside the input's rank, or comes twice";
   for (int i = 0; i < rank; i++) {
-    axes[i] = (resize_axis){.input = input->dims[i], .output = input->dims[i], .scale = 1, .roi_end = 1};
+    axes[i] = (resize_axis){
+        .input = input->dims[i], .output = input->dims[i], .scale = 1, .width = (double)input->dims[i], .roi_end = 1};
   }
   if (inputs->roi && state->rules.coordinates == COORDINATES_CROP_AND_RESIZE) {
     if (norma_tensor_count(inputs->roi) != 2 * chosen.count) return "roi does not have two entries for each axis";
@@ -139,6 +147,7 @@ static const char *resize_resolve(const resize_state *state, const resize_inputs
       if (axis->output < 0) return "a size is negative";
       if (axis->input == 0 && axis->output > 0) return "a dimension without elements cannot be enlarged";
       axis->scale = axis->input == 0 ? 1 : (double)axis->output / (double)axis->input;
+      axis->width = (double)axis->output;
       if (i == 0 || (state->aspect == ASPECT_NOT_LARGER ? axis->scale < common : axis->scale > common)) {
         common = axis->scale;
       }
@@ -147,8 +156,8 @@ static const char *resize_resolve(const resize_state *state, const resize_inputs
           inputs->scales ? element_get_double(inputs->scales->type, inputs->scales->data, i) : (double)scales[i];
       if (!(axis->scale > 0) || isinf(axis->scale)) return "a scale is not a positive number";
       const double extent = axis->roi_end - axis->roi_start;
-      const double size = extent == 1 ? (double)floorf((float)axis->input * (float)axis->scale)
-                                      : floor((double)axis->input * extent * axis->scale);
+      axis->width = (double)((float)axis->input * (float)axis->scale);
+      const double size = extent == 1 ? floor(axis->width) : floor((double)axis->input * extent * axis->scale);
       if (!(size < 0x1p62)) return "a scale is too large";
       axis->output = size > 0 ? (int64_t)size : 0;
     }
@@ -156,11 +165,13 @@ static const char *resize_resolve(const resize_state *state, const resize_inputs
   for (int i = 0; i < chosen.count && inputs->sizes && state->aspect != ASPECT_STRETCH; i++) {
     resize_axis *axis = &axes[chosen.values[i]];
     axis->scale = common;
-    axis->output = round_half_up(common * (double)axis->input);
+    axis->width = common * (double)axis->input;
+    axis->output = round_half_up(axis->width);
   }
   for (int i = 0; i < rank; i++) {
-    axes[i].identity = axes[i].input == axes[i].output && fabs(axes[i].scale - 1) < 1e-9 && axes[i].roi_start == 0 &&
-                       axes[i].roi_end == 1;
+    /* With antialias, frameworks leave an axis alone whose size stays, whatever the scale. */
+    const bool keeps_scale = fabs(axes[i].scale - 1) < 1e-9 || state->rules.antialias;
+    axes[i].identity = axes[i].input == axes[i].output && keeps_scale && axes[i].roi_start == 0 && axes[i].roi_end == 1;
     if (axes[i].scale <= 0) axes[i].scale = 1; /* an empty output */
   }
   return NULL;
@@ -193,7 +204,8 @@ static norma_status resize_infer(infer_context *context) {
   if (!constant && !has_scales && !has_sizes) return infer_fail(context, "neither scales nor sizes are given");
   const bool crops = state->rules.coordinates == COORDINATES_CROP_AND_RESIZE && is_given(context, state->roi_input);
   const bool known = (!has_scales || inputs.scales) && (!has_sizes || inputs.sizes) && (!crops || inputs.roi);
-  if (state->has_axes && has_sizes && has_scales && inputs.sizes && inputs.scales) {
+  if (has_sizes && has_scales && shape_count(infer_shape(context, state->scales_input)) > 0 &&
+      shape_count(infer_shape(context, state->sizes_input)) > 0) {
     return infer_fail(context, "both scales and sizes are given");
   }
   shape result = input->rank == RANK_UNKNOWN ? shape_unknown() : shape_of_rank(input->rank);
@@ -350,6 +362,7 @@ static norma_status resize_compute(run_context *context) {
   if (state->scales_input >= 0) inputs.scales = nonempty(run_input(context, state->scales_input));
   if (state->sizes_input >= 0) inputs.sizes = nonempty(run_input(context, state->sizes_input));
   if (state->roi_input >= 0) inputs.roi = nonempty(run_input(context, state->roi_input));
+  if (inputs.scales && inputs.sizes) return run_fail(context, NORMA_ERROR_RUN, "both scales and sizes are given");
   const shape whole = shape_of_tensor(input), plain = state->block ? plain_shape(&whole, state->channels) : whole;
   const char *problem = resize_resolve(state, &inputs, &plain, axes);
   if (problem) return run_fail(context, NORMA_ERROR_RUN, "%s", problem);

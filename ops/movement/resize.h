@@ -36,6 +36,7 @@ typedef struct resize_rules {
 typedef struct resize_axis {
   int64_t input, output; /* sizes */
   double scale;
+  double width;              /* of the output, not rounded to a whole number where it comes from a scale */
   double roi_start, roi_end; /* of COORDINATES_CROP_AND_RESIZE */
   bool identity;
   int taps;

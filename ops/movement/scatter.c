@@ -68,7 +68,10 @@ typedef struct scatter_target {
   X(NORMA_UINT16, uint16_t, uint64_t)                                                                                  \
   X(NORMA_UINT32, uint32_t, uint64_t)                                                                                  \
   X(NORMA_UINT64, uint64_t, uint64_t)
-#define SCATTER_TYPES(X)                      SCATTER_INTEGERS(X) X(NORMA_FLOAT, float, float) X(NORMA_DOUBLE, double, double)
+#define SCATTER_TYPES(X)                                                                                               \
+  SCATTER_INTEGERS(X)                                                                                                  \
+  X(NORMA_FLOAT, float, float)                                                                                         \
+  X(NORMA_DOUBLE, double, double)
 #define SCATTER_JOIN_OF(constant, type, wide) SCATTER_JOIN(type, wide)
 SCATTER_TYPES(SCATTER_JOIN_OF)
 
@@ -174,8 +177,8 @@ static norma_status scatter_elements_infer(infer_context *context) {
   return infer_same(context);
 }
 
-/* Pieces whose elements cannot meet run in parallel: slices along dimension 0, or, where that is the axis, columns. Within
- * a piece updates keep their order. */
+/* Pieces whose elements cannot meet run in parallel: slices along dimension 0, or, where that is the axis, columns.
+ * Within a piece updates keep their order. */
 typedef struct scatter_job {
   const run_context *context;
   const scatter_target *target;

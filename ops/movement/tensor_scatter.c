@@ -4,7 +4,8 @@
  *   present[prefix, write_indices[prefix[0]] + i, ...] = update[prefix, i, ...],  elsewhere present = past
  *
  * `axis` (not 0) counts the positions of the cache; the update has fewer or as many of them and all other dimensions in
- * common. mode "linear": the update must fit behind its index; "circular": positions count modulo the size of the cache.
+ * common. mode "linear": the update must fit behind its index; "circular": positions count modulo the size of the
+ * cache.
  */
 #include "ops/movement/movement.h"
 #include "ops/work.h"

@@ -7,7 +7,8 @@
  *   counts           how often each comes
  *
  * Version 11; 28: bfloat16. Slices are compared element by element, from their first on; complex numbers by their real
- * parts and then by their imaginary ones; strings by their bytes. NaN is equal to NaN and larger than all numbers, -0 equals 0.
+ * parts and then by their imaginary ones; strings by their bytes. NaN is equal to NaN and larger than all numbers, -0
+ * equals 0.
  */
 #include "ops/movement/movement.h"
 #include "ops/work.h"
@@ -74,7 +75,7 @@ static norma_status unique_infer(infer_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- order */
+/* ------------------------------------------------------------------------------------------------------------ order */
 
 /* Numbers whose order is that of the elements. */
 static uint64_t key_of_bits(uint64_t bits, int width) {
@@ -193,7 +194,7 @@ static norma_status unique_sort(unique_work *work) {
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- outputs */
+/* ---------------------------------------------------------------------------------------------------------- outputs */
 
 static void unique_group(unique_work *work, bool sorted) {
   const bool deep = unique_is_deep(work);

@@ -3,9 +3,9 @@
  *
  * X in blocks, scale and B as they are, with one element for each channel; an activation may be fused.
  *
- * Sums are taken in float over INSTANCE_PIECE pixels, and in double from piece to piece, chunk by chunk of a plane: chunks are
- * work for several threads, and are always added in order. Deviations are from that mean as a float; what it is off, by
- * rounding and by sums of elements far larger than their deviations, is their mean, and is taken out again.
+ * Sums are taken in float over INSTANCE_PIECE pixels, and in double from piece to piece, chunk by chunk of a plane:
+ * chunks are work for several threads, and are always added in order. Deviations are from that mean as a float; what it
+ * is off, by rounding and by sums of elements far larger than their deviations, is their mean, and is taken out again.
  */
 #include "ops/blocked.h"
 #include "ops/work.h"

@@ -135,20 +135,70 @@ static void softmax_lines(void *argument, int64_t begin, int64_t end, int worker
 
 /* ------------------------------------------------------------------------------------------------- rows of adjacent */
 
+/* Sums of single precision take that many rows, and then go to a sum of double precision. */
+#define SOFTMAX_ROWS 32
+
+typedef struct softmax_sums {
+  float sum[SOFTMAX_COLUMNS];
+  double total[SOFTMAX_COLUMNS];
+  size_t rows; /* in sum */
+} softmax_sums;
+
+static void softmax_sums_begin(softmax_sums *sums, size_t columns) {
+  for (size_t j = 0; j < columns; j++) sums->sum[j] = 0, sums->total[j] = 0;
+  sums->rows = 0;
+}
+
+static void softmax_sums_add(const struct kernel_table *kernels, softmax_sums *sums, const float *row, size_t columns,
+                             size_t left) {
+  kernels->binary_f32[BINARY_ADD](sums->sum, sums->sum, row, columns);
+  if (++sums->rows < SOFTMAX_ROWS || left == 0) return;
+  for (size_t j = 0; j < columns; j++) sums->total[j] += (double)sums->sum[j], sums->sum[j] = 0;
+  sums->rows = 0;
+}
+
+static const float *softmax_sums_end(softmax_sums *sums, size_t count, size_t columns) {
+  if (count <= SOFTMAX_ROWS) return sums->sum;
+  for (size_t j = 0; j < columns; j++) sums->sum[j] = (float)(sums->total[j] + (double)sums->sum[j]);
+  return sums->sum;
+}
+
+void softmax_float_log_sums(const struct kernel_table *kernels, float *largest, float *log_sum, const float *x,
+                            size_t count, size_t columns, size_t stride) {
+  softmax_sums sums;
+  float power[SOFTMAX_COLUMNS];
+  softmax_sums_begin(&sums, columns);
+  kernels->reduce_rows_f32[REDUCE_MAX](largest, x, count, columns, stride);
+  for (size_t i = 0; i < count; i++) {
+    kernels->binary_f32[BINARY_SUB](power, x + i * stride, largest, columns);
+    kernels->unary_f32[UNARY_EXP](power, power, columns, 0, 0);
+    softmax_sums_add(kernels, &sums, power, columns, count - 1 - i);
+  }
+  kernels->unary_f32[UNARY_LOG](log_sum, softmax_sums_end(&sums, count, columns), columns, 0, 0);
+}
+
 void softmax_float_columns(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
                            size_t count, size_t columns, size_t stride) {
-  float largest[SOFTMAX_COLUMNS], sum[SOFTMAX_COLUMNS], power[SOFTMAX_COLUMNS];
-  kernels->reduce_rows_f32[REDUCE_MAX](largest, x, count, columns, stride);
-  for (size_t j = 0; j < columns; j++) sum[j] = 0;
-  for (size_t i = 0; i < count; i++) {
-    float *row = y + i * stride, *to = kind == SOFTMAX ? row : power;
-    kernels->binary_f32[BINARY_SUB](row, x + i * stride, largest, columns);
-    kernels->unary_f32[UNARY_EXP](to, row, columns, 0, 0);
-    kernels->binary_f32[BINARY_ADD](sum, sum, to, columns);
+  float largest[SOFTMAX_COLUMNS], log_sum[SOFTMAX_COLUMNS];
+  if (kind == LOG_SOFTMAX) {
+    softmax_float_log_sums(kernels, largest, log_sum, x, count, columns, stride);
+    for (size_t i = 0; i < count; i++) { /* in two steps, since a large maximum would swallow the logarithm */
+      kernels->binary_f32[BINARY_SUB](y + i * stride, x + i * stride, largest, columns);
+      kernels->binary_f32[BINARY_SUB](y + i * stride, y + i * stride, log_sum, columns);
+    }
+    return;
   }
-  if (kind == LOG_SOFTMAX) kernels->unary_f32[UNARY_LOG](sum, sum, columns, 0, 0);
-  enum binary_kind last = kind == SOFTMAX ? BINARY_DIV : BINARY_SUB;
-  for (size_t i = 0; i < count; i++) kernels->binary_f32[last](y + i * stride, y + i * stride, sum, columns);
+  softmax_sums sums;
+  softmax_sums_begin(&sums, columns);
+  kernels->reduce_rows_f32[REDUCE_MAX](largest, x, count, columns, stride);
+  for (size_t i = 0; i < count; i++) {
+    float *row = y + i * stride;
+    kernels->binary_f32[BINARY_SUB](row, x + i * stride, largest, columns);
+    kernels->unary_f32[UNARY_EXP](row, row, columns, 0, 0);
+    softmax_sums_add(kernels, &sums, row, columns, count - 1 - i);
+  }
+  const float *sum = softmax_sums_end(&sums, count, columns);
+  for (size_t i = 0; i < count; i++) kernels->binary_f32[BINARY_DIV](y + i * stride, y + i * stride, sum, columns);
 }
 
 static void softmax_rows(void *argument, int64_t begin, int64_t end, int worker) {
@@ -225,8 +275,8 @@ static const operator_attribute softmax_attributes[] = {
 
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
-/* In blocks: over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders where
- * what follows computes on blocks as well. */
+/* In blocks: over all channels of each pixel, and worth it: in the plain layout it costs no less, but two reorders
+ * where what follows computes on blocks as well. */
 static bool softmax_block(const node *node, block_form *form) {
   const softmax_state *state = node->state;
   if (!node_follows_block(node) || (state->axis != 1 && state->axis != -3)) return false;

@@ -17,4 +17,8 @@ void softmax_float_lines(const struct kernel_table *kernels, enum softmax_kind k
 void softmax_float_columns(const struct kernel_table *kernels, enum softmax_kind kind, float *y, const float *x,
                            size_t count, size_t columns, size_t stride);
 
+/* The largest element of each such line, and the logarithm of the sum of exp(x - largest). */
+void softmax_float_log_sums(const struct kernel_table *kernels, float *largest, float *log_sum, const float *x,
+                            size_t count, size_t columns, size_t stride);
+
 #endif

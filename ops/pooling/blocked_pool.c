@@ -1,6 +1,6 @@
 /*
- * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), two spatial axes. X
- * and Y in blocks; the attributes are those of ai.onnx's newest versions. Half precision is computed in float.
+ * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), two spatial
+ * axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions. Half precision is computed in float.
  */
 #include "ops/blocked.h"
 #include "ops/half.h"

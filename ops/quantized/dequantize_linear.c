@@ -1,8 +1,9 @@
 /*
  * DequantizeLinear: y = (x - x_zero_point) * x_scale.
  *
- *   ai.onnx        10: one scale, 8 bits and int32; 13: scales along an axis; 19: half precision, floats of 8 bits; 21: blocks,
- *                  16 and 4 bits; 23: float4, output_dtype; 24: scales of float8e8m0; 25: 2 bits; 28: floats of 6 bits
+ *   ai.onnx        10: one scale, 8 bits and int32; 13: scales along an axis; 19: half precision, floats of 8 bits; 21:
+ *                  blocks, 16 and 4 bits; 23: float4, output_dtype; 24: scales of float8e8m0; 25: 2 bits; 28: floats of
+ *                  6 bits
  *   com.microsoft  1: one scale or, with `axis`, scales along it; integers of 32, 16, 8 and 4 bits
  *
  * The difference is exact, the product is computed in float and rounded once more where y is of half precision.

@@ -3,11 +3,11 @@
  *
  *   sum[n][m][p] = B[m] + sum over c, k of (W[m][c][k] - w_zero[m]) * (X[n][g(m) * C/group + c][i(p, k)] - x_zero)
  *
- * exact modulo 2^32; positions outside X count as x_zero. Shapes and attributes are those of Conv. ConvInteger stores the
- * sum; QLinearConv
+ * exact modulo 2^32; positions outside X count as x_zero. Shapes and attributes are those of Conv. ConvInteger stores
+ * the sum; QLinearConv
  *   Y = saturate(round(sum * (x_scale * w_scale[m] / y_scale)) + y_zero), halves to even,
- * the factor computed in float and the product rounded to float. w_scale and w_zero are one number or one for each output
- * channel. An epilogue adds a quantised residual and limits (ops/quantized/quantized_store.h).
+ * the factor computed in float and the product rounded to float. w_scale and w_zero are one number or one for each
+ * output channel. An epilogue may limit it (ops/quantized/quantized_store.h).
  *
  * With channels_last, of com.microsoft, X and Y are [N, D1 .. Dn, channels]; W is as ever.
  *
@@ -78,7 +78,6 @@ static norma_status integer_conv_infer(infer_context *context) {
     TRY(infer_vector(context, inputs->w_scale, "w_scale", outputs));
     TRY(infer_single(context, inputs->y_scale, "y_scale"));
     TRY(infer_single(context, inputs->y_zero, "y_zero_point"));
-    TRY(infer_quantized_residual(context, type));
   }
   const shape none = shape_unknown(), *bias = inputs->bias >= 0 ? infer_shape(context, inputs->bias) : &none;
   shape x = *infer_shape(context, 0), y;
@@ -204,9 +203,7 @@ typedef struct integer_conv_block {
 static void integer_conv_store_planes(const integer_conv_job *job, const integer_conv_block *block,
                                       const void *results) {
   const integer_conv_state *conv = job->conv;
-  const run_context *context = job->context;
-  char *y = run_output(context, 0)->data;
-  const char *residual = job->store.residual ? run_input(context, job->store.residual)->data : NULL;
+  char *y = run_output(job->context, 0)->data;
   const int64_t plane = (block->sample * conv->group + block->group) * conv->outputs;
   for (int64_t o = 0; o < conv->outputs; o++) {
     const int64_t at = (plane + o) * conv->pixels + block->pixel;
@@ -219,22 +216,12 @@ static void integer_conv_store_planes(const integer_conv_job *job, const integer
     const uint8_t *from = results;
     uint8_t *to = (uint8_t *)y + at;
     for (int64_t i = 0; i < block->count; i++) to[i] = from[i * conv->outputs + o];
-    if (residual) context->kernels->sum_8bit(to, to, residual + at, (size_t)block->count, &job->store.sum);
   }
 }
 
 /* Where the results of a block lie with channels last. */
 static int64_t integer_conv_last_at(const integer_conv_state *conv, const integer_conv_block *block) {
   return ((block->sample * conv->pixels + block->pixel) * conv->group + block->group) * conv->outputs;
-}
-
-static void integer_conv_add_last(const integer_conv_job *job, const integer_conv_block *block) {
-  const integer_conv_state *conv = job->conv;
-  if (!job->store.residual) return;
-  const char *residual = run_input(job->context, job->store.residual)->data;
-  char *y = run_output(job->context, 0)->data;
-  for (int64_t i = 0, at = integer_conv_last_at(conv, block); i < block->count; i++, at += conv->group * conv->outputs)
-    job->context->kernels->sum_8bit(y + at, y + at, residual + at, (size_t)conv->outputs, &job->store.sum);
 }
 
 /* The inputs of a group of a sample. */
@@ -284,10 +271,7 @@ static void integer_conv_compute_block(const integer_conv_job *job, const intege
   gemm.c_high = job->store.high;
   kernels->gemm_i8_run(&gemm, 0, kernels->gemm_i8_row_panels(gemm.m), 0, kernels->gemm_i8_column_panels(gemm.n),
                        scratch + conv->gemm_at);
-  if (conv->channels_last)
-    integer_conv_add_last(job, block);
-  else
-    integer_conv_store_planes(job, block, gemm.c);
+  if (!conv->channels_last) integer_conv_store_planes(job, block, gemm.c);
 }
 
 static void integer_conv_blocks(void *argument, int64_t begin, int64_t end, int worker) {
@@ -338,7 +322,7 @@ static void integer_conv_set_parameters(integer_conv_job *job) {
   for (int64_t m = 0; m < channels; m++)
     scale[m] = x_scale * ((const float *)w_scale->data)[have == 1 ? 0 : m] / y_scale;
   job->bias = bias ? bias->data : NULL;
-  job->store = quantized_store_of(context, inputs->y_scale, inputs->y_zero);
+  job->store = quantized_store_of(context, inputs->y_zero);
 }
 
 static norma_status integer_conv_compute(run_context *context) {

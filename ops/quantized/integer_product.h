@@ -1,7 +1,7 @@
 /*
- * Matrix products of 8-bit integers for operators: one or many of one shape, C = (A - zeros) * (B - zeros) with A m x k and
- * B k x n, exact modulo 2^32, on gemm_i8 of the kernel table. A constant B is packed once per model, another one in each
- * run; products are cut for the workers.
+ * Matrix products of 8-bit integers for operators: one or many of one shape, C = (A - zeros) * (B - zeros) with A m x k
+ * and B k x n, exact modulo 2^32, on gemm_i8 of the kernel table. A constant B is packed once per model, another one in
+ * each run; products are cut for the workers.
  *
  * Use: fill in the description, integer_product_prepare in prepare; in compute take the parameters together
  * (integer_product_zeros and _scales put them into scratch) and call integer_product_run.
@@ -54,7 +54,8 @@ typedef struct integer_product_end {
 /* Multiplies inputs as numpy.matmul does: sizes, strides and leading axes from their shapes. */
 void integer_product_of_matmul(const prepare_context *context, int a, int b, integer_product *product);
 
-/* Fails unless the shape of zero points or scales, input `parameter` (absent ones are well), is one that a run takes. */
+/* Fails unless the shape of zero points or scales, input `parameter` (absent ones are well), is one that a run
+ * takes. */
 norma_status infer_product_parameter(infer_context *context, int parameter, int operand, bool is_b, const char *name);
 
 /* Packs a constant B, cuts the work, adds to the scratch that the context asks for and sets kernel_name and flops. */

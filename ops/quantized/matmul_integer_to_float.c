@@ -3,8 +3,8 @@
  *
  *   Y = (A - a_zero_point) * (B - b_zero_point) * (a_scale * b_scale) + bias
  *
- * A has one scale and zero point, B one or one for each column. DynamicQuantizeMatMul takes A in float and quantises it as
- * DynamicQuantizeLinear does. The product of the scales, that with the exact sum, and the sum with the bias are each
+ * A has one scale and zero point, B one or one for each column. DynamicQuantizeMatMul takes A in float and quantises it
+ * as DynamicQuantizeLinear does. The product of the scales, that with the exact sum, and the sum with the bias are each
  * rounded to float; half precision is rounded once more.
  */
 #include "ops/half.h"

@@ -1,6 +1,7 @@
 /*
- * QGemm 1 (com.microsoft): Y = alpha * A' * B' + C of quantised matrices. A' [M, K] is A or, with transA, its transpose, B' [K, N]
- * likewise; C int32, broadcast to [M, N], is added to the sums and so has the scale alpha * a_scale * b_scale.
+ * QGemm 1 (com.microsoft): Y = alpha * A' * B' + C of quantised matrices. A' [M, K] is A or, with transA, its
+ * transpose, B' [K, N] likewise; C int32, broadcast to [M, N], is added to the sums and so has the scale alpha *
+ * a_scale * b_scale.
  *
  * A has one scale and zero point, B one or one for each column. With y_scale and y_zero_point
  *   Y = saturate(round(sum * (alpha * a_scale * b_scale / y_scale)) + y_zero_point), halves to even,

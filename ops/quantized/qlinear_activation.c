@@ -4,6 +4,8 @@
  *   QLinearLeakyRelu   f(x) = x < 0 ? alpha * x : x, alpha being 0.01 unless given
  *   QLinearSigmoid     f(x) = 1 / (1 + exp(-x))
  *
+ * QuantizedActivation, an inner operator, takes any activation; X and Y may differ in type.
+ *
  * A number of 8 bits has 256 values: f is computed for all of them, then looked up.
  */
 #include "ops/quantized/quantization.h"
@@ -32,9 +34,20 @@ static norma_status qlinear_sigmoid_read(const node *node, void *state, norma_er
   return NORMA_OK;
 }
 
+static norma_status quantized_activation_read(const node *node, void *state, norma_error *error) {
+  const int64_t kind = attribute_int(node, "kind", UNARY_IDENTITY);
+  if (kind < 0 || kind >= UNARY_KIND_COUNT)
+    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "kind is no activation");
+  *(struct activation *)state = (struct activation){
+      .kind = (enum unary_kind)kind, .a = attribute_float(node, "a", 0), .b = attribute_float(node, "b", 0)};
+  return NORMA_OK;
+}
+
 static norma_status qlinear_activation_infer(infer_context *context) {
   TRY(infer_singles(context, INPUT(FROM_SCALE) | INPUT(FROM_ZERO) | INPUT(TO_SCALE) | INPUT(TO_ZERO)));
-  return infer_same(context);
+  infer_output(context, 0, infer_type(context, infer_has_input(context, TO_ZERO) ? TO_ZERO : 0),
+               infer_shape(context, 0));
+  return NORMA_OK;
 }
 
 static void qlinear_activation_body(void *argument, int64_t begin, int64_t end, int worker) {
@@ -44,10 +57,10 @@ static void qlinear_activation_body(void *argument, int64_t begin, int64_t end, 
 }
 
 static norma_status qlinear_activation_compute(run_context *context) {
-  const norma_tensor *x = run_input(context, 0);
-  qlinear_activation_job job = {.kernels = context->kernels, .x = x->data, .y = run_output(context, 0)->data};
-  byte_table_fill(context->kernels, x->type, byte_scale_of(context, FROM_SCALE, FROM_ZERO),
-                  byte_scale_of(context, TO_SCALE, TO_ZERO), context->state, job.table);
+  const norma_tensor *x = run_input(context, 0), *y = run_output(context, 0);
+  qlinear_activation_job job = {.kernels = context->kernels, .x = x->data, .y = y->data};
+  byte_table_fill(context->kernels, byte_scale_of(context, x->type, FROM_SCALE, FROM_ZERO),
+                  byte_scale_of(context, y->type, TO_SCALE, TO_ZERO), context->state, job.table);
   return run_parallel(context, norma_tensor_count(x), QLINEAR_ACTIVATION_GRAIN, qlinear_activation_body, &job);
 }
 
@@ -56,17 +69,33 @@ static const operator_attribute qlinear_leaky_relu_attributes[] = {
     {0},
 };
 
+static const operator_attribute quantized_activation_attributes[] = {
+    {"kind", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"a", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"b", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
 #define QLINEAR_ACTIVATION                                                                                             \
-  .domain = "com.microsoft", .versions = {1}, .min_inputs = 4, .max_inputs = 5, .absent_inputs = INPUT(FROM_ZERO),     \
-  .min_outputs = 1, .max_outputs = 1,                                                                                  \
-  .types = {{TYPES_8BIT, INPUT(0) | INPUT(FROM_ZERO) | INPUT(TO_ZERO), OUTPUT(0)},                                     \
-            {TYPE_BIT(NORMA_FLOAT), INPUT(FROM_SCALE) | INPUT(TO_SCALE), 0}},                                          \
-  .in_place = INPUT(0), .state_size = sizeof(struct activation), .infer = qlinear_activation_infer,                    \
+  .versions = {1}, .min_inputs = 4, .max_inputs = 5, .absent_inputs = INPUT(FROM_ZERO), .min_outputs = 1,              \
+  .max_outputs = 1, .in_place = INPUT(0), .state_size = sizeof(struct activation), .infer = qlinear_activation_infer,  \
   .facts = {.dimension = fact_dimension_same}, .compute = qlinear_activation_compute
+#define QLINEAR_ACTIVATION_TYPES                                                                                       \
+  {                                                                                                                    \
+    {TYPES_8BIT, INPUT(0) | INPUT(FROM_ZERO) | INPUT(TO_ZERO), OUTPUT(0)}, {                                           \
+      TYPE_BIT(NORMA_FLOAT), INPUT(FROM_SCALE) | INPUT(TO_SCALE), 0                                                    \
+    }                                                                                                                  \
+  }
 
 const operator_descriptor operators_qlinear_activation[] = {
-    {QLINEAR_ACTIVATION, .name = "QLinearLeakyRelu", .attributes = qlinear_leaky_relu_attributes,
-     .read = qlinear_leaky_relu_read},
-    {QLINEAR_ACTIVATION, .name = "QLinearSigmoid", .read = qlinear_sigmoid_read},
+    {QLINEAR_ACTIVATION, .domain = "com.microsoft", .name = "QLinearLeakyRelu", .types = QLINEAR_ACTIVATION_TYPES,
+     .attributes = qlinear_leaky_relu_attributes, .read = qlinear_leaky_relu_read},
+    {QLINEAR_ACTIVATION, .domain = "com.microsoft", .name = "QLinearSigmoid", .types = QLINEAR_ACTIVATION_TYPES,
+     .read = qlinear_sigmoid_read},
+    {QLINEAR_ACTIVATION, .domain = OPERATOR_INNER_DOMAIN, .name = "QuantizedActivation",
+     .types = {{TYPES_8BIT, INPUT(0) | INPUT(FROM_ZERO), 0},
+               {TYPES_8BIT, INPUT(TO_ZERO), OUTPUT(0)},
+               {TYPE_BIT(NORMA_FLOAT), INPUT(FROM_SCALE) | INPUT(TO_SCALE), 0}},
+     .attributes = quantized_activation_attributes, .read = quantized_activation_read},
     {0},
 };

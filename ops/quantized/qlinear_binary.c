@@ -69,9 +69,9 @@ static void qlinear_binary_row(void *argument, char *const *pointers, const int6
 static norma_status qlinear_binary_compute(run_context *context) {
   const qlinear_binary_state *state = context->state;
   const norma_tensor *a = run_input(context, LEFT), *b = run_input(context, RIGHT);
-  const byte_scale left = byte_scale_of(context, LEFT_SCALE, LEFT_ZERO);
-  const byte_scale right = byte_scale_of(context, RIGHT_SCALE, RIGHT_ZERO);
-  const byte_scale result = byte_scale_of(context, SUM_OR_PRODUCT_SCALE, SUM_OR_PRODUCT_ZERO);
+  const byte_scale left = byte_scale_of(context, a->type, LEFT_SCALE, LEFT_ZERO);
+  const byte_scale right = byte_scale_of(context, a->type, RIGHT_SCALE, RIGHT_ZERO);
+  const byte_scale result = byte_scale_of(context, a->type, SUM_OR_PRODUCT_SCALE, SUM_OR_PRODUCT_ZERO);
   qlinear_binary_job job = {.of = {.a_type = a->type,
                                    .b_type = b->type,
                                    .y_type = a->type,

@@ -74,19 +74,19 @@ static norma_status qlinear_concat_compute(run_context *context) {
   const qlinear_concat_state *state = context->state;
   const norma_tensor *y = run_output(context, 0);
   const struct activation none = {.kind = UNARY_IDENTITY};
-  const byte_scale result = byte_scale_of(context, 0, 1);
+  const byte_scale result = byte_scale_of(context, y->type, 0, 1);
   int axis;
   if (!axis_normalize(state->axis, y->rank, &axis)) return run_fail(context, NORMA_ERROR_RUN, "axis is out of range");
   const int64_t outer = dims_product(y->dims, 0, axis), inner = dims_product(y->dims, axis + 1, y->rank);
   qlinear_concat_job job = {.kernels = context->kernels, .y = y->data, .y_stride = y->dims[axis] * inner};
   for (int i = CONCAT_FIRST; i < context->input_count; i += CONCAT_STEP) {
     const norma_tensor *x = run_input(context, i);
-    const byte_scale part = byte_scale_of(context, i + 1, i + 2);
+    const byte_scale part = byte_scale_of(context, y->type, i + 1, i + 2);
     job.x = x->data;
     job.x_stride = x->dims[axis] * inner;
     if (job.x_stride == 0 || outer == 0) continue;
     job.is_copy = byte_scale_equal(part, result);
-    if (!job.is_copy) byte_table_fill(context->kernels, y->type, part, result, &none, job.table);
+    if (!job.is_copy) byte_table_fill(context->kernels, part, result, &none, job.table);
     TRY(run_parallel(context, outer, work_grain((double)job.x_stride), qlinear_concat_rows, &job));
     job.y += job.x_stride;
   }

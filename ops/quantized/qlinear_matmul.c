@@ -3,8 +3,8 @@
  * quantised, halves to even. 21 adds scales of half precision and floats of 8 bits.
  *
  * Scales and zero points are one number, or one for each row of a and each column of b; y has one. The sum of 8-bit
- * integers is exact modulo 2^32, then converted to float and multiplied by a_scale * b_scale / y_scale, which is computed
- * in float. Floats of 8 bits are multiplied and summed in float.
+ * integers is exact modulo 2^32, then converted to float and multiplied by a_scale * b_scale / y_scale, which is
+ * computed in float. Floats of 8 bits are multiplied and summed in float.
  */
 #include "ops/matmul/matmul_sides.h"
 #include "ops/quantized/integer_product.h"

@@ -5,8 +5,8 @@
  *           count_include_pad counts padding, as x_zero.
  *   maxima  Y = maximum of X
  *
- * X is [N, C, D1 .. Dn], or with `channels_last` and in NhwcMaxPool [N, D1 .. Dn, C]. A mean over nothing is the lowest number
- * of the type, a maximum too.
+ * X is [N, C, D1 .. Dn], or with `channels_last` and in NhwcMaxPool [N, D1 .. Dn, C]. A mean over nothing is the lowest
+ * number of the type, a maximum too.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/window.h"
@@ -205,8 +205,8 @@ static norma_status qlinear_pool_compute(run_context *context) {
   qlinear_pool_job job = {.context = context, .pool = pool};
   if (pool->outputs == 0 || pool->inner == 0) return NORMA_OK;
   if (pool->kind != NHWC_MAX) {
-    job.from = byte_scale_of(context, POOL_X_SCALE, POOL_X_ZERO);
-    job.to = byte_scale_of(context, POOL_Y_SCALE, POOL_Y_ZERO);
+    job.from = byte_scale_of(context, pool->type, POOL_X_SCALE, POOL_X_ZERO);
+    job.to = byte_scale_of(context, pool->type, POOL_Y_SCALE, POOL_Y_ZERO);
   }
   return run_parallel(context, pool->planes * divide_up(pool->outputs, pool->rows), pool->grain, qlinear_pool_pieces,
                       &job);

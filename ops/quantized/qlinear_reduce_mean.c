@@ -1,7 +1,7 @@
 /*
  * QLinearReduceMean 1 (com.microsoft): saturate(round(mean of (data - data_zero) * data_scale / reduced_scale)
- * + reduced_zero) along `axes`, all where that is empty; halves to even. Sums are exact. A mean over nothing is the lowest
- * number of the type.
+ * + reduced_zero) along `axes`, all where that is empty; halves to even. Sums are exact. A mean over nothing is the
+ * lowest number of the type.
  */
 #include "ops/axes.h"
 #include "ops/quantized/quantization.h"
@@ -120,8 +120,8 @@ static norma_status qlinear_mean_compute(run_context *context) {
   const qlinear_mean_state *state = context->state;
   qlinear_mean_job job = {.context = context,
                           .state = state,
-                          .from = byte_scale_of(context, DATA_SCALE, DATA_ZERO),
-                          .to = byte_scale_of(context, REDUCED_SCALE, REDUCED_ZERO)};
+                          .from = byte_scale_of(context, run_output(context, 0)->type, DATA_SCALE, DATA_ZERO),
+                          .to = byte_scale_of(context, run_output(context, 0)->type, REDUCED_SCALE, REDUCED_ZERO)};
   return run_parallel(context, state->kept.count, work_grain(8 * (double)state->reduced.count), qlinear_mean_body,
                       &job);
 }

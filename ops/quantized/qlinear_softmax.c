@@ -4,8 +4,8 @@
  * `opset` says which Softmax of ai.onnx is meant: from 13 on one along `axis`; before, `axis` cuts X in two, and
  * all axes from it on are one line. The default is the last axis.
  *
- * Numbers of 8 bits have 256 powers, which a table holds for each line: exp((q - largest) * X_scale) in single precision,
- * the largest one being 1. They are summed in double precision.
+ * Numbers of 8 bits have 256 powers, which a table holds for each line: exp((q - largest) * X_scale) in single
+ * precision, the largest one being 1. They are summed in double precision.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/work.h"
@@ -102,7 +102,8 @@ static norma_status qlinear_softmax_compute(run_context *context) {
   qlinear_softmax_job job = {.context = context,
                              .state = state,
                              .type = run_output(context, 0)->type,
-                             .result = byte_scale_of(context, SOFTMAX_Y_SCALE, SOFTMAX_Y_ZERO)};
+                             .result =
+                                 byte_scale_of(context, run_output(context, 0)->type, SOFTMAX_Y_SCALE, SOFTMAX_Y_ZERO)};
   const float scale = quantization_scale(run_input(context, SOFTMAX_X_SCALE));
   if (state->count == 0) return NORMA_OK;
   for (int i = 0; i < 256; i++) job.powers[i] = -(float)i * scale;

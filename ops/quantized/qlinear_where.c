@@ -1,6 +1,6 @@
 /*
- * QLinearWhere 1 (com.microsoft): Z = condition ? X : Y of quantised tensors, all three broadcast as NumPy does. X and Y are
- * requantised, saturate(round((q - zero) * scale / z_scale) + z_zero), by tables of their 256 values.
+ * QLinearWhere 1 (com.microsoft): Z = condition ? X : Y of quantised tensors, all three broadcast as NumPy does. X and
+ * Y are requantised, saturate(round((q - zero) * scale / z_scale) + z_zero), by tables of their 256 values.
  */
 #include "ops/quantized/quantization.h"
 #include "ops/strided.h"
@@ -39,10 +39,10 @@ static void qlinear_where_row(void *argument, char *const *pointers, const int64
 static norma_status qlinear_where_compute(run_context *context) {
   const norma_tensor *z = run_output(context, 0);
   const struct activation none = {.kind = UNARY_IDENTITY};
-  const byte_scale result = byte_scale_of(context, Z_SCALE, Z_ZERO);
+  const byte_scale result = byte_scale_of(context, z->type, Z_SCALE, Z_ZERO);
   qlinear_where_job job;
-  byte_table_fill(context->kernels, z->type, byte_scale_of(context, X_SCALE, X_ZERO), result, &none, job.tables[1]);
-  byte_table_fill(context->kernels, z->type, byte_scale_of(context, Y_SCALE, Y_ZERO), result, &none, job.tables[0]);
+  byte_table_fill(context->kernels, byte_scale_of(context, z->type, X_SCALE, X_ZERO), result, &none, job.tables[1]);
+  byte_table_fill(context->kernels, byte_scale_of(context, z->type, Y_SCALE, Y_ZERO), result, &none, job.tables[0]);
   strided walk = {.rank = z->rank};
   memcpy(walk.dims, z->dims, sizeof z->dims);
   strided_add_broadcast(&walk, z->data, 1, z->rank, z->dims);

@@ -86,7 +86,7 @@ bool quantization_fits_zero(const shape *scale, const shape *zero) {
   return true;
 }
 
-/* -------------------------------------------------------------------------------------------------- single parameters */
+/* ------------------------------------------------------------------------------------------------ single parameters */
 
 norma_status infer_vector(infer_context *context, int index, const char *name, int64_t count) {
   const shape *given = infer_shape(context, index);
@@ -130,18 +130,18 @@ int32_t quantization_zero(const norma_tensor *zero) {
   return zero ? (int32_t)element_get_int64(zero->type, zero->data, 0) : 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bytes */
+/* ------------------------------------------------------------------------------------------------------------ bytes */
 
-byte_scale byte_scale_of(const run_context *context, int scale, int zero) {
-  return (byte_scale){quantization_scale(run_input(context, scale)), quantization_zero(run_input(context, zero))};
+byte_scale byte_scale_of(const run_context *context, norma_element_type type, int scale, int zero) {
+  return (byte_scale){type, quantization_scale(run_input(context, scale)), quantization_zero(run_input(context, zero))};
 }
 
-void byte_table_fill(const struct kernel_table *kernels, norma_element_type type, byte_scale from, byte_scale to,
+void byte_table_fill(const struct kernel_table *kernels, byte_scale from, byte_scale to,
                      const struct activation *activation, uint8_t table[256]) {
   float numbers[256];
   for (int i = 0; i < 256; i++) table[i] = (uint8_t)i;
-  kernels->dequantize_f32(numbers, table, 256, from.scale, from.zero, type);
+  kernels->dequantize_f32(numbers, table, 256, from.scale, from.zero, from.type);
   if (activation->kind != UNARY_IDENTITY)
     kernels->unary_f32[activation->kind](numbers, numbers, 256, activation->a, activation->b);
-  kernels->quantize_f32(table, numbers, 256, to.scale, to.zero, type);
+  kernels->quantize_f32(table, numbers, 256, to.scale, to.zero, to.type);
 }

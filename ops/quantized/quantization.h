@@ -22,7 +22,7 @@
 #define TYPES_E8M0   TYPE_BIT(NORMA_FLOAT8E8M0)
 #define TYPES_SCALED (TYPES_FLOAT8 & ~TYPES_E8M0) /* the floats of 8 bits that can be quantised to */
 
-/* ---------------------------------------------------------------------------------------------------------- integers */
+/* --------------------------------------------------------------------------------------------------------- integers */
 
 /* The range of an integer type of at most 16 bits. */
 static inline int32_t quantized_lowest(norma_element_type type) {
@@ -50,7 +50,7 @@ static inline int32_t quantize_ratio(double x, int32_t zero, int32_t low, int32_
   return rounded > low ? rounded < high ? (int32_t)rounded : high : low;
 }
 
-/* ------------------------------------------------------------------------------------------------------- granularity */
+/* ------------------------------------------------------------------------------------------------------ granularity */
 
 typedef struct quantization_attributes {
   int64_t axis;
@@ -66,8 +66,8 @@ typedef struct quantization {
 
 #define QUANTIZATION_MESSAGE_SIZE 240
 
-/* Which scale belongs to which element. Unknown ranks and dimensions are tolerated and left for later, when the result is
- * not to be used yet. false: the message says what is wrong. */
+/* Which scale belongs to which element. Unknown ranks and dimensions are tolerated and left for later, when the result
+ * is not to be used yet. false: the message says what is wrong. */
 bool quantization_resolve(const quantization_attributes *attributes, const shape *x, const shape *scale,
                           quantization *result, char message[QUANTIZATION_MESSAGE_SIZE]);
 
@@ -84,7 +84,7 @@ quantization_run quantization_run_at(const quantization *of, int64_t first, int6
 /* Whether a zero point and its scale, both known, have one shape; a single number has any shape of one element. */
 bool quantization_fits_zero(const shape *scale, const shape *zero);
 
-/* -------------------------------------------------------------------------------------------------- single parameters */
+/* ------------------------------------------------------------------------------------------------ single parameters */
 
 /* Fails unless input `index`, where it is there and its shape known, has one element. `name` is for the message. */
 norma_status infer_single(infer_context *context, int index, const char *name);
@@ -102,18 +102,19 @@ int32_t quantization_zero(const norma_tensor *zero);
 
 /* A number q of 8 bits stands for (q - zero) * scale. */
 typedef struct byte_scale {
+  norma_element_type type;
   float scale;
   int32_t zero;
 } byte_scale;
 
-/* From the inputs `scale` and `zero`, the latter of which may be absent. */
-byte_scale byte_scale_of(const run_context *context, int scale, int zero);
+/* From the inputs `scale` and `zero`, the latter of which may be absent; `type` is that of the tensor. */
+byte_scale byte_scale_of(const run_context *context, norma_element_type type, int scale, int zero);
 static inline bool byte_scale_equal(byte_scale a, byte_scale b) {
-  return a.scale == b.scale && a.zero == b.zero;
+  return a.type == b.type && a.scale == b.scale && a.zero == b.zero;
 }
 
 /* The function of 8-bit integers that dequantises, applies an activation in float and quantises: table[(uint8_t)x]. */
-void byte_table_fill(const struct kernel_table *kernels, norma_element_type type, byte_scale from, byte_scale to,
+void byte_table_fill(const struct kernel_table *kernels, byte_scale from, byte_scale to,
                      const struct activation *activation, uint8_t table[256]);
 
 #endif

@@ -1,15 +1,16 @@
 /*
  * QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point), halves to even.
  *
- *   ai.onnx        10: one scale, 8 bits; 13: scales along an axis; 19: half precision, floats of 8 bits (saturate); 21: blocks,
- *                  16 and 4 bits, output_dtype; 23: float4, precision, scales of other types than x; 24: scales of float8e8m0;
+ *   ai.onnx        10: one scale, 8 bits; 13: scales along an axis; 19: half precision, floats of 8 bits (saturate);
+ *                  21: blocks, 16 and 4 bits, output_dtype; 23: float4, precision, scales of other types than x; 24:
+ *                  scales of float8e8m0;
  *                  25: 2 bits; 28: floats of 6 bits
  *   com.microsoft  1: one scale or, with `axis`, scales along it; integers of 16, 8 and 4 bits
  *
  * The division is done in the type of y_scale or, where it is given, in `precision`; integers divide exactly (and with
  * precision int32 only whole numbers are divided). Without a
- * zero point y is of output_dtype, and else uint8. Floats of fewer bits take the quotient as it is, rounded to them once.
- * NaN becomes the lowest integer.
+ * zero point y is of output_dtype, and else uint8. Floats of fewer bits take the quotient as it is, rounded to them
+ * once. NaN becomes the lowest integer.
  */
 #include "ops/half.h"
 #include "ops/quantized/quantization.h"

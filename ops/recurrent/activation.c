@@ -76,7 +76,7 @@ norma_status recurrent_read_functions(const node *node, const recurrent_form *fo
   return NORMA_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- arrays of double */
+/* ------------------------------------------------------------------------------------------------- arrays of double */
 
 static double activation_in_double(const struct activation *function, double x) {
   const double a = (double)function->a, b = (double)function->b;

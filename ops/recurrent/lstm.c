@@ -8,8 +8,8 @@
  *   ot = f(Xt * Wo^T + Ht-1 * Ro^T + Po o Ct + Wbo + Rbo)
  *   Ht = ot o h(Ct)
  *
- * Gates lie in the order i, o, f, c, peepholes in the order i, o, f. Attributes, layouts and the walk over time stand in
- * ops/recurrent/recurrent.h.
+ * Gates lie in the order i, o, f, c, peepholes in the order i, o, f. Attributes, layouts and the walk over time stand
+ * in ops/recurrent/recurrent.h.
  */
 #include "ops/recurrent/recurrent.h"
 

@@ -10,8 +10,8 @@
  * A row takes part in the steps below its length; before and after them its state stays what it is and its output is
  * zero. The reverse direction walks from the last step to the first, so that each row begins at its own end.
  *
- * Float is computed in float, half precision too, with states in float from first to last; double in double. A row's result
- * does not depend on the others: neither how rows are cut for workers nor how time is cut in blocks shows in it.
+ * Float is computed in float, half precision too, with states in float from first to last; double in double. A row's
+ * result does not depend on the others: neither how rows are cut for workers nor how time is cut in blocks shows in it.
  */
 #ifndef OPS_RECURRENT_RECURRENT_H
 #define OPS_RECURRENT_RECURRENT_H
@@ -91,8 +91,8 @@ norma_status recurrent_read_functions(const node *node, const recurrent_form *fo
 
 /* ------------------------------------------------------------------------------------------------------------ cells */
 
-/* What a cell works on. Arrays have a row of `hidden` elements for each direction and row of the batch; those of gates and
- * inputs one of `width`. */
+/* What a cell works on. Arrays have a row of `hidden` elements for each direction and row of the batch; those of gates
+ * and inputs one of `width`. */
 typedef struct recurrent_cells {
   const recurrent_state *state;
   const struct kernel_table *kernels;

@@ -15,8 +15,8 @@ typedef struct recurrent_matrix {
 
 /* Which matrices W or R is made of; returns their number. */
 int recurrent_list_matrices(const recurrent_state *state, int input, recurrent_matrix *matrices);
-/* Packs rows row .. row + count - 1 of a matrix, which stand at `source`; they begin and end at panels of columns of the
- * packed form, or with the matrix. Of double all rows are packed at once. `packed` is where all matrices go. */
+/* Packs rows row .. row + count - 1 of a matrix, which stand at `source`; they begin and end at panels of columns of
+ * the packed form, or with the matrix. Of double all rows are packed at once. `packed` is where all matrices go. */
 void recurrent_pack_rows(const struct kernel_table *kernels, norma_element_type type, const recurrent_matrix *matrix,
                          const void *source, int64_t row, int64_t count, void *packed);
 

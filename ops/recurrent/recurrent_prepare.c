@@ -213,8 +213,8 @@ static int64_t steps_of_block(const recurrent_state *state) {
   return steps < state->steps ? steps : state->steps;
 }
 
-/* Workers walk through time on their own, each with some rows of one direction; where that leaves too many without work,
- * and a step is worth waking them, they share each step. */
+/* Workers walk through time on their own, each with some rows of one direction; where that leaves too many without
+ * work, and a step is worth waking them, they share each step. */
 static void cut_walk(const prepare_context *context, recurrent_state *state) {
   const double row_cost = 2.0 * (double)state->width * (double)state->hidden;
   const double walk_cost = row_cost * (double)state->block_steps;

@@ -104,7 +104,7 @@ static void multiply(const recurrent_walk *walk, const recurrent_product *produc
   (walk->state->in_double ? multiply_doubles : multiply_floats)(walk, product, rows, columns, worker);
 }
 
-/* ---------------------------------------------------------------------------------------------------- inputs' blocks */
+/* --------------------------------------------------------------------------------------------------- inputs' blocks */
 
 /* Rows of X in the order in which they are multiplied: by time, and at each time by batch. */
 static void copy_x_rows(void *argument, int64_t begin, int64_t end, int worker) {

@@ -33,14 +33,14 @@ static int64_t cumulate_at(const cumulate_job *job, int64_t i) {
   return (job->state->reverse ? job->size - 1 - i : i) * job->inner;
 }
 
-/* ---- sums of float, as fast as memory: the axis is followed for CUMULATE_COLUMNS neighbours at a time, or, where it is
- * the last one, for CUMULATE_ROWS rows ---- */
+/* ---- sums of float, as fast as memory: the axis is followed for CUMULATE_COLUMNS neighbours at a time, or, where it
+ * is the last one, for CUMULATE_ROWS rows ---- */
 
 #define CUMULATE_COLUMNS 512
 #define CUMULATE_ROWS    8
 #define CUMULATE_AT_ONCE 256 /* elements of the axis between questions whether to stop */
 
-static void sum_columns(const cumulate_job *job, int64_t first, int64_t columns) {
+static void cumulate_columns(const cumulate_job *job, int64_t first, int64_t columns) {
   const struct kernel_table *kernels = job->context->kernels;
   double sums[CUMULATE_COLUMNS] = {0};
   const int64_t step = job->state->reverse ? -job->inner : job->inner;
@@ -53,7 +53,7 @@ static void sum_columns(const cumulate_job *job, int64_t first, int64_t columns)
 }
 
 /* Sums of several rows do not wait for each other. */
-static void sum_rows(const cumulate_job *job, int64_t row, int64_t rows) {
+static void cumulate_rows(const cumulate_job *job, int64_t row, int64_t rows) {
   const bool exclusive = job->state->exclusive;
   const float *x = (const float *)job->source + row * job->size;
   float *y = (float *)job->target + row * job->size;
@@ -82,7 +82,8 @@ static void sum_columns_body(void *argument, int64_t begin, int64_t end, int wor
   (void)worker;
   for (int64_t i = begin; i < end; i++) {
     const int64_t column = i % pieces * CUMULATE_COLUMNS, left = job->inner - column;
-    sum_columns(job, i / pieces * job->size * job->inner + column, left < CUMULATE_COLUMNS ? left : CUMULATE_COLUMNS);
+    cumulate_columns(job, i / pieces * job->size * job->inner + column,
+                     left < CUMULATE_COLUMNS ? left : CUMULATE_COLUMNS);
   }
 }
 
@@ -90,7 +91,7 @@ static void sum_rows_body(void *argument, int64_t begin, int64_t end, int worker
   const cumulate_job *job = argument;
   (void)worker;
   for (int64_t row = begin; row < end; row += CUMULATE_ROWS) {
-    sum_rows(job, row, end - row < CUMULATE_ROWS ? end - row : CUMULATE_ROWS);
+    cumulate_rows(job, row, end - row < CUMULATE_ROWS ? end - row : CUMULATE_ROWS);
   }
 }
 

@@ -5,18 +5,18 @@
  * 18: axes of all as an input, noop_with_empty_axes; 20: bool (Max, Min); 28: only floats (LogSum, LogSumExp).
  * Without axes everything is reduced, or nothing with noop_with_empty_axes.
  *
- * float is reduced by the kernels of the table, other floats in double, integers in 64 bits that wrap around; the mean
- * of integers is truncated. An empty reduction gives 0, 1 for a product, the least number for a maximum and so on. The
- * order in which an element is summed up depends on the shape of what is reduced only.
+ * float and half precision are reduced by the kernels of the table (reduce_floats.c), double in double, integers in 64
+ * bits that wrap around; the mean of integers is truncated. An empty reduction gives 0, 1 for a product, the least
+ * number for a maximum and so on. The order in which an element is summed up depends on the shape of what is reduced
+ * only.
  */
 #include "ops/axes.h"
 #include "ops/blocked.h"
 #include "ops/movement/movement.h"
+#include "ops/reduction/reduce.h"
 #include "ops/work.h"
 
 #include <math.h>
-
-enum reduction { SUM, MEAN, PRODUCT, MAXIMUM, MINIMUM, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE, REDUCTION_COUNT };
 
 typedef struct reduce_state {
   enum reduction reduction;
@@ -86,18 +86,6 @@ static norma_status reduce_infer(infer_context *context) {
 
 /* ------------------------------------------------------------------------------------------------------------- walk */
 
-typedef struct reduce_dims {
-  int rank;
-  int64_t dims[NORMA_MAX_RANK], strides[NORMA_MAX_RANK];
-} reduce_dims;
-
-/* The input with neighbouring dimensions of the same fate merged. */
-typedef struct reduce_walk {
-  reduce_dims kept, reduced;
-  bool last_is_reduced;   /* the last dimension of `reduced`, else that of `kept`, is contiguous */
-  int64_t outputs, count; /* elements of the output; elements reduced for each */
-} reduce_walk;
-
 static void walk_append(reduce_dims *list, int64_t size, int64_t stride, bool merge) {
   if (merge) { /* goes in front of what is there */
     list->dims[0] *= size;
@@ -129,27 +117,30 @@ static void walk_make(reduce_walk *walk, const norma_tensor *input, const bool *
   }
 }
 
-static int64_t walk_offset(const reduce_dims *list, int rank, int64_t index) {
-  int64_t offset = 0;
-  for (int i = rank - 1; i >= 0; i--) {
-    offset += index % list->dims[i] * list->strides[i];
-    index /= list->dims[i];
-  }
-  return offset;
-}
-
 typedef struct reduce_job {
   const run_context *context;
   const reduce_state *state;
   const reduce_walk *walk;
-  const struct kernel_table *kernels;
   const norma_tensor *input;
   norma_tensor *output;
 } reduce_job;
 
 /* --------------------------------------------------------------------------------------------------------- any type */
 
-static double reduce_floats(const reduce_job *job, int64_t base) {
+double reduce_finish(enum reduction reduction, double result, int64_t count) {
+  switch (reduction) {
+  case MEAN:
+    return result / (double)count;
+  case L2:
+    return sqrt(result);
+  case LOG_SUM:
+    return log(result);
+  default:
+    return result;
+  }
+}
+
+static double reduce_in_double(const reduce_job *job, int64_t base) {
   const reduce_walk *walk = job->walk;
   const enum reduction reduction = job->state->reduction;
   const norma_element_type type = job->input->type;
@@ -160,14 +151,14 @@ static double reduce_floats(const reduce_job *job, int64_t base) {
   double largest = -(double)INFINITY;
   for (int64_t i = 0; i < walk->count && reduction == LOG_SUM_EXP && !work_interrupted(job->context, i); i++) {
     const double x =
-        element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+        element_get_double(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (isnan(x)) return x;
     largest = fmax(largest, x);
   }
   if (reduction == LOG_SUM_EXP && isinf(largest)) return largest;
   for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const double x =
-        element_get_double(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+        element_get_double(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     switch (reduction) {
     case PRODUCT:
       result *= x;
@@ -194,18 +185,7 @@ static double reduce_floats(const reduce_job *job, int64_t base) {
     }
     if ((reduction == MAXIMUM || reduction == MINIMUM) && isnan(result)) break;
   }
-  switch (reduction) {
-  case MEAN:
-    return result / (double)walk->count;
-  case L2:
-    return sqrt(result);
-  case LOG_SUM:
-    return log(result);
-  case LOG_SUM_EXP:
-    return log(result) + largest;
-  default:
-    return result;
-  }
+  return reduction == LOG_SUM_EXP ? log(result) + largest : reduce_finish(reduction, result, walk->count);
 }
 
 static bool is_less(int64_t a, int64_t b, bool is_unsigned) {
@@ -224,7 +204,7 @@ static void reduce_integers(const reduce_job *job, int64_t base, int64_t index) 
   int64_t result = reduction == MAXIMUM ? least : reduction == MINIMUM ? most : reduction == PRODUCT;
   for (int64_t i = 0; i < walk->count && !work_interrupted(job->context, i); i++) {
     const int64_t x =
-        element_get_int64(type, job->input->data, base + walk_offset(&walk->reduced, walk->reduced.rank, i));
+        element_get_int64(type, job->input->data, base + reduce_walk_offset(&walk->reduced, walk->reduced.rank, i));
     if (reduction == MAXIMUM)
       result = is_less(result, x, is_unsigned) ? x : result;
     else if (reduction == MINIMUM)
@@ -252,122 +232,13 @@ static void reduce_any_body(void *argument, int64_t begin, int64_t end, int work
       (TYPE_BIT(job->input->type) & TYPES_FLOAT) || reduction == L2 || reduction == LOG_SUM || reduction == LOG_SUM_EXP;
   (void)worker;
   for (int64_t index = begin; index < end; index++) {
-    const int64_t base = walk_offset(&job->walk->kept, job->walk->kept.rank, index);
+    const int64_t base = reduce_walk_offset(&job->walk->kept, job->walk->kept.rank, index);
     if (in_double) {
-      const double result = reduce_floats(job, base); /* integers are truncated, as by a cast */
+      const double result = reduce_in_double(job, base); /* integers are truncated, as by a cast */
       const bool is_float = (TYPE_BIT(job->output->type) & TYPES_FLOAT) != 0;
       element_set_double(job->output->type, job->output->data, index, is_float ? result : trunc(result));
     } else
       reduce_integers(job, base, index);
-  }
-}
-
-/* ------------------------------------------------------------------------------------------------------------ float */
-
-/* Kernel, and what joins its results; -1 where the table has none. */
-static int float_kernel(enum reduction reduction, enum binary_kind *join) {
-  *join = BINARY_ADD;
-  switch (reduction) {
-  case SUM:
-  case MEAN:
-  case LOG_SUM:
-    return REDUCE_SUM;
-  case L1:
-    return REDUCE_SUM_ABS;
-  case L2:
-  case SUM_SQUARE:
-    return REDUCE_SUM_SQUARES;
-  case MAXIMUM:
-    *join = BINARY_MAX;
-    return REDUCE_MAX;
-  case MINIMUM:
-    *join = BINARY_MIN;
-    return REDUCE_MIN;
-  default:
-    return -1;
-  }
-}
-
-static void float_finish(const reduce_job *job, float *y, int64_t count) {
-  const struct kernel_table *kernels = job->kernels;
-  const enum reduction reduction = job->state->reduction;
-  if (reduction == MEAN) kernels->binary_right_scalar_f32[BINARY_DIV](y, y, (float)job->walk->count, (size_t)count);
-  if (reduction == L2) kernels->unary_f32[UNARY_SQRT](y, y, (size_t)count, 0, 0);
-  if (reduction == LOG_SUM) kernels->unary_f32[UNARY_LOG](y, y, (size_t)count, 0, 0);
-}
-
-/* Elements of a run, and rows of columns, that a kernel is given at a time: it cannot be cancelled. */
-#define REDUCE_RUN_PIECE  (1 << 22)
-#define REDUCE_ROWS_PIECE (1 << 14)
-
-/* Joins pieces of a run to *result; is_first: *result holds nothing yet. */
-static void reduce_run(const reduce_job *job, int kernel, enum binary_kind join, const float *x, int64_t length,
-                       bool is_first, float *result) {
-  for (int64_t first = 0; first < length && !(first > 0 && run_cancelled(job->context)); first += REDUCE_RUN_PIECE) {
-    const int64_t count = length - first < REDUCE_RUN_PIECE ? length - first : REDUCE_RUN_PIECE;
-    const float part = job->kernels->reduce_f32[kernel](x + first, (size_t)count);
-    if (is_first && first == 0)
-      *result = part;
-    else
-      job->kernels->binary_f32[join](result, result, &part, 1);
-  }
-}
-
-/* The last dimension is reduced: one output element after the other. */
-static void reduce_runs_body(void *argument, int64_t begin, int64_t end, int worker) {
-  const reduce_job *job = argument;
-  const reduce_walk *walk = job->walk;
-  const int outer_rank = walk->reduced.rank - 1;
-  const int64_t length = walk->reduced.dims[outer_rank], runs = walk->count / length;
-  enum binary_kind join;
-  const int kernel = float_kernel(job->state->reduction, &join);
-  float *y = job->output->data;
-  (void)worker;
-  for (int64_t index = begin; index < end; index++) {
-    const float *x = (const float *)job->input->data + walk_offset(&walk->kept, walk->kept.rank, index);
-    float result = 0;
-    for (int64_t i = 0; i < runs && !work_interrupted(job->context, i); i++) {
-      reduce_run(job, kernel, join, x + walk_offset(&walk->reduced, outer_rank, i), length, i == 0, &result);
-    }
-    y[index] = result;
-  }
-  float_finish(job, y + begin, end - begin);
-}
-
-#define REDUCE_COLUMNS 256 /* of the output that are reduced together */
-
-/* Joins pieces of rows to `result`; is_first: it holds nothing yet. */
-static void reduce_rows(const reduce_job *job, int kernel, enum binary_kind join, const float *x, int64_t rows,
-                        int64_t columns, size_t step, bool is_first, float *result) {
-  float part[REDUCE_COLUMNS];
-  for (int64_t first = 0; first < rows && !(first > 0 && run_cancelled(job->context)); first += REDUCE_ROWS_PIECE) {
-    const int64_t count = rows - first < REDUCE_ROWS_PIECE ? rows - first : REDUCE_ROWS_PIECE;
-    float *y = is_first && first == 0 ? result : part;
-    job->kernels->reduce_rows_f32[kernel](y, x + (size_t)first * step, (size_t)count, (size_t)columns, step);
-    if (y == part) job->kernels->binary_f32[join](result, result, part, (size_t)columns);
-  }
-}
-
-/* The last dimension is kept: rows are joined, some columns at a time. */
-static void reduce_columns_body(void *argument, int64_t begin, int64_t end, int worker) {
-  const reduce_job *job = argument;
-  const reduce_walk *walk = job->walk;
-  const int last = walk->kept.rank - 1, outer_rank = walk->reduced.rank - 1;
-  const int64_t width = walk->kept.dims[last], pieces = (width + REDUCE_COLUMNS - 1) / REDUCE_COLUMNS;
-  const int64_t rows = walk->reduced.dims[outer_rank], blocks = walk->count / rows;
-  const size_t step = (size_t)walk->reduced.strides[outer_rank];
-  enum binary_kind join;
-  const int kernel = float_kernel(job->state->reduction, &join);
-  (void)worker;
-  for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t outer = unit / pieces, first = unit % pieces * REDUCE_COLUMNS;
-    const int64_t columns = width - first < REDUCE_COLUMNS ? width - first : REDUCE_COLUMNS;
-    const float *x = (const float *)job->input->data + walk_offset(&walk->kept, last, outer) + first;
-    float *y = (float *)job->output->data + outer * width + first;
-    for (int64_t i = 0; i < blocks && !work_interrupted(job->context, i); i++) {
-      reduce_rows(job, kernel, join, x + walk_offset(&walk->reduced, outer_rank, i), rows, columns, step, i == 0, y);
-    }
-    float_finish(job, y, columns);
   }
 }
 
@@ -385,21 +256,10 @@ static norma_status reduce_compute(run_context *context) {
   walk_make(&walk, input, reduced);
   if (walk.outputs != norma_tensor_count(output))
     return run_fail(context, NORMA_ERROR_RUN, "axes do not fit the output");
-  reduce_job job = {context, state, &walk, context->kernels, input, output};
-  enum binary_kind join;
-  const bool fast = input->type == NORMA_FLOAT && float_kernel(state->reduction, &join) >= 0 && walk.count > 0 &&
-                    walk.outputs > 0 && walk.reduced.rank > 0;
-  if (!fast || (!walk.last_is_reduced && walk.kept.rank == 0)) {
-    const int64_t grain = walk.count >= 2048 ? 1 : 2048 / (walk.count + 1) + 1;
-    return run_parallel(context, walk.outputs, grain, reduce_any_body, &job);
-  }
-  if (walk.last_is_reduced) {
-    return run_parallel(context, walk.outputs, walk.count >= 16384 ? 1 : 16384 / walk.count, reduce_runs_body, &job);
-  }
-  const int64_t width = walk.kept.dims[walk.kept.rank - 1], pieces = (width + REDUCE_COLUMNS - 1) / REDUCE_COLUMNS;
-  const int64_t cost = walk.count * (width < REDUCE_COLUMNS ? width : REDUCE_COLUMNS);
-  return run_parallel(context, walk.outputs / width * pieces, cost >= 16384 ? 1 : 16384 / cost, reduce_columns_body,
-                      &job);
+  if (reduce_floats_suits(state->reduction, input->type, &walk)) return reduce_floats(context, state->reduction, &walk);
+  reduce_job job = {context, state, &walk, input, output};
+  const int64_t grain = walk.count >= 2048 ? 1 : 2048 / (walk.count + 1) + 1;
+  return run_parallel(context, walk.outputs, grain, reduce_any_body, &job);
 }
 
 static const operator_attribute sum_attributes[] = {

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* ----------------------------------------------------------------------------------------------------------- builder */
+/* ---------------------------------------------------------------------------------------------------------- builder */
 
 norma_status regex_refuse(const regex_builder *builder, norma_status status, const char *format, ...) {
   char reason[200];
@@ -49,7 +49,7 @@ norma_status regex_append_copy(regex_builder *builder, size_t begin, size_t coun
   return NORMA_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- programs */
+/* --------------------------------------------------------------------------------------------------------- programs */
 
 uint8_t regex_assertions(regex_side before, regex_side after) {
   unsigned holds = (before == SIDE_WORD) != (after == SIDE_WORD) ? REGEX_WORD_EDGE : REGEX_NO_WORD_EDGE;

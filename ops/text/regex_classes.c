@@ -1,7 +1,7 @@
 /* Classes of characters by name, and sets of characters as programs over the bytes of UTF-8. */
 #include "ops/text/regex_program.h"
 
-/* ------------------------------------------------------------------------------------------------------------- named */
+/* ------------------------------------------------------------------------------------------------------------ named */
 
 typedef struct named_class {
   const char *name;
@@ -85,7 +85,7 @@ norma_status set_add_category(character_set *set, const char *name, size_t size)
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- UTF-8 */
+/* ------------------------------------------------------------------------------------------------------------ UTF-8 */
 
 /* Characters whose bytes are any of these, independent of each other. */
 typedef struct byte_sequence {
@@ -112,8 +112,8 @@ static bool sequence_add(sequence_list *list, const byte_sequence *item) {
   return true;
 }
 
-/* The longest range from `low` on, up to `high`, that is one sequence: all its characters have as many bytes, and where a
- * byte is not the same in all of them, those behind it take all their values. */
+/* The longest range from `low` on, up to `high`, that is one sequence: all its characters have as many bytes, and where
+ * a byte is not the same in all of them, those behind it take all their values. */
 static uint32_t sequence_end(uint32_t low, uint32_t high) {
   static const uint32_t ends[] = {0x7F, 0x7FF, 0xFFFF, UNICODE_LAST};
   for (int i = 0; i < 4; i++) {
@@ -148,8 +148,8 @@ static bool make_sequences(const character_set *set, sequence_list *list) {
   return true;
 }
 
-/* Appends a fragment that takes the bytes from `depth` on of any of the sequences, which are in rising order and alike before;
- * at `depth`, their ranges are the same or have no byte in common. */
+/* Appends a fragment that takes the bytes from `depth` on of any of the sequences, which are in rising order and alike
+ * before; at `depth`, their ranges are the same or have no byte in common. */
 static norma_status compile_sequences(regex_builder *builder, const byte_sequence *items, size_t count, int depth) {
   size_t jump = SIZE_MAX; /* the last of the jumps to the end; each keeps the one before in its offset, plus 1 */
   for (size_t first = 0, end; first < count; first = end) {

@@ -1,5 +1,6 @@
 /*
- * RegexFullMatch 20: for each string of any shape, whether the whole of it matches `pattern`; see regex.h for the syntax.
+ * RegexFullMatch 20: for each string of any shape, whether the whole of it matches `pattern`; see regex.h for the
+ * syntax.
  */
 #include "ops/text/regex.h"
 

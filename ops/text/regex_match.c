@@ -2,7 +2,7 @@
 
 #define REGEX_POLL_STEPS 16384 /* bytes between two questions whether to go on */
 
-/* ----------------------------------------------------------------------------------------------------------- threads */
+/* ---------------------------------------------------------------------------------------------------------- threads */
 
 size_t regex_threads_bytes(const regex *regex) {
   return (regex->count + 1) * (2 * sizeof(regex_place) + 2 * sizeof(uint32_t) + sizeof(bool));
@@ -74,7 +74,7 @@ void regex_threads_take(regex_threads *threads, uint8_t byte) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- matching */
+/* --------------------------------------------------------------------------------------------------------- matching */
 
 size_t regex_scratch_bytes(const regex *regex) {
   return size_align(regex_threads_bytes(regex), 64);
@@ -110,7 +110,7 @@ bool regex_matches(const run_context *context, const regex *regex, const char *t
   }
 }
 
-/* --------------------------------------------------------------------------------------------------------- searching */
+/* -------------------------------------------------------------------------------------------------------- searching */
 
 static bool begins_character(const char *text, size_t size, size_t at) {
   return at == size || ((unsigned char)text[at] & 0xC0) != 0x80;

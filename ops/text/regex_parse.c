@@ -1,7 +1,7 @@
 /*
- * Patterns to programs, in one pass from left to right. Every part becomes a fragment behind the one before, and what stands
- * behind a part (a repetition, the end of its group) changes or moves the fragment. Groups are on a stack of their own, so that
- * nothing recurses.
+ * Patterns to programs, in one pass from left to right. Every part becomes a fragment behind the one before, and what
+ * stands behind a part (a repetition, the end of its group) changes or moves the fragment. Groups are on a stack of
+ * their own, so that nothing recurses.
  */
 #include "ops/text/regex_parser.h"
 
@@ -38,7 +38,7 @@ uint32_t pattern_take_character(pattern_parser *parser) {
   return character;
 }
 
-/* ------------------------------------------------------------------------------------------------------- repetitions */
+/* ------------------------------------------------------------------------------------------------------ repetitions */
 
 /* The fragment of the last part becomes `least` to `most` of it, most -1: any number. */
 static norma_status repeat_part(pattern_parser *parser, int least, int most) {
@@ -73,7 +73,8 @@ static norma_status repeat_part(pattern_parser *parser, int least, int most) {
   return NORMA_OK;
 }
 
-/* "{n}", "{n,}" or "{n,m}" at the next byte; *found: there is one, and it is taken. Others are characters as they are. */
+/* "{n}", "{n,}" or "{n,m}" at the next byte; *found: there is one, and it is taken. Others are characters as they
+ * are. */
 static norma_status take_counts(pattern_parser *parser, int *least, int *most, bool *found) {
   const char *at = parser->next + 1;
   int counts[2] = {0, 0}, digits[2] = {0, 0};
@@ -132,7 +133,7 @@ static norma_status parse_repetition(pattern_parser *parser, bool *found) {
   return repeat_part(parser, least, most);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ groups */
+/* ----------------------------------------------------------------------------------------------------------- groups */
 
 static norma_status open_group(pattern_parser *parser, regex_flags around) {
   if (parser->group_count > REGEX_MOST_GROUPS)
@@ -257,7 +258,7 @@ static norma_status parse_open(pattern_parser *parser) {
   return open_group(parser, parser->flags);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- whole */
+/* ------------------------------------------------------------------------------------------------------------ whole */
 
 static norma_status parse_part(pattern_parser *parser) {
   bool found;

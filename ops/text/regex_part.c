@@ -1,7 +1,7 @@
 /* Parts of patterns that are no groups: characters, escapes, classes, assertions. */
 #include "ops/text/regex_parser.h"
 
-/* ----------------------------------------------------------------------------------------------------------- escapes */
+/* ---------------------------------------------------------------------------------------------------------- escapes */
 
 static int hex_digit(char letter) {
   if (letter >= '0' && letter <= '9') return letter - '0';
@@ -51,7 +51,7 @@ static norma_status take_escaped(pattern_parser *parser, uint32_t *character) {
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- classes */
+/* ---------------------------------------------------------------------------------------------------------- classes */
 
 /* Adds characters, with those that differ by case alone where that is ignored, or all others. */
 static norma_status add_item(const pattern_parser *parser, character_set *set, character_set *item, bool is_negated) {
@@ -157,7 +157,7 @@ static norma_status parse_class(pattern_parser *parser) {
   return set_compile(&set);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- parts */
+/* ------------------------------------------------------------------------------------------------------------ parts */
 
 static norma_status put_character(pattern_parser *parser, uint32_t character) {
   character_set set = {.builder = parser->builder}, item = set;

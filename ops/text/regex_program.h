@@ -5,7 +5,7 @@
 #include "ops/text/regex.h"
 #include "ops/text/unicode.h"
 
-/* ---------------------------------------------------------------------------------------------------------- programs */
+/* --------------------------------------------------------------------------------------------------------- programs */
 
 typedef enum regex_operation {
   REGEX_BYTES,  /* takes a byte from low to high, and goes on with the next instruction */
@@ -60,7 +60,8 @@ static inline regex_side regex_side_of(uint8_t byte) {
 /* The assertions that hold between two neighbours. */
 uint8_t regex_assertions(regex_side before, regex_side after);
 
-/* Makes the table of a program, if it is small enough, in `region`; `work` is for what goes. Errors: OUT_OF_MEMORY, BUDGET. */
+/* Makes the table of a program, if it is small enough, in `region`; `work` is for what goes. Errors: OUT_OF_MEMORY,
+ * BUDGET. */
 norma_status regex_tabulate(regex *regex, region *region, struct region *work, norma_error *error);
 
 /* Where a program stands, in all places at once. */
@@ -83,16 +84,16 @@ typedef struct regex_threads {
 size_t regex_threads_bytes(const regex *regex);
 /* In a block of as many bytes, zeroed before it is used for the first time. */
 void regex_threads_init(regex_threads *threads, const regex *regex, void *block);
-/* Follows all that takes no byte, from the seeds to those that wait; an instruction belongs to the first that comes there.
- * Whether a match ends here, and the first begin of one. */
+/* Follows all that takes no byte, from the seeds to those that wait; an instruction belongs to the first that comes
+ * there. Whether a match ends here, and the first begin of one. */
 bool regex_threads_follow(regex_threads *threads, uint8_t assertions, size_t *begin);
 /* Takes a byte: seeds are behind those that waited for it. */
 void regex_threads_take(regex_threads *threads, uint8_t byte);
 
-/* ----------------------------------------------------------------------------------------------------------- putting */
+/* ---------------------------------------------------------------------------------------------------------- putting */
 
-/* A program that grows. Fragments lie one behind the other, begin at their first instruction, and end behind their last;
- * offsets within stay right when a fragment is moved. */
+/* A program that grows. Fragments lie one behind the other, begin at their first instruction, and end behind their
+ * last; offsets within stay right when a fragment is moved. */
 typedef struct regex_builder {
   const node *node;
   const char *what;
@@ -116,7 +117,7 @@ norma_status regex_append_copy(regex_builder *builder, size_t begin, size_t coun
 /* Appends the fragment of a pattern. */
 norma_status regex_parse(regex_builder *builder, const norma_string *pattern);
 
-/* ----------------------------------------------------------------------------------------------------------- classes */
+/* ---------------------------------------------------------------------------------------------------------- classes */
 
 typedef struct character_range {
   uint32_t low, high;

@@ -1,8 +1,9 @@
 /*
- * The table of a program: all sets of places where it can be, each a state with a row for every class of bytes (the subset
- * construction). Made at load, and given up where there are too many, or it would take too long.
+ * The table of a program: all sets of places where it can be, each a state with a row for every class of bytes (the
+ * subset construction). Made at load, and given up where there are too many, or it would take too long.
  *
- * What a set can do depends on the assertions that hold, so on the byte before, which is part of the state, and the one behind.
+ * What a set can do depends on the assertions that hold, so on the byte before, which is part of the state, and the one
+ * behind.
  */
 #include "ops/key_table.h"
 #include "ops/text/regex_program.h"

@@ -2,9 +2,9 @@
  * StringNormalizer 10: leaves out stop words, and changes the case of what is left.
  *
  * X is [C] or [1, C] in UTF-8, and so is Y, with as many strings as are left, or one empty string where none is. Unless
- * is_case_sensitive, strings and stop words are compared in the case that case_change_action asks for, and in lower case where
- * it asks for none. Of `locale` only the language counts, and of languages only those whose letters differ from all others'
- * (unicode.h). Strings that are not UTF-8 are an error of the run where case matters.
+ * is_case_sensitive, strings and stop words are compared in the case that case_change_action asks for, and in lower
+ * case where it asks for none. Of `locale` only the language counts, and of languages only those whose letters differ
+ * from all others' (unicode.h). Strings that are not UTF-8 are an error of the run where case matters.
  */
 #include "ops/key_table.h"
 #include "ops/operator.h"

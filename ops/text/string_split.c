@@ -4,9 +4,10 @@
  *   Y  the pieces, along one more dimension at the end, with empty strings behind the last
  *   Z  how many pieces each string has
  *
- * Without a delimiter, or with an empty one, runs of white space (Unicode's) are between pieces, and what is at either end of
- * the string belongs to none. With one, every two delimiters have a piece between them, an empty one too; a string without any
- * is one piece, an empty string included. After `maxsplit` cuts (absent or negative: no bound) the rest is the last piece.
+ * Without a delimiter, or with an empty one, runs of white space (Unicode's) are between pieces, and what is at either
+ * end of the string belongs to none. With one, every two delimiters have a piece between them, an empty one too; a
+ * string without any is one piece, an empty string included. After `maxsplit` cuts (absent or negative: no bound) the
+ * rest is the last piece.
  */
 #include "ops/text/unicode.h"
 

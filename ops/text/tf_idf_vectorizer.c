@@ -1,14 +1,16 @@
 /*
  * TfIdfVectorizer 9: how often n-grams of a fixed pool are in each row of X (strings, int32, int64).
  *
- *   X [C] -> Y [M], X [N, C] -> Y [N, M], with M = max(ngram_indexes) + 1; n-gram i of the pool counts at ngram_indexes[i]
+ *   X [C] -> Y [M], X [N, C] -> Y [N, M], with M = max(ngram_indexes) + 1; n-gram i of the pool counts at
+ *   ngram_indexes[i]
  *   mode TF     the count
  *   mode TFIDF  the count times the n-gram's weight
  *   mode IDF    the weight of an n-gram that is there
  *
- * An n-gram is made of n = min_gram_length to max_gram_length items that lie 1 to max_skip_count + 1 apart, all by the same
- * distance; single items count once. Where n-grams share a place in Y their counts add up, and of their weights in mode IDF the
- * last that is found stays: rows are gone through once for each distance, and from each item with rising n.
+ * An n-gram is made of n = min_gram_length to max_gram_length items that lie 1 to max_skip_count + 1 apart, all by the
+ * same distance; single items count once. Where n-grams share a place in Y their counts add up, and of their weights in
+ * mode IDF the last that is found stays: rows are gone through once for each distance, and from each item with rising
+ * n.
  *
  * The pool is a tree: a node for each begin of an n-gram, found by the node before it and the item that follows.
  */
@@ -45,7 +47,7 @@ typedef struct tf_idf_state {
   uint32_t *first_nodes; /* by item: what lies below the root, of the edges too */
 } tf_idf_state;
 
-/* -------------------------------------------------------------------------------------------------------------- tree */
+/* ------------------------------------------------------------------------------------------------------------- tree */
 
 /* The slot of an edge, free or not. */
 static gram_edge *gram_slot(const tf_idf_state *state, uint32_t node, uint32_t item) {

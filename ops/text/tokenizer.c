@@ -1,16 +1,17 @@
 /*
- * Tokenizer 1 (com.microsoft): cuts the strings of X, [C] or [N, C] in UTF-8, into tokens along one more dimension of Y.
+ * Tokenizer 1 (com.microsoft): cuts the strings of X, [C] or [N, C] in UTF-8, into tokens along one more dimension of
+ * Y.
  *
- *   separators  expressions, one applied to the pieces that the one before has left; a single empty one: each character is a
- *               token. Of an expression that matches an empty text, the character behind is cut out.
- *   tokenexp    an expression for the tokens, used where there are no separators; ".": each character is a token. What it finds
- *               that is shorter than mincharnum is passed over by one character.
+ *   separators  expressions, one applied to the pieces that the one before has left; a single empty one: each character
+ *               is a token. Of an expression that matches an empty text, the character behind is cut out.
+ *   tokenexp    an expression for the tokens, used where there are no separators; ".": each character is a token. What
+ *               it finds that is shorter than mincharnum is passed over by one character.
  *   mincharnum  characters of the shortest token that is kept
  *   mark        a string of the character 2 goes before the tokens of each string, and one of 3 behind
  *   pad_value   fills rows up to the longest
  *
- * Expressions are those of regex.h; each separator sees its piece as if that were the whole text. Where no string of X has a
- * token, the last dimension of Y is 0, marks or not.
+ * Expressions are those of regex.h; each separator sees its piece as if that were the whole text. Where no string of X
+ * has a token, the last dimension of Y is 0, marks or not.
  */
 #include "ops/text/regex.h"
 #include "ops/text/unicode.h"
@@ -100,7 +101,7 @@ static norma_status tokenizer_prepare(prepare_context *context) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ tokens */
+/* ----------------------------------------------------------------------------------------------------------- tokens */
 
 typedef struct token_walk {
   const run_context *context;

@@ -117,7 +117,7 @@ bool unicode_upper(unicode_case *table, uint32_t character, uint32_t *result) {
   return true;
 }
 
-/* -------------------------------------------------------------------------------------------------------- categories */
+/* ------------------------------------------------------------------------------------------------------- categories */
 
 unicode_category *unicode_find_category(void) {
   static const char *const names[] = {"libutf8proc.so.3", "libutf8proc.so.2", "libutf8proc.so"};

@@ -1,15 +1,15 @@
 /*
  * Characters of UTF-8 and what is known of them.
  *
- * Tables of Unicode are other people's work, done well and every year anew, so the ones of libraries are used, and asked for
- * when a text needs them:
+ * Tables of Unicode are other people's work, done well and every year anew, so the ones of libraries are used, and
+ * asked for when a text needs them:
  *
- *   Upper and lower case come from the C library, by its locale C.UTF-8, which is part of glibc and of musl, whatever the
- *   locale of the program. They map one character to one: the sharp s has no upper case. ASCII does without; where the
- *   locale is missing, other characters are an error that says so.
+ *   Upper and lower case come from the C library, by its locale C.UTF-8, which is part of glibc and of musl, whatever
+ *   the locale of the program. They map one character to one: the sharp s has no upper case. ASCII does without; where
+ *   the locale is missing, other characters are an error that says so.
  *
- *   General categories (\p{Lu} in regular expressions) come from libutf8proc, which is small and plain C; it is loaded by
- *   dlopen, so that nobody else needs it. Where it is missing, such expressions are refused, by its name.
+ *   General categories (\p{Lu} in regular expressions) come from libutf8proc, which is small and plain C; it is loaded
+ *   by dlopen, so that nobody else needs it. Where it is missing, such expressions are refused, by its name.
  *
  * Threads: nothing here is shared; a unicode_case belongs to one thread.
  */
@@ -22,8 +22,8 @@
 
 #define UNICODE_LAST 0x10FFFFu
 
-/* The character at the begin of a text, and its bytes, 1 to 4; 0: these are no UTF-8 (surrogates and forms that are longer
- * than need be included), or the text is empty. */
+/* The character at the begin of a text, and its bytes, 1 to 4; 0: these are no UTF-8 (surrogates and forms that are
+ * longer than need be included), or the text is empty. */
 int utf8_decode(const char *text, size_t size, uint32_t *character);
 /* Writes a character of up to UNICODE_LAST; returns its bytes. */
 int utf8_encode(uint32_t character, char bytes[4]);

@@ -1,7 +1,8 @@
 /* bench_kernels [TABLE...] [SECTION...]: GFLOP/s of the matrix product, of ResNet-50's convolutions, of windows, of
  * elementwise functions and of the kernels on channel blocks, per kernel table and as a part of the multiply-add peak
  * measured next to it. Sections: gemm, gemm_i8 (with the table's overrides and without), conv, window, unary, blocked
- * (all convolutions by every algorithm), chosen (by the one that the table chooses). Best of several runs on one thread.
+ * (all convolutions by every algorithm), chosen (by the one that the table chooses). Best of several runs on one
+ * thread.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* facts.block: each operator that has a form in channel blocks takes it between two convolutions, and the model gives what
- * it gives in the plain layout, for channels that fill their blocks and channels that do not. */
+/* facts.block: each operator that has a form in channel blocks takes it between two convolutions, and the model gives
+ * what it gives in the plain layout, for channels that fill their blocks and channels that do not. */
 #include "ops/operator.h"
 #include "tests/engine/passes/pass_check.h"
 

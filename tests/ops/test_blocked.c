@@ -18,7 +18,7 @@ static void shapes_in_blocks_and_back(void **state) {
   assert_true(shape_equal(&blocked, &expected));
 }
 
-/* ------------------------------------------------------------------------------------------------------------- graphs */
+/* ----------------------------------------------------------------------------------------------------------- graphs */
 
 typedef struct fixture {
   memory memory;
@@ -150,7 +150,7 @@ static void windows_that_kernels_take(void **state) {
   assert_false(block_takes_window((const int64_t[]){DIM_UNKNOWN, 3}, 2));
 }
 
-/* -------------------------------------------------------------------------------------------------------------- forms */
+/* ------------------------------------------------------------------------------------------------------------ forms */
 
 static void attributes_and_lists_of_a_form(void **state) {
   fixture f;
@@ -212,7 +212,7 @@ static void lists_of_nodes(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- slices */
+/* ----------------------------------------------------------------------------------------------------------- slices */
 
 /* Items are rows of planes: together they are all rows of all planes, each once. */
 static void slices_are_all_rows(void **state) {

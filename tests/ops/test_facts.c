@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --------------------------------------------------------------------------------------------------------- all samples */
+/* ------------------------------------------------------------------------------------------------------ all samples */
 
 typedef struct sample_run {
   workbench bench;
@@ -38,8 +38,8 @@ static void describe(const sample_run *run, char *text, size_t size) {
     fail_msg("%s: %s", described, reason);                                                                             \
   } while (0)
 
-/* Runs each sample of an operator that has the fact, on every kernel table; `check` sees the node and sets said where it
- * told the fact. Each such operator must have a sample that does. */
+/* Runs each sample of an operator that has the fact, on every kernel table; `check` sees the node and sets said where
+ * it told the fact. Each such operator must have a sample that does. */
 static void check_samples(bool (*has_fact)(const operator_facts *facts), driver_inspect *check) {
   const operator_descriptor *op;
   const operator_sample *sample;
@@ -67,7 +67,7 @@ static void check_samples(bool (*has_fact)(const operator_facts *facts), driver_
   }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- identity */
+/* --------------------------------------------------------------------------------------------------------- identity */
 
 static bool has_identity(const operator_facts *facts) {
   return facts->is_identity != NULL;
@@ -87,7 +87,7 @@ static void identities_give_their_input(void **state) {
   check_samples(has_identity, check_identity);
 }
 
-/* -------------------------------------------------------------------------------------------------------- elementwise */
+/* ------------------------------------------------------------------------------------------------------ elementwise */
 
 static bool has_elementwise(const operator_facts *facts) {
   return facts->elementwise != NULL;
@@ -181,7 +181,7 @@ static void functions_are_those_of_kernels(void **state) {
   check_samples(has_elementwise, check_elementwise);
 }
 
-/* --------------------------------------------------------------------------------------------------------- dimensions */
+/* ------------------------------------------------------------------------------------------------------- dimensions */
 
 static bool has_dimension(const operator_facts *facts) {
   return facts->dimension != NULL;
@@ -241,7 +241,7 @@ static void dimensions_are_those_of_inputs(void **state) {
   check_samples(has_dimension, check_dimension);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- affine */
+/* ----------------------------------------------------------------------------------------------------------- affine */
 
 static bool has_affine(const operator_facts *facts) {
   return facts->affine != NULL;
@@ -273,7 +273,7 @@ static void affine_functions(void **state) {
   check_samples(has_affine, check_affine);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- linear */
+/* ----------------------------------------------------------------------------------------------------------- linear */
 
 static bool has_linear(const operator_facts *facts) {
   return facts->linear != NULL;
@@ -454,7 +454,7 @@ static void linear_functions(void **state) {
   check_samples(has_linear, check_linear);
 }
 
-/* --------------------------------------------------------------------------------------------------------- statistics */
+/* ------------------------------------------------------------------------------------------------------- statistics */
 
 static bool has_statistics(const operator_facts *facts) {
   return facts->statistics != NULL;
@@ -482,7 +482,7 @@ static void statistics_among_inputs(void **state) {
   check_samples(has_statistics, check_statistics);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ packing */
+/* ---------------------------------------------------------------------------------------------------------- packing */
 
 static bool has_packs(const operator_facts *facts) {
   return facts->packs != 0;
@@ -542,8 +542,8 @@ static uint32_t run_plan(sample_run *run, const node *node, plan_of_one *plan, u
   return prepare.packed_inputs;
 }
 
-/* Only constants among facts.packs are packed; of those that prepare says it has packed, compute needs nothing more, and
- * neither does a second plan. (A kernel may take weights as they are.) */
+/* Only constants among facts.packs are packed; of those that prepare says it has packed, compute needs nothing more,
+ * and neither does a second plan. (A kernel may take weights as they are.) */
 static void check_packs(const node *node, void *argument) {
   sample_run *run = argument;
   const operator_facts *facts = &node->op->facts;
@@ -572,7 +572,7 @@ static void constants_are_packed_once(void **state) {
   check_samples(has_packs, check_packs);
 }
 
-/* -------------------------------------------------------------------------------------------------------- fused stores */
+/* ----------------------------------------------------------------------------------------------------- fused stores */
 
 static bool has_store(const operator_facts *facts) {
   return facts->store.bias || facts->store.residual || facts->store.activation;
@@ -644,7 +644,7 @@ static void stores_take_over_what_follows(void **state) {
   check_samples(has_store, check_store);
 }
 
-/* ------------------------------------------------------------------------------------------------------ helpers of facts.c */
+/* ----------------------------------------------------------------------------------------------- helpers of facts.c */
 
 static void facts_of_many_operators(void **state) {
   memory memory;

@@ -3,7 +3,7 @@
 #include "tests/support/builtin_operator.h"
 #include "tests/support/workbench.h"
 
-/* ------------------------------------------------------------------------------------------------------- descriptors */
+/* ------------------------------------------------------------------------------------------------------ descriptors */
 
 static void each_name_stands_once(void **state) {
   const operator_descriptor *a, *b;
@@ -108,7 +108,7 @@ static void inputs_and_outputs_of_versions(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- types */
+/* ------------------------------------------------------------------------------------------------------------ types */
 
 static void types_are_those_of_the_rules(void **state) {
   const operator_descriptor *op = builtin_operator("", "Clip"); /* x, min, max of one numeric type */
@@ -154,7 +154,7 @@ static void types_of_variadic_inputs(void **state) {
   assert_int_equal(conflict.expected, NORMA_FLOAT);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- infer */
+/* ------------------------------------------------------------------------------------------------------------ infer */
 
 /* An inference over two inputs and outputs that knows what the test says. */
 typedef struct inference {
@@ -294,7 +294,7 @@ static void shapes_that_follow_the_inputs(void **state) {
   inference_finish(&inference);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ errors */
+/* ----------------------------------------------------------------------------------------------------------- errors */
 
 static void errors_name_the_node(void **state) {
   inference inference;
@@ -320,7 +320,7 @@ static void errors_name_the_node(void **state) {
   inference_finish(&inference);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- prepare */
+/* ---------------------------------------------------------------------------------------------------------- prepare */
 
 static void what_prepare_knows(void **state) {
   workbench bench;

@@ -34,7 +34,7 @@ static void fixture_finish(fixture *f) {
   assert_int_equal(atomic_load(&f->counting.outstanding), 0);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- finding */
+/* ---------------------------------------------------------------------------------------------------------- finding */
 
 static void all_operators_of_the_build_are_found(void **state) {
   fixture f;
@@ -148,7 +148,7 @@ static void one_thread_adds_while_others_find(void **state) {
   fixture_finish(&f);
 }
 
-/* --------------------------------------------------------------------------------------------------------- resolving */
+/* -------------------------------------------------------------------------------------------------------- resolving */
 
 /* A node of this operator with `inputs` of which bit i of `absent` leaves out input i. */
 static node *node_of(fixture *f, const char *op_type, int64_t opset, int inputs, uint32_t absent, int outputs,

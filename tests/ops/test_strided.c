@@ -37,8 +37,8 @@ static void fixture_finish(fixture *f) {
   assert_int_equal(atomic_load(&f->memory.used), 0);
 }
 
-/* A walk over a random shape: operand 0 is contiguous, the others are as they please. Offsets are from where an operand's
- * smallest index lies. */
+/* A walk over a random shape: operand 0 is contiguous, the others are as they please. Offsets are from where an
+ * operand's smallest index lies. */
 typedef struct random_walk {
   strided walk;
   int64_t least[STRIDED_OPERANDS], extent[STRIDED_OPERANDS]; /* elements before and in all */

@@ -31,7 +31,7 @@ static void fixture_finish(fixture *f) {
   region_free(&f->region);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reading */
+/* ---------------------------------------------------------------------------------------------------------- reading */
 
 static void attributes_and_their_defaults(void **state) {
   static const int64_t kernel[] = {3, 4}, strides[] = {2, 1}, dilations[] = {1, 5}, pads[] = {1, 2, 3, 4};
@@ -103,7 +103,7 @@ static void values_that_can_never_be_right(void **state) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- resolving */
+/* -------------------------------------------------------------------------------------------------------- resolving */
 
 static window_attributes random_attributes(uint64_t *seed) {
   window_attributes a = {.axes = (int)random_int(seed, 1, 3), .has_kernel = true, .ceil_mode = random_int(seed, 0, 1)};
@@ -118,8 +118,8 @@ static window_attributes random_attributes(uint64_t *seed) {
   return a;
 }
 
-/* Positions one after the other, as long as the window lies in the padded input; with ceil_mode one more if it begins in
- * front of the padding of the end. */
+/* Positions one after the other, as long as the window lies in the padded input; with ceil_mode one more if it begins
+ * in front of the padding of the end. */
 static int64_t count_positions(const window_attributes *a, int d, int64_t input, int64_t begin, int64_t end) {
   const int64_t extent = (a->kernel[d] - 1) * a->dilation[d] + 1;
   int64_t count = 0, start = 0;
@@ -215,7 +215,7 @@ static void sizes_that_overflow(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- using */
+/* ------------------------------------------------------------------------------------------------------------ using */
 
 /* Dimension i of the output is floor((size + offset) / stride), for every size for which there is an output. */
 static void dimensions_of_sizes(void **state) {

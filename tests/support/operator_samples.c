@@ -123,6 +123,13 @@ static const operator_sample samples[] = {
     {.op = "Dropout", .opset = 13, .inputs = {"2x3", "=0.5", "bool =0"}, .constants = CONSTANT(2), .is_identity = true},
     {.op = "Dropout", .opset = 13, .inputs = {"2x3", "=0.5", "bool =1"}, .constants = CONSTANT(2)},
     {.op = "Dropout", .opset = 13, .inputs = {"2x3", "=0.5", "bool =1"}},
+    {.op = "RandomUniformLike", .opset = 22, .inputs = {"2x3"}, .attributes = {DRIVER_FLOAT("seed", 1)}},
+    {.op = "RandomNormalLike", .opset = 22, .inputs = {"2x3"}, .attributes = {DRIVER_FLOAT("seed", 1)}},
+    {.op = "Bernoulli", .opset = 22, .inputs = {"%2x3"}, .attributes = {DRIVER_FLOAT("seed", 1)}},
+    {.op = "Multinomial",
+     .opset = 22,
+     .inputs = {"2x3"},
+     .attributes = {DRIVER_FLOAT("seed", 1), DRIVER_INT("sample_size", 4)}},
     {.op = "Reshape", .opset = 14, .inputs = {"2x3", "[2,3]"}, .is_identity = true},
     {.op = "Reshape", .opset = 14, .inputs = {"2x3", "[3,2]"}},
     {.op = "Flatten", .opset = 13, .inputs = {"2x3"}, .is_identity = true},
@@ -253,6 +260,21 @@ static const operator_sample samples[] = {
      .opset = 10,
      .inputs = {"int8 2x4x6x7", "=0.5", "int8 =1", "int8 6x4x3x2", "=0.5", "int8 =0", "=0.5", "int8 =2", "int32 6"},
      .constants = CONSTANT(3)},
+    {.op = "DeformConv", .opset = 22, .inputs = {"2x4x5x5", "3x4x3x3", "2x18x3x3", "3"}, .constants = CONSTANT(1)},
+    {.op = "DeformConv",
+     .opset = 22,
+     .inputs = {"float16 1x4x5x5", "float16 4x2x3x3", "float16 1x36x3x3", NULL, "float16 1x18x3x3"},
+     .constants = CONSTANT(1),
+     .attributes = {DRIVER_INT("group", 2), DRIVER_INT("offset_group", 2)}},
+    {.op = "Einsum",
+     .opset = 12,
+     .inputs = {"4x5", "5x3"},
+     .constants = CONSTANT(1),
+     .attributes = {DRIVER_STRING("equation", "ij,jk->ik")}},
+    {.op = "Einsum",
+     .opset = 12,
+     .inputs = {"2x4x5", "2x3x5"},
+     .attributes = {DRIVER_STRING("equation", "bij,bkj->bik")}},
     {.op = "MatMul", .opset = 13, .inputs = {"4x5", "5x3"}, .constants = CONSTANT(1)},
     {.op = "MatMul", .opset = 13, .inputs = {"2x4x5", "5x3"}, .constants = CONSTANT(1)},
     {.op = "MatMul", .opset = 13, .inputs = {"4x5", "5x3"}, .constants = CONSTANT(0)},
@@ -327,7 +349,7 @@ const operator_sample *sample_at(size_t index) {
   return index < COUNT(samples) ? &samples[index] : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- inputs */
+/* ----------------------------------------------------------------------------------------------------------- inputs */
 
 static shape parse_shape(const char *text) {
   shape result = {.rank = 0};
@@ -362,8 +384,12 @@ static const value *parse_input(workbench *bench, const char *text) {
   if (*text == '[') return parse_list(bench, text + 1);
   const norma_element_type type = parse_type(&text);
   if (*text == '=') return bench_tensor(bench, type, SCALAR, NUMBERS(strtod(text + 1, NULL)));
-  const bool is_positive = *text == '+';
-  return bench_random(bench, type, parse_shape(text + is_positive), is_positive ? 0.5 : -2, 2);
+  const bool is_positive = *text == '+', is_probability = *text == '%';
+  return bench_random(bench, type, parse_shape(text + (is_positive || is_probability)),
+                      is_positive      ? 0.5
+                      : is_probability ? 0
+                                       : -2,
+                      is_probability ? 1 : 2);
 }
 
 driver_call sample_call(workbench *bench, const operator_sample *sample) {

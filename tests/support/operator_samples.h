@@ -12,8 +12,9 @@
 typedef struct operator_sample {
   const char *op;
   int64_t opset;
-  /* Of inputs: "2x3" random floats of this shape in -2 .. 2, "+2x3" in 0.5 .. 2, "scalar" one of them, "=0.5" a given
-   * number, "[1,2]" a list of int64; in front of a shape a type, as in "double 2x3". NULL: absent. */
+  /* Of inputs: "2x3" random floats of this shape in -2 .. 2, "+2x3" in 0.5 .. 2, "%2x3" in 0 .. 1, "scalar" one of
+   * them, "=0.5" a given number, "[1,2]" a list of int64; in front of a shape a type, as in "double 2x3". NULL:
+   * absent. */
   const char *inputs[SAMPLE_MOST_INPUTS];
   uint32_t constants; /* inputs that never change */
   attribute attributes[5];

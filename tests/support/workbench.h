@@ -86,8 +86,8 @@ value *bench_make(workbench *bench, norma_element_type type, shape shape);
 const value *bench_run(workbench *bench, const driver_call *call);
 /* Runs in this way only. */
 const value *bench_run_once(workbench *bench, const driver_call *call);
-/* Runs, which must fail with this status and these words in the message, which names the operator; what fails in compute
- * must have left the outputs alone. */
+/* Runs, which must fail with this status and these words in the message, which names the operator; what fails in
+ * compute must have left the outputs alone. */
 void bench_refuse(workbench *bench, const driver_call *call, norma_status status, const char *words);
 /* The same where outputs may have been written before the mistake was found. */
 void bench_refuse_late(workbench *bench, const driver_call *call, norma_status status, const char *words);

@@ -1,5 +1,5 @@
-/* AVX-512 F, BW, DQ and VL, and all of AVX2. 32 registers of 512 bits, and masks of their own. CPUs that have it have at
- * least 1 MiB of second-level cache.
+/* AVX-512 F, BW, DQ and VL, and all of AVX2. 32 registers of 512 bits, and masks of their own. CPUs that have it have
+ * at least 1 MiB of second-level cache.
  *
  * arch: x86_64
  * rank: 3

@@ -1,5 +1,5 @@
-/* WebAssembly with SIMD128. Registers of 128 bits, as many as the engine finds: 16 on x86-64, where the largest tiles must
- * still fit. No fused multiply-add: products are rounded, and take registers of their own from the tiles.
+/* WebAssembly with SIMD128. Registers of 128 bits, as many as the engine finds: 16 on x86-64, where the largest tiles
+ * must still fit. No fused multiply-add: products are rounded, and take registers of their own from the tiles.
  *
  * arch: wasm32
  * rank: 1

@@ -1,5 +1,5 @@
-/* Loop in whole models: when it ends, what it carries, what it stacks, what it sees of the graph around it, and what ends
- * a loop without end. */
+/* Loop in whole models: when it ends, what it carries, what it stacks, what it sees of the graph around it, and what
+ * ends a loop without end. */
 #include "tests/support/opened_model.h"
 
 #include <math.h>
@@ -433,7 +433,7 @@ static void unchanged_values_are_shared(void **state) {
   free(x);
 }
 
-/* ------------------------------------------------------------------------------------------------- loops without end */
+/* ------------------------------------------------------------------------------------------------ loops without end */
 
 /* Runs until something ends it. `grows`: what it stacks grows as well. `hollow`: the body has no node. */
 static model_builder *make_endless(bool grows, bool hollow) {

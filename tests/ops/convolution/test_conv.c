@@ -443,8 +443,7 @@ static void shapes_that_do_not_fit_are_refused(void **state) {
       {4, 4, 1, {1, 2, 5, 5}, {2, 2, 3, 3}, {3}},    /* bias too long */
       {4, 4, 2, {1, 2, 5, 5}, {2, 2, 3, 3}, {2, 1}}, /* bias no vector */
       {4, 4, 1, {1, 2, 5, 5}, {2, 2, 0, 3}, {2}},    /* empty kernel */
-      {4, 4, 1, {1, 0, 5, 5}, {2, 0, 3, 3}, {2}},    /* no channels */
-      {4, 4, 1, {1, 2, 5, 5}, {0, 2, 3, 3}, {0}},    /* no outputs */
+      {4, 4, 1, {1, 0, 5, 5}, {2, 1, 3, 3}, {2}},    /* no channels, but weights for one */
   };
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -477,6 +476,44 @@ static void an_empty_batch_has_an_empty_result(void **state) {
   driver_finish(&driver);
 }
 
+/* Without outputs there is nothing, without input channels there is the bias, or 0. */
+static void without_channels(void **state) {
+  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_BFLOAT16};
+  static const int64_t x_dims[] = {2, 3, 5, 5}, no_outputs[] = {0, 3, 3, 3}, no_elements[] = {2, 0, 3, 3}, none[] = {0};
+  static const int64_t x_empty[] = {2, 0, 5, 5}, w_empty[] = {4, 0, 3, 3}, b_dims[] = {4}, y_dims[] = {2, 4, 3, 3};
+  (void)state;
+  for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+    for (uint32_t constants = 0; constants < 8; constants += 6) {
+      driver driver;
+      driver_init(&driver);
+      value x = driver_tensor(&driver, types[t], 4, x_dims, NULL),
+            w = driver_tensor(&driver, types[t], 4, no_outputs, NULL);
+      value b = driver_tensor(&driver, types[t], 1, none, NULL);
+      driver_call call = {.op_type = "Conv",
+                          .opset = 22,
+                          .inputs = {&x, &w, &b},
+                          .input_count = 3,
+                          .output_count = 1,
+                          .constants = constants};
+      assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+      driver_assert_tensor(&driver.outputs[0], types[t], 4, no_elements, NULL);
+      value x0 = driver_tensor(&driver, types[t], 4, x_empty, NULL),
+            w0 = driver_tensor(&driver, types[t], 4, w_empty, NULL);
+      value bias = driver_tensor(&driver, types[t], 1, b_dims, (double[]){1, -2, 3, 0.5});
+      double expected[2 * 4 * 9];
+      for (int i = 0; i < 2 * 4 * 9; i++) expected[i] = (double[]){1, -2, 3, 0.5}[i / 9 % 4];
+      for (int64_t group = 1; group <= 4; group += 3) {
+        call.attributes[0] = (attribute)DRIVER_INT("group", group);
+        call.inputs[0] = &x0, call.inputs[1] = &w0, call.inputs[2] = &bias;
+        assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+        driver_assert_tensor(&driver.outputs[0], types[t], 4, y_dims, expected);
+      }
+      value_clear(&x), value_clear(&w), value_clear(&b), value_clear(&x0), value_clear(&w0), value_clear(&bias);
+      driver_finish(&driver);
+    }
+  }
+}
+
 static void bfloat16_needs_opset_22(void **state) {
   static const int64_t dims[] = {1, 1, 3, 3};
   driver driver;
@@ -503,6 +540,7 @@ int main(void) {
       cmocka_unit_test(impossible_attributes_are_refused),
       cmocka_unit_test(shapes_that_do_not_fit_are_refused),
       cmocka_unit_test(an_empty_batch_has_an_empty_result),
+      cmocka_unit_test(without_channels),
       cmocka_unit_test(bfloat16_needs_opset_22),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,11 +282,50 @@ static void what_cannot_be_is_refused(void **state) {
   }
 }
 
+/* Without outputs there is nothing, without input channels or pixels there is the bias. */
+static void without_elements(void **state) {
+  static const norma_element_type types[] = {NORMA_FLOAT, NORMA_DOUBLE, NORMA_FLOAT16, NORMA_BFLOAT16};
+  static const struct {
+    int64_t x[4], w[4], y[4];
+  } cases[] = {{{2, 3, 4, 4}, {3, 0, 3, 3}, {2, 0, 6, 6}},
+               {{2, 0, 4, 4}, {0, 2, 3, 3}, {2, 2, 6, 6}},
+               {{2, 3, 0, 4}, {3, 2, 3, 3}, {2, 2, 2, 6}},
+               {{2, 3, 0, 4}, {3, 2, 1, 3}, {2, 2, 0, 6}}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+      for (uint32_t constants = 0; constants < 8; constants += 6) {
+        driver driver;
+        driver_init(&driver);
+        const int64_t outputs = cases[i].y[1], pixels = cases[i].y[2] * cases[i].y[3];
+        value x = driver_tensor(&driver, types[t], 4, cases[i].x, NULL);
+        value w = driver_tensor(&driver, types[t], 4, cases[i].w, NULL);
+        value b = driver_tensor(&driver, types[t], 1, &outputs, (double[]){1.5, -2});
+        double expected[2 * 2 * 36];
+        for (int64_t k = 0; k < 2 * outputs * pixels; k++) expected[k] = (double[]){1.5, -2}[k / pixels % outputs];
+        driver_call call = {.op_type = "ConvTranspose",
+                            .opset = 22,
+                            .inputs = {&x, &w, &b},
+                            .input_count = 3,
+                            .output_count = 1,
+                            .constants = constants};
+        if (driver_run(&driver, &call) != NORMA_OK) fail_msg("%s", driver.error.message);
+        driver_assert_tensor(&driver.outputs[0], types[t], 4, cases[i].y, expected);
+        value_clear(&x);
+        value_clear(&w);
+        value_clear(&b);
+        driver_finish(&driver);
+      }
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(float_matches_the_definition),
       cmocka_unit_test(other_types_match_the_definition),
       cmocka_unit_test(the_output_shape_decides_the_padding),
+      cmocka_unit_test(without_elements),
       cmocka_unit_test(what_cannot_be_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

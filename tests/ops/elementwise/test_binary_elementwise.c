@@ -101,7 +101,7 @@ static void long_rows(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static int64_t wrapped_sum(int64_t x, int64_t z, bool is_unsigned) {
   (void)is_unsigned;
@@ -221,7 +221,7 @@ static void half_precision_is_rounded_after_each_operation(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------- many inputs */
+/* ------------------------------------------------------------------------------------------------------ many inputs */
 
 static void any_number_of_inputs(void **state) {
   static const struct {
@@ -253,7 +253,23 @@ static void any_number_of_inputs(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* Of more than eight, sums are rounded once: 2^24 + 1 + .. + 1 would stay 2^24. */
+static void many_inputs_are_rounded_once(void **state) {
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  const value *a = bench_tensor(&bench, NORMA_FLOAT, SHAPE(3), NUMBERS(1, 2, 3));
+  const value *b = bench_tensor(&bench, NORMA_FLOAT, SHAPE(2, 1), NUMBERS(10, 20));
+  const value *large = bench_tensor(&bench, NORMA_FLOAT, SCALAR, NUMBERS(0x1p24));
+  const value *one = bench_tensor(&bench, NORMA_FLOAT, SCALAR, NUMBERS(1));
+  driver_call call = CALL("Sum", 13, large, a, b, one, one, one, one, one, one, one, one, one, one, one, one);
+  double expected[6];
+  for (int i = 0; i < 6; i++) expected[i] = (double)(float)(0x1p24 + 12 + (1 + i % 3) + (i < 3 ? 10 : 20));
+  check_tensor(bench_run(&bench, &call), NORMA_FLOAT, SHAPE(2, 3), expected);
+  bench_finish(&bench);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 static void nothing_and_one_element(void **state) {
   workbench bench;
@@ -304,6 +320,7 @@ int main(void) {
       cmocka_unit_test(minimum_and_maximum_give_not_a_number),
       cmocka_unit_test(half_precision_is_rounded_after_each_operation),
       cmocka_unit_test(any_number_of_inputs),
+      cmocka_unit_test(many_inputs_are_rounded_once),
       cmocka_unit_test(nothing_and_one_element),
       cmocka_unit_test(what_does_not_fit_is_refused),
   };

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* ---------------------------------------------------------------------------------------------------------- programs */
+/* --------------------------------------------------------------------------------------------------------- programs */
 
 /* A node without a model, to hold the program. */
 typedef struct holder {
@@ -130,7 +130,7 @@ static void too_many_results_at_a_time(void **state) {
   assert_int_equal(chain_assign_registers(&program, registers), -1);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- running */
+/* ---------------------------------------------------------------------------------------------------------- running */
 
 /* `count` elements: input or result `operand` as a whole tensor of the output's shape. */
 static float *whole_operand(const value *const *inputs, float *const *results, int operand, const shape *shape) {

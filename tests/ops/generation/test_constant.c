@@ -69,7 +69,7 @@ static void there_is_one_value(void **state) {
   bench_finish(&bench);
 }
 
-/* ---------------------------------------------------------------------------------------------------- ConstantOfShape */
+/* -------------------------------------------------------------------------------------------------- ConstantOfShape */
 
 static void shapes_filled_with_one_value(void **state) {
   static const shape shapes[] = {{0, {0}}, {2, {3, 5}}, {3, {2, 0, 4}}, {1, {100001}}};

@@ -39,6 +39,56 @@ TABLE_TEST(runs) {
     }
 }
 
+/* Equal elements round in the same direction each time: the worst there is. */
+TABLE_TEST(long_sums_keep_their_digits) {
+  enum { LONGEST = 1 << 20 };
+  const float element = 0.1f;
+  float *x = float_buffer(LONGEST), *y = float_buffer(256);
+  for (size_t i = 0; i < LONGEST; i++) x[i] = element;
+  for (size_t n = 100; n <= LONGEST; n = n * 7 + 5) {
+    const double d = (double)element, count = (double)n;
+    expect_close(table, "sum", n, table->reduce_f32[REDUCE_SUM](x, n), d * count, d * count, 1e-6);
+    expect_close(table, "squares", n, table->reduce_f32[REDUCE_SUM_SQUARES](x, n), d * d * count, d * d * count, 1e-6);
+    expect_close(table, "magnitudes", n, table->reduce_f32[REDUCE_SUM_ABS](x, n), d * count, d * count, 1e-6);
+    const double powers = exp(d - 0.7) * count;
+    expect_close(table, "exp_sum", n, table->exp_sum_f32(NULL, x, n, 0.7f), powers, powers, 1e-6);
+  }
+  for (size_t columns = 1; columns < 256; columns += 83) {
+    const size_t rows = LONGEST / columns;
+    const double sum = (double)element * (double)rows;
+    table->reduce_rows_f32[REDUCE_SUM](y, x, rows, columns, columns);
+    for (size_t j = 0; j < columns; j++) expect_close(table, "rows", j, y[j], sum, sum, 1e-6);
+  }
+  const size_t block = table->channel_block[NORMA_FLOAT], pixels = LONGEST / block;
+  table->blocked_sum_f32(y, x, pixels);
+  expect_close(table, "blocked_sum", 0, y[block - 1], (double)element * (double)pixels,
+               (double)element * (double)pixels, 1e-6);
+  free(x), free(y);
+}
+
+TABLE_TEST(averages_of_large_windows_keep_their_digits) {
+  const float element = 0.1f;
+  const size_t sizes[][2] = {{300, 300}, {1, 5000}, {5000, 3}, {17, 16}, {7, 7}}, pad_end[2] = {0, 0};
+  const size_t b = table->channel_block[NORMA_FLOAT];
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    const struct window_2d window = {.input = {sizes[i][0] + 1, sizes[i][1] + 9},
+                                     .output = {2, 10},
+                                     .kernel = {sizes[i][0], sizes[i][1]},
+                                     .stride = {1, 1},
+                                     .dilation = {1, 1}};
+    const size_t count = window.input[0] * window.input[1];
+    float *x = float_buffer(count * b), *y = float_buffer(20 * b);
+    void *scratch = exact_buffer(table->window_scratch_size(&window));
+    for (size_t k = 0; k < count * b; k++) x[k] = element;
+    table->average_pool_f32(&window, false, pad_end, x, y, scratch);
+    for (size_t k = 0; k < 20; k++) expect_close(table, "average", k, y[k], (double)element, (double)element, 1e-6);
+    table->blocked_average_pool_f32(&window, false, pad_end, x, y);
+    for (size_t k = 0; k < 20 * b; k++)
+      expect_close(table, "blocked average", k, y[k], (double)element, (double)element, 1e-6);
+    free(x), free(y), free(scratch);
+  }
+}
+
 TABLE_TEST(not_a_number_anywhere_is_found) {
   const int kinds[] = {REDUCE_MAX, REDUCE_MIN};
   for (size_t n = 1; n < 80; n++)
@@ -134,6 +184,8 @@ TABLE_TEST(double_sums_and_dot) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(runs),
+      cmocka_unit_test(long_sums_keep_their_digits),
+      cmocka_unit_test(averages_of_large_windows_keep_their_digits),
       cmocka_unit_test(not_a_number_anywhere_is_found),
       cmocka_unit_test(across_rows),
       cmocka_unit_test(sum_of_exponentials),

@@ -1,4 +1,5 @@
-/* BlockChannels and UnblockChannels (norma): between plain tensors and channel blocks, exactly, with zeros in padding. */
+/* BlockChannels and UnblockChannels (norma): between plain tensors and channel blocks, exactly, with zeros in
+ * padding. */
 #include "tests/support/blocked_tensor.h"
 
 static driver_call reorder_call(const char *op, const workbench *bench, const value *x, int64_t channels) {

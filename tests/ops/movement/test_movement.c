@@ -73,7 +73,8 @@ static void strings_are_copied(void **state) {
   bench_finish(&bench);
 }
 
-/* movement_same behind operators that are views: tensors of every type, memory of its own or planned, and containers. */
+/* movement_same behind operators that are views: tensors of every type, memory of its own or planned, and
+ * containers. */
 static void the_same_elements(void **state) {
   static const shape shapes[] = {{0, {0}}, {1, {0}}, {3, {3, 1, 7}}, {2, {300, 1000}}};
   workbench bench;

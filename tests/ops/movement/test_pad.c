@@ -8,7 +8,8 @@
 static int64_t sources[MOST];
 static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
 
-/* The source coordinate, -1 for none. What a negative count takes away is gone before the other modes look at the rest. */
+/* The source coordinate, -1 for none. What a negative count takes away is gone before the other modes look at the
+ * rest. */
 static int64_t pad_source(const char *mode, int64_t size, int64_t before, int64_t behind, int64_t at) {
   if (strcmp(mode, "constant") == 0) return at - before >= 0 && at - before < size ? at - before : -1;
   const int64_t first = before < 0 ? -before : 0, left = size - first - (behind < 0 ? -behind : 0);

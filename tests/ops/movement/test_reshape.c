@@ -20,7 +20,7 @@ static const value *list_of(workbench *bench, int count, const int64_t *elements
   return bench_ints(bench, SHAPE(count), elements);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Reshape */
+/* ---------------------------------------------------------------------------------------------------------- Reshape */
 
 static const struct {
   shape from;
@@ -114,7 +114,7 @@ static void reshape_refuses(void **state) {
   bench_finish(&bench);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- Flatten */
+/* ---------------------------------------------------------------------------------------------------------- Flatten */
 
 static void flatten_to_a_matrix(void **state) {
   static const struct {
@@ -156,7 +156,7 @@ static void flatten_refuses_axes_outside(void **state) {
   bench_finish(&bench);
 }
 
-/* --------------------------------------------------------------------------------------------- Squeeze and Unsqueeze */
+/* -------------------------------------------------------------------------------------------- Squeeze and Unsqueeze */
 
 static const struct {
   const char *op;
@@ -237,7 +237,7 @@ static void axes_that_do_not_fit_are_refused(void **state) {
   bench_finish(&bench);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- Identity */
+/* --------------------------------------------------------------------------------------------------------- Identity */
 
 static void identity_of_anything(void **state) {
   const operator_descriptor *op = builtin_operator("", "Identity");

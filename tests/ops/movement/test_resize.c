@@ -37,9 +37,11 @@ static double weight_at(const setting *s, double distance) {
 static bool weights_of(const setting *s, double x, double scale, int64_t in, int64_t out, double start, double end,
                        double *weights) {
   for (int64_t i = 0; i < in; i++) weights[i] = 0;
-  const double at = original(s->coordinates, x, scale, (double)in, (double)out, start, end);
+  double at = original(s->coordinates, x, scale, (double)in, (double)out, start, end);
   if (at == OUTSIDE) return false;
   if (strcmp(s->mode, "nearest") == 0) {
+    at = (double)(float)at;
+    if (fabs(at - floor(at) - 0.5) < 1e-6) at = floor(at) + 0.5;
     double whole = strcmp(s->nearest, "floor") == 0  ? floor(at)
                    : strcmp(s->nearest, "ceil") == 0 ? ceil(at)
                    : floor(at) + 0.5 == at ? (strcmp(s->nearest, "round_prefer_ceil") == 0 ? ceil(at) : floor(at))
@@ -173,6 +175,40 @@ static void sizes_from_scales(void **state) {
     value_clear(&s);
   }
   value_clear(&x);
+  driver_finish(&driver);
+}
+
+/* float holds 0.2 as a little more than it is: pixels must not move by it. */
+static void decimal_scales_pick_whole_pixels(void **state) {
+  (void)state;
+  driver driver;
+  driver_init(&driver);
+  float ramp[30];
+  for (int i = 0; i < 30; i++) ramp[i] = (float)i;
+  value x = driver_floats(&driver, 1, (int64_t[]){30}, ramp),
+        scale = driver_floats(&driver, 1, (int64_t[]){1}, (float[]){0.2f});
+  driver_call call = {.op_type = "Resize",
+                      .opset = 13,
+                      .inputs = {&x, NULL, &scale},
+                      .input_count = 3,
+                      .output_count = 1,
+                      .attributes = {DRIVER_STRING("coordinate_transformation_mode", "asymmetric"),
+                                     DRIVER_STRING("nearest_mode", "floor")}};
+  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){6}, (double[]){0, 5, 10, 15, 20, 25});
+  /* With half_pixel these lie in the middle, at 2, 7, 12 .. and with scale 0.1 at 4.5, 14.5, 24.5. */
+  value tenth = driver_floats(&driver, 1, (int64_t[]){1}, (float[]){0.1f});
+  call.inputs[2] = &tenth;
+  call.attributes[0] = (attribute)DRIVER_STRING("coordinate_transformation_mode", "half_pixel");
+  call.attributes[1] = (attribute)DRIVER_STRING("nearest_mode", "round_prefer_ceil");
+  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){3}, (double[]){5, 15, 25});
+  call.attributes[1] = (attribute)DRIVER_STRING("nearest_mode", "round_prefer_floor");
+  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 1, (int64_t[]){3}, (double[]){4, 14, 24});
+  value_clear(&x);
+  value_clear(&scale);
+  value_clear(&tenth);
   driver_finish(&driver);
 }
 
@@ -318,6 +354,19 @@ static void refused(void **state) {
   call.inputs[0] = &x;
   call.inputs[3] = &negative;
   assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
+  value two = driver_floats(&driver, 1, (int64_t[]){2}, (float[]){1, 1}),
+        none = driver_floats(&driver, 1, (int64_t[]){0}, NULL);
+  for (uint32_t constants = 0; constants < 16; constants += 12) { /* known at load, and not before the run */
+    call.constants = constants;
+    call.inputs[2] = &two;
+    call.inputs[3] = &large;
+    assert_int_not_equal(driver_run(&driver, &call), NORMA_OK);
+    assert_non_null(strstr(driver.error.message, "both scales and sizes"));
+    call.inputs[2] = &none;
+    assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  }
+  value_clear(&two);
+  value_clear(&none);
   value_clear(&x);
   value_clear(&empty);
   value_clear(&three);
@@ -330,6 +379,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_mode_up_and_down),
       cmocka_unit_test(sizes_from_scales),
+      cmocka_unit_test(decimal_scales_pick_whole_pixels),
       cmocka_unit_test(aspect_ratio_and_axes),
       cmocka_unit_test(upsample_of_old),
       cmocka_unit_test(blocks_are_the_same),

@@ -55,7 +55,7 @@ static bool can_be_joined(norma_element_type type) {
   return (TYPE_BIT(type) & TYPES_NUMERIC) != 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------- ScatterElements */
+/* -------------------------------------------------------------------------------------------------- ScatterElements */
 
 static void check_elements(workbench *bench, norma_element_type type, int reduction) {
   shape data, chosen;
@@ -97,7 +97,7 @@ static void elements_of_every_type_and_reduction(void **state) {
   bench_finish(&bench);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- ScatterND */
+/* -------------------------------------------------------------------------------------------------------- ScatterND */
 
 static void check_slices(workbench *bench, norma_element_type type, int reduction) {
   shape data, list = {0}, of_updates = {0};
@@ -141,7 +141,7 @@ static void slices_of_every_type_and_reduction(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static void integers_are_joined_exactly(void **state) {
   static const struct {

@@ -87,7 +87,7 @@ static void rank_of_the_most(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ blocks */
+/* ----------------------------------------------------------------------------------------------------------- blocks */
 
 /* Channel of the depth tensor that holds pixel (row, column) of a block of channel c of C. */
 static int64_t depth_channel(bool column_first, int64_t b, int64_t c, int64_t channels, int64_t row, int64_t column) {

@@ -1,4 +1,5 @@
-/* Unique against a naive one that compares every slice with every other; order, NaN, zeros, strings, complex numbers. */
+/* Unique against a naive one that compares every slice with every other; order, NaN, zeros, strings, complex
+ * numbers. */
 #include "tests/support/operator_driver.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /*
- * RNN, GRU and LSTM written out from their equations, in double precision and one element at a time; and random cases that
- * compare an operator with that: every activation function, direction, layout, lengths, initial states, peepholes, clip,
- * coupled gates, absent outputs, element types, constants or not, numbers of workers.
+ * RNN, GRU and LSTM written out from their equations, in double precision and one element at a time; and random cases
+ * that compare an operator with that: every activation function, direction, layout, lengths, initial states, peepholes,
+ * clip, coupled gates, absent outputs, element types, constants or not, numbers of workers.
  */
 #ifndef TESTS_OPS_RECURRENT_NAIVE_RECURRENT_H
 #define TESTS_OPS_RECURRENT_NAIVE_RECURRENT_H

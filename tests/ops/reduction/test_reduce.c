@@ -212,7 +212,7 @@ static void every_version(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static void nothing_is_the_neutral_element(void **state) {
   static const struct {

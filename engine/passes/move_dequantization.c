@@ -1,0 +1,75 @@
+/*
+ * Operators that only move or choose elements do so with integers.
+ *
+ *   x = DequantizeLinear(q, s, z)            m = Transpose(q)
+ *   y = Transpose(x)                   ->    y = DequantizeLinear(m, s, z)
+ *
+ *   y = QuantizeLinear(DequantizeLinear(q, s, z), s, z)   ->   y = q
+ *
+ * Legal where q, of 8 bits, has one scale and one zero point, which are constant: the results are the same to the bit.
+ * q is no constant, since constants are folded anyway.
+ */
+#include "engine/passes/quantization_pattern.h"
+
+/* Whether output 0 consists of elements of input 0, chosen by their places or by their order alone. */
+static bool moves_elements(const node *node) {
+  static const char *const names[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze",    "Identity",    "Transpose",
+                                      "Slice",   "Gather",  "Expand",  "DepthToSpace", "SpaceToDepth"};
+  if (!node->op || !node_has_one_output(node) || !node_has_plain_store(node)) return false;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (node_is(node, names[i])) return true;
+  }
+  return node_is(node, "MaxPool") && node->version >= 12; /* which takes integers */
+}
+
+static norma_status move_behind(pass_context *context, node *mover, node *dequantize, const quantized *source) {
+  graph *graph = mover->graph;
+  node *moved = graph_insert_node(graph, mover, mover->name, mover->op_type, mover->domain, mover->input_count, 1,
+                                  mover->attribute_count);
+  node *made = graph_insert_node(graph, mover, dequantize->name, dequantize->op_type, dequantize->domain, 3, 1, 0);
+  graph_value *between = graph_add_unique_value(graph, mover->outputs[0]->name);
+  if (!moved || !made || !between) return region_error(graph->region, context->error);
+  memcpy(moved->attributes, mover->attributes, (size_t)mover->attribute_count * sizeof *mover->attributes);
+  moved->opset = mover->opset;
+  made->opset = dequantize->opset;
+  node_set_input(moved, 0, source->q);
+  for (int i = 1; i < mover->input_count; i++) node_set_input(moved, i, mover->inputs[i]);
+  between->info = mover->outputs[0]->info;
+  between->info.type = source->type;
+  node_set_output(moved, 0, between);
+  node_set_input(made, 0, between);
+  node_set_input(made, 1, source->scale);
+  node_set_input(made, 2, source->zero);
+  TRY(pass_take_over(context, made, mover));
+  if (value_is_unread(dequantize->outputs[0])) TRY(pass_remove(context, dequantize));
+  TRY(pass_resolve(context, moved));
+  return pass_resolve(context, made);
+}
+
+/* Whether `q` can take the place of `value`, whose name must stay where it is a graph output. */
+static bool may_stand_for(const graph_value *value, const graph_value *q) {
+  return value->output_count == 0 || (q->producer && q->producer->graph == value->graph && q->output_count == 0);
+}
+
+static norma_status move_dequantization_apply(pass_context *context, node *node, bool *changed) {
+  quantized source, result;
+  if (!input_is_dequantized(node, 0, &source) || !source.is_single || source.q->constant) return NORMA_OK;
+  struct node *dequantize = node->inputs[0]->producer;
+  if (source.type == NORMA_INT32) return NORMA_OK;
+  if (node_quantizes(node, &result) && quantized_equal(&source, &result)) {
+    if (!may_stand_for(node->outputs[0], source.q)) return NORMA_OK;
+    node_set_input(node, 0, source.q);
+    if (value_is_unread(dequantize->outputs[0])) TRY(pass_remove(context, dequantize));
+    pass_bypass(node, 0, changed);
+    return NORMA_OK;
+  }
+  if (!moves_elements(node)) return NORMA_OK;
+  *changed = true;
+  return move_behind(context, node, dequantize, &source);
+}
+
+const pass pass_move_dequantization = {
+    .name = "move_dequantization",
+    .level = 2,
+    .apply = move_dequantization_apply,
+};
