@@ -1,10 +1,11 @@
 """Resize and Upsample."""
 
 import functools
+import types
 
-import ml_dtypes
 import numpy as np
 
+from tests.differential import oracles
 from tests.differential.case import Case, chance, is_float, operator, pick, random_tensor, some_constants, type_at
 
 covered = functools.partial(operator, late=True, tolerance="rtol=1e-4 atol=2e-5",
@@ -26,9 +27,9 @@ def picture(random, type_, mode):
 
 
 def scales_of(random, x, least=0.0):
-    """The first dimensions of four stay."""
-    choices = [scale for scale in SCALES if scale >= least]
-    return np.array([1.0 if x.ndim == 4 and i < 2 else pick(random, choices) for i in range(x.ndim)], np.float32)
+    """The first dimensions of four stay, and no size becomes 0."""
+    return np.array([1.0 if x.ndim == 4 and i < 2 else pick(random, [s for s in SCALES if s >= least and s * size >= 1])
+                     for i, size in enumerate(x.shape)], np.float32)
 
 
 def own_nearest(scales):
@@ -81,6 +82,18 @@ def resize_10(random, version, index):
                 expected=(own_linear if linear else own_nearest)(scales))
 
 
+def by_places(version, case):
+    """Nearest elements of any type: onnxruntime resizes their numbers, -1 where there is none."""
+    def compute(x, *_):
+        numbers = np.arange(x.size, dtype=np.float32).reshape(x.shape)
+        attributes = {**case.attributes, "extrapolation_value": -1.0}
+        asked = Case([numbers] + case.inputs[1:], attributes, constants=case.constants)
+        found = oracles.by_onnxruntime(asked, asked.model(types.SimpleNamespace(name="Resize", domain=""), version))[0]
+        beyond = np.asarray(case.attributes.get("extrapolation_value", 0)).astype(x.dtype)
+        return [np.where(found < 0, beyond, x.ravel()[found.astype(np.int64)]).astype(x.dtype)]
+    return compute
+
+
 @covered("Resize")
 def resize(random, version, index):
     """All modes of places, of rounding and of interpolation, by scales or sizes; from 18 on axes, antialias and the policies."""
@@ -109,22 +122,30 @@ def resize(random, version, index):
     if version >= 18 and chance(random, 0.3):
         axes = list(range(x.ndim))[-2:]
         attributes["axes"] = axes
-    scales = scales_of(random, x)[axes]
+    scales = scales_of(random, x, 1 if crop else 0)[axes]
     by_sizes = chance(random)
-    sizes = np.array([int(np.floor(x.shape[axis] * scale)) for axis, scale in zip(axes, scales)], np.int64)
+    starts = [0.0 if x.shape[axis] < 2 or x.ndim == 4 and axis < 2 else float(pick(random, (0, 0.25))) for axis in axes]
+    ends = [1.0 if x.shape[axis] < 2 or x.ndim == 4 and axis < 2 else float(pick(random, (1, 0.75))) for axis in axes]
+    roi = np.array(starts + ends, np.float32) if crop else nothing_before_13(version)
+    spans = np.array(ends) - np.array(starts) if crop else np.ones(len(axes))
+    sizes = np.array([int(np.floor(x.shape[axis] * span * scale)) for axis, span, scale in zip(axes, spans, scales)], np.int64)
     if by_sizes and version >= 18 and chance(random, 0.4) and len(axes) == 2 and x.ndim == 4:
         attributes["keep_aspect_ratio_policy"] = pick(random, ("stretch", "not_larger", "not_smaller"))
-    roi_type = np.float32
-    starts = [0.0 if x.ndim == 4 and axis < 2 else float(pick(random, (0, 0.25))) for axis in axes]
-    ends = [1.0 if x.ndim == 4 and axis < 2 else float(pick(random, (1, 0.75))) for axis in axes]
-    roi = np.array(starts + ends, roi_type) if crop else (np.array([], roi_type) if version < 13 else None)
-    inputs = [x, roi, (np.array([], np.float32) if version < 13 else None) if by_sizes else scales, sizes if by_sizes else None]
-    while inputs[-1] is None:
-        inputs.pop()
-    case = Case(inputs, attributes, constants=tuple(i for i in range(1, len(inputs)) if inputs[i] is not None and
-                                                    (inputs[i].size == 0 or chance(random))))
-    if type_ in (np.float16, np.float64, ml_dtypes.bfloat16) or mode == "nearest" and type_ != np.float32:
-        wide = np.float32 if type_ != np.str_ else None
-        if wide and type_ not in (np.complex64, np.complex128):
-            case.alike = (version, Case([x.astype(np.float32)] + inputs[1:], attributes, constants=case.constants))
+    with_sizes = [x, roi, nothing_before_13(version), sizes]
+    inputs = with_sizes if by_sizes else [x, roi, scales]
+    fixed = tuple(i for i in range(1, len(inputs)) if inputs[i] is not None and (inputs[i].size == 0 or chance(random)))
+    case = Case(inputs, attributes, constants=fixed)
+    # onnxruntime leaves out that "output_dimension = floor(input_dimension * (roi_end - roi_start) * scale)".
+    known = Case(with_sizes if crop else inputs, attributes, constants=(1, 2)[:2 if version < 13 and crop else 0] or fixed)
+    if crop and version >= 13:
+        known.constants = ()
+    if mode == "nearest":
+        case.expected = by_places(version, known)
+    elif crop or type_ != np.float32:
+        case.alike = (version, Case([x.astype(np.float32)] + known.inputs[1:], attributes, constants=known.constants))
     return case
+
+
+def nothing_before_13(version):
+    """Absent inputs were empty ones."""
+    return np.array([], np.float32) if version < 13 else None
