@@ -90,7 +90,8 @@ class Case:
     absent.
     constants: indices of inputs that are initializers. expected(*inputs) -> list of outputs, where no oracle is right.
     alike: (version, case) of the same operator that computes the same by the definitions and that the oracles know, such as
-    broadcasting written in the newer way; its outputs are converted to the types of this one's."""
+    broadcasting written in the newer way; its outputs are converted to the types of this one's. judge: the oracle that the
+    definition's text decides for, where they differ."""
     inputs: list
     attributes: dict = dataclasses.field(default_factory=dict)
     outputs: int = 1
@@ -99,6 +100,7 @@ class Case:
     output_types: typing.Optional[list] = None  # onnx.TypeProto of outputs; default: inferred by ONNX
     graph: typing.Optional[onnx.GraphProto] = None  # instead of one node
     alike: typing.Optional[tuple] = None
+    judge: typing.Optional[str] = None
     opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain; or a later one with the same version
 
     def model(self, description, version):

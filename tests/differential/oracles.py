@@ -75,6 +75,7 @@ def expect(description, case, model, judge=None):
     """(outputs, None), or (None, why nobody can tell)."""
     if case.expected and not judge:
         return [np.asarray(y) if not isinstance(y, list) else y for y in case.expected(*case.inputs)], None
+    judge = judge or case.judge
     asked, asked_model = case, model
     if case.alike:
         version, asked = case.alike

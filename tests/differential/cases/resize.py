@@ -82,13 +82,13 @@ def resize_10(random, version, index):
                 expected=(own_linear if linear else own_nearest)(scales))
 
 
-def by_places(version, case):
-    """Nearest elements of any type: onnxruntime resizes their numbers, -1 where there is none."""
+def by_places(version, case, oracle):
+    """Nearest elements of any type: an oracle resizes their numbers, -1 where there is none."""
     def compute(x, *_):
         numbers = np.arange(x.size, dtype=np.float32).reshape(x.shape)
         attributes = {**case.attributes, "extrapolation_value": -1.0}
         asked = Case([numbers] + case.inputs[1:], attributes, constants=case.constants)
-        found = oracles.by_onnxruntime(asked, asked.model(types.SimpleNamespace(name="Resize", domain=""), version))[0]
+        found = oracle(asked, asked.model(types.SimpleNamespace(name="Resize", domain=""), version))[0]
         beyond = np.asarray(case.attributes.get("extrapolation_value", 0)).astype(x.dtype)
         return [np.where(found < 0, beyond, x.ravel()[found.astype(np.int64)]).astype(x.dtype)]
     return compute
@@ -123,12 +123,17 @@ def resize(random, version, index):
         axes = list(range(x.ndim))[-2:]
         attributes["axes"] = axes
     scales = scales_of(random, x, 1 if crop else 0)[axes]
-    by_sizes = chance(random)
     starts = [0.0 if x.shape[axis] < 2 or x.ndim == 4 and axis < 2 else float(pick(random, (0, 0.25))) for axis in axes]
     ends = [1.0 if x.shape[axis] < 2 or x.ndim == 4 and axis < 2 else float(pick(random, (1, 0.75))) for axis in axes]
     roi = np.array(starts + ends, np.float32) if crop else nothing_before_13(version)
     spans = np.array(ends) - np.array(starts) if crop else np.ones(len(axes))
-    sizes = np.array([int(np.floor(x.shape[axis] * span * scale)) for axis, span, scale in zip(axes, spans, scales)], np.int64)
+    lengths = np.array([x.shape[axis] * span * scale for axis, span, scale in zip(axes, spans, scales)])
+    sizes = np.floor(lengths).astype(np.int64)
+    whole = bool((sizes == lengths).all())
+    by_sizes = chance(random) or crop and not whole
+    if crop:  # onnxruntime does not look at the region where the size stays
+        sizes += (sizes == [x.shape[axis] for axis in axes]) & (spans < 1)
+        by_sizes = by_sizes or bool((sizes != lengths).any())
     if by_sizes and version >= 18 and chance(random, 0.4) and len(axes) == 2 and x.ndim == 4:
         attributes["keep_aspect_ratio_policy"] = pick(random, ("stretch", "not_larger", "not_smaller"))
     with_sizes = [x, roi, nothing_before_13(version), sizes]
@@ -139,8 +144,12 @@ def resize(random, version, index):
     known = Case(with_sizes if crop else inputs, attributes, constants=(1, 2)[:2 if version < 13 and crop else 0] or fixed)
     if crop and version >= 13:
         known.constants = ()
+    # The official vectors and the reference take "length_resized" for the length before it is cut to a whole number.
+    judge = "reference" if places == "align_corners" and not by_sizes and not whole else "onnxruntime"
     if mode == "nearest":
-        case.expected = by_places(version, known)
+        case.expected = by_places(version, known, oracles.ORACLES[judge])
+    elif judge == "reference":
+        case.judge = judge
     elif crop or type_ != np.float32:
         case.alike = (version, Case([x.astype(np.float32)] + known.inputs[1:], attributes, constants=known.constants))
     return case
