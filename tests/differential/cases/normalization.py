@@ -247,3 +247,23 @@ def dropout(random, version, index):
     inputs = [x, ratio, np.array(True)] if train else inputs
     return Case(inputs, {"seed": 7} if chance(random, 0.3) else {}, outputs=outputs, expected=own,
                 constants=some_constants(random, [i for i in range(1, len(inputs)) if inputs[i] is not None]))
+
+
+def simplified(random, version, index):
+    """LayerNormalization without a mean, of old models; no definition of ai.onnx has it. The second output is float."""
+    type_ = (np.float32, np.float16, np.float64)[index % 3]
+    x = random_tensor(random, type_, random_shape(random, 1, 4, empty=0))
+    axis = random_axis(random, x.ndim)
+    epsilon = float(random.uniform(1e-4, 1e-2))
+
+    def own(x, scale):
+        wide, axes = x.astype(np.float64), tuple(range(axis % x.ndim, x.ndim))
+        inverse = 1 / np.sqrt((wide * wide).mean(axes, keepdims=True) + epsilon)
+        return [(wide * inverse * scale.astype(np.float64)).astype(x.dtype)]
+    return Case([x, channels(random, type_, x.shape[axis:])], {"axis": axis, "epsilon": epsilon}, expected=own,
+                output_types=typed(x))
+
+
+operator("SimplifiedLayerNormalization", versions=(1,), tolerance="rtol=1e-4 atol=2e-5", narrow=HALVES)(simplified)
+operator("SimplifiedLayerNormalization", "com.microsoft", versions=(1,), tolerance="rtol=1e-4 atol=2e-5",
+         narrow=HALVES)(simplified)

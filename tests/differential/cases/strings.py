@@ -295,7 +295,7 @@ def one_hot(random, version, index):
     values = np.array(["off", "on"], dtype=object)
 
     def compute(indices, _, values):
-        wrapped = np.where(indices < 0, indices + depth, indices)
+        wrapped = np.where((indices < 0) & (version >= 11), indices + depth, indices)
         return [np.where(wrapped[..., None] == np.arange(depth), "on", "off").astype(object)]
     return Case([indices, np.array(depth), values], expected=compute)
 
