@@ -68,7 +68,10 @@ def make(place, version, index, seed, folder, judges):
     name = f"{description.full_name}/{version}/{index}"
     oracle = next((judge for glob, judge, _ in judges if fnmatch.fnmatch(name, glob)), None)
     model = case.model(description, version)
-    outputs, reason = oracles.expect(description, case, model, oracle)
+    try:
+        outputs, reason = oracles.expect(description, case, model, oracle)
+    except Exception as error:  # of the case's own function
+        raise RuntimeError(f"{name}, seed {seed}: {error}") from error
     if outputs is None:
         return reason
     case.write(folder.with_name(f"{folder.name}{precision(outputs)}"), model, outputs)

@@ -54,7 +54,7 @@ for name in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", 
 def softmax_of_rows(axis):
     """Before version 13 dimensions from `axis` on are one row; the reference knows versions from 13 on only."""
     def compute(x):
-        rows = x.astype(np.float64).reshape(int(np.prod(x.shape[:axis])), -1)
+        rows = x.astype(np.float64).reshape(int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:])))
         exps = np.exp(rows - rows.max(axis=1, keepdims=True, initial=-np.inf))
         return [(exps / exps.sum(axis=1, keepdims=True)).reshape(x.shape).astype(x.dtype)]
     return compute
