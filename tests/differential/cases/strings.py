@@ -136,7 +136,8 @@ def slice_(random, version, index):
     if step < 0 and end < 0:
         end = -1000 if end < -x.shape[axis] else end
     numpy_end = end if not (step < 0 and end < -x.shape[axis]) else None
-    compute = lambda x, *_: [x[(slice(None),) * axis + (slice(start, numpy_end, step),)]]
+    first = max(start, -x.shape[axis])  # a start before the first element is the first one
+    compute = lambda x, *_: [x[(slice(None),) * axis + (slice(first, numpy_end, step),)]]
     if version < 10:
         return Case([x], {"starts": [start], "ends": [end], "axes": [axis]}, expected=compute)
     return Case([x, ints(start), ints(end), ints(axis), ints(step)], expected=compute)
