@@ -1,5 +1,5 @@
 /*
- * train_gradient FOLDER [--epochs N] [--threads N] [--svg FILE] [--check]: trains small networks on the digits, with and
+ * train_gradient FOLDER [--epochs N] [--threads N] [--svg FILE] [--check]: trains small networks on digits, with and
  * without BatchNormalization, with three activations and four learning rates, and prints how many digits of the test
  * split each gets right. The training step is a model (make_training.py), with Gradient and Momentum of
  * ai.onnx.preview.training; this program knows nothing of derivatives. Each input X with an output new_X is state: a

@@ -66,7 +66,7 @@ static void gradient_of_matmul(gradient_builder *b, const node *n, graph_value *
   }
 }
 
-/* -------------------------------------------------------------------------------------------------------------- Conv */
+/* ------------------------------------------------------------------------------------------------------------- Conv */
 
 /* The window of a Conv, whose sizes must be known but for those of the batch and of channels. */
 static bool gradient_conv_window(gradient_builder *b, const node *n, window *window) {

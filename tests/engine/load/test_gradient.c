@@ -215,7 +215,7 @@ static void integers_have_no_gradient(void **state) {
   refuse(b, "no gradient with respect to input 0 of int64");
 }
 
-/* --------------------------------------------------------------------------------------------------- random networks */
+/* -------------------------------------------------------------------------------------------------- random networks */
 
 /* Layers drawn at random, each of what is there already; all weights are variables. */
 static void random_networks_agree(void **state) {
