@@ -122,7 +122,7 @@ static norma_status gradient_mark_active(differentiation *d) {
   return NORMA_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- the nodes between */
+/* ------------------------------------------------------------------------------------------------ the nodes between */
 
 /* y is no input of the node, so what computes it may stand behind. */
 static norma_status gradient_move_needed(const differentiation *d) {
@@ -335,7 +335,7 @@ static norma_status gradient_replace(norma_model *model, executor *executor, nod
   return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------- all of them */
+/* ------------------------------------------------------------------------------------------------------ all of them */
 
 typedef struct gradient_walk {
   norma_model *model;

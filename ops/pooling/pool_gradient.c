@@ -1,9 +1,9 @@
 /*
  * AveragePoolGradient (inner domain): the gradient of AveragePool's input X [N, C, D1 .. Dn] from that of its output.
  *
- * Inputs: the gradient G of the output, and X, of which the shape counts. The attributes are AveragePool's. Each element
- * of G is shared by the inputs under its window: divided by their number, with count_include_pad by that of the window's
- * taps in the input and its padding. Planes are computed each alone, in double. float16, bfloat16, float, double.
+ * Inputs: the gradient G of the output, and X, of which the shape counts. Attributes are those of AveragePool. Each one
+ * of G is shared by the inputs under its window: divided by their number, with count_include_pad by that of the
+ * window's taps in the input and its padding. Planes are computed each alone, in double. float16, bfloat16, float, double.
  */
 #include "ops/window.h"
 #include "ops/work.h"

@@ -9,7 +9,7 @@
 #include "ops/training/gradient.h"
 #include "ops/window.h"
 
-/* ------------------------------------------------------------------------------------------------------ Gemm, MatMul */
+/* ----------------------------------------------------------------------------------------------------- Gemm, MatMul */
 
 static graph_value *gradient_gemm_product(gradient_builder *b, const node *n, graph_value *left, bool turns_left,
                                           graph_value *right, bool turns_right) {
