@@ -3,7 +3,8 @@
  *
  * Inputs: the gradient G of the output, and X, of which the shape counts. Attributes are those of AveragePool. Each one
  * of G is shared by the inputs under its window: divided by their number, with count_include_pad by that of the
- * window's taps in the input and its padding. Planes are computed each alone, in double. float16, bfloat16, float, double.
+ * window's taps in the input and its padding. Planes are computed in double, each alone. float16, bfloat16, float,
+ * double.
  */
 #include "ops/window.h"
 #include "ops/work.h"
