@@ -1,5 +1,5 @@
-/* AveragePoolGradient: each element of G is spread over its window; types, thread counts, refusals. Other windows are in
- * tests/ops/training/test_gradient_pools.c. */
+/* AveragePoolGradient: each element of G is spread over its window; types, thread counts, refusals. Other windows are
+ * in tests/ops/training/test_gradient_pools.c. */
 #include "tests/support/operator_trial.h"
 #include "tests/support/random_tensor.h"
 
