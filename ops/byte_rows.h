@@ -1,7 +1,7 @@
 /*
- * Windows that slide over planes of bytes, a row of outputs at a time: the rows that a window sees are copied with their
- * padding, columns apart by the stride, so that the inputs under one tap of neighbouring outputs are neighbours too. For
- * kernels that take a pointer for each tap. One or two axes.
+ * Windows that slide over planes of bytes, a row of outputs at a time: the rows that a window sees are copied with
+ * their padding, columns apart by the stride, so that the inputs under one tap of neighbouring outputs are neighbours
+ * too. For kernels that take a pointer for each tap. One or two axes.
  */
 #ifndef OPS_BYTE_ROWS_H
 #define OPS_BYTE_ROWS_H

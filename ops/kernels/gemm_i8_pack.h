@@ -131,9 +131,9 @@ static void gemm_i8_pack_singly(uint8_t *packed, const struct gemm_i8_panel *pan
                 : 0;
 }
 
-/* Steps of a whole panel of fewer than sixteen lanes, whose bytes are adjacent across lanes, as sixteen: what is read behind a
- * row belongs to the rows that follow, what is written behind a step is written again by the steps that follow. Returns the
- * depth from which on that does not hold. */
+/* Steps of a whole panel of fewer than sixteen lanes, whose bytes are adjacent across lanes, as sixteen: what is read
+ * behind a row belongs to the rows that follow, what is written behind a step is written again by the steps that
+ * follow. Returns the depth from which on that does not hold. */
 INLINE size_t gemm_i8_pack_narrow(uint8_t *packed, const struct gemm_i8_panel *panel) {
   const size_t width = panel->lanes, end = panel->depth / 4 * 4;
   size_t p = 0;

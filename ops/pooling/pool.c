@@ -11,8 +11,8 @@
  * equal elements the first in row-major order counts; a window without any input has index -1 and the type's lowest
  * value. A mean over nothing is 0.
  *
- * One or two axes of float and half precision run in kernels, and maxima of bytes without Indices; all else plane by plane
- * in double precision.
+ * One or two axes of float and half precision run in kernels, and maxima of bytes without Indices; all else plane by
+ * plane in double precision.
  */
 #include "ops/blocked.h"
 #include "ops/byte_rows.h"

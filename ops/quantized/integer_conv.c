@@ -11,8 +11,8 @@
  *
  * With channels_last, of com.microsoft, X and Y are [N, D1 .. Dn, channels]; W is as ever.
  *
- * A block of pixels at a time: their patches are the left matrix of a product, whose columns are output channels. Groups of
- * one channel and few outputs go plane by plane instead (ops/quantized/integer_depthwise.h).
+ * A block of pixels at a time: their patches are the left matrix of a product, whose columns are output channels.
+ * Groups of one channel and few outputs go plane by plane instead (ops/quantized/integer_depthwise.h).
  */
 #include "engine/graph/query.h"
 #include "ops/convolution/conv_shape.h"
