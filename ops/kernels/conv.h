@@ -181,7 +181,8 @@ static bool conv_f32_has_phases(const struct conv_f32 *conv) {
          conv->stride[2] <= CONV_F32_PHASE_FLOATS / conv_f32_phase_size(conv);
 }
 
-/* Element j of phase f is the image's column (p2 + j) * stride + f - pad, zero outside; `row` is NULL in the padding. */
+/* Element j of phase f is the image's column (p2 + j) * stride + f - pad, zero outside; `row` is NULL where all is
+ * padding. */
 static void conv_f32_sort_phases(const struct conv_f32 *conv, const float *row, const struct pixel_run *run,
                                  size_t size, float *phases) {
   const ptrdiff_t stride = (ptrdiff_t)conv->stride[2], width = (ptrdiff_t)conv->input[2];

@@ -138,6 +138,16 @@ static size_t window_count(const struct window_2d *w, int d, size_t p, bool coun
   return counted > skipped ? counted - skipped : 0;
 }
 
+/* window_count of all output columns: most see the whole window. */
+static void average_count_columns(const struct window_2d *w, bool count_pad, size_t pad_end, float *columns) {
+  const size_t kernel = w->kernel[1], stride = w->stride[1], extent = (kernel - 1) * w->dilation[1] + 1;
+  const size_t begin = count_pad ? 0 : w->pad[1], end = w->pad[1] + w->input[1] + (count_pad ? pad_end : 0);
+  for (size_t j = 0, first = 0; j < w->output[1]; j++, first += stride) {
+    const bool is_whole = first >= begin && first + extent <= end;
+    columns[j] = (float)(is_whole ? kernel : window_count(w, 1, j, count_pad, pad_end));
+  }
+}
+
 /* What the sums of one output row are divided by, and the reciprocals of that. */
 struct average_divisors {
   size_t rows;          /* counted ones; SIZE_MAX: nothing is filled in yet */
@@ -175,8 +185,11 @@ INLINE void average_pool_columns(const struct window_2d *w, const struct window_
   for (size_t k = 0; k < kernel; k++) offset[k] = window_next_tap(&taps, band->phases, band->phase_size);
   for (size_t r = window_padded_rows(w, rows); r; r--, padded += band->row_size) {
     for (size_t j = 0; j < w->output[1]; j += VF_LANES) {
-      vf sum = vf_zero();
-      for (size_t k = 0; k < kernel; k++) sum += vf_load(padded + offset[k] + j);
+      vf sum = vf_zero() + vf_load(padded + offset[0] + j);
+      if (kernel == 3)
+        sum = sum + vf_load(padded + offset[1] + j) + vf_load(padded + offset[2] + j);
+      else
+        for (size_t k = 1; k < kernel; k++) sum += vf_load(padded + offset[k] + j);
       vf_store(padded + j, sum);
     }
   }
@@ -187,8 +200,11 @@ INLINE void average_pool_row(const struct window_2d *w, const struct window_band
                              const struct average_divisors *divisors, float *y, const size_t kernel) {
   const size_t width = w->output[1], step = w->dilation[0] * band->row_size;
   for (size_t j = 0; j < width; j += VF_LANES) {
-    vf sum = vf_zero();
-    for (size_t i = 0; i < kernel; i++) sum += vf_load(rows + i * step + j);
+    vf sum = vf_zero() + vf_load(rows + j);
+    if (kernel == 3)
+      sum = sum + vf_load(rows + step + j) + vf_load(rows + 2 * step + j);
+    else
+      for (size_t i = 1; i < kernel; i++) sum += vf_load(rows + i * step + j);
     window_store(y + j, average_of_row(sum, divisors, j), width - j);
   }
 }
@@ -222,7 +238,7 @@ static void average_pool_f32(const struct window_2d *w, bool count_pad, const si
                                       .reciprocal = columns + 2 * band.phase_size};
   const bool is_long = w->kernel[0] > SUM_STEPS || w->kernel[1] > SUM_STEPS;
   if (!width) return;
-  for (size_t j = 0; j < width; j++) columns[j] = (float)window_count(w, 1, j, count_pad, pad_end[1]);
+  average_count_columns(w, count_pad, pad_end[1], columns);
   window_fill(columns + width, band.phase_size - width, 1);
   for (size_t first = 0; first < height; first += band.rows) {
     const size_t rows = height - first < band.rows ? height - first : band.rows;
