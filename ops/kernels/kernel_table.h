@@ -316,6 +316,7 @@ struct attention_f32 {
   float scale;
   float softcap; /* 0: none */
   bool few;      /* the algorithm for up to attention_f32_few rows, which is as correct for more */
+  float hidden;  /* 0, or NaN: the results of a row that sees no key */
 };
 
 /* The mean of a row, and of the squares of its deviations from it. */
