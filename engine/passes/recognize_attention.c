@@ -101,7 +101,7 @@ static bool attention_find_factor(graph_value *value, bool is_transposed, attent
   return found;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ scores */
+/* ----------------------------------------------------------------------------------------------------------- scores */
 
 static bool attention_add_mask(attention_match *match, graph_value *mask, bool is_inverted) {
   int rank = mask->info.kind == NORMA_VALUE_TENSOR ? mask->info.shape.rank : RANK_UNKNOWN;
@@ -177,7 +177,7 @@ static bool attention_find(attention_match *match, const node *last) {
   return attention_follow(match, softmax, 0);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- rewrite */
+/* ---------------------------------------------------------------------------------------------------------- rewrite */
 
 /* A mask that says which keys are seen. */
 static norma_status attention_invert(pass_context *context, node *position, graph_value **mask) {

@@ -200,7 +200,7 @@ static bool layer_match_shifted(const node *last, layer_match *match) {
   return false;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- rewrite */
+/* ---------------------------------------------------------------------------------------------------------- rewrite */
 
 static norma_status layer_replace(pass_context *context, const layer_match *match, node *last) {
   graph *graph = last->graph;

@@ -25,6 +25,7 @@ PATTERNS = {
     "engine/passes/recognize_activation.c": "activations written as several operators",
     "engine/passes/recognize_attention.c": "attention written as MatMul, Softmax, MatMul",
     "engine/passes/recognize_channel_shuffle.c": "a shuffle written as Reshape, Transpose, Reshape",
+    "engine/passes/recognize_layer_normalization.c": "normalization of rows written as several operators",
 }
 
 

@@ -204,8 +204,8 @@ static void rank_3_is_recognised(void **state) {
   expect_nodes(b, PASS, BOUND, 1);
 }
 
-/* Where, by a condition that says what is seen or what is hidden, and a row of which all is hidden: NaN where the number
- * is an infinity, equal weights where it is not. */
+/* Where, by a condition that says what is seen or what is hidden, and a row of which all is hidden: NaN where the
+ * number is an infinity, equal weights where it is not. */
 static void conditions_hide_keys(void **state) {
   static const double numbers[] = {-INFINITY, -3.4028234663852886e38, -1e30};
   double seen[QUERIES * KEYS];
@@ -247,6 +247,79 @@ static void rows_that_are_hidden_by_sums(void **state) {
       finish(b, "s");
       expect_nodes(b, PASS, BOUND, 1);
     }
+}
+
+/* A Mul or Div by a number, or nothing; returns the name of the result. */
+static const char *maybe_scale(model_builder *b, uint64_t *seed, const char *x, const char *y) {
+  char inputs[32];
+  int64_t form = random_int(seed, 0, 2);
+  if (form == 2) return x;
+  snprintf(inputs, sizeof inputs, "%s %s", x, form ? "scale" : "divisor");
+  builder_node(b, form ? "Mul" : "Div", inputs, y);
+  return y;
+}
+
+/* An input as rows of heads or heads of rows, and what makes heads of rows of it. */
+static const char *add_heads(model_builder *b, uint64_t *seed, const char *name, int64_t rows, int64_t elements) {
+  char other[8];
+  snprintf(other, sizeof other, "%s0", name);
+  int64_t batch = random_of(seed, 1, BATCH), heads = random_of(seed, 1, HEADS);
+  if (random_int(seed, 0, 1)) {
+    builder_input(b, name, NORMA_FLOAT, 4, DIMS(batch, heads, rows, elements));
+  } else {
+    builder_input(b, other, NORMA_FLOAT, 4, DIMS(batch, rows, heads, elements));
+    transpose(b, other, name, DIMS(0, 2, 1, 3), 4);
+  }
+  return name;
+}
+
+/* Scores plus a mask, or chosen by one. */
+static const char *add_mask(model_builder *b, uint64_t *seed, const char *scores, const int64_t *sizes, int which) {
+  static const char *const masks[] = {"m0", "m1"}, *const results[] = {"s0", "s1"};
+  const bool sums = which == 1 || random_int(seed, 0, 1), first = random_int(seed, 0, 1);
+  const int rank = (int)random_int(seed, 0, 4);
+  int64_t dims[4];
+  char inputs[32];
+  for (int i = 0; i < rank; i++) dims[i] = random_int(seed, 0, 1) ? sizes[4 - rank + i] : 1;
+  builder_input(b, masks[which], sums ? NORMA_FLOAT : NORMA_BOOL, rank, dims);
+  if (sums)
+    snprintf(inputs, sizeof inputs, "%s %s", first ? masks[which] : scores, first ? scores : masks[which]);
+  else
+    snprintf(inputs, sizeof inputs, "%s %s %s", masks[which], first ? "low" : scores, first ? scores : "low");
+  builder_node(b, sums ? "Add" : "Where", inputs, results[which]);
+  return results[which];
+}
+
+static void random_graphs_give_the_same(void **state) {
+  uint64_t seed = 77;
+  (void)state;
+  for (int i = 0; i < 200; i++) {
+    model_builder *b = builder_create(random_of(&seed, 13, 17, 21));
+    const int64_t queries = random_of(&seed, 1, 4, 40), keys = random_of(&seed, 1, 9, 130);
+    const int64_t depth = random_int(&seed, 1, 12), sizes[4] = {BATCH, HEADS, queries, keys};
+    char inputs[32];
+    add_number(b, "scale", NORMA_FLOAT, 0.4);
+    add_number(b, "divisor", NORMA_FLOAT, 1.7);
+    add_number(b, "low", NORMA_FLOAT, random_int(&seed, 0, 1) ? -INFINITY : -1e34);
+    const char *q = maybe_scale(b, &seed, add_heads(b, &seed, "q", queries, depth), "qs");
+    transpose(b, maybe_scale(b, &seed, add_heads(b, &seed, "k", keys, depth), "ks"), "kt", DIMS(0, 1, 3, 2), 4);
+    snprintf(inputs, sizeof inputs, "%s %s", q, maybe_scale(b, &seed, "kt", "ts"));
+    builder_node(b, "MatMul", inputs, "p");
+    const char *scores = maybe_scale(b, &seed, "p", "ps");
+    const int64_t masks = random_int(&seed, 0, 2);
+    for (int m = 0; m < masks; m++) scores = add_mask(b, &seed, scores, sizes, m);
+    builder_node(b, "Softmax", scores, "w");
+    snprintf(inputs, sizeof inputs, "w %s", add_heads(b, &seed, "v", keys, random_int(&seed, 1, 12)));
+    builder_node(b, "MatMul", inputs, "o");
+    if (random_int(&seed, 0, 1))
+      transpose(b, "o", "y", DIMS(0, 2, 1, 3), 4);
+    else
+      builder_node(b, "Neg", "o", "y");
+    builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+    checked c = check_passes(b, PASS, BOUND);
+    only_node(&c, "DotProductAttention");
+    free_checked(&c);
+  }
 }
 
 static void types_are_checked(void **state) {
@@ -344,12 +417,19 @@ static void allocations_that_fail_are_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(factors_may_stand_anywhere), cmocka_unit_test(exchanged_heads_are_read_through),
-      cmocka_unit_test(masks_are_broadcast),        cmocka_unit_test(products_are_broadcast),
-      cmocka_unit_test(dimensions_may_be_unknown),  cmocka_unit_test(rank_3_is_recognised),
-      cmocka_unit_test(conditions_hide_keys),       cmocka_unit_test(rows_that_are_hidden_by_sums),
-      cmocka_unit_test(types_are_checked),          cmocka_unit_test(what_only_looks_alike_stays),
-      cmocka_unit_test(parts_of_other_graphs_stay), cmocka_unit_test(allocations_that_fail_are_reported),
+      cmocka_unit_test(factors_may_stand_anywhere),
+      cmocka_unit_test(exchanged_heads_are_read_through),
+      cmocka_unit_test(masks_are_broadcast),
+      cmocka_unit_test(products_are_broadcast),
+      cmocka_unit_test(dimensions_may_be_unknown),
+      cmocka_unit_test(rank_3_is_recognised),
+      cmocka_unit_test(conditions_hide_keys),
+      cmocka_unit_test(rows_that_are_hidden_by_sums),
+      cmocka_unit_test(random_graphs_give_the_same),
+      cmocka_unit_test(types_are_checked),
+      cmocka_unit_test(what_only_looks_alike_stays),
+      cmocka_unit_test(parts_of_other_graphs_stay),
+      cmocka_unit_test(allocations_that_fail_are_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
