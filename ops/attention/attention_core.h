@@ -4,7 +4,8 @@
  *   y = sum over j of w[j] * v[j],  w = softmax over j of cap(scale * q . k[j]) + bias[j]
  *
  * over the keys j that the row sees. Query head h reads key head h / (query_heads / key_heads). Keys are those of the
- * past, then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros.
+ * past, then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros
+ * (or what plan->hidden says).
  *
  * Computed in float, half precision in pieces, or in double. Where scores are wanted as well, or in double, a block of
  * rows has all its scores at a time; else a block of rows and keys. Results do not depend on batch or threads.
@@ -42,6 +43,7 @@ typedef struct attention_plan {
   bool in_double;
   attention_scores scores;
   double masked; /* a score that stands for -inf */
+  double hidden; /* 0, or NaN: the results of a row that sees no key */
   /* The query at position p sees keys from p - left to p + right; negative: without a bound. Causal is a right of 0. */
   int64_t left, right;
 
