@@ -213,7 +213,7 @@ static norma_status gqa_find_total(run_context *context, int64_t *total) {
   if (norma_tensor_count(given) != 1)
     return run_fail(context, NORMA_ERROR_RUN, "total_sequence_length is not one number");
   *total = ((const int32_t *)given->data)[0];
-  if (addend && addend->dims[addend->rank - 1] != *total)
+  if (addend && attention_bias_columns(addend) != *total)
     return run_fail(context, NORMA_ERROR_RUN, "attention_bias is not for %" PRId64 " keys", *total);
   if (state->plan.scores != ATTENTION_NO_SCORES && state->plan.keys != *total)
     return run_fail(context, NORMA_ERROR_RUN, "output_qk is not for %" PRId64 " keys", *total);
