@@ -157,7 +157,8 @@ static void what_does_not_fit_is_refused(void **state) {
                                       "more past than the buffer",
                                       "a present of two sizes",
                                       "sizes that are not the weights'",
-                                      "an attention_bias without dimensions"};
+                                      "an attention_bias without dimensions",
+                                      "more heads than can be counted"};
   static int64_t sizes[3] = {10, 10, 8}, wrong[3] = {10, 8, 10};
   (void)state;
   for (int i = 0; i < (int)(sizeof whats / sizeof *whats); i++) {
@@ -176,6 +177,7 @@ static void what_does_not_fit_is_refused(void **state) {
     if (i == 8) trial_attribute(&t, (attribute)DRIVER_INTS("qkv_hidden_sizes", 3, sizes));
     if (i == 9) trial_attribute(&t, (attribute)DRIVER_INTS("qkv_hidden_sizes", 3, wrong));
     if (i == 10) norma_tensor_init(inputs[5], NORMA_FLOAT, 0, NULL, inputs[5]->data);
+    if (i == 11) trial_attribute(&t, (attribute)DRIVER_INT("num_heads", INT64_MAX));
     trial_expect_refusal(&t, 2, whats[i]);
     trial_end(&t);
   }
