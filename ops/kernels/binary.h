@@ -27,12 +27,21 @@
     BINARY_LOOP(scalar, scalar, vf_load(x + i), vf_load_n(x + i, left), expression)                                    \
   }
 
-BINARY_FUNCTIONS(add, v + w)
-BINARY_FUNCTIONS(sub, v - w)
-BINARY_FUNCTIONS(mul, v *w)
-BINARY_FUNCTIONS(div, v / w)
-BINARY_FUNCTIONS(min, vf_min_nan(v, w))
-BINARY_FUNCTIONS(max, vf_max_nan(v, w))
+/* The functions of enum binary_kind, and the entries of the table. */
+#define BINARY_KINDS(X)                                                                                                \
+  X(ADD, add, v + w)                                                                                                   \
+  X(SUB, sub, v - w)                                                                                                   \
+  X(MUL, mul, v *w)                                                                                                    \
+  X(DIV, div, v / w)                                                                                                   \
+  X(MIN, min, vf_min_nan(v, w))                                                                                        \
+  X(MAX, max, vf_max_nan(v, w))
+
+#define BINARY_KIND(NAME, name, expression) BINARY_FUNCTIONS(name, expression)
+BINARY_KINDS(BINARY_KIND)
+
+#define BINARY_ENTRY(NAME, name, expression)              [BINARY_##NAME] = name##_f32,
+#define BINARY_RIGHT_SCALAR_ENTRY(NAME, name, expression) [BINARY_##NAME] = name##_right_scalar_f32,
+#define BINARY_LEFT_SCALAR_ENTRY(NAME, name, expression)  [BINARY_##NAME] = name##_left_scalar_f32,
 
 /* x < 0 ? x * slope : x */
 static void prelu_f32(float *y, const float *x, const float *slope, size_t n) {

@@ -131,11 +131,9 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
             UNARY_KINDS(UNARY_ENTRY)
 #undef UNARY_ENTRY
         },
-    .binary_f32 = {add_f32, sub_f32, mul_f32, div_f32, min_f32, max_f32},
-    .binary_right_scalar_f32 = {add_right_scalar_f32, sub_right_scalar_f32, mul_right_scalar_f32, div_right_scalar_f32,
-                                min_right_scalar_f32, max_right_scalar_f32},
-    .binary_left_scalar_f32 = {add_left_scalar_f32, sub_left_scalar_f32, mul_left_scalar_f32, div_left_scalar_f32,
-                               min_left_scalar_f32, max_left_scalar_f32},
+    .binary_f32 = {BINARY_KINDS(BINARY_ENTRY)},
+    .binary_right_scalar_f32 = {BINARY_KINDS(BINARY_RIGHT_SCALAR_ENTRY)},
+    .binary_left_scalar_f32 = {BINARY_KINDS(BINARY_LEFT_SCALAR_ENTRY)},
     .prelu_f32 = prelu_f32,
     .affine_f32 = affine_channel_f32,
     .affine_row_f32 = affine_row_f32,
