@@ -4,62 +4,71 @@
 
 /* ------------------------------------------------------------------------------------------------------------- tables */
 
-/* The list of an attribute: its items' size, 0 where it has none. */
-static size_t list_of(Onnx__AttributeProto *attribute, void ***items, size_t **count) {
+/* The list of an attribute; of no items where it has none. */
+typedef struct attribute_list {
+  char *items;
+  size_t count, size; /* items, and bytes of one */
+} attribute_list;
+
+static attribute_list list_of(const Onnx__AttributeProto *attribute) {
+  if (attribute->n_ints) return (attribute_list){(char *)attribute->ints, attribute->n_ints, sizeof *attribute->ints};
+  if (attribute->n_floats)
+    return (attribute_list){(char *)attribute->floats, attribute->n_floats, sizeof *attribute->floats};
+  return (attribute_list){(char *)attribute->strings, attribute->n_strings, sizeof *attribute->strings};
+}
+
+static void put_list(Onnx__AttributeProto *attribute, attribute_list list) {
   if (attribute->n_ints) {
-    *items = (void **)&attribute->ints, *count = &attribute->n_ints;
-    return sizeof *attribute->ints;
+    attribute->ints = (void *)list.items;
+    attribute->n_ints = list.count;
+  } else if (attribute->n_floats) {
+    attribute->floats = (void *)list.items;
+    attribute->n_floats = list.count;
+  } else {
+    attribute->strings = (void *)list.items;
+    attribute->n_strings = list.count;
   }
-  if (attribute->n_floats) {
-    *items = (void **)&attribute->floats, *count = &attribute->n_floats;
-    return sizeof *attribute->floats;
-  }
-  if (attribute->n_strings) {
-    *items = (void **)&attribute->strings, *count = &attribute->n_strings;
-    return sizeof *attribute->strings;
-  }
-  return 0;
 }
 
 /* A copy, with room for one more. */
-static char *own_list(mutation *mutation, void **items, size_t count, size_t size) {
-  char *copy = mutation_take(mutation, (count + 1) * size);
-  memcpy(copy, *items, count * size);
-  return *items = copy;
+static attribute_list own_list(mutation *mutation, attribute_list list) {
+  char *copy = mutation_take(mutation, (list.count + 1) * list.size);
+  memcpy(copy, list.items, list.count * list.size);
+  list.items = copy;
+  return list;
 }
 
 static void change_lengths(mutation *mutation, Onnx__NodeProto *node, size_t count) {
   const bool drops = random_one_in(mutation->random, 2);
   const size_t at = random_below(mutation->random, count);
   for (size_t i = 0; i < node->n_attribute; i++) {
-    void **items;
-    size_t *length, size = list_of(node->attribute[i], &items, &length);
-    if (size == 0 || *length != count) continue;
-    char *list = own_list(mutation, items, count, size);
+    attribute_list list = list_of(node->attribute[i]);
+    if (list.count != count) continue;
+    list = own_list(mutation, list);
     if (drops) {
-      memmove(list + at * size, list + (at + 1) * size, (count - at - 1) * size);
+      memmove(list.items + at * list.size, list.items + (at + 1) * list.size, (count - at - 1) * list.size);
     } else {
-      memcpy(list + count * size, list + at * size, size);
+      memcpy(list.items + count * list.size, list.items + at * list.size, list.size);
     }
-    *length = drops ? count - 1 : count + 1;
+    list.count = drops ? count - 1 : count + 1;
+    put_list(node->attribute[i], list);
   }
 }
 
 static void change_entry(mutation *mutation, Onnx__AttributeProto *attribute) {
   random_source *random = mutation->random;
-  void **items;
-  size_t *length, size = list_of(attribute, &items, &length);
-  char *list = own_list(mutation, items, *length, size);
-  const size_t at = random_below(random, *length), other = random_below(random, *length);
+  const attribute_list list = own_list(mutation, list_of(attribute));
+  const size_t at = random_below(random, list.count), other = random_below(random, list.count);
+  put_list(attribute, list);
   if (random_one_in(random, 3)) {
-    memcpy(list + at * size, list + other * size, size);
+    memcpy(list.items + at * list.size, list.items + other * list.size, list.size);
   } else if (attribute->n_ints) {
-    ((int64_t *)(void *)list)[at] = random_one_in(random, 3) ? random_hostile_int(random) : (int64_t)other;
+    attribute->ints[at] = random_one_in(random, 3) ? random_hostile_int(random) : (int64_t)other;
   } else if (attribute->n_floats) {
-    ((float *)(void *)list)[at] = (float)random_hostile_double(random);
+    attribute->floats[at] = (float)random_hostile_double(random);
   } else {
     char *text = random_text(mutation);
-    ((ProtobufCBinaryData *)(void *)list)[at] = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+    attribute->strings[at] = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
   }
 }
 
@@ -67,16 +76,15 @@ void mutate_tables(mutation *mutation, Onnx__NodeProto *node) {
   random_source *random = mutation->random;
   for (int tries = 0; tries < 20 && node->n_attribute; tries++) {
     Onnx__AttributeProto *attribute = node->attribute[random_below(random, node->n_attribute)];
-    void **items;
-    size_t *length;
+    const attribute_list list = list_of(attribute);
     if (attribute->has_s && random_one_in(random, 2)) {
       char *text = random_text(mutation);
       attribute->s = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
       return;
     }
-    if (list_of(attribute, &items, &length) == 0) continue;
+    if (list.count == 0) continue;
     if (random_one_in(random, 4)) {
-      change_lengths(mutation, node, *length);
+      change_lengths(mutation, node, list.count);
     } else {
       change_entry(mutation, attribute);
     }
