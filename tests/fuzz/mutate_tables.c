@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* ------------------------------------------------------------------------------------------------------------- tables */
+/* ----------------------------------------------------------------------------------------------------------- tables */
 
 /* The list of an attribute; of no items where it has none. */
 typedef struct attribute_list {
@@ -92,7 +92,7 @@ void mutate_tables(mutation *mutation, Onnx__NodeProto *node) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 static void loosen_value(mutation *mutation, Onnx__ValueInfoProto *value) {
   Onnx__TypeProto *type = value->type;

@@ -12,7 +12,7 @@ static size_t bits_of(int32_t type) {
   return tensor.size_bytes; /* of eight elements */
 }
 
-/* ------------------------------------------------------------------------------------------------------- raw contents */
+/* ----------------------------------------------------------------------------------------------------- raw contents */
 
 static void pack_numbers(unsigned char *to, const void *from, size_t count, size_t from_size, size_t size) {
   for (size_t i = 0; i < count; i++) memcpy(to + i * size, (const char *)from + i * from_size, size);
@@ -65,7 +65,7 @@ static void fit_contents(mutation *mutation, Onnx__TensorProto *tensor) {
   tensor->raw_data = (ProtobufCBinaryData){bytes, raw};
 }
 
-/* ----------------------------------------------------------------------------------------------------------- elements */
+/* --------------------------------------------------------------------------------------------------------- elements */
 
 static void write_element(random_source *random, int32_t type, uint8_t *at, size_t size) {
   const double real = random_hostile_double(random);
@@ -145,7 +145,7 @@ static void mutate_strings(mutation *mutation, Onnx__TensorProto *tensor) {
   tensor->string_data = strings;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 static void mutate_dims(mutation *mutation, Onnx__TensorProto *tensor) {
   static const int64_t sizes[] = {0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 33};

@@ -4,9 +4,9 @@
 
 #include "tests/support/operator_driver.h"
 
-/* Where the environment variable NORMA_KEEP_CALLS names a folder: writes the call as OPERATOR-NUMBER/model.onnx with its
- * inputs in OPERATOR-NUMBER/test_data_set_0 below it, unless this program has kept one like it, or many of the operator.
- * Else does nothing. */
+/* Where the environment variable NORMA_KEEP_CALLS names a folder: writes the call as OPERATOR-NUMBER/model.onnx, with
+ * its inputs in OPERATOR-NUMBER/test_data_set_0, unless there is one like it, or this program has kept many of the
+ * operator. Else does nothing. */
 void keep_call(const driver_call *call);
 
 #endif
