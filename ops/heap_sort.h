@@ -1,5 +1,5 @@
-/* Sorting without memory of its own, and without recursion, whatever the order of the items: the C library's qsort takes
- * as much memory as they have, which no budget counts. */
+/* Sorting without memory of its own, and without recursion, whatever the order of the items: the C library's qsort
+ * takes as much memory as they have, which no budget counts. */
 #ifndef OPS_HEAP_SORT_H
 #define OPS_HEAP_SORT_H
 
