@@ -2,11 +2,12 @@
 # The tests, from a clean clone on Debian 12.
 #
 #   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
-#                              models, thread sweep, and unit tests and vectors under the address sanitizer
+#                              models, thread sweep, two random cases of each version of each operator against other
+#                              implementations, and unit tests and vectors under the address sanitizer
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
 #                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
-#                              anew, the bitwise promise and the error of optimisation on all models there are,
-#                              and models that packages of PyPI ship against ONNX Runtime
+#                              anew, the bitwise promise and the error of optimisation on all models there are, many
+#                              random cases of each operator, models that packages of PyPI ship against ONNX Runtime
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -17,8 +18,9 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models sweep debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models)
+parts=(unit structure models sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
+full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models
+  differential)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -493,6 +495,38 @@ part_rerun_models() {
   rm -rf build/models-rerun/digits_*
   expect "train_digits.py" build/venv/bin/python build/models-rerun/train_digits.py
   complete "models trained again" $norma build/models-rerun
+}
+
+# differential ARGUMENT...: random cases of each operator against other implementations. Cases that none of them runs
+# are skipped ones.
+differential() {
+  local log=$logs/differential.log closing code
+  if ! python_packages numpy onnx onnxruntime ml_dtypes; then
+    skip "differential test: PyPI is not reached (build/test-logs/pip.log)"
+    return
+  fi
+  expect "every version of every operator has random cases" build/venv/bin/python \
+    tests/differential/differential.py $norma --missing
+  build/venv/bin/python tests/differential/differential.py $norma "$@" >"$log" 2>&1
+  code=$?
+  closing=$(grep -E '^seed [0-9]+: ' "$log" | tail -n 1)
+  if [[ $closing =~ \ ([0-9]+)\ cases,\ ([0-9]+)\ failed,\ ([0-9]+)\ that ]]; then
+    add $((BASH_REMATCH[1] - BASH_REMATCH[2] - BASH_REMATCH[3])) "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
+    echo "  differential test, $closing"
+    grep -E '^(-O|not judged)' "$log" | head -n 40 | cut -c 1-300 | sed 's/^/    /'
+    if [ "${BASH_REMATCH[2]}" = 0 ] && [ $code != 0 ]; then fail "differential test: exit code $code; see $log"; fi
+  else
+    fail "differential test: no closing line, exit code $code"
+    tail -n 20 "$log" | sed 's/^/    /'
+  fi
+}
+
+part_differential_sample() {
+  differential --count 2
+}
+
+part_differential() {
+  differential --count 24
 }
 
 # ----------------------------------------------------------------------------------------------------------------- main

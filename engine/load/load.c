@@ -1,5 +1,6 @@
 #include "engine/load/load.h"
 
+#include "engine/load/gradient.h"
 #include "engine/load/input_shapes.h"
 #include "engine/load/inspect.h"
 #include "engine/load/onnx_form.h"
@@ -12,6 +13,18 @@
  * folded is computed by runs, which have. A number of operations rather than a time, so that each load gives the same
  * graph. */
 #define LOAD_WORK 1e10
+
+/* Puts derivatives in the place of Gradient nodes. These name tensors, which passes and a written file would lose. */
+static norma_status differentiate(norma_model *model, resolution *resolution, const norma_load_options *options,
+                                  executor *executor, norma_error *error) {
+  bool replaced;
+  TRY(gradient_replace_all(model, executor, &replaced, error));
+  if (!replaced) return NORMA_OK;
+  if (options->form != NORMA_FORM_RUN)
+    return error_set(error, NORMA_ERROR_UNSUPPORTED, "models with Gradient are not written in another form");
+  resolve_types(resolution);
+  return resolution_finish(resolution, error);
+}
 
 static norma_status resolve_and_infer(norma_model *model, const norma_load_options *options, executor *executor,
                                       norma_error *error) {
@@ -31,6 +44,7 @@ static norma_status resolve_and_infer(norma_model *model, const norma_load_optio
     } else if (error) {
       *error = failed;
     }
+    if (status == NORMA_OK) status = differentiate(model, &resolution, options, executor, error);
   }
   resolution_free(&resolution);
   return status;

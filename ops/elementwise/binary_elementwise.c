@@ -41,8 +41,9 @@ static void arithmetic_f32(const arithmetic_job *job, float *y, const float *x, 
     job->kernels->binary_right_scalar_f32[job->kind](y, x, *z, (size_t)count);
   } else if (z_steps) {
     job->kernels->binary_left_scalar_f32[job->kind](y, z, *x, (size_t)count);
-  } else { /* a single element, as walks without repetition have it */
+  } else { /* both are repeated where only a later input of a variadic operator is not */
     job->kernels->binary_f32[job->kind](y, x, z, 1);
+    for (int64_t i = 1; i < count; i++) y[i] = y[0];
   }
 }
 

@@ -48,8 +48,6 @@ static size_t gemm_i8_packed_b_size(size_t k, size_t n) {
 /* ---- packing ---- */
 typedef int32_t v4i __attribute__((vector_size(16)));
 typedef int32_t v4i_in_memory __attribute__((vector_size(16), aligned(1), may_alias));
-typedef uint8_t v16b __attribute__((vector_size(16)));
-typedef uint8_t v16b_in_memory __attribute__((vector_size(16), aligned(1), may_alias));
 
 /* Where a panel comes from: byte p of lane l stands at source[l * lane_stride + p * depth_stride]; each is changed by
  * an exclusive or with `flip`, 0 or 128. */
@@ -133,6 +131,19 @@ static void gemm_i8_pack_singly(uint8_t *packed, const struct gemm_i8_panel *pan
                 : 0;
 }
 
+/* Steps of a whole panel of fewer than sixteen lanes, whose bytes are adjacent across lanes, as sixteen: what is read
+ * behind a row belongs to the rows that follow, what is written behind a step is written again by the steps that
+ * follow. Returns the depth from which on that does not hold. */
+INLINE size_t gemm_i8_pack_narrow(uint8_t *packed, const struct gemm_i8_panel *panel) {
+  const size_t width = panel->lanes, end = panel->depth / 4 * 4;
+  size_t p = 0;
+  if (panel->depth_stride < 16) return 0;
+  for (; p + 4 < end && p * width + 64 <= end * width; p += 4)
+    gemm_i8_pack_sixteen_lanes(packed + p * width, panel->source + p * panel->depth_stride, panel->depth_stride,
+                               panel->flip);
+  return p;
+}
+
 static void gemm_i8_pack_panel(uint8_t *packed, const struct gemm_i8_panel *panel, size_t width) {
   size_t lane = 0;
   if (panel->depth_stride == 1 && panel->lanes >= 4 && panel->depth >= 4) {
@@ -141,6 +152,9 @@ static void gemm_i8_pack_panel(uint8_t *packed, const struct gemm_i8_panel *pane
       gemm_i8_pack_four_lanes(packed, panel, width, lane);
       lane += 4;
     }
+  } else if (panel->lane_stride == 1 && panel->lanes == width && width < 16) {
+    gemm_i8_pack_singly(packed, panel, width, 0, width, gemm_i8_pack_narrow(packed, panel));
+    return;
   } else if (panel->lane_stride == 1) {
     for (; lane + 16 <= panel->lanes; lane += 16) {
       size_t p = 0;

@@ -150,6 +150,19 @@ struct binary_8bit {
   float a_factor, b_factor;
 };
 
+/* ---- Windows over 8-bit integers, one channel at a time ------------------------------------------------------------
+ * A row of outputs: sum[i] = bias + sum over t < taps of x[t][i] * w[t], exact modulo 2^32. NORMA_INT32 stores it,
+ * NORMA_INT8 and _UINT8 limit(round((float)sum[i] * scale) + zero), halves to even; limit is to low .. high, which lie
+ * within the type. Behind the n bytes of each x[t] 64 more must be readable. */
+struct taps_8bit {
+  norma_element_type x_type, y_type;
+  size_t taps;
+  const uint8_t *const *x;
+  const int32_t *w;
+  int32_t bias, zero, low, high;
+  float scale;
+};
+
 /* ---- Convolution -------------------------------------------------------------------------------------------------
  * One group of one sample, NCHW; [0] is depth, [1] height, [2] width. For 2-D set every field [0] to 1 (pad 0), for 1-D
  * [1] too. With x[channels][input0][input1][input2] and weights w[outputs][channels * kernel0 * kernel1 * kernel2]:
@@ -614,6 +627,11 @@ struct kernel_table {
   /* y[i] from a[i] and b[i]; y may be a or b. */
   void (*sum_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
   void (*product_8bit)(void *y, const void *a, const void *b, size_t n, const struct binary_8bit *of);
+  void (*taps_8bit)(void *y, size_t n, const struct taps_8bit *of);
+  /* y[i] = the greatest of x[0][i] .. x[rows - 1][i]; rows is not 0. Behind the n bytes 64 more must be readable. */
+  void (*maximum_8bit)(void *y, size_t n, const uint8_t *const *x, size_t rows, norma_element_type type);
+  /* y[j * y_stride + i] = x[i * x_stride + j] for i < rows, j < columns. */
+  void (*transpose_8bit)(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride, size_t rows, size_t columns);
   /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
   void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
 

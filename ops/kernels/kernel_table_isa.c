@@ -182,6 +182,9 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .dequantize_f32 = dequantize_f32,
     .sum_8bit = sum_8bit,
     .product_8bit = product_8bit,
+    .taps_8bit = taps_8bit,
+    .maximum_8bit = maximum_8bit,
+    .transpose_8bit = transpose_8bit,
     .lookup_8bit = lookup_8bit,
 
     .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),

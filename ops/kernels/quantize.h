@@ -101,6 +101,81 @@ INLINE vi vi_product_8bit(const struct binary_8bit_vectors *of, vi a, vi b) {
 BINARY_8BIT_FUNCTION(sum)
 BINARY_8BIT_FUNCTION(product)
 
+/* ---- rows under windows ---- */
+static void taps_8bit(void *y, size_t n, const struct taps_8bit *of) {
+  const struct quantized_range range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero};
+  const size_t size = of->y_type == NORMA_INT32 ? 4 : 1;
+  uint8_t *to = y;
+  for (size_t i = 0; i < n; i += VF_LANES) {
+    const size_t lanes = n - i < VF_LANES ? n - i : VF_LANES;
+    vu sum = (vu)vi_set1(of->bias);
+    for (size_t t = 0; t < of->taps; t++) sum += (vu)vi_load_8bit(of->x[t] + i, of->x_type) * (vu)vi_set1(of->w[t]);
+    if (size == 4) {
+      memcpy(to + 4 * i, &sum, 4 * lanes);
+      continue;
+    }
+    const vi quantized = vi_quantized(vf_from_vi((vi)sum) * of->scale, &range) + of->zero;
+    if (lanes == VF_LANES)
+      vi_store_low_bytes(to + i, quantized);
+    else
+      vi_store_low_bytes_n(to + i, quantized, lanes);
+  }
+}
+
+/* Signed numbers are compared as unsigned ones 128 above them. */
+static void maximum_8bit(void *y, size_t n, const uint8_t *const *x, size_t rows, norma_element_type type) {
+  const uint8_t flip = type == NORMA_INT8 ? 128 : 0;
+  uint8_t *to = y;
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t count = n - i < 16 ? n - i : 16;
+    v16b largest = *(const v16b_in_memory *)(x[0] + i) ^ flip;
+    for (size_t r = 1; r < rows; r++) {
+      const v16b other = *(const v16b_in_memory *)(x[r] + i) ^ flip;
+      const v16b is_larger = (v16b)(other > largest);
+      largest = (other & is_larger) | (largest & ~is_larger);
+    }
+    largest ^= flip;
+    memcpy(to + i, &largest, count);
+  }
+}
+
+/* ---- transposition ---- */
+
+/* Sixteen rows of sixteen bytes: each of the four rounds interleaves row i with row i + 8. */
+INLINE void transpose_sixteen_8bit(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride) {
+  v16b from[16], to[16];
+  UNROLL
+  for (size_t i = 0; i < 16; i++) from[i] = *(const v16b_in_memory *)(x + i * x_stride);
+  UNROLL
+  for (int round = 0; round < 4; round++) {
+    UNROLL
+    for (size_t i = 0; i < 8; i++) {
+      to[2 * i] = __builtin_shufflevector(from[i], from[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      to[2 * i + 1] =
+          __builtin_shufflevector(from[i], from[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    UNROLL
+    for (size_t i = 0; i < 16; i++) from[i] = to[i];
+  }
+  UNROLL
+  for (size_t i = 0; i < 16; i++) *(v16b_in_memory *)(y + i * y_stride) = from[i];
+}
+
+static void transpose_8bit(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride, size_t rows,
+                           size_t columns) {
+  size_t j = 0;
+  for (; j + 16 <= columns; j += 16) {
+    size_t i = 0;
+    for (; i + 16 <= rows; i += 16)
+      transpose_sixteen_8bit(y + j * y_stride + i, y_stride, x + i * x_stride + j, x_stride);
+    for (; i < rows; i++)
+      for (size_t k = j; k < j + 16; k++) y[k * y_stride + i] = x[i * x_stride + k];
+  }
+  for (; j < columns; j++)
+    for (size_t i = 0; i < rows; i++) y[j * y_stride + i] = x[i * x_stride + j];
+}
+
+/* ---- tables ---- */
 /* Eight bytes at a time, so that loads of words need not wait for stores of bytes. */
 static void lookup_8bit(void *y, const void *x, size_t n, const uint8_t table[256]) {
   const uint8_t *from = x;

@@ -45,6 +45,7 @@ typedef int16_t vs __attribute__((vector_size(VECTOR_BYTES)));
 typedef uint16_t vh __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef int32_t vi_half __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef float v4f __attribute__((vector_size(16)));
+typedef uint8_t v16b __attribute__((vector_size(16)));
 
 typedef float vf_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef int32_t vi_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
@@ -52,6 +53,7 @@ typedef double vd_in_memory __attribute__((vector_size(VECTOR_BYTES), aligned(8)
 typedef float vf_half_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
 typedef uint16_t vh_in_memory __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
 typedef float v4f_in_memory __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint8_t v16b_in_memory __attribute__((vector_size(16), aligned(1), may_alias));
 
 /* ---- broadcast ---- */
 INLINE vf vf_set1(float x) {

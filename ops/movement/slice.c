@@ -63,11 +63,12 @@ static const char *slice_resolve(const integers *starts, const integers *ends, c
       if (!all && start >= 0 && end >= 0 && step > 0 && start >= end) range->count = 0;
       continue;
     }
-    /* The first index that may be taken and the one that ends, both within -1 .. size. */
+    /* The first index that may be taken and the one that ends, both within -1 .. size. A start before the first element
+     * is the first one in either direction: so the definition says since version 13, unlike NumPy. */
     const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-    if (start < 0) start = start < -size ? low : start + size;
+    if (start < 0) start = start < -size ? 0 : start + size;
     if (end < 0) end = end < -size ? low : end + size;
-    start = start > high ? high : start < low ? low : start;
+    start = start > high ? high : start;
     end = end > high ? high : end < low ? low : end;
     const int64_t distance = step > 0 ? end - start : start - end;
     const uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;

@@ -11,9 +11,11 @@
  * equal elements the first in row-major order counts; a window without any input has index -1 and the type's lowest
  * value. A mean over nothing is 0.
  *
- * One or two axes of float and half precision run in kernels, all else plane by plane in double precision.
+ * One or two axes of float and half precision run in kernels, and maxima of bytes without Indices; all else plane by
+ * plane in double precision.
  */
 #include "ops/blocked.h"
+#include "ops/byte_rows.h"
 #include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -38,7 +40,9 @@ typedef struct pool_state {
   struct window_2d plane;
   int64_t planes, inputs, outputs, grain;
   int64_t slices, slice_rows; /* of a plane, for the kernels */
-  size_t x_at, y_at;          /* in worker scratch: a plane as float or double */
+  bool has_bytes;             /* maxima by `bytes` */
+  byte_rows bytes;
+  size_t x_at, y_at; /* in worker scratch: a plane as float or double */
 } pool_state;
 
 /* ----------------------------------------------------------------------------------------------- attributes, shapes */
@@ -110,6 +114,13 @@ static bool pool_has_kernel(const prepare_context *context, const pool_state *po
   return window_suits_planes(w);
 }
 
+/* Maxima of bytes, without places. */
+static bool pool_has_bytes(const prepare_context *context, pool_state *pool) {
+  const bool wants_indices = context->output_count > 1 && context->outputs[1];
+  return pool->kind == POOL_MAX && (pool->type == NORMA_INT8 || pool->type == NORMA_UINT8) && !wants_indices &&
+         byte_rows_init(&pool->bytes, &pool->window);
+}
+
 static norma_status pool_prepare(prepare_context *context) {
   pool_state *pool = context->state;
   const shape *x = prepare_shape(context, 0);
@@ -126,6 +137,14 @@ static norma_status pool_prepare(prepare_context *context) {
   for (int d = 0; d < pool->window.axes; d++) taps *= (double)pool->window.kernel[d];
   context->flops = taps * (double)pool->outputs * (double)pool->planes;
   pool->slices = 1;
+  pool->has_bytes = pool_has_bytes(context, pool);
+  if (pool->has_bytes) {
+    pool->slices = divide_up((int64_t)pool->bytes.plane.output[0], (int64_t)pool->bytes.slice);
+    pool->grain = work_grain(taps * (double)pool->outputs / 8 / (double)pool->slices);
+    context->kernel_name = "rows of bytes";
+    context->worker_scratch_bytes = pool->bytes.scratch;
+    return NORMA_OK;
+  }
   if (pool->has_kernel) pool->slices = window_slices(&pool->window, &pool->slice_rows);
   pool->grain = work_grain(taps * (double)pool->outputs * (pool->has_kernel ? 1 : 8) / (double)pool->slices);
 
@@ -313,11 +332,35 @@ static void pool_planes(void *argument, int64_t begin, int64_t end, int worker) 
   }
 }
 
+/* Slices of planes of bytes. Padding is the type's lowest number. */
+static void pool_bytes(void *argument, int64_t begin, int64_t end, int worker) {
+  run_context *context = argument;
+  const pool_state *pool = context->state;
+  const struct window_2d *plane = &pool->bytes.plane;
+  const uint8_t *x = run_input(context, 0)->data, *taps[BYTE_ROWS_MOST_TAPS];
+  uint8_t *y = run_output(context, 0)->data, *scratch = run_worker_scratch(context, worker);
+  const size_t count = plane->kernel[0] * plane->kernel[1];
+  for (int64_t i = begin; i < end; i++) {
+    const size_t first = (size_t)(i % pool->slices) * pool->bytes.slice, left = plane->output[0] - first;
+    const size_t rows = left < pool->bytes.slice ? left : pool->bytes.slice;
+    uint8_t *to = y + i / pool->slices * pool->outputs;
+    byte_rows_copy(&pool->bytes, x + i / pool->slices * pool->inputs, pool->type == NORMA_INT8 ? 0x80 : 0, first, rows,
+                   scratch);
+    for (size_t row = 0; row < rows; row++) {
+      byte_rows_taps(&pool->bytes, scratch, row, taps);
+      context->kernels->maximum_8bit(to + (first + row) * plane->output[1], plane->output[1], taps, count, pool->type);
+    }
+  }
+}
+
 static norma_status pool_compute(run_context *context) {
   const pool_state *pool = context->state;
   if (pool->outputs == 0) return NORMA_OK;
   return run_parallel(context, pool->planes * pool->slices, pool->grain,
-                      pool->has_kernel ? pool_planes : pool_planes_in_double, context);
+                      pool->has_bytes    ? pool_bytes
+                      : pool->has_kernel ? pool_planes
+                                         : pool_planes_in_double,
+                      context);
 }
 
 /* ------------------------------------------------------------------------------------------------------ descriptors */

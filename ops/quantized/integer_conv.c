@@ -12,17 +12,20 @@
  * With channels_last, of com.microsoft, X and Y are [N, D1 .. Dn, channels]; W is as ever.
  *
  * A block of pixels at a time: their patches are the left matrix of a product, whose columns are output channels.
+ * Groups of one channel and few outputs go plane by plane instead (ops/quantized/integer_depthwise.h).
  */
 #include "engine/graph/query.h"
 #include "ops/convolution/conv_shape.h"
 #include "ops/convolution/patches.h"
+#include "ops/quantized/integer_depthwise.h"
 #include "ops/quantized/quantization.h"
-#include "ops/quantized/quantized_store.h"
 #include "ops/work.h"
 
 #include <inttypes.h>
 
-enum integer_conv_packed { INTEGER_CONV_WEIGHTS };
+#define DEPTHWISE_MOST_OUTPUTS 4 /* of a channel */
+
+enum integer_conv_packed { INTEGER_CONV_WEIGHTS, INTEGER_CONV_TAPS };
 
 /* Where an operator has its inputs; -1: nowhere. */
 typedef struct integer_conv_inputs {
@@ -44,6 +47,8 @@ typedef struct integer_conv_state {
   int64_t samples, channels, outputs, depth, pixels;
   int64_t chunk, chunks; /* pixels of a block; blocks of a plane */
   int64_t grain;
+  bool is_depthwise;
+  integer_depthwise depthwise;           /* where it is */
   bool is_pointwise;                     /* a kernel of 1 that steps over nothing */
   const void *packed;                    /* weights of all groups; NULL: packed in each run */
   size_t packed_size;                    /* bytes of one group */
@@ -154,6 +159,40 @@ static bool integer_conv_is_pointwise(const window *w) {
   return true;
 }
 
+/* The weights as they are. */
+static norma_status integer_conv_copy_taps(prepare_context *context, void *destination, const void *argument) {
+  const integer_conv_state *conv = argument;
+  const int64_t count = conv->group * conv->outputs * conv->depth;
+  const void *weights;
+  TRY(prepare_read(context, conv->inputs.w, 0, count, &weights));
+  memcpy(destination, weights, (size_t)count);
+  return NORMA_OK;
+}
+
+static bool integer_conv_takes_planes(integer_conv_state *conv) {
+  conv->depthwise.x_type = conv->x_type;
+  conv->depthwise.w_type = conv->w_type;
+  conv->depthwise.y_type = conv->y_type;
+  return !conv->channels_last && conv->channels == 1 && conv->outputs <= DEPTHWISE_MOST_OUTPUTS &&
+         byte_rows_init(&conv->depthwise.rows, &conv->window);
+}
+
+static norma_status integer_conv_prepare_depthwise(prepare_context *context, integer_conv_state *conv) {
+  const size_t channels = (size_t)(conv->group * conv->outputs);
+  if (!scratch_append(&context->scratch_bytes, channels, sizeof(float), &conv->scales_at) ||
+      !scratch_append(&context->scratch_bytes, channels, sizeof(int32_t), &conv->zeros_at))
+    return prepare_fail(context, NORMA_ERROR_BUDGET, "the convolution is too large");
+  context->worker_scratch_bytes = conv->depthwise.rows.scratch;
+  context->kernel_name = "depthwise";
+  conv->chunks = integer_depthwise_slices(&conv->depthwise);
+  conv->grain = work_grain((double)conv->depth * (double)conv->pixels / (double)conv->chunks / 2);
+  if (!prepare_constant(context, conv->inputs.w)) return NORMA_OK;
+  TRY(prepare_packed_from(context, INTEGER_CONV_TAPS, channels * (size_t)conv->depth, integer_conv_copy_taps, conv,
+                          &conv->packed));
+  context->packed_inputs |= INPUT(conv->inputs.w);
+  return NORMA_OK;
+}
+
 static norma_status integer_conv_prepare(prepare_context *context) {
   integer_conv_state *conv = context->state;
   const integer_conv_inputs *inputs = &conv->inputs;
@@ -176,6 +215,8 @@ static norma_status integer_conv_prepare(prepare_context *context) {
   context->flops = 2.0 * (double)conv->samples * (double)w->dims[0] * (double)conv->depth * (double)conv->pixels;
   context->kernel_name = "empty";
   if (integer_conv_is_empty(conv)) return NORMA_OK;
+  conv->is_depthwise = integer_conv_takes_planes(conv);
+  if (conv->is_depthwise) return integer_conv_prepare_depthwise(context, conv);
   conv->chunks = divide_up(conv->pixels, conv->chunk);
   conv->grain = work_grain((double)conv->chunk * (double)conv->depth * (1 + (double)conv->outputs / 2));
   context->kernel_name = conv->is_pointwise ? "pixels" : "patches";
@@ -203,19 +244,18 @@ typedef struct integer_conv_block {
 static void integer_conv_store_planes(const integer_conv_job *job, const integer_conv_block *block,
                                       const void *results) {
   const integer_conv_state *conv = job->conv;
-  char *y = run_output(job->context, 0)->data;
-  const int64_t plane = (block->sample * conv->group + block->group) * conv->outputs;
-  for (int64_t o = 0; o < conv->outputs; o++) {
-    const int64_t at = (plane + o) * conv->pixels + block->pixel;
-    if (conv->y_type == NORMA_INT32) {
-      const int32_t *from = results;
-      int32_t *to = (int32_t *)(void *)y + at;
-      for (int64_t i = 0; i < block->count; i++) to[i] = from[i * conv->outputs + o];
-      continue;
-    }
-    const uint8_t *from = results;
-    uint8_t *to = (uint8_t *)y + at;
-    for (int64_t i = 0; i < block->count; i++) to[i] = from[i * conv->outputs + o];
+  const size_t outputs = (size_t)conv->outputs, pixels = (size_t)conv->pixels, count = (size_t)block->count;
+  const size_t at =
+      (size_t)((block->sample * conv->group + block->group) * conv->outputs) * pixels + (size_t)block->pixel;
+  void *y = run_output(job->context, 0)->data;
+  if (conv->y_type != NORMA_INT32) {
+    job->context->kernels->transpose_8bit((uint8_t *)y + at, pixels, results, outputs, count, outputs);
+    return;
+  }
+  const int32_t *from = results;
+  for (size_t o = 0; o < outputs; o++) {
+    int32_t *to = (int32_t *)y + at + o * pixels;
+    for (size_t i = 0; i < count; i++) to[i] = from[i * outputs + o];
   }
 }
 
@@ -288,6 +328,28 @@ static void integer_conv_blocks(void *argument, int64_t begin, int64_t end, int 
   }
 }
 
+/* Slices of planes of output channels. */
+static void integer_conv_planes(void *argument, int64_t begin, int64_t end, int worker) {
+  const integer_conv_job *job = argument;
+  const integer_conv_state *conv = job->conv;
+  const int64_t inputs = window_inputs(&conv->window), channels = conv->group * conv->outputs;
+  const size_t plane_bytes = (size_t)conv->pixels * element_type_bytes(conv->y_type);
+  const char *x = run_input(job->context, 0)->data;
+  char *y = run_output(job->context, 0)->data;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t plane = i / conv->chunks, channel = plane % channels;
+    const integer_depthwise_plane of = {.x = (const uint8_t *)x + plane / conv->outputs * inputs,
+                                        .w = job->packed + channel * conv->depth,
+                                        .y = y + (size_t)plane * plane_bytes,
+                                        .x_zero = job->x_zero,
+                                        .w_zero = job->w_zero ? job->w_zero[channel] : 0,
+                                        .bias = job->bias ? job->bias[channel] : 0,
+                                        .scale = conv->y_type == NORMA_INT32 ? 1 : job->scale[channel]};
+    integer_depthwise_compute(job->context->kernels, &conv->depthwise, &of, &job->store, i % conv->chunks,
+                              run_worker_scratch(job->context, worker));
+  }
+}
+
 static void integer_conv_pack_groups(void *argument, int64_t begin, int64_t end, int worker) {
   const integer_conv_job *job = argument;
   const void *weights = run_input(job->context, job->conv->inputs.w)->data;
@@ -330,6 +392,11 @@ static norma_status integer_conv_compute(run_context *context) {
   if (integer_conv_is_empty(conv)) return NORMA_OK;
   integer_conv_job job = {.context = context, .conv = conv, .packed = conv->packed};
   integer_conv_set_parameters(&job);
+  if (conv->is_depthwise) {
+    if (!job.packed) job.packed = run_input(context, conv->inputs.w)->data;
+    return run_parallel(context, conv->samples * conv->group * conv->outputs * conv->chunks, conv->grain,
+                        integer_conv_planes, &job);
+  }
   if (!job.packed) {
     const double cost = 4.0 * (double)(conv->outputs * conv->depth);
     TRY(run_parallel(context, conv->group, work_grain(cost), integer_conv_pack_groups, &job));

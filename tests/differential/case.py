@@ -31,17 +31,19 @@ class Description:
     tolerance: str
     versions: typing.Optional[tuple]
     narrow: dict
+    late: bool
 
     @property
     def full_name(self):
         return f"{self.domain}.{self.name}" if self.domain else self.name
 
 
-def operator(name, domain="", tolerance="rtol=1e-4 atol=1e-5", versions=None, narrow=None):
+def operator(name, domain="", tolerance="rtol=1e-4 atol=1e-5", versions=None, narrow=None, late=False):
     """`tolerance` is a line of `norma test --manifest`, for outputs of float and double; `narrow` holds others for outputs of
-    narrower types, by their names in differential.NARROW; `versions` those to test, default all that onnx defines."""
+    narrower types, by their names in differential.NARROW; `versions` those to test, default all that onnx defines. `late`: half
+    of the cases import the last opset that has the same definition, not the first."""
     def register(make):
-        ALL.append(Description(name, domain, make, tolerance, versions, narrow or {}))
+        ALL.append(Description(name, domain, make, tolerance, versions, narrow or {}, late))
         return make
     return register
 
@@ -53,6 +55,30 @@ def versions_of(description):
                    if schema.name == description.name and schema.domain == description.domain and not schema.deprecated})
 
 
+def last_opset(description, version):
+    """The last opset of ai.onnx in which the definition of `version` still holds."""
+    later = [schema.since_version for schema in onnx.defs.get_all_schemas_with_history()
+             if schema.name == description.name and schema.domain == "" and schema.since_version > version]
+    return min(later) - 1 if later else onnx.defs.onnx_opset_version()
+
+
+def legacy(random, name, version, inputs=1):
+    """consumed_inputs, an attribute of version 1 that changes nothing."""
+    schema = onnx.defs.get_schema(name, version)
+    return {"consumed_inputs": [0] * inputs} if "consumed_inputs" in schema.attributes and chance(random) else {}
+
+
+def newer(name, version):
+    return min(schema.since_version for schema in onnx.defs.get_all_schemas_with_history()
+               if schema.name == name and schema.domain == "" and schema.since_version > version)
+
+
+def axis_of(random, version, rank, negative_since=11):
+    """Negative axes count from the end, in newer versions."""
+    axis = random_axis(random, rank)
+    return axis if version >= negative_since else axis % rank
+
+
 # IR versions in which opsets of ai.onnx came out: a model of an older opset must not claim a newer IR than its readers know.
 def ir_version(opset):
     return 13 if opset >= 25 else 10 if opset >= 21 else 8 if opset >= 15 else 7 if opset >= 12 else 4
@@ -62,7 +88,10 @@ def ir_version(opset):
 class Case:
     """inputs: NumPy arrays (ml_dtypes for bfloat16 and smaller), lists of them for sequences, dictionaries for maps, None where
     absent.
-    constants: indices of inputs that are initializers. expected(*inputs) -> list of outputs, where no oracle is right."""
+    constants: indices of inputs that are initializers. expected(*inputs) -> list of outputs, where no oracle is right.
+    alike: (version, case) of the same operator that computes the same by the definitions and that the oracles know, such as
+    broadcasting written in the newer way; its outputs are converted to the types of this one's. judge: the oracle that the
+    definition's text decides for, where they differ."""
     inputs: list
     attributes: dict = dataclasses.field(default_factory=dict)
     outputs: int = 1
@@ -70,6 +99,8 @@ class Case:
     expected: typing.Optional[typing.Callable] = None
     output_types: typing.Optional[list] = None  # onnx.TypeProto of outputs; default: inferred by ONNX
     graph: typing.Optional[onnx.GraphProto] = None  # instead of one node
+    alike: typing.Optional[tuple] = None
+    judge: typing.Optional[str] = None
     opset: typing.Optional[int] = None  # of ai.onnx beside a node of another domain; or a later one with the same version
 
     def model(self, description, version):
@@ -189,6 +220,20 @@ def types_of(description_name, parameter, version, domain=""):
     return [type_ for type_ in types if type_ is not None]
 
 
+SMALL_INTEGERS = {np.dtype(ml_dtypes.int4): (-8, 7), np.dtype(ml_dtypes.uint4): (0, 15),
+                  np.dtype(ml_dtypes.int2): (-2, 1), np.dtype(ml_dtypes.uint2): (0, 3)}
+
+
+def type_at(name, parameter, version, index, domain=""):
+    """One after another, as `index` counts."""
+    types = types_of(name, parameter, version, domain)
+    return np.dtype(types[index % len(types)])
+
+
+def is_float(type_):
+    return np.dtype(type_).kind == "f" or np.dtype(type_) == ml_dtypes.bfloat16
+
+
 def pick(random, choices):
     return choices[random.integers(len(choices))]
 
@@ -226,7 +271,25 @@ def random_tensor(random, type_, shape, low=-4, high=4):
         return random.integers(2, size=shape).astype(np.bool_)
     if type_.kind == "c":
         return (random.uniform(low, high, shape) + 1j * random.uniform(low, high, shape)).astype(type_)
-    if type_.kind in "iu" or type_ in (ml_dtypes.int4, ml_dtypes.uint4):
-        unsigned = type_.kind == "u" or type_ == ml_dtypes.uint4
-        return random.integers(0 if unsigned else low, high + 1, size=shape).astype(type_)
+    if type_ in SMALL_INTEGERS:
+        least, most = SMALL_INTEGERS[type_]
+        return np.asarray(random.integers(max(low, least), min(high, most) + 1, size=shape)).astype(type_)
+    if type_.kind in "iu":
+        return np.asarray(random.integers(max(low, 0) if type_.kind == "u" else low, high + 1, size=shape)).astype(type_)
+    if type_ == ml_dtypes.float8_e8m0fnu:  # has no sign
+        return np.asarray(np.exp2(random.integers(-3, 4, size=shape))).astype(type_)
     return np.asarray(random.uniform(low, high, shape)).astype(type_)
+
+
+def sprinkle(random, x, values=(np.nan, np.inf, -np.inf, -0.0)):
+    """Puts special values at a few places of an array of floats; others come back as they are."""
+    if is_float(x.dtype) and x.size and chance(random, 0.4):
+        for value in values:
+            if chance(random):
+                x.reshape(-1)[random.integers(x.size)] = value
+    return x
+
+
+def some_constants(random, indices):
+    """Of the inputs at `indices`, those that a case makes initializers."""
+    return tuple(i for i in indices if chance(random))

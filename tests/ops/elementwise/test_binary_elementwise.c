@@ -241,6 +241,8 @@ static void any_number_of_inputs(void **state) {
     for (size_t i = 0; i < COUNT(cases); i++) {
       driver_call call = CALL(cases[i].op, 13, a, b, c);
       check_near(cases[i].op, bench_run(&bench, &call), type, SHAPE(2, 3), cases[i].of_three, type_tolerance(type));
+      driver_call last = CALL(cases[i].op, 13, c, b, a); /* the last input alone is as long as the rows */
+      check_near(cases[i].op, bench_run(&bench, &last), type, SHAPE(2, 3), cases[i].of_three, type_tolerance(type));
       driver_call one = CALL(cases[i].op, 13, a);
       check_tensor(bench_run(&bench, &one), type, SHAPE(3), cases[i].of_one);
     }

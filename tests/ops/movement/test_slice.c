@@ -1,4 +1,5 @@
-/* Slice: what Python's slices take, for elements of every type. */
+/* Slice: what Python's slices take, for elements of every type, and backwards from the first element where a start lies
+ * before it. */
 #include "tests/support/builtin_operator.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/workbench.h"
@@ -7,10 +8,10 @@
 
 static int64_t sources[MOST];
 
-/* Python's range(*slice(start, end, step).indices(size)), one index after the other. */
-static int64_t python_slice(int64_t size, int64_t start, int64_t end, int64_t step, int64_t *first) {
+/* Python's range(*slice(max(start, -size), end, step).indices(size)), one index after the other. */
+static int64_t definition_slice(int64_t size, int64_t start, int64_t end, int64_t step, int64_t *first) {
   const int64_t low = step < 0 ? -1 : 0, high = step < 0 ? size - 1 : size;
-  if (start < 0) start = start == INT64_MIN || start + size < low ? low : start + size;
+  if (start < 0) start = start == INT64_MIN || start + size < 0 ? 0 : start + size;
   if (start > high) start = high;
   if (end < 0) end = end == INT64_MIN || end + size < low ? low : end + size;
   if (end > high) end = high;
@@ -36,7 +37,7 @@ static shape slice_sources(const slice_lists *lists, const shape *from) {
   for (int i = 0; i < lists->count; i++) {
     const int axis = (int)(lists->axes[i] < 0 ? lists->axes[i] + from->rank : lists->axes[i]);
     step[axis] = lists->steps[i];
-    to.dims[axis] = python_slice(from->dims[axis], lists->starts[i], lists->ends[i], lists->steps[i], &first[axis]);
+    to.dims[axis] = definition_slice(from->dims[axis], lists->starts[i], lists->ends[i], lists->steps[i], &first[axis]);
   }
   for (int64_t i = 0; i < shape_count(&to); i++) {
     shape_coordinates(&to, i, at);
