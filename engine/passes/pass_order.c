@@ -14,6 +14,8 @@ static const char *const clean_passes[] = {"constant_folding",
                                            "merge_reshapes",
                                            "merge_transposes",
                                            "recognize_activation",
+                                           "recognize_attention",
+                                           "recognize_layer_normalization",
                                            "remove_identity",
                                            NULL};
 

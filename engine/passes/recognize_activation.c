@@ -6,6 +6,7 @@
  *   Swish         x * Sigmoid(x)  and  x * Sigmoid(alpha * x)
  *   Mish          x * Tanh(Softplus(x))
  *   Gelu          x * (Erf(x / sqrt(2)) + 1) / 2, the factor of 1/2 anywhere
+ *                 x * (Tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)) + 1) / 2, the same
  *
  * The root is the last Mul or Div. Legal on float types where constants are single numbers and nobody else reads what
  * is in between. The new operators may be of a later opset than the model's: a node carries its own.
@@ -25,6 +26,7 @@ typedef struct match {
   int64_t since;
   float alpha, beta;
   bool has_alpha, has_beta;
+  bool by_tanh; /* Gelu's approximation */
 } match;
 
 /* -------------------------------------------------------------------------------------------------- building bricks */
@@ -86,12 +88,46 @@ static graph_value *take_clipped(match *match, const node *reader, int index) {
   return input >= 0 && summand == 3 ? add->inputs[input] : NULL;
 }
 
-/* Erf(x / sqrt(2)) + 1 behind input `index`. */
+/* x^3 behind input `index`. */
+static bool take_cube(match *match, const node *reader, int index, const graph_value *x) {
+  double exponent;
+  node *power = match_take(match, reader, index, "Pow");
+  if (power) return power->inputs[0] == x && node_constant_number(power, 1, &exponent) && exponent == 3;
+  node *product = match_take(match, reader, index, "Mul");
+  for (int i = 0; product && i < 2; i++) {
+    if (product->inputs[!i] != x) continue;
+    node *square = match_take(match, product, i, "Mul");
+    return square && square->inputs[0] == x && square->inputs[1] == x;
+  }
+  return false;
+}
+
+/* x + 0.044715 * x^3 behind input `index`. */
+static graph_value *take_cubic(match *match, const node *reader, int index) {
+  node *add = match_take(match, reader, index, "Add");
+  const int count = match->count;
+  for (int i = 0; add && i < 2; i++) {
+    int inner;
+    match->count = count;
+    node *scaled = take_scaled(match, add, i, 0.044715, &inner);
+    if (scaled && add->inputs[!i] && take_cube(match, scaled, inner, add->inputs[!i])) return add->inputs[!i];
+  }
+  return NULL;
+}
+
+/* Erf(x / sqrt(2)) + 1 behind input `index`, or its approximation by Tanh. */
 static graph_value *take_erf(match *match, const node *reader, int index) {
   node *add = match_take(match, reader, index, "Add");
   double summand;
   int input = add ? beside_number(add, &summand) : -1;
-  node *erf = input >= 0 && summand == 1 ? match_take(match, add, input, "Erf") : NULL;
+  if (input < 0 || summand != 1) return NULL;
+  node *tanh = match_take(match, add, input, "Tanh");
+  match->by_tanh = tanh != NULL;
+  if (tanh) {
+    node *scaled = take_scaled(match, tanh, 0, sqrt(2 / M_PI), &input);
+    return scaled ? take_cubic(match, scaled, input) : NULL;
+  }
+  node *erf = match_take(match, add, input, "Erf");
   node *scaled = erf ? take_scaled(match, erf, 0, M_SQRT1_2, &input) : NULL;
   return scaled ? scaled->inputs[input] : NULL;
 }
@@ -200,8 +236,10 @@ static bool keeps_rank(const match *match, const node *last) {
 static norma_status replace_match(pass_context *context, const match *match, node *last) {
   graph *graph = last->graph;
   node *first = match->nodes[match->count - 1];
-  node *made = graph_insert_node(graph, last, first->name, match->op_type, "", 1, 1, 0);
+  node *made = graph_insert_node(graph, last, first->name, match->op_type, "", 1, 1, match->by_tanh);
   if (!made) return region_error(graph->region, context->error);
+  if (match->by_tanh)
+    made->attributes[0] = (attribute){.name = "approximate", .kind = ATTRIBUTE_STRING, .s = {"tanh", 4}};
   made->opset = last->opset > match->since ? last->opset : match->since;
   node_set_input(made, 0, match->x);
   bool done = !match->has_alpha || node_set_attribute_float(made, "alpha", match->alpha);

@@ -29,7 +29,8 @@ static struct attention_f32 attention_kernel(const attention_plan *plan, int64_t
                                 .values = (size_t)plan->values,
                                 .scale = (float)plan->scale,
                                 .softcap = plan->softcap,
-                                .few = plan->few};
+                                .few = plan->few,
+                                .hidden = (float)plan->hidden};
 }
 
 static norma_status attention_prepare_blocks(prepare_context *context, attention_plan *plan) {

@@ -4,7 +4,8 @@
  *   y = sum over j of w[j] * v[j],  w = softmax over j of cap(scale * q . k[j]) + bias[j]
  *
  * over the keys j that the row sees. Query head h reads key head h / (query_heads / key_heads). Keys are those of the
- * past, then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros.
+ * past, then new ones; both may be stored side by side as the present. A row that sees no key becomes zeros
+ * (or what plan->hidden says).
  *
  * Computed in float, half precision in pieces, or in double. Where scores are wanted as well, or in double, a block of
  * rows has all its scores at a time; else a block of rows and keys. Results do not depend on batch or threads.
@@ -42,6 +43,7 @@ typedef struct attention_plan {
   bool in_double;
   attention_scores scores;
   double masked; /* a score that stands for -inf */
+  double hidden; /* 0, or NaN: the results of a row that sees no key */
   /* The query at position p sees keys from p - left to p + right; negative: without a bound. Causal is a right of 0. */
   int64_t left, right;
 
@@ -113,6 +115,8 @@ attention_operand attention_operand_of(norma_element_type type, int64_t heads, i
 bool attention_bias_fits(const shape *given, const int64_t dims[4], bool shorter);
 /* A bias whose shape fits, for `keys` keys; of BOOL it masks with -inf. */
 attention_bias attention_bias_of(const norma_tensor *tensor, int64_t keys, bool shorter);
+/* Its last dimension; 1 where it has none. */
+int64_t attention_bias_columns(const norma_tensor *tensor);
 
 /* Adds to worker_scratch_bytes; sets kernel_name and flops. */
 norma_status attention_prepare(prepare_context *context, attention_plan *plan);

@@ -108,7 +108,7 @@ static void ROWS(weigh)(const struct ROWS(work) * work, int64_t r, REAL *s, int6
   if (largest == masked) largest = 0;
   REAL sum = stored ? ROWS_EXP(s, stored, largest) : 0;
   if (work->job->call->sinks) sum += (REAL)exp((double)((REAL)work->job->call->sinks[row.head] - largest));
-  REAL factor = sum == 0 ? 0 : 1 / sum;
+  REAL factor = sum == 0 ? (REAL)plan->hidden : 1 / sum;
   for (int64_t j = 0; j < stored; j++) s[j] *= factor;
   ROWS(store)(work, ATTENTION_WEIGHTS, r, s, stored, 0);
 }

@@ -148,9 +148,10 @@ static void embed_tokens(void *argument, int64_t begin, int64_t end, int worker)
       if (part) kernels->binary_f32[BINARY_ADD](sum, sum, other, n);
     }
     if (total) float_to(kernels, total->type, (char *)total->data + at, sum, state->hidden);
-    double mean = kernels->sum_f32_to_f64(sum, n) / (double)n;
-    double squares = kernels->sum_squared_deviations_f32(sum, n, mean) / (double)n;
-    kernels->normalize_row_f32(sum, sum, n, (float)mean, (float)(1 / sqrt(squares + state->epsilon)), scale, shift);
+    if (n == 0) continue;
+    const struct row_moments moments = kernels->row_moments_f32(sum, n, true);
+    kernels->normalize_row_f32(sum, sum, n, (float)moments.mean, (float)(1 / sqrt(moments.variance + state->epsilon)),
+                               scale, shift);
     float_to(kernels, y->type, (char *)y->data + at, sum, state->hidden);
   }
 }

@@ -111,9 +111,9 @@ static void skip_layer_float(const struct skip_layer_rows *rows, int64_t row) {
   kernels->binary_f32[BINARY_ADD](sum, sum, other, n);
   if (rows->bias) kernels->binary_f32[BINARY_ADD](sum, sum, rows->bias, n);
   if (total) elements_from_float(total->type, total->data, row * state->count, state->count, sum);
-  double center = state->is_rms ? 0 : kernels->sum_f32_to_f64(sum, n) / (double)n;
-  double squares = kernels->sum_squared_deviations_f32(sum, n, center) / (double)n;
-  double factor = 1 / sqrt(squares + state->epsilon);
+  if (n == 0) return;
+  const struct row_moments moments = kernels->row_moments_f32(sum, n, !state->is_rms);
+  double center = moments.mean, factor = 1 / sqrt(moments.variance + state->epsilon);
   kernels->normalize_row_f32(sum, sum, n, (float)center, (float)factor, rows->gamma, rows->beta);
   elements_from_float(y->type, y->data, row * state->count, state->count, sum);
   if (mean) ((float *)mean->data)[row] = (float)center;

@@ -230,7 +230,7 @@ static void attention_f32_end(const struct attention_f32 *attention, float *y, s
   float *state = memory, *o = state + parts.o, *factor = state + parts.factor;
   for (size_t r = 0; r < parts.width; r += VF_LANES) {
     const vf sum = vf_load(state + parts.sum + r);
-    vf_store(factor + r, vf_select(vf_eq(sum, vf_zero()), vf_zero(), vf_set1(1) / sum));
+    vf_store(factor + r, vf_select(vf_eq(sum, vf_zero()), vf_set1(attention->hidden), vf_set1(1) / sum));
   }
   if (attention->few) {
     for (size_t r = 0; r < rows; r++) {

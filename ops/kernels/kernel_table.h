@@ -329,6 +329,12 @@ struct attention_f32 {
   float scale;
   float softcap; /* 0: none */
   bool few;      /* the algorithm for up to attention_f32_few rows, which is as correct for more */
+  float hidden;  /* 0, or NaN: the results of a row that sees no key */
+};
+
+/* The mean of a row, and of the squares of its deviations from it. */
+struct row_moments {
+  double mean, variance;
 };
 
 /* A block of keys, which row r sees from first[r] to end[r] - 1, counted from the block's first. */
@@ -590,6 +596,10 @@ struct kernel_table {
   /* Sums in double precision: of x, and of (x - mean)^2. */
   double (*sum_f32_to_f64)(const float *x, size_t n);
   double (*sum_squared_deviations_f32)(const float *x, size_t n, double mean);
+  /* The mean of x, and of (x - mean)^2; with `centered` 0 instead of the mean. Sums of deviations in float in pieces,
+   * and of these in double precision: within 1e-6 of the root of the mean square, and so however far the mean is from
+   * 0. n is not 0. */
+  struct row_moments (*row_moments_f32)(const float *x, size_t n, bool centered);
   /* See struct linear_attention_f32. */
   void (*linear_attention_f32)(const struct linear_attention_f32 *token);
 

@@ -169,6 +169,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .rotate_f32 = rotate_f32,
     .sum_f32_to_f64 = sum_f32_to_f64,
     .sum_squared_deviations_f32 = sum_squared_deviations_f32,
+    .row_moments_f32 = row_moments_f32,
     .linear_attention_f32 = linear_attention_f32,
     .dot_f32 = dot_f32,
 

@@ -164,6 +164,15 @@ static __attribute__((noinline)) float sum_long(const float *x, size_t n, enum r
   }
 }
 
+/* In pieces, and in double precision between them. */
+INLINE double sum_f32_wide(const float *x, size_t n) {
+  const size_t piece = SUM_STEPS * 4 * VF_LANES;
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t i = 0; i < n; i += piece)
+    vd_add_lanes(total, reduce_run(x + i, n - i < piece ? n - i : piece, REDUCE_SUM));
+  return vd_sum(total[0] + total[1]);
+}
+
 INLINE float sum_run(const float *x, size_t n, const enum reduce_kind kind) {
   return n <= SUM_STEPS * 4 * VF_LANES ? vf_sum(reduce_run(x, n, kind)) : sum_long(x, n, kind);
 }
@@ -390,4 +399,48 @@ static double sum_squared_deviations_f32(const float *x, size_t n, double mean) 
   double sum = vd_sum((partial[0] + partial[1]) + (partial[2] + partial[3]));
   for (; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
   return sum;
+}
+
+/* ---- moments of a row ---- */
+
+/* Deviations from `center` of a piece of up to SUM_STEPS * 4 vectors, and their squares, added to the totals. */
+INLINE void moments_piece(const float *x, size_t n, const vf center, vd sum[2], vd squares[2]) {
+  vf first[4], second[4];
+  UNROLL
+  for (int p = 0; p < 4; p++) first[p] = second[p] = vf_zero();
+  size_t i = 0;
+  for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+    UNROLL
+    for (int p = 0; p < 4; p++) {
+      const vf d = vf_load(x + i + p * VF_LANES) - center;
+      first[p] += d;
+      second[p] = vf_fma(d, d, second[p]);
+    }
+  }
+  for (; i < n; i += VF_LANES) {
+    const size_t left = n - i;
+    const vf d = left >= VF_LANES ? vf_load(x + i) - center
+                                  : vf_first_lanes_or(vf_load_n(x + i, left) - center, left, vf_zero());
+    first[0] += d;
+    second[0] = vf_fma(d, d, second[0]);
+  }
+  vd_add_lanes(sum, (first[0] + first[1]) + (first[2] + first[3]));
+  vd_add_lanes(squares, (second[0] + second[1]) + (second[2] + second[3]));
+}
+
+/* The squares of the deviations' sum correct for a center that is not quite the mean. Squares that float cannot hold
+ * are taken in double precision. */
+static struct row_moments row_moments_f32(const float *x, size_t n, bool centered) {
+  const size_t piece = SUM_STEPS * 4 * VF_LANES;
+  const double count = (double)n;
+  const float center = centered ? (float)(sum_f32_wide(x, n) / count) : 0;
+  vd sum[2] = {vd_set1(0), vd_set1(0)}, squares[2] = {vd_set1(0), vd_set1(0)};
+  for (size_t i = 0; i < n; i += piece)
+    moments_piece(x + i, n - i < piece ? n - i : piece, vf_set1(center), sum, squares);
+  const double rest = centered ? vd_sum(sum[0] + sum[1]) / count : 0;
+  struct row_moments moments = {(double)center + rest, vd_sum(squares[0] + squares[1]) / count - rest * rest};
+  if (moments.variance > 1e-24 && moments.variance < 1e36) return moments;
+  moments.mean = centered ? sum_f32_to_f64(x, n) / count : 0;
+  moments.variance = sum_squared_deviations_f32(x, n, moments.mean) / count;
+  return moments;
 }

@@ -11,6 +11,7 @@
  * type of stash_type. The scale of RMSNormalization, and with it Y, may have another type than X. Statistics are
  * taken in double precision whatever stash_type says; rows are computed in float, or in double where a type is double.
  */
+#include "ops/half.h"
 #include "ops/operator.h"
 #include "ops/work.h"
 
@@ -21,6 +22,7 @@
 typedef struct layer_vector {
   bool exists;
   bool differs;                    /* from row to row */
+  bool in_place;                   /* float, and each row is all of it: read where it lies */
   int64_t strides[NORMA_MAX_RANK]; /* in elements, for each axis of X */
   size_t row_at;                   /* in worker scratch: one row of it */
 } layer_vector;
@@ -80,7 +82,8 @@ static norma_status layer_infer(infer_context *context) {
   return NORMA_OK;
 }
 
-static void layer_set_vector(const layer_normalization_state *state, layer_vector *vector, const shape *given) {
+static void layer_set_vector(const layer_normalization_state *state, layer_vector *vector, const shape *given,
+                             norma_element_type type) {
   int64_t stride = 1;
   vector->exists = given->rank != RANK_UNKNOWN;
   for (int i = 0; i < given->rank; i++) {
@@ -88,6 +91,12 @@ static void layer_set_vector(const layer_normalization_state *state, layer_vecto
     vector->strides[of_x] = given->dims[axis] == 1 ? 0 : stride;
     vector->differs = vector->differs || (of_x < state->first && vector->strides[of_x] != 0);
     stride *= given->dims[axis];
+  }
+  vector->in_place = vector->exists && !vector->differs && !state->in_double && type == NORMA_FLOAT;
+  int64_t expected = 1;
+  for (int d = state->x.rank - 1; d >= state->first; d--) {
+    if (state->x.dims[d] != 1 && vector->strides[d] != expected) vector->in_place = false;
+    expected *= state->x.dims[d];
   }
 }
 
@@ -100,8 +109,8 @@ static norma_status layer_prepare(prepare_context *context) {
   state->rows = dims_product(state->x.dims, 0, state->first);
   state->count = dims_product(state->x.dims, state->first, state->x.rank);
   state->in_double = prepare_type(context, 0) == NORMA_DOUBLE || prepare_type(context, 1) == NORMA_DOUBLE;
-  layer_set_vector(state, &state->scale, prepare_shape(context, 1));
-  layer_set_vector(state, &state->bias, prepare_shape(context, 2));
+  layer_set_vector(state, &state->scale, prepare_shape(context, 1), prepare_type(context, 1));
+  layer_set_vector(state, &state->bias, prepare_shape(context, 2), prepare_type(context, 2));
   size_t element = state->in_double ? sizeof(double) : sizeof(float), count = (size_t)state->count;
   if (!scratch_append(total, count, element, &state->x_at) ||
       !scratch_append(total, count, element, &state->scale.row_at) ||
@@ -133,7 +142,8 @@ static void layer_expand(const layer_normalization_state *state, const layer_vec
 }
 
 struct layer_row {
-  void *x; /* a row of X, which becomes Y's */
+  const void *x;
+  void *y; /* may be x */
   const void *scale, *bias;
   double mean, inverse;
 };
@@ -142,14 +152,17 @@ static void layer_row_in_float(const run_context *context, struct layer_row *row
   const layer_normalization_state *state = context->state;
   const struct kernel_table *kernels = context->kernels;
   size_t n = (size_t)state->count;
-  row->mean = state->is_rms ? 0 : kernels->sum_f32_to_f64(row->x, n) / (double)n;
-  double squares = kernels->sum_squared_deviations_f32(row->x, n, row->mean) / (double)n;
-  row->inverse = 1 / sqrt(squares + state->epsilon);
-  kernels->normalize_row_f32(row->x, row->x, n, (float)row->mean, (float)row->inverse, row->scale, row->bias);
+  row->mean = row->inverse = NAN;
+  if (n == 0) return;
+  const struct row_moments moments = kernels->row_moments_f32(row->x, n, !state->is_rms);
+  row->mean = moments.mean;
+  row->inverse = 1 / sqrt(moments.variance + state->epsilon);
+  if (row->y)
+    kernels->normalize_row_f32(row->y, row->x, n, (float)row->mean, (float)row->inverse, row->scale, row->bias);
 }
 
 static void layer_row_in_double(const layer_normalization_state *state, struct layer_row *row) {
-  double *x = row->x, sum = 0, squares = 0;
+  double *x = row->y, sum = 0, squares = 0;
   const double *scale = row->scale, *bias = row->bias;
   for (int64_t i = 0; i < state->count; i++) sum += x[i];
   row->mean = state->is_rms ? 0 : sum / (double)state->count;
@@ -161,6 +174,15 @@ static void layer_row_in_double(const layer_normalization_state *state, struct l
   }
 }
 
+/* Scale or B of row `i`, the first of a piece of work or not: where it lies, or written out. */
+static const void *layer_vector_of_row(const layer_normalization_state *state, const layer_vector *vector,
+                                       const norma_tensor *tensor, int64_t i, bool is_first, char *scratch) {
+  if (!tensor) return NULL;
+  if (vector->in_place) return tensor->data;
+  if (is_first || vector->differs) layer_expand(state, vector, tensor, i, scratch + vector->row_at);
+  return scratch + vector->row_at;
+}
+
 static void layer_rows(void *argument, int64_t begin, int64_t end, int worker) {
   run_context *context = argument;
   const layer_normalization_state *state = context->state;
@@ -168,21 +190,25 @@ static void layer_rows(void *argument, int64_t begin, int64_t end, int worker) {
   norma_tensor *y = run_output(context, 0), *inverse = run_output(context, state->inverse);
   norma_tensor *mean = state->is_rms ? NULL : run_output(context, 1);
   char *scratch = run_worker_scratch(context, worker);
-  struct layer_row row = {.x = scratch + state->x_at, .scale = scratch + state->scale.row_at};
-  if (bias) row.bias = scratch + state->bias.row_at;
   for (int64_t i = begin; i < end; i++) {
     int64_t at = i * state->count;
-    if (i == begin || state->scale.differs) layer_expand(state, &state->scale, scale, i, scratch + state->scale.row_at);
-    if (bias && (i == begin || state->bias.differs))
-      layer_expand(state, &state->bias, bias, i, scratch + state->bias.row_at);
+    struct layer_row row = {.x = scratch + state->x_at, .y = scratch + state->x_at};
+    row.scale = layer_vector_of_row(state, &state->scale, scale, i, i == begin, scratch);
+    row.bias = layer_vector_of_row(state, &state->bias, bias, i, i == begin, scratch);
     if (state->in_double) {
-      elements_to_double(x->type, x->data, at, state->count, row.x);
+      elements_to_double(x->type, x->data, at, state->count, row.y);
       layer_row_in_double(state, &row);
-      if (y) elements_from_double(y->type, y->data, at, state->count, row.x);
+      if (y) elements_from_double(y->type, y->data, at, state->count, row.y);
     } else {
-      elements_to_float(x->type, x->data, at, state->count, row.x);
+      bool reads = x->type == NORMA_FLOAT, writes = y && y->type == NORMA_FLOAT;
+      if (reads) row.x = (const float *)x->data + at;
+      if (writes) row.y = (float *)y->data + at;
+      if (!reads)
+        half_to_float(context->kernels, x->type, (float *)(scratch + state->x_at), (const uint16_t *)x->data + at,
+                      state->count);
       layer_row_in_float(context, &row);
-      if (y) elements_from_float(y->type, y->data, at, state->count, row.x);
+      if (y && is_half(y->type))
+        half_from_float(context->kernels, y->type, (uint16_t *)y->data + at, row.y, state->count);
     }
     if (mean) element_set_double(mean->type, mean->data, i, row.mean);
     if (inverse) element_set_double(inverse->type, inverse->data, i, row.inverse);

@@ -23,7 +23,9 @@ PATTERNS = {
     "engine/passes/move_dequantization.c": "operators that only move elements, which integers have as well",
     "engine/passes/quantization_pattern.c": "finds DequantizeLinear and QuantizeLinear",
     "engine/passes/recognize_activation.c": "activations written as several operators",
+    "engine/passes/recognize_attention.c": "attention written as MatMul, Softmax, MatMul",
     "engine/passes/recognize_channel_shuffle.c": "a shuffle written as Reshape, Transpose, Reshape",
+    "engine/passes/recognize_layer_normalization.c": "normalization of rows written as several operators",
 }
 
 

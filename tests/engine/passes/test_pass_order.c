@@ -74,6 +74,8 @@ static void the_order_that_passes_rely_on(void **state) {
   static const char *const pairs[][2] = {
       {"recognize_activation", "fuse_activation"},               /* which takes the recognised functions */
       {"recognize_activation", "fuse_elementwise"},              /* before their operators are joined with others */
+      {"recognize_attention", "fold_scale"},                     /* whose factors the operator takes */
+      {"recognize_layer_normalization", "collapse_scale_shift"}, /* which would join its scale and bias with others */
       {"fold_bias", "fuse_bias"},                                /* which is for layers without a bias of their own */
       {"fold_batch_normalization_into_conv", "fuse_activation"}, /* after which a layer is linear no more */
       {"fold_scale", "fuse_residual"},

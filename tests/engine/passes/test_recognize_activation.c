@@ -100,6 +100,41 @@ static void gelu_is_recognised_wherever_the_half_stands(void **state) {
   }
 }
 
+/* The approximation, x^3 as a power and as products. */
+static void gelu_by_tanh_is_recognised(void **state) {
+  (void)state;
+  for (int form = 0; form < 18; form++) {
+    model_builder *b = plain_model(NORMA_FLOAT);
+    add_number(b, "cubic", NORMA_FLOAT, form >= 12 ? 0.05 : 0.044715);
+    add_number(b, "steep", NORMA_FLOAT, sqrt(2 / M_PI));
+    if (form % 3 == 0) {
+      builder_node(b, "Pow", "x three", "c");
+    } else {
+      builder_node(b, "Mul", "x x", "q");
+      builder_node(b, "Mul", form % 3 == 1 ? "q x" : "x q", "c");
+    }
+    builder_node(b, "Mul", form & 1 ? "c cubic" : "cubic c", "cc");
+    builder_node(b, "Add", form & 1 ? "x cc" : "cc x", "p");
+    builder_node(b, "Mul", "p steep", "s");
+    builder_node(b, "Tanh", "s", "t");
+    builder_node(b, "Add", form & 1 ? "t one" : "one t", "a");
+    if (form < 6) {
+      builder_node(b, "Mul", "x half", "h");
+      builder_node(b, "Mul", "h a", "y");
+    } else {
+      builder_node(b, "Mul", "a x", "h");
+      builder_node(b, "Mul", "half h", "y");
+    }
+    if (form >= 12) { /* another number */
+      expect_nodes(b, PASS, 0, form % 3 == 0 ? 8 : 9);
+      continue;
+    }
+    checked c = check_nodes(b, PASS, 2 * PASS_BOUND(NORMA_FLOAT), 1);
+    assert_string_equal(attribute_string(only_node(&c, "Gelu"), "approximate", "none"), "tanh");
+    free_checked(&c);
+  }
+}
+
 /* Each differs from a pattern in one thing. */
 static void what_only_looks_alike_stays(void **state) {
   (void)state;
@@ -257,6 +292,7 @@ int main(void) {
       cmocka_unit_test(hard_functions_are_recognised),
       cmocka_unit_test(smooth_functions_are_recognised),
       cmocka_unit_test(gelu_is_recognised_wherever_the_half_stands),
+      cmocka_unit_test(gelu_by_tanh_is_recognised),
       cmocka_unit_test(what_only_looks_alike_stays),
       cmocka_unit_test(types_are_checked),
       cmocka_unit_test(the_new_node_has_an_opset_of_its_own),

@@ -219,6 +219,39 @@ TABLE_TEST(double_sums_and_dot) {
   }
 }
 
+/* Rows far from 0, and numbers whose squares float cannot hold. */
+TABLE_TEST(moments_of_rows) {
+  static const struct {
+    double offset, factor;
+  } rows[] = {{0, 1}, {1000, 1}, {-3e5, 2}, {0, 1e25}, {1e20, 1e18}, {0, 1e-25}, {7, 0}};
+  for (size_t n = 1; n < 3000; n = n < 150 ? n + 1 : n * 3 / 2) {
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+      float *x = random_floats(n);
+      double mean = 0, variance = 0, squares = 0;
+      for (size_t i = 0; i < n; i++) x[i] = (float)(rows[r].offset + rows[r].factor * (double)x[i]);
+      for (size_t i = 0; i < n; i++) mean += (double)x[i];
+      mean /= (double)n;
+      for (size_t i = 0; i < n; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+      for (size_t i = 0; i < n; i++) squares += (double)x[i] * (double)x[i] / (double)n;
+      const struct row_moments centered = table->row_moments_f32(x, n, true);
+      const struct row_moments plain = table->row_moments_f32(x, n, false);
+      const double spread = sqrt(variance) + 1e-13 * fabs(mean);
+      expect_close(table, "mean", n, centered.mean, mean, spread + 1e-7 * fabs(mean), 1e-6);
+      expect_close(table, "variance", n, centered.variance, variance, spread * spread, 1e-6);
+      assert_true(plain.mean == 0);
+      expect_close(table, "mean square", n, plain.variance, squares, squares, 1e-6);
+      free(x);
+    }
+    float *x = random_floats(n);
+    x[n / 2] = NAN;
+    assert_true(isnan(table->row_moments_f32(x, n, true).variance));
+    x[n / 2] = INFINITY;
+    assert_true(isnan(table->row_moments_f32(x, n, true).variance));
+    assert_true(isinf(table->row_moments_f32(x, n, false).variance));
+    free(x);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(runs),
@@ -231,6 +264,7 @@ int main(void) {
       cmocka_unit_test(sum_of_exponentials_of_rows),
       cmocka_unit_test(softmax_of_lines),
       cmocka_unit_test(double_sums_and_dot),
+      cmocka_unit_test(moments_of_rows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
