@@ -683,11 +683,12 @@ static bool transposed_is_narrow(const node *node, const norma_tensor *w, const 
   return true;
 }
 
-/* With a stride of 1 it is a convolution, and starts a stretch of blocks as one. */
+/* With a stride of 1 it is a convolution, and starts a stretch of blocks as one: of 3x3 taps at least, for fewer the
+ * reorders have not been shown to pay. */
 static bool transposed_starts(const node *node, const block_form *form, const norma_tensor *w, const transposed *t) {
   return node_has_one_output(node) && value_is_blockable(node->inputs[0]) && value_is_blockable(node->outputs[0]) &&
-         t->strides[0] == 1 && t->strides[1] == 1 && block_fills_lanes(form, w->dims[0]) &&
-         block_fills_lanes(form, w->dims[1]);
+         t->strides[0] == 1 && t->strides[1] == 1 && w->dims[2] * w->dims[3] >= 9 &&
+         block_fills_lanes(form, w->dims[0]) && block_fills_lanes(form, w->dims[1]);
 }
 
 static bool conv_transpose_block(const node *node, block_form *form) {
