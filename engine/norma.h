@@ -249,7 +249,8 @@ typedef struct norma_tensor {
 } norma_tensor;
 
 /* The bytes that a tensor of this type and shape takes. Errors: NORMA_ERROR_ARGUMENT for a rank outside 0 to
- * NORMA_MAX_RANK, a negative size, an element type that does not exist, or a product over SIZE_MAX / 2. */
+ * NORMA_MAX_RANK, a negative size, an element type that does not exist, or a product over SIZE_MAX / 2, sizes of 0 left
+ * out. */
 NORMA_API norma_status norma_tensor_size(norma_element_type type, int rank, const int64_t *dims, size_t *bytes);
 
 /* Fills *tensor with a view of `data`; nothing is copied. Errors as norma_tensor_size. */

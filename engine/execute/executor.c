@@ -82,15 +82,21 @@ typedef struct parallel_loop {
   int64_t count, grain;
   parallel_body body;
   void *argument;
+  thread_pool *pool; /* that runs it; NULL: none */
   atomic_bool stopped;
 } parallel_loop;
+
+static bool parallel_loop_stopped(parallel_loop *loop) {
+  return atomic_load_explicit(&loop->stopped, memory_order_relaxed);
+}
 
 /* Neighbouring chunks in one call. */
 static void parallel_loop_run(void *argument, size_t first, size_t last, int worker) {
   parallel_loop *loop = argument;
-  if (atomic_load_explicit(&loop->stopped, memory_order_relaxed)) return;
+  if (parallel_loop_stopped(loop)) return;
   if (executor_stop_reason(loop->executor) != NORMA_OK) {
     atomic_store_explicit(&loop->stopped, true, memory_order_relaxed);
+    if (loop->pool) thread_pool_drop_rest(loop->pool);
     return;
   }
   int64_t begin = (int64_t)first * loop->grain, most = (int64_t)(last - first) * loop->grain;
@@ -104,7 +110,7 @@ static void parallel_loop_chunk(void *argument, size_t index, int worker) {
 }
 
 static void parallel_loop_chunks(void *argument, size_t first, size_t last, int worker) {
-  for (size_t i = first; i < last; i++) parallel_loop_chunk(argument, i, worker);
+  for (size_t i = first; i < last && !parallel_loop_stopped(argument); i++) parallel_loop_chunk(argument, i, worker);
 }
 
 static norma_status parallel_loop_start(run_context *context, parallel_loop *loop, thread_pool_body body) {
@@ -114,9 +120,10 @@ static norma_status parallel_loop_start(run_context *context, parallel_loop *loo
   if (chunks > 1 && executor->workers > 1 && executor->parallel) {
     executor->parallel(executor->parallel_context, (size_t)chunks, parallel_loop_chunk, loop);
   } else if (chunks > 1 && executor->workers > 1 && executor->pool) {
+    loop->pool = executor->pool;
     thread_pool_run(executor->pool, (size_t)chunks, body, loop);
   } else {
-    for (int64_t i = 0; i < chunks; i++) parallel_loop_chunk(loop, (size_t)i, 0);
+    for (int64_t i = 0; i < chunks && !parallel_loop_stopped(loop); i++) parallel_loop_chunk(loop, (size_t)i, 0);
   }
   return executor_poll(executor, context->error); /* bodies, too, may have returned early: a reason to stop stays one */
 }

@@ -43,8 +43,8 @@ typedef struct attention_state {
 static norma_status attention_read(const node *node, void *opaque, norma_error *error) {
   TRY(read_inputs_since(node, IN_NONPAD, 24, error));
   attention_state *state = opaque;
-  state->query_heads = attribute_int(node, "q_num_heads", 0);
-  state->key_heads = attribute_int(node, "kv_num_heads", 0);
+  TRY(attention_read_heads(node, "q_num_heads", &state->query_heads, error));
+  TRY(attention_read_heads(node, "kv_num_heads", &state->key_heads, error));
   state->mode = attribute_int(node, "qk_matmul_output_mode", 0);
   state->left = attribute_int(node, "left_window_size", -1);
   state->right = attribute_int(node, "right_window_size", -1);
@@ -53,8 +53,6 @@ static norma_status attention_read(const node *node, void *opaque, norma_error *
   state->has_scale = node_attribute(node, "scale") != NULL;
   state->scale = attribute_float(node, "scale", 0);
   state->softcap = attribute_float(node, "softcap", 0);
-  if (state->query_heads < 0 || state->key_heads < 0)
-    return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "a number of heads is negative");
   if (state->mode < 0 || state->mode > 3)
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "qk_matmul_output_mode is %" PRId64 ", not 0 to 3",
                          state->mode);

@@ -115,6 +115,8 @@ attention_operand attention_operand_of(norma_element_type type, int64_t heads, i
 bool attention_bias_fits(const shape *given, const int64_t dims[4], bool shorter);
 /* A bias whose shape fits, for `keys` keys; of BOOL it masks with -inf. */
 attention_bias attention_bias_of(const norma_tensor *tensor, int64_t keys, bool shorter);
+/* Its last dimension; 1 where it has none. */
+int64_t attention_bias_columns(const norma_tensor *tensor);
 
 /* Adds to worker_scratch_bytes; sets kernel_name and flops. */
 norma_status attention_prepare(prepare_context *context, attention_plan *plan);

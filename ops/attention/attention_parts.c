@@ -195,6 +195,10 @@ bool attention_bias_fits(const shape *given, const int64_t dims[4], bool shorter
   return true;
 }
 
+int64_t attention_bias_columns(const norma_tensor *tensor) {
+  return tensor->rank > 0 ? tensor->dims[tensor->rank - 1] : 1;
+}
+
 attention_bias attention_bias_of(const norma_tensor *tensor, int64_t keys, bool shorter) {
   attention_bias bias = {
       .data = tensor->data, .type = tensor->type, .masks = tensor->type == NORMA_BOOL, .filter = -INFINITY};

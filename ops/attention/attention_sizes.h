@@ -5,6 +5,15 @@
 
 #include "ops/attention/attention_core.h"
 
+/* An attribute that counts heads, which may be absent: not negative, and small enough for sums and small multiples. */
+static inline norma_status attention_read_heads(const node *node, const char *name, int64_t *heads,
+                                                norma_error *error) {
+  *heads = attribute_int(node, name, 0);
+  if (*heads >= 0 && *heads <= INT32_MAX) return NORMA_OK;
+  return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "%s is %lld, which is not in 0 .. %d", name,
+                       (long long)*heads, INT32_MAX);
+}
+
 /* Two sizes that must be the same, of which either may be unknown; false where they differ. */
 static inline bool size_unite(int64_t *size, int64_t other) {
   if (*size == DIM_UNKNOWN) *size = other;

@@ -13,6 +13,7 @@
  * other; heads and columns of their states are apart, and are what workers share. chunk_size is a hint for other ways
  * to compute.
  */
+#include "ops/attention/attention_sizes.h"
 #include "ops/half.h"
 #include "ops/operator.h"
 #include "ops/work.h"
@@ -61,8 +62,8 @@ static norma_status linear_attention_read(const node *node, void *opaque, norma_
   if (state->is_delta && !linear_has_input(node, LINEAR_BETA)) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "update_rule %s needs the input beta", rule);
   }
-  state->query_heads = attribute_int(node, "q_num_heads", 0);
-  state->heads = attribute_int(node, "kv_num_heads", 0);
+  TRY(attention_read_heads(node, "q_num_heads", &state->query_heads, error));
+  TRY(attention_read_heads(node, "kv_num_heads", &state->heads, error));
   state->scale = attribute_float(node, "scale", 0);
   if (state->heads < 1 || state->query_heads < 1 || state->query_heads % state->heads != 0) {
     return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node,

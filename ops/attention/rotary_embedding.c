@@ -12,6 +12,7 @@
  * one element, they are the row of the first position. Without rotary_embedding_dim the caches tell the size of a head
  * of an X of rank 3. `scale` is not used by the definition's formula.
  */
+#include "ops/attention/attention_sizes.h"
 #include "ops/attention/rotary.h"
 #include "ops/work.h"
 
@@ -37,7 +38,7 @@ static norma_status rotary_read(const node *node, void *opaque, norma_error *err
   state->ids = state->contrib ? 1 : 3;
   state->cos = state->contrib ? 2 : 1;
   state->sin = state->cos + 1;
-  state->heads = attribute_int(node, "num_heads", 0);
+  TRY(attention_read_heads(node, "num_heads", &state->heads, error));
   state->rotary = attribute_int(node, "rotary_embedding_dim", 0);
   state->interleaved = attribute_int(node, "interleaved", 0) != 0;
   if (state->heads < 0 || state->rotary < 0 || state->rotary % 2 != 0)

@@ -96,7 +96,7 @@ norma_status contrib_past_length(run_context *context, const norma_tensor *lengt
     return run_fail(context, NORMA_ERROR_RUN,
                     "past_sequence_length is %" PRId64 ", but with %" PRId64 " new keys there is room for %" PRId64,
                     *past, fresh, buffer);
-  if (attention_bias && attention_bias->dims[attention_bias->rank - 1] != *past + fresh)
+  if (attention_bias && attention_bias_columns(attention_bias) != *past + fresh)
     return run_fail(context, NORMA_ERROR_RUN, "attention_bias is not for %" PRId64 " keys", *past + fresh);
   return NORMA_OK;
 }

@@ -41,7 +41,7 @@ static norma_status contrib_attention_read(const node *node, void *opaque, norma
   contrib_attention_state *state = opaque;
   size_t count;
   const int64_t *hidden = attribute_ints(node, "qkv_hidden_sizes", &count);
-  state->heads = attribute_int(node, "num_heads", 0);
+  TRY(attention_read_heads(node, "num_heads", &state->heads, error));
   state->filter = attribute_float(node, "mask_filter_value", -10000);
   state->scale = attribute_float(node, "scale", 0);
   state->causal = attribute_int(node, "unidirectional", 0) != 0;

@@ -41,8 +41,8 @@ static norma_status gqa_read(const node *node, void *opaque, norma_error *error)
   gqa_state *state = opaque;
   float epsilon = attribute_float(node, "qk_norm_epsilon", 1e-6f);
   int64_t scores = attribute_int(node, "qk_output", 0), bits = attribute_int(node, "kv_cache_bit_width", 0);
-  state->heads = attribute_int(node, "num_heads", 0);
-  state->key_heads = attribute_int(node, "kv_num_heads", 0);
+  TRY(attention_read_heads(node, "num_heads", &state->heads, error));
+  TRY(attention_read_heads(node, "kv_num_heads", &state->key_heads, error));
   state->window = attribute_int(node, "local_window_size", -1);
   state->scale = attribute_float(node, "scale", 0);
   state->softcap = attribute_float(node, "softcap", 0);
@@ -213,7 +213,7 @@ static norma_status gqa_find_total(run_context *context, int64_t *total) {
   if (norma_tensor_count(given) != 1)
     return run_fail(context, NORMA_ERROR_RUN, "total_sequence_length is not one number");
   *total = ((const int32_t *)given->data)[0];
-  if (addend && addend->dims[addend->rank - 1] != *total)
+  if (addend && attention_bias_columns(addend) != *total)
     return run_fail(context, NORMA_ERROR_RUN, "attention_bias is not for %" PRId64 " keys", *total);
   if (state->plan.scores != ATTENTION_NO_SCORES && state->plan.keys != *total)
     return run_fail(context, NORMA_ERROR_RUN, "output_qk is not for %" PRId64 " keys", *total);

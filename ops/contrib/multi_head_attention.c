@@ -34,7 +34,7 @@ static norma_status mha_read(const node *node, void *opaque, norma_error *error)
   mha_state *state = opaque;
   bool is_decoder = strcmp(node->op_type, "DecoderMaskedMultiHeadAttention") == 0;
   state->inputs = is_decoder ? of_decoder : of_encoder;
-  state->heads = attribute_int(node, "num_heads", 0);
+  TRY(attention_read_heads(node, "num_heads", &state->heads, error));
   state->filter = attribute_float(node, "mask_filter_value", -10000);
   state->scale = attribute_float(node, "scale", 0);
   state->causal = attribute_int(node, "unidirectional", 0) != 0;

@@ -8,9 +8,11 @@
  * the beginning otherwise; an output_shape of full rank counts its last axes.
  *
  * float: for some output channels at a time, W^T * X by a matrix product, whose rows (one for each output channel and
- * tap) are then added where they belong. Half precision is computed in float, a sample at a time; double tap by tap.
+ * tap) are then added where they belong; where a group has one channel, plane by plane (depthwise_transpose.h). Half
+ * precision is computed in float, a sample at a time; double tap by tap.
  */
 #include "ops/blocked.h"
+#include "ops/convolution/depthwise_transpose.h"
 #include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -22,7 +24,7 @@
 #define PRODUCT_BYTES (256 * 1024) /* of its result */
 
 /* Keys of what prepare_packed keeps. */
-enum conv_transpose_packed { CONVERTED_WEIGHTS, PACKED_WEIGHTS };
+enum conv_transpose_packed { CONVERTED_WEIGHTS, PACKED_WEIGHTS, PLANE_WEIGHTS };
 
 typedef struct conv_transpose_state {
   window_attributes attributes;
@@ -40,6 +42,8 @@ typedef struct conv_transpose_state {
   int64_t block;         /* pixels of X in one matrix product */
   const void *weights;   /* packed (float) or as they are (double); NULL: made in each run */
   size_t packed_size;    /* elements of one chunk */
+  bool is_depthwise;
+  struct depthwise_transpose depthwise;
   size_t weights_at, packed_at, bias_at, x_at, y_at; /* in scratch */
   size_t product_at;                                 /* in worker scratch, behind what the product wants */
 } conv_transpose_state;
@@ -218,10 +222,19 @@ static void conv_transpose_pack(void *destination, const void *argument) {
   for (int64_t i = 0; i < count; i++) conv_transpose_pack_chunk(packing, destination, i);
 }
 
+/* The weights of all planes, where groups have one channel. */
+static void conv_transpose_pack_planes(void *destination, const void *argument) {
+  const struct conv_transpose_packing *packing = argument;
+  const conv_transpose_state *state = packing->state;
+  for (int64_t i = 0; i < state->group * state->outputs; i++)
+    depthwise_transpose_pack(&state->depthwise, (float *)destination + i * state->taps,
+                             (const float *)packing->source + i * state->taps);
+}
+
 static norma_status conv_transpose_prepare_weights(prepare_context *context, conv_transpose_state *state) {
   const norma_tensor *constant = prepare_constant(context, 1);
   size_t count = (size_t)conv_transpose_weight_count(state);
-  size_t packed = state->packed_size * (size_t)(state->group * state->chunks);
+  size_t packed = state->is_depthwise ? count : state->packed_size * (size_t)(state->group * state->chunks);
   if (!constant) {
     if ((is_half(state->type) && !scratch_append(&context->scratch_bytes, count, sizeof(float), &state->weights_at)) ||
         !scratch_append(&context->scratch_bytes, packed, sizeof(float), &state->packed_at))
@@ -233,7 +246,8 @@ static norma_status conv_transpose_prepare_weights(prepare_context *context, con
     TRY(prepare_packed(context, CONVERTED_WEIGHTS, count * sizeof(float), conv_transpose_convert, &packing,
                        &packing.source));
   context->packed_inputs |= INPUT(1);
-  return prepare_packed(context, PACKED_WEIGHTS, packed * sizeof(float), conv_transpose_pack, &packing,
+  return prepare_packed(context, state->is_depthwise ? PLANE_WEIGHTS : PACKED_WEIGHTS, packed * sizeof(float),
+                        state->is_depthwise ? conv_transpose_pack_planes : conv_transpose_pack, &packing,
                         &state->weights);
 }
 
@@ -247,7 +261,7 @@ static struct gemm_f32 conv_transpose_product(const conv_transpose_state *state,
 }
 
 /* How much one matrix product does, which decides the order of sums, depends on the shape of a sample alone. */
-static norma_status conv_transpose_prepare_float(prepare_context *context, conv_transpose_state *state) {
+static norma_status conv_transpose_prepare_product(prepare_context *context, conv_transpose_state *state) {
   const struct kernel_table *kernels = context->kernels;
   state->chunk = divide_up(PRODUCT_ROWS, state->taps);
   if (state->chunk > state->outputs) state->chunk = state->outputs;
@@ -263,10 +277,22 @@ static norma_status conv_transpose_prepare_float(prepare_context *context, conv_
   *total = size_align(kernels->gemm_f32_scratch_size(&product), MEMORY_ALIGNMENT);
   if (!scratch_append(total, (size_t)rows, (size_t)state->block * sizeof(float), &state->product_at))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "the kernel is too large");
+  return NORMA_OK;
+}
+
+static norma_status conv_transpose_prepare_float(prepare_context *context, conv_transpose_state *state) {
+  state->is_depthwise = state->channels == 1 && state->x_pixels > 0 &&
+                        depthwise_transpose_describe(&state->window, context->kernels, &state->depthwise);
+  if (state->is_depthwise) {
+    context->kernel_name = "depthwise";
+    context->worker_scratch_bytes = state->depthwise.scratch_bytes;
+  } else {
+    TRY(conv_transpose_prepare_product(context, state));
+  }
   TRY(conv_transpose_prepare_weights(context, state));
   if (!is_half(state->type)) return NORMA_OK;
   size_t channels = (size_t)(state->group * state->channels), outputs = (size_t)(state->group * state->outputs);
-  total = &context->scratch_bytes;
+  size_t *total = &context->scratch_bytes;
   if (!scratch_append(total, outputs, sizeof(float), &state->bias_at) ||
       !scratch_append(total, channels * (size_t)state->x_pixels, sizeof(float), &state->x_at) ||
       !scratch_append(total, outputs * (size_t)state->y_pixels, sizeof(float), &state->y_at))
@@ -434,6 +460,21 @@ static void conv_transpose_run_chunks(void *argument, int64_t begin, int64_t end
   }
 }
 
+/* Plane by plane of Y, from one channel each. */
+static void conv_transpose_run_depthwise(void *argument, int64_t begin, int64_t end, int worker) {
+  const struct conv_transpose_job *job = argument;
+  const conv_transpose_state *state = job->state;
+  const float *bias = job->bias;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t output = i % (state->group * state->outputs), y_at = i * state->y_pixels;
+    depthwise_transpose_run(&state->depthwise, job->context->kernels,
+                            (const float *)job->x + i / state->outputs * state->x_pixels,
+                            (const float *)job->weights + output * state->taps, bias ? bias[output] : 0,
+                            job->residual ? job->residual + y_at : NULL, job->context->node->epilogue.activation,
+                            (float *)job->y + y_at, run_worker_scratch(job->context, worker));
+  }
+}
+
 /* Plane by plane of Y, in double. */
 static void conv_transpose_run_planes(void *argument, int64_t begin, int64_t end, int worker) {
   const struct conv_transpose_job *job = argument;
@@ -481,6 +522,12 @@ static norma_status conv_transpose_make_weights(struct conv_transpose_job *job) 
     conv_transpose_convert(scratch + state->weights_at, &packing);
     job->weights = scratch + state->weights_at;
   }
+  if (state->is_depthwise) {
+    struct conv_transpose_packing packing = {state, job->context->kernels, job->weights};
+    conv_transpose_pack_planes(scratch + state->packed_at, &packing);
+    job->weights = scratch + state->packed_at;
+    return NORMA_OK;
+  }
   double cost = 4.0 * (double)state->channels * (double)state->chunk * (double)state->taps;
   TRY(run_parallel(job->context, state->group * state->chunks, work_grain(cost), conv_transpose_pack_chunks, job));
   job->weights = scratch + state->packed_at;
@@ -489,6 +536,11 @@ static norma_status conv_transpose_make_weights(struct conv_transpose_job *job) 
 
 static norma_status conv_transpose_run_samples(struct conv_transpose_job *job, int64_t samples) {
   const conv_transpose_state *state = job->state;
+  if (state->is_depthwise) {
+    const double plane = 2.0 * (double)state->taps * (double)state->x_pixels + WORK_ELEMENT * (double)state->y_pixels;
+    return run_parallel(job->context, samples * state->group * state->outputs, work_grain(plane),
+                        conv_transpose_run_depthwise, job);
+  }
   double cost = 2.0 * (double)state->channels * (double)state->chunk * (double)state->taps * (double)state->x_pixels;
   return run_parallel(job->context, samples * state->group * state->chunks, work_grain(cost), conv_transpose_run_chunks,
                       job);
@@ -631,21 +683,33 @@ static bool transposed_is_narrow(const node *node, const norma_tensor *w, const 
   return true;
 }
 
+/* With a stride of 1 it is a convolution, and starts a stretch of blocks as one. */
+static bool transposed_starts(const node *node, const block_form *form, const norma_tensor *w, const transposed *t) {
+  return node_has_one_output(node) && value_is_blockable(node->inputs[0]) && value_is_blockable(node->outputs[0]) &&
+         t->strides[0] == 1 && t->strides[1] == 1 && block_fills_lanes(form, w->dims[0]) &&
+         block_fills_lanes(form, w->dims[1]);
+}
+
 static bool conv_transpose_block(const node *node, block_form *form) {
   const conv_transpose_state *state = node->state;
   const norma_tensor *w = node_constant_input(node, 1);
   const int residual = node->epilogue.residual_input;
   transposed t;
-  if (!node_follows_block(node) || state->group != 1 || !w || w->rank != 4) return false;
+  if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0])) return false;
+  if (state->group != 1 || !w || w->rank != 4) return false;
   if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
   const int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];
   if (w->dims[0] != channels || w->dims[1] != outputs || !transposed_read(node, w, &t)) return false;
+  const bool starts = transposed_starts(node, form, w, &t);
+  if (!starts && !node_follows_block(node)) return false;
   form->plain_output = !block_fills_lanes(form, outputs);
-  if (form->plain_output ? !transposed_is_narrow(node, w, &t) : !value_is_wanted_in_blocks(node->outputs[0]))
-    return false;
+  const bool pays =
+      form->plain_output ? transposed_is_narrow(node, w, &t) : value_is_wanted_in_blocks(node->outputs[0]);
+  if (!starts && !pays) return false;
   form->drops_attributes = true;
   block_as_inner(node, form, "ConvTranspose");
+  if (starts) form->uses[0] = BLOCK_MAKE;
   if (form->plain_output) block_set_int(form, "plain_output", true);
   int64_t *strides = block_set_ints(form, "strides", 2), *pads = block_set_ints(form, "pads", 4);
   int64_t *extra = block_set_ints(form, "output_padding", 2);

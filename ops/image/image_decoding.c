@@ -24,6 +24,14 @@ norma_status image_begin(image_decoding *d, int64_t width, int64_t height) {
   return NORMA_OK;
 }
 
+norma_status image_reserve(const image_decoding *d, uint64_t count, uint64_t bytes) {
+  size_t all;
+  void *block;
+  if (!size_multiply((size_t)count, (size_t)bytes, &all))
+    return run_fail(d->context, NORMA_ERROR_BUDGET, "the image needs too much memory");
+  return run_allocate_temporary(d->context, all, &block);
+}
+
 norma_status image_fail(const image_decoding *d, const char *format, ...) {
   char reason[200];
   va_list arguments;

@@ -28,6 +28,10 @@ typedef struct image_decoding {
 /* Makes the output. Fails for sizes of 0, and above 1 GiB of pixels. */
 norma_status image_begin(image_decoding *d, int64_t width, int64_t height);
 
+/* Counts memory that a library is going to take for `count` items of `bytes` each against the budget, by a block that
+ * nobody touches, until the step ends. */
+norma_status image_reserve(const image_decoding *d, uint64_t count, uint64_t bytes);
+
 /* RUN: "the image cannot be decoded: ..." */
 norma_status image_fail(const image_decoding *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

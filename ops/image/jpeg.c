@@ -2,7 +2,15 @@
 #include "ops/image/image_decoding.h"
 
 /* Values of turbojpeg.h. */
-enum { TJ_RGB = 0, TJ_CMYK_PIXELS = 11, TJ_COLORS_CMYK = 3, TJ_COLORS_YCCK = 4 };
+enum {
+  TJ_RGB = 0,
+  TJ_CMYK_PIXELS = 11,
+  TJ_COLORS_CMYK = 3,
+  TJ_COLORS_YCCK = 4,
+  TJ_LIMIT_SCANS = 32768 /* an image of more than 500 scans, each of which goes through all pixels, is refused */
+};
+
+#define JPEG_PIXEL_BYTES 8 /* that a progressive image takes: two for each coefficient of up to four components */
 
 typedef struct jpeg_functions {
   void *(*create)(void);
@@ -33,9 +41,10 @@ static norma_status jpeg_decode(image_decoding *d, const jpeg_functions *functio
   TRY(image_begin(d, width, height));
   const bool has_inks = colors == TJ_COLORS_CMYK || colors == TJ_COLORS_YCCK;
   void *inks = NULL;
+  TRY(image_reserve(d, (uint64_t)(d->width * d->height), JPEG_PIXEL_BYTES));
   if (has_inks) TRY(run_allocate_temporary(d->context, (size_t)width * (size_t)height * 4, &inks));
   if (functions->decompress(handle, d->bytes, d->size, has_inks ? inks : d->pixels, width, 0, height,
-                            has_inks ? TJ_CMYK_PIXELS : TJ_RGB, 0) != 0)
+                            has_inks ? TJ_CMYK_PIXELS : TJ_RGB, TJ_LIMIT_SCANS) != 0)
     return image_fail(d, "%s", functions->message(handle));
   if (has_inks) jpeg_from_inks(inks, d->width * d->height, d->pixels);
   return NORMA_OK;

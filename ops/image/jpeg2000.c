@@ -90,6 +90,42 @@ static int jpeg2000_seek(int64_t at, void *own) {
   return 1;
 }
 
+/* ----------------------------------------------------------------------------------------------------------- memory */
+
+/* Of the library, for each tile, each component of each tile, and each sample. */
+#define JPEG2000_TILE_BYTES      8192
+#define JPEG2000_COMPONENT_BYTES 2048
+#define JPEG2000_SAMPLE_BYTES    8
+#define JPEG2000_SIZE_BYTES      42 /* from the marker of a code stream to the number of components */
+
+static uint64_t jpeg2000_u32(const uint8_t *bytes) {
+  return (uint64_t)bytes[0] << 24 | (uint64_t)bytes[1] << 16 | (uint64_t)bytes[2] << 8 | (uint64_t)bytes[3];
+}
+
+/* What a code stream that begins at `bytes` says of its tiles. */
+static norma_status jpeg2000_reserve_tiles(const image_decoding *d, const uint8_t *bytes) {
+  const uint64_t right = jpeg2000_u32(bytes + 8), bottom = jpeg2000_u32(bytes + 12);
+  const uint64_t width = jpeg2000_u32(bytes + 24), height = jpeg2000_u32(bytes + 28);
+  const uint64_t left = jpeg2000_u32(bytes + 32), top = jpeg2000_u32(bytes + 36);
+  const uint64_t components = (uint64_t)bytes[40] << 8 | bytes[41];
+  if (width == 0 || height == 0 || left > right || top > bottom) return image_fail(d, "its tiles have no size");
+  const uint64_t columns = (right - left + width - 1) / width, rows = (bottom - top + height - 1) / height;
+  if (columns > 65535 || rows > 65535 || columns * rows > 65535) return image_fail(d, "it has too many tiles");
+  return image_reserve(d, columns * rows, JPEG2000_TILE_BYTES + components * JPEG2000_COMPONENT_BYTES);
+}
+
+/* The library takes memory for tiles while it reads the header, as much as that says. Wherever the code stream begins,
+ * its first bytes are these. */
+static norma_status jpeg2000_reserve(const image_decoding *d) {
+  for (size_t at = 0; d->size - at >= JPEG2000_SIZE_BYTES; at++) {
+    const uint8_t *found = memchr(d->bytes + at, 0xFF, d->size - at - (JPEG2000_SIZE_BYTES - 1));
+    if (!found) break;
+    at = (size_t)(found - d->bytes);
+    if (memcmp(found, "\xFF\x4F\xFF\x51", 4) == 0) TRY(jpeg2000_reserve_tiles(d, found));
+  }
+  return NORMA_OK;
+}
+
 /* ----------------------------------------------------------------------------------------------------------- pixels */
 
 /* Sample at a pixel of a component, which may have fewer of them, as 0 .. 255. */
@@ -138,11 +174,13 @@ static norma_status jpeg2000_decode(image_decoding *d, const jpeg2000_functions 
   void *parameters;
   TRY(run_allocate_temporary(d->context, JPEG2000_PARAMETERS, &parameters));
   functions->defaults(parameters);
+  TRY(jpeg2000_reserve(d));
   if (!functions->setup(codec, parameters) || !functions->header(stream, codec, image) || !*image)
     return image_fail(d, "its header is broken");
   const jpeg2000_image *found = *image;
   if (found->numcomps < 1 || found->x1 <= found->x0 || found->y1 <= found->y0) return image_fail(d, "it has no pixels");
   TRY(image_begin(d, found->x1 - found->x0, found->y1 - found->y0));
+  TRY(image_reserve(d, (uint64_t)(d->width * d->height), (uint64_t)found->numcomps * JPEG2000_SAMPLE_BYTES));
   if (!functions->decode(codec, stream, *image)) return image_fail(d, "its data are broken");
   return jpeg2000_convert(d, *image);
 }

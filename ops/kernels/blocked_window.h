@@ -1,4 +1,4 @@
-/* Windows over one channel block: depthwise convolution and pooling: part of kernel_table_isa.c.
+/* Windows over one channel block, and depthwise convolution: part of kernel_table_isa.c.
  *
  * Each pixel is a vector, so that strides, dilations and paddings only choose which vectors are read: taps outside the
  * plane are left out row by row, and in the columns at the border one by one. */
@@ -164,7 +164,60 @@ BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_1, 3, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_3_stride_2, 3, 2)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_1, 5, 1)
 BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_5_stride_2, 5, 2)
+BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_7_stride_1, 7, 1)
+BLOCKED_DEPTHWISE_COLUMNS(blocked_depthwise_7_stride_2, 7, 2)
 #undef BLOCKED_DEPTHWISE_COLUMNS
+
+/* ---- windows of stride 1 whose padding keeps the width: tiles of the first and last columns, borders included ---- */
+
+enum { BLOCKED_DEPTHWISE_EDGE = 8 };
+
+/* The first columns, or the last ones. */
+INLINE void blocked_depthwise_edge_tile(const struct blocked_depthwise *d, const float *residual, float *y,
+                                        const int kernel, const bool is_last) {
+  const struct window_2d *w = d->row.window;
+  const size_t weights_row = (size_t)kernel * VF_LANES, x_row = w->dilation[0] * w->input[1] * VF_LANES;
+  const size_t first = is_last ? w->output[1] - BLOCKED_DEPTHWISE_EDGE : 0;
+  const int pad = kernel / 2, inside = BLOCKED_DEPTHWISE_EDGE;
+  const float *weights = d->weights + d->row.taps.begin * weights_row;
+  vf sum[BLOCKED_DEPTHWISE_EDGE];
+  UNROLL
+  for (int i = 0; i < BLOCKED_DEPTHWISE_EDGE; i++) sum[i] = d->bias;
+  if (d->row.taps.begin < d->row.taps.end) {
+    const float *x = blocked_row_input(&d->row, d->row.taps.begin) + first * VF_LANES;
+    for (size_t k0 = d->row.taps.begin; k0 < d->row.taps.end; k0++, x += x_row, weights += weights_row) {
+      UNROLL
+      for (int k1 = 0; k1 < kernel; k1++) {
+        const vf weight = vf_load(weights + k1 * VF_LANES);
+        UNROLL
+        for (int i = 0; i < BLOCKED_DEPTHWISE_EDGE; i++)
+          if (is_last ? i + k1 < inside + pad : i + k1 >= pad)
+            sum[i] = vf_fma(weight, vf_load(x + (i + k1 - pad) * VF_LANES), sum[i]);
+      }
+    }
+  }
+  UNROLL
+  for (int i = 0; i < BLOCKED_DEPTHWISE_EDGE; i++)
+    blocked_depthwise_store(d, sum[i], residual ? residual + (first + (size_t)i) * VF_LANES : NULL,
+                            y + (first + (size_t)i) * VF_LANES);
+}
+
+static void blocked_depthwise_edges_5(const struct blocked_depthwise *d, const float *residual, float *y) {
+  blocked_depthwise_edge_tile(d, residual, y, 5, false);
+  blocked_depthwise_edge_tile(d, residual, y, 5, true);
+}
+
+static void blocked_depthwise_edges_7(const struct blocked_depthwise *d, const float *residual, float *y) {
+  blocked_depthwise_edge_tile(d, residual, y, 7, false);
+  blocked_depthwise_edge_tile(d, residual, y, 7, true);
+}
+
+static blocked_depthwise_columns *blocked_depthwise_edges_for(const struct window_2d *w) {
+  const size_t kernel = w->kernel[1];
+  if (w->stride[1] != 1 || w->dilation[1] != 1 || w->pad[1] != kernel / 2 || w->input[1] != w->output[1]) return NULL;
+  if (w->output[1] < 2 * BLOCKED_DEPTHWISE_EDGE) return NULL;
+  return kernel == 5 ? blocked_depthwise_edges_5 : kernel == 7 ? blocked_depthwise_edges_7 : NULL;
+}
 
 /* ---- 3x3 windows with a padding of one column, dilation 1: a row at once, its first and last column included ---- */
 
@@ -244,6 +297,8 @@ static blocked_depthwise_columns *blocked_depthwise_columns_for(const struct win
   if (w->dilation[1] == 1 && kernel == 3 && stride == 2) return blocked_depthwise_3_stride_2;
   if (w->dilation[1] == 1 && kernel == 5 && stride == 1) return blocked_depthwise_5_stride_1;
   if (w->dilation[1] == 1 && kernel == 5 && stride == 2) return blocked_depthwise_5_stride_2;
+  if (w->dilation[1] == 1 && kernel == 7 && stride == 1) return blocked_depthwise_7_stride_1;
+  if (w->dilation[1] == 1 && kernel == 7 && stride == 2) return blocked_depthwise_7_stride_2;
   return blocked_depthwise_any;
 }
 
@@ -255,10 +310,16 @@ static bool blocked_depthwise_is_row(const struct blocked_depthwise *d) {
   return w->input[1] >= 2 && (d->row.inner.end == w->output[1] || blocked_taps_at(w, 1, d->row.inner.end).end == 2);
 }
 
-/* One output row in parts: columns before the inner ones, these, and those behind. */
+/* One output row in parts: columns before the inner ones, these, and those behind. `edges` does the first and the last
+ * where it is given. */
 static void blocked_depthwise_parts(const struct blocked_depthwise *d, blocked_depthwise_columns *columns,
-                                    const float *residual, float *y) {
+                                    blocked_depthwise_columns *edges, const float *residual, float *y) {
   const size_t width = d->row.window->output[1];
+  if (edges) {
+    edges(d, residual, y);
+    columns(d, residual, y);
+    return;
+  }
   for (size_t p = 0; p < d->row.inner.begin; p++)
     blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
   columns(d, residual, y);
@@ -269,12 +330,14 @@ static void blocked_depthwise_parts(const struct blocked_depthwise *d, blocked_d
 static void blocked_depthwise_f32(const struct window_2d *w, const float *x, const float *weights, const float *bias,
                                   const float *residual, struct activation activation, float *y) {
   blocked_depthwise_columns *const columns = blocked_depthwise_columns_for(w);
+  blocked_depthwise_columns *const edges = blocked_depthwise_edges_for(w);
   const size_t row_size = w->output[1] * VF_LANES, weights_row = w->kernel[1] * VF_LANES;
   struct blocked_depthwise d = {.row = {.window = w, .x = x, .inner = blocked_inner_columns(w)},
                                 .weights = weights,
                                 .bias = bias ? vf_load(bias) : -vf_zero(),
                                 .end = pointwise_end_of(activation)};
   const bool is_row = blocked_depthwise_is_row(&d);
+  if (edges) d.row.inner = (struct blocked_taps){BLOCKED_DEPTHWISE_EDGE, w->output[1] - BLOCKED_DEPTHWISE_EDGE};
   const size_t inner = d.row.inner.end - d.row.inner.begin;
   d.tiles = (inner + BLOCKED_DEPTHWISE_ROW_TILE - 1) / BLOCKED_DEPTHWISE_ROW_TILE;
   d.tile_pixels = d.tiles ? inner / d.tiles : 0;
@@ -296,151 +359,9 @@ static void blocked_depthwise_f32(const struct window_2d *w, const float *x, con
       else
         blocked_depthwise_3_row_stride_2(&d, &row);
     } else {
-      blocked_depthwise_parts(&d, columns, residual, y);
+      blocked_depthwise_parts(&d, columns, edges, residual, y);
     }
     if (d.end.function) d.end.function(y, y, row_size, activation.a, activation.b);
     if (residual) residual += row_size;
   }
-}
-
-/* ---- pooling ----
- * The rows of each column of the window come first, then the columns: neighbouring windows share columns. */
-INLINE vf blocked_pool_add(vf result, vf value, const bool maximum) {
-  return maximum ? vf_max_nan(result, value) : result + value;
-}
-
-/* The maximum, or the sum, of one window: the columns [begin, end) of it. */
-INLINE vf blocked_pool_columns(const struct blocked_row *row, size_t p, size_t begin, size_t end, const bool maximum) {
-  const struct window_2d *w = row->window;
-  const vf none = vf_set1(maximum ? -INFINITY : 0);
-  vf result = none;
-  for (size_t k1 = begin; k1 < end; k1++) {
-    const size_t offset = (p * w->stride[1] + k1 * w->dilation[1] - w->pad[1]) * VF_LANES;
-    vf column = none;
-    for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++)
-      column = blocked_pool_add(column, vf_load(blocked_row_input(row, k0) + offset), maximum);
-    result = blocked_pool_add(result, column, maximum);
-  }
-  return result;
-}
-
-/* The sum of a window with more than SUM_STEPS rows or columns: a column in pieces, which go to a sum of double
- * precision. */
-static void blocked_sum_long(const struct blocked_row *row, size_t p, struct blocked_taps columns, float *sum) {
-  vd total[2] = {vd_set1(0), vd_set1(0)};
-  struct blocked_row piece = *row;
-  for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0 += SUM_STEPS) {
-    piece.taps.begin = k0;
-    piece.taps.end = row->taps.end - k0 < SUM_STEPS ? row->taps.end : k0 + SUM_STEPS;
-    for (size_t k1 = columns.begin; k1 < columns.end; k1++)
-      vd_add_lanes(total, blocked_pool_columns(&piece, p, k1, k1 + 1, false));
-  }
-  vf_store(sum, vf_from_lanes(total));
-}
-
-INLINE vf blocked_pool_pixel(const struct blocked_row *row, size_t p, const bool maximum) {
-  const struct blocked_taps columns = blocked_taps_at(row->window, 1, p);
-  if (!maximum && (row->taps.end - row->taps.begin > SUM_STEPS || columns.end - columns.begin > SUM_STEPS)) {
-    float sum[VF_LANES];
-    blocked_sum_long(row, p, columns, sum);
-    return vf_load(sum);
-  }
-  return blocked_pool_columns(row, p, columns.begin, columns.end, maximum);
-}
-
-enum { BLOCKED_POOL_TILE = 4 };
-
-/* The same for BLOCKED_POOL_TILE neighbouring windows without a border; kernel and stride of the columns are constants
- * of the compiler, dilation 1. */
-INLINE void blocked_pool_tile(const struct blocked_row *row, size_t p, vf *result, const int kernel, const int stride,
-                              const bool maximum) {
-  const size_t offset = (p * (size_t)stride - row->window->pad[1]) * VF_LANES;
-  const int columns = (BLOCKED_POOL_TILE - 1) * stride + kernel;
-  const vf none = vf_set1(maximum ? -INFINITY : 0);
-  vf column[(BLOCKED_POOL_TILE - 1) * 2 + 3];
-  UNROLL
-  for (int i = 0; i < columns; i++) column[i] = none;
-  for (size_t k0 = row->taps.begin; k0 < row->taps.end; k0++) {
-    const float *x = blocked_row_input(row, k0) + offset;
-    UNROLL
-    for (int i = 0; i < columns; i++) column[i] = blocked_pool_add(column[i], vf_load(x + i * VF_LANES), maximum);
-  }
-  UNROLL
-  for (int i = 0; i < BLOCKED_POOL_TILE; i++) {
-    result[i] = none;
-    UNROLL
-    for (int k = 0; k < kernel; k++) result[i] = blocked_pool_add(result[i], column[i * stride + k], maximum);
-  }
-}
-
-/* What the sum of a window with `columns` counted columns is divided by. */
-struct blocked_divisor {
-  bool count_pad;
-  const size_t *pad_end;
-  size_t rows; /* counted ones of the present output row */
-};
-
-INLINE vf blocked_pool_divisor(const struct blocked_divisor *divisor, size_t columns) {
-  const size_t elements = divisor->rows * columns;
-  return vf_set1((float)(elements ? elements : 1));
-}
-
-/* The columns of one output row without a border, at least BLOCKED_POOL_TILE of them: the last tile overlaps. */
-INLINE void blocked_pool_inner(const struct blocked_row *row, const struct blocked_divisor *divisor, float *y,
-                               const int kernel, const int stride, const bool maximum) {
-  const size_t end = row->inner.end;
-  const vf elements = maximum ? vf_set1(1) : blocked_pool_divisor(divisor, (size_t)kernel);
-  for (size_t p = row->inner.begin; p < end; p += BLOCKED_POOL_TILE) {
-    vf result[BLOCKED_POOL_TILE];
-    if (p + BLOCKED_POOL_TILE > end) p = end - BLOCKED_POOL_TILE;
-    blocked_pool_tile(row, p, result, kernel, stride, maximum);
-    UNROLL
-    for (int i = 0; i < BLOCKED_POOL_TILE; i++)
-      vf_store(y + (p + (size_t)i) * VF_LANES, maximum ? result[i] : result[i] / elements);
-  }
-}
-
-/* One window that may reach over the border. */
-INLINE void blocked_pool_any(const struct blocked_row *row, const struct blocked_divisor *divisor, size_t p, float *y,
-                             const bool maximum) {
-  vf result = blocked_pool_pixel(row, p, maximum);
-  if (!maximum)
-    result /= blocked_pool_divisor(divisor, window_count(row->window, 1, p, divisor->count_pad, divisor->pad_end[1]));
-  vf_store(y + p * VF_LANES, result);
-}
-
-INLINE void blocked_pool(const struct window_2d *w, struct blocked_divisor *divisor, const float *x, float *y,
-                         const bool maximum) {
-  const size_t width = w->output[1], kernel = w->kernel[1], stride = w->stride[1];
-  struct blocked_row row = {.window = w, .x = x, .inner = blocked_inner_columns(w)};
-  const bool is_long = !maximum && w->kernel[0] > SUM_STEPS;
-  if (row.inner.end - row.inner.begin < BLOCKED_POOL_TILE || is_long || w->dilation[1] != 1 || kernel < 2 ||
-      kernel > 3 || stride > 2)
-    row.inner.begin = row.inner.end = width;
-  for (size_t p0 = 0; p0 < w->output[0]; p0++, y += width * VF_LANES) {
-    blocked_row_begin(&row, p0);
-    if (!maximum) divisor->rows = window_count(w, 0, p0, divisor->count_pad, divisor->pad_end[0]);
-    for (size_t p = 0; p < row.inner.begin; p++) blocked_pool_any(&row, divisor, p, y, maximum);
-    if (row.inner.begin < row.inner.end) {
-      if (kernel == 3 && stride == 2)
-        blocked_pool_inner(&row, divisor, y, 3, 2, maximum);
-      else if (kernel == 3)
-        blocked_pool_inner(&row, divisor, y, 3, 1, maximum);
-      else if (stride == 2)
-        blocked_pool_inner(&row, divisor, y, 2, 2, maximum);
-      else
-        blocked_pool_inner(&row, divisor, y, 2, 1, maximum);
-    }
-    for (size_t p = row.inner.end; p < width; p++) blocked_pool_any(&row, divisor, p, y, maximum);
-  }
-}
-
-static void blocked_max_pool_f32(const struct window_2d *w, const float *x, float *y) {
-  blocked_pool(w, NULL, x, y, true);
-}
-
-static void blocked_average_pool_f32(const struct window_2d *w, bool count_pad, const size_t pad_end[2], const float *x,
-                                     float *y) {
-  struct blocked_divisor divisor = {.count_pad = count_pad, .pad_end = pad_end};
-  blocked_pool(w, &divisor, x, y, false);
 }

@@ -165,6 +165,77 @@ static void conv_f32_pack_tap_strided(const struct conv_f32 *conv, const struct 
     for (size_t i = 0; i < panel->width; i++) rows.packed[i] = inside[i] ? rows.x[offsets[i]] : 0;
 }
 
+/* ---- long kernels with a stride above 2 ----
+ * A row of the image is sorted by phases of the stride once for all taps in it: what neighbouring pixels see of a tap
+ * then lies together. */
+
+enum { CONV_F32_PHASE_FLOATS = 4096 };
+
+/* Floats of a phase: of a panel's pixels, what the last one reaches beyond, and room for whole vectors. */
+INLINE size_t conv_f32_phase_size(const struct conv_f32 *conv) {
+  return GEMM_F32_TILE_COLUMNS + (conv->kernel[2] - 1) * conv->dilation[2] / conv->stride[2] + 1 + VF_LANES;
+}
+
+static bool conv_f32_has_phases(const struct conv_f32 *conv) {
+  return conv->stride[2] > 2 && conv->kernel[2] >= 2 * conv->stride[2] &&
+         conv->stride[2] <= CONV_F32_PHASE_FLOATS / conv_f32_phase_size(conv);
+}
+
+/* Element j of phase f is the image's column (p2 + j) * stride + f - pad, zero outside; `row` is NULL where all is
+ * padding. */
+static void conv_f32_sort_phases(const struct conv_f32 *conv, const float *row, const struct pixel_run *run,
+                                 size_t size, float *phases) {
+  const ptrdiff_t stride = (ptrdiff_t)conv->stride[2], width = (ptrdiff_t)conv->input[2];
+  const ptrdiff_t used = (ptrdiff_t)(run->count + size - GEMM_F32_TILE_COLUMNS - VF_LANES);
+  for (ptrdiff_t f = 0; f < stride; f++, phases += size) {
+    const ptrdiff_t first = (ptrdiff_t)(run->p2 * conv->stride[2]) + f - (ptrdiff_t)conv->pad[2];
+    ptrdiff_t begin = first < 0 ? (-first + stride - 1) / stride : 0;
+    ptrdiff_t end = first < width ? (width - first + stride - 1) / stride : 0;
+    if (end > used) end = used;
+    if (!row || begin > end) begin = end = 0;
+    for (ptrdiff_t j = 0; j < begin; j++) phases[j] = 0;
+    for (ptrdiff_t j = begin; j < end; j++) phases[j] = row[first + j * stride];
+    for (ptrdiff_t j = end; j < used + VF_LANES; j++) phases[j] = 0;
+  }
+}
+
+/* `count` rows of the patch matrix, from tap `tap` of a row of the kernel on, for the pixels of one run. */
+static void conv_f32_copy_phases(const struct conv_f32 *conv, const struct pixel_run *run, const float *phases,
+                                 size_t size, size_t tap, size_t count, float *packed, size_t width) {
+  for (size_t k = tap; k < tap + count; k++, packed += width) {
+    const size_t column = k * conv->dilation[2];
+    const float *from = phases + column % conv->stride[2] * size + column / conv->stride[2];
+    size_t i = 0;
+    for (; i + VF_LANES <= run->count; i += VF_LANES) vf_store(packed + i, vf_load(from + i));
+    if (i < run->count) vf_store_n(packed + i, vf_load(from + i), run->count - i);
+  }
+}
+
+/* All of a panel: rows [k_begin, k_end) of the patch matrix. */
+static void conv_f32_pack_phases(const struct conv_f32 *conv, const struct patch_panel *panel, const float *x,
+                                 size_t k_begin, size_t k_end, float *packed) {
+  const size_t taps = conv->kernel[2], size = conv_f32_phase_size(conv), rows = conv->kernel[0] * conv->kernel[1];
+  const size_t plane = conv->input[0] * conv->input[1] * conv->input[2];
+  const struct pixel_run last = panel->runs[panel->run_count - 1];
+  float phases[CONV_F32_PHASE_FLOATS];
+  for (size_t k = k_begin; k < k_end;) {
+    const size_t row = k / taps, tap = k % taps, left = k_end - k, count = taps - tap < left ? taps - tap : left;
+    const size_t k0 = row % rows / conv->kernel[1], k1 = row % conv->kernel[1];
+    for (size_t r = 0; r < panel->run_count; r++) {
+      const struct pixel_run *run = &panel->runs[r];
+      const ptrdiff_t i0 = conv_f32_position(conv, 0, run->p0, k0), i1 = conv_f32_position(conv, 1, run->p1, k1);
+      const float *from = NULL;
+      if (i0 >= 0 && i1 >= 0)
+        from = x + row / rows * plane + ((size_t)i0 * conv->input[1] + (size_t)i1) * conv->input[2];
+      conv_f32_sort_phases(conv, from, run, size, phases);
+      conv_f32_copy_phases(conv, run, phases, size, tap, count, packed + run->lane, panel->width);
+    }
+    for (size_t i = 0; i < count; i++, packed += panel->width)
+      for (size_t lane = last.lane + last.count; lane < panel->width; lane++) packed[lane] = 0;
+    k += count;
+  }
+}
+
 INLINE bool conv_f32_is_pointwise(const struct conv_f32 *conv) {
   for (int d = 0; d < 3; d++)
     if (conv->kernel[d] != 1 || conv->stride[d] != 1 || conv->pad[d] != 0 || conv->input[d] != conv->output[d])
@@ -179,6 +250,7 @@ static void conv_f32_pack_patches(const struct conv_f32 *conv, const float *x, s
   const size_t plane = conv->input[0] * conv->input[1] * conv->input[2];
   const size_t taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
   const size_t k_end = k_begin + depth;
+  const bool has_phases = conv_f32_has_phases(conv);
   struct patch_panel panel;
 
   if (conv_f32_is_pointwise(conv)) {
@@ -188,7 +260,8 @@ static void conv_f32_pack_patches(const struct conv_f32 *conv, const float *x, s
   while (count) {
     const size_t lanes = count < GEMM_F32_TILE_COLUMNS ? count : GEMM_F32_TILE_COLUMNS;
     conv_f32_split_panel(conv, pixel, lanes, &panel);
-    for (size_t t = 0; t < taps; t++) {
+    if (has_phases) conv_f32_pack_phases(conv, &panel, x, k_begin, k_end, packed);
+    for (size_t t = 0; t < taps && !has_phases; t++) {
       const size_t tap[3] = {t / (conv->kernel[1] * conv->kernel[2]), t / conv->kernel[2] % conv->kernel[1],
                              t % conv->kernel[2]};
       const size_t c_begin = k_begin > t ? (k_begin - t + taps - 1) / taps : 0;

@@ -546,6 +546,8 @@ struct kernel_table {
   float (*reduce_f32[REDUCE_KIND_COUNT])(const float *x, size_t n);
   /* y[i] = exp(x[i] - offset), returns the sum of y. y may be x, or NULL when only the sum is wanted. */
   float (*exp_sum_f32)(float *y, const float *x, size_t n, float offset);
+  /* The product, in double precision and rounded once: what overflows on the way is no infinity. 1 if n is 0. */
+  float (*product_f32)(const float *x, size_t n);
   /* Softmax of each of `lines` lines of n elements, one behind the other; y may be x. */
   void (*softmax_lines_f32)(float *y, const float *x, size_t lines, size_t n);
 
@@ -605,6 +607,12 @@ struct kernel_table {
   float (*dot_f32)(const float *x, const float *z, size_t n);
   /* Across rows: y[j] = reduction over i < rows of x[i * row_stride + j] for j < columns, in order of i. */
   void (*reduce_rows_f32[REDUCE_KIND_COUNT])(float *y, const float *x, size_t rows, size_t columns, size_t row_stride);
+
+  /* The same of products, each in double precision and rounded once. */
+  void (*product_rows_f32)(float *y, const float *x, size_t rows, size_t columns, size_t row_stride);
+  /* y[j] = sum over i < rows of exp(x[i * row_stride + j] - offset[j]). */
+  void (*exp_sum_rows_f32)(float *y, const float *x, size_t rows, size_t columns, size_t row_stride,
+                           const float *offset);
 
   /* Interpolation along rows: y[o][j] = sum over k < taps of weights[o][k] * x[first[o] + k][j] for o < count and j <
    * columns, in order of k, products rounded; rows before the first and behind the last are these. rows > 0. */

@@ -23,8 +23,10 @@
 #include "gemm_i8.h"
 #include "conv.h"
 #include "window.h"
+#include "pool.h"
 #include "blocked_pointwise.h"
 #include "blocked_window.h"
+#include "blocked_pool.h"
 #include "blocked_tile.h"
 #include "blocked_direct.h"
 #include "blocked_winograd.h"
@@ -141,7 +143,10 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
 
     .reduce_f32 = {sum_f32, sum_squares_f32, sum_abs_f32, maximum_f32, minimum_f32},
     .reduce_rows_f32 = {sum_rows_f32, sum_squares_rows_f32, sum_abs_rows_f32, maximum_rows_f32, minimum_rows_f32},
+    .product_f32 = product_f32,
+    .product_rows_f32 = product_rows_f32,
     .exp_sum_f32 = exp_sum_f32,
+    .exp_sum_rows_f32 = exp_sum_rows_f32,
     .softmax_lines_f32 = softmax_lines_f32,
     .attention_f32_rows = ATTENTION_ROWS,
     .attention_f32_few = ATTENTION_FEW,

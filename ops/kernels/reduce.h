@@ -269,6 +269,83 @@ static float exp_sum_f32(float *y, const float *x, size_t n, float offset) {
   return (float)vd_sum(total[0] + total[1]);
 }
 
+/* Up to one vector of columns, in pieces of SUM_STEPS rows. */
+INLINE vf exp_sum_columns(const float *x, size_t rows, size_t row_stride, size_t columns, vf center) {
+  vd total[2] = {vd_set1(0), vd_set1(0)};
+  vf sum = vf_zero();
+  for (size_t i = 0; i < rows; i++) {
+    const float *from = x + i * row_stride;
+    sum += vf_exp((columns >= VF_LANES ? vf_load(from) : vf_load_n(from, columns)) - center);
+    if (i % SUM_STEPS != SUM_STEPS - 1) continue;
+    vd_add_lanes(total, sum);
+    sum = vf_zero();
+  }
+  vd_add_lanes(total, sum);
+  return vf_from_lanes(total);
+}
+
+static void exp_sum_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride,
+                             const float *offset) {
+  for (size_t j = 0; j < columns; j += VF_LANES) {
+    const size_t left = columns - j < VF_LANES ? columns - j : VF_LANES;
+    vf_store_n(y + j, exp_sum_columns(x + j, rows, row_stride, left, vf_load_n(offset + j, left)), left);
+  }
+}
+
+/* ---- products ---- */
+INLINE void product_step(vd product[2], vf x) {
+  float lane[VF_LANES];
+  vf_store(lane, x);
+  product[0] *= vd_load_f32(lane);
+  product[1] *= vd_load_f32(lane + VD_LANES);
+}
+
+/* Four pairs of vectors take whole vectors in turn; the rest is padded with ones. */
+static float product_f32(const float *x, size_t n) {
+  vd product[4][2];
+  double lane[VD_LANES], result = 1;
+  UNROLL
+  for (int p = 0; p < 4; p++) product[p][0] = product[p][1] = vd_set1(1);
+  size_t i = 0;
+  for (; i + 4 * VF_LANES <= n; i += 4 * VF_LANES) {
+    UNROLL
+    for (int p = 0; p < 4; p++) {
+      product[p][0] *= vd_load_f32(x + i + p * VF_LANES);
+      product[p][1] *= vd_load_f32(x + i + p * VF_LANES + VD_LANES);
+    }
+  }
+  for (; i < n; i += VF_LANES) {
+    const size_t left = n - i;
+    product_step(product[0],
+                 left >= VF_LANES ? vf_load(x + i) : vf_first_lanes_or(vf_load_n(x + i, left), left, vf_set1(1)));
+  }
+  vd_store(lane, (product[0][0] * product[0][1]) * (product[1][0] * product[1][1]) *
+                     ((product[2][0] * product[2][1]) * (product[3][0] * product[3][1])));
+  for (int l = 0; l < VD_LANES; l++) result *= lane[l];
+  return (float)result;
+}
+
+static void product_rows_f32(float *y, const float *x, size_t rows, size_t columns, size_t row_stride) {
+  size_t j = 0;
+  for (; j + 2 * VF_LANES <= columns; j += 2 * VF_LANES) {
+    vd product[4];
+    UNROLL
+    for (int p = 0; p < 4; p++) product[p] = vd_set1(1);
+    for (size_t i = 0; i < rows; i++) {
+      UNROLL
+      for (int p = 0; p < 4; p++) product[p] *= vd_load_f32(x + i * row_stride + j + p * VD_LANES);
+    }
+    vf_store(y + j, vf_from_lanes(product));
+    vf_store(y + j + VF_LANES, vf_from_lanes(product + 2));
+  }
+  for (; j < columns; j += VF_LANES) {
+    const size_t left = columns - j < VF_LANES ? columns - j : VF_LANES;
+    vd product[2] = {vd_set1(1), vd_set1(1)};
+    for (size_t i = 0; i < rows; i++) product_step(product, vf_load_n(x + i * row_stride + j, left));
+    vf_store_n(y + j, vf_from_lanes(product), left);
+  }
+}
+
 static float dot_f32(const float *x, const float *z, size_t n) {
   vf partial[4];
   UNROLL

@@ -1,4 +1,4 @@
-/* Windows over one plane: depthwise convolution and pooling: part of kernel_table_isa.c.
+/* Windows over one plane, and depthwise convolution: part of kernel_table_isa.c.
  *
  * A band of the plane is copied into scratch, padded, with its columns sorted by phase: column q of the padded plane
  * lies at index q / stride of phase q % stride. So output columns p, p + 1, ... find the inputs of any one tap next to
@@ -17,11 +17,15 @@ INLINE size_t window_padded_rows(const struct window_2d *w, size_t rows) {
   return (rows - 1) * w->stride[0] + (w->kernel[0] - 1) * w->dilation[0] + 1;
 }
 
+INLINE size_t window_whole_vectors(size_t floats) {
+  return (floats + VF_LANES - 1) / VF_LANES * VF_LANES;
+}
+
 static struct window_band window_band_of(const struct window_2d *w) {
   const size_t budget = 96 * 1024 / sizeof(float); /* leaves the second-level cache room for the rest */
   struct window_band band = {.phases = w->stride[1]};
   band.phase_size =
-      (w->output[1] + VF_LANES - 1) / VF_LANES * VF_LANES + (w->kernel[1] - 1) * w->dilation[1] / w->stride[1];
+      window_whole_vectors(window_whole_vectors(w->output[1]) + (w->kernel[1] - 1) * w->dilation[1] / w->stride[1]);
   band.row_size = band.phases * band.phase_size;
   band.rows = w->output[0];
   while (band.rows > 4 && window_padded_rows(w, band.rows) * band.row_size > budget) band.rows = (band.rows + 1) / 2;
@@ -29,10 +33,11 @@ static struct window_band window_band_of(const struct window_2d *w) {
   return band;
 }
 
-/* Averages need the divisors of one output row as well; a vector more is for stores beyond the last row. */
+/* Averages need the divisors of one output row as well, which take three phases; maxima need a line of one, and a
+ * vector more is for loads and stores beyond what they use. */
 static size_t window_scratch_size(const struct window_2d *w) {
   const struct window_band band = window_band_of(w);
-  return (band.padded_rows * band.row_size + band.phase_size + 2 * VF_LANES) * sizeof(float);
+  return (band.padded_rows * band.row_size + 3 * band.phase_size + 2 * VF_LANES) * sizeof(float);
 }
 
 /* The band is written from its first row to its last, so that whole vectors may be stored where only n floats belong:
@@ -195,6 +200,8 @@ DEPTHWISE_INSTANCE(3, 1)
 DEPTHWISE_INSTANCE(3, 2)
 DEPTHWISE_INSTANCE(5, 1)
 DEPTHWISE_INSTANCE(5, 2)
+DEPTHWISE_INSTANCE(7, 1)
+DEPTHWISE_INSTANCE(7, 2)
 
 static void depthwise_any(const struct depthwise *d, const float *band, const float *residual, float *y, size_t rows) {
   const size_t width = d->window->output[1];
@@ -227,147 +234,12 @@ static void depthwise_f32(const struct window_2d *window, const float *x, const 
       depthwise_5x5_stride_1(&d, scratch, band_residual, band_y, rows);
     else if (regular && kernel == 5 && stride == 2)
       depthwise_5x5_stride_2(&d, scratch, band_residual, band_y, rows);
+    else if (regular && kernel == 7 && stride == 1)
+      depthwise_7x7_stride_1(&d, scratch, band_residual, band_y, rows);
+    else if (regular && kernel == 7 && stride == 2)
+      depthwise_7x7_stride_2(&d, scratch, band_residual, band_y, rows);
     else
       depthwise_any(&d, scratch, band_residual, band_y, rows);
     if (d.end.function) d.end.function(band_y, band_y, rows * width, activation.a, activation.b);
-  }
-}
-
-/* ---- pooling ---- */
-
-/* One output row of a maximum, kernel and stride constants of the compiler, dilation 1. */
-INLINE void max_pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, float *y,
-                         const int kernel, const int stride) {
-  const size_t width = w->output[1];
-  for (size_t j = 0; j < width; j += VF_LANES) {
-    vf result = vf_set1(-INFINITY);
-    UNROLL
-    for (int i = 0; i < kernel; i++) {
-      UNROLL
-      for (int k = 0; k < kernel; k++)
-        result = vf_max_nan(result,
-                            vf_load(rows + i * band->row_size + window_tap_offset(k, 1, stride, band->phase_size) + j));
-    }
-    if (width - j >= VF_LANES)
-      vf_store(y + j, result);
-    else
-      vf_store_n(y + j, result, width - j);
-  }
-}
-
-/* The next `count` taps of one row of a window: the maximum or the sum. */
-INLINE vf pool_taps(const struct window_band *band, const float *row, struct window_taps *taps, size_t count,
-                    const bool maximum) {
-  vf result = vf_set1(maximum ? -INFINITY : 0);
-  for (size_t k = 0; k < count; k++) {
-    const vf x = vf_load(row + window_next_tap(taps, band->phases, band->phase_size));
-    result = maximum ? vf_max_nan(result, x) : result + x;
-  }
-  return result;
-}
-
-/* One output row, any window: the maximum, or the sum over `divisor`. */
-INLINE void pool_row(const struct window_2d *w, const struct window_band *band, const float *rows, const float *divisor,
-                     float *y, const bool maximum) {
-  const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
-  const size_t width = w->output[1];
-  for (size_t j = 0; j < width; j += VF_LANES) {
-    vf result = vf_set1(maximum ? -INFINITY : 0);
-    for (size_t i = 0; i < w->kernel[0]; i++) {
-      struct window_taps taps = first;
-      const vf x = pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps, w->kernel[1], maximum);
-      result = maximum ? vf_max_nan(result, x) : result + x;
-    }
-    if (!maximum) result /= vf_load(divisor + j);
-    if (width - j >= VF_LANES)
-      vf_store(y + j, result);
-    else
-      vf_store_n(y + j, result, width - j);
-  }
-}
-
-/* The same for averages of windows with more than SUM_STEPS rows or columns: pieces of rows go to a sum of double
- * precision, as in reduce.h. */
-static void average_pool_long_row(const struct window_2d *w, const struct window_band *band, const float *rows,
-                                  const float *divisor, float *y) {
-  const struct window_taps first = window_first_tap(w->dilation[1], band->phases);
-  const size_t width = w->output[1], kernel = w->kernel[1];
-  for (size_t j = 0; j < width; j += VF_LANES) {
-    vd total[2] = {vd_set1(0), vd_set1(0)};
-    for (size_t i = 0; i < w->kernel[0]; i++) {
-      struct window_taps taps = first;
-      for (size_t k = 0; k < kernel; k += SUM_STEPS)
-        vd_add_lanes(total, pool_taps(band, rows + i * w->dilation[0] * band->row_size + j, &taps,
-                                      kernel - k < SUM_STEPS ? kernel - k : SUM_STEPS, false));
-    }
-    const vf mean = vf_from_lanes(total) / vf_load(divisor + j);
-    if (width - j >= VF_LANES)
-      vf_store(y + j, mean);
-    else
-      vf_store_n(y + j, mean, width - j);
-  }
-}
-
-static void max_pool_f32(const struct window_2d *w, const float *x, float *y, void *scratch) {
-  const struct window_band band = window_band_of(w);
-  const size_t height = w->output[0], width = w->output[1], kernel = w->kernel[0], stride = w->stride[1];
-  const bool regular = w->kernel[1] == kernel && w->dilation[0] == 1 && w->dilation[1] == 1;
-  if (!width) return;
-  for (size_t first = 0; first < height; first += band.rows) {
-    const size_t rows = height - first < band.rows ? height - first : band.rows;
-    window_copy_band(w, &band, x, -INFINITY, first, rows, scratch);
-    for (size_t r = 0; r < rows; r++) {
-      const float *from = (const float *)scratch + r * w->stride[0] * band.row_size;
-      float *to = y + (first + r) * width;
-      if (regular && kernel == 2 && stride == 2)
-        max_pool_row(w, &band, from, to, 2, 2);
-      else if (regular && kernel == 3 && stride == 2)
-        max_pool_row(w, &band, from, to, 3, 2);
-      else if (regular && kernel == 3 && stride == 1)
-        max_pool_row(w, &band, from, to, 3, 1);
-      else
-        pool_row(w, &band, from, NULL, to, true);
-    }
-  }
-}
-
-/* Taps of output position p in dimension d that count towards an average. */
-static size_t window_count(const struct window_2d *w, int d, size_t p, bool count_pad, size_t pad_end) {
-  const size_t begin = count_pad ? 0 : w->pad[d], end = w->pad[d] + w->input[d] + (count_pad ? pad_end : 0);
-  size_t count = 0;
-  for (size_t k = 0; k < w->kernel[d]; k++) {
-    const size_t padded = p * w->stride[d] + k * w->dilation[d];
-    count += padded >= begin && padded < end;
-  }
-  return count;
-}
-
-static void average_pool_f32(const struct window_2d *w, bool count_pad, const size_t pad_end[2], const float *x,
-                             float *y, void *scratch) {
-  const struct window_band band = window_band_of(w);
-  const size_t height = w->output[0], width = w->output[1];
-  float *divisor = scratch, *padded = divisor + band.phase_size + VF_LANES;
-  const bool is_long = w->kernel[0] > SUM_STEPS || w->kernel[1] > SUM_STEPS;
-  size_t last_count = 0;
-  if (!width) return;
-  for (size_t first = 0; first < height; first += band.rows) {
-    const size_t rows = height - first < band.rows ? height - first : band.rows;
-    window_copy_band(w, &band, x, 0, first, rows, padded);
-    for (size_t r = 0; r < rows; r++) {
-      const size_t count = window_count(w, 0, first + r, count_pad, pad_end[0]);
-      if (count != last_count || first + r == 0) {
-        for (size_t j = 0; j < width; j++) {
-          const size_t elements = count * window_count(w, 1, j, count_pad, pad_end[1]);
-          divisor[j] = (float)(elements ? elements : 1);
-        }
-        window_fill(divisor + width, band.phase_size - width, 1);
-        last_count = count;
-      }
-      const float *from = padded + r * w->stride[0] * band.row_size;
-      if (is_long)
-        average_pool_long_row(w, &band, from, divisor, y + (first + r) * width);
-      else
-        pool_row(w, &band, from, divisor, y + (first + r) * width, false);
-    }
   }
 }

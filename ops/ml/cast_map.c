@@ -9,12 +9,12 @@
  * that is no number, where a number is wanted, is an error of the run. Of equal keys the last counts.
  */
 #include "ops/elementwise/cast_text.h"
+#include "ops/heap_sort.h"
 #include "ops/ml/map_input.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define TYPES_CAST_VALUES  (TYPE_BIT(NORMA_STRING) | TYPE_BIT(NORMA_FLOAT))
 #define TYPES_CAST_RESULTS (TYPE_BIT(NORMA_STRING) | TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_INT64))
@@ -76,7 +76,7 @@ static norma_status sort_entries(run_context *context, const map_input *map, cas
   TRY(run_allocate_temporary(context, bytes, &block));
   cast_map_entry *entries = *sorted = block;
   for (int64_t i = 0; i < map->count; i++) entries[i] = (cast_map_entry){((const int64_t *)map->keys->data)[i], i};
-  qsort(entries, (size_t)map->count, sizeof *entries, compare_entries);
+  heap_sort(entries, (size_t)map->count, sizeof *entries, compare_entries);
   *count = 0;
   for (int64_t i = 0; i < map->count; i++) {
     if (*count > 0 && entries[*count - 1].key == entries[i].key) (*count)--;

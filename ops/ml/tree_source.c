@@ -1,3 +1,4 @@
+#include "ops/heap_sort.h"
 #include "ops/key_table.h"
 #include "ops/ml/features.h"
 #include "ops/ml/tree_ensemble.h"
@@ -5,7 +6,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---------------------------------------------------------------------------------------------------------- numbers */
 
@@ -388,7 +388,7 @@ static norma_status read_members(const node *node, region *region, tree_source *
       return error_at_node(error, NORMA_ERROR_INVALID_MODEL, node, "membership_values has no set for node %zu", i);
     for (; at < count && !isnan(given[at]); at++) members[kept++] = given[at];
     at++;
-    qsort(members + first[i], kept - first[i], sizeof *members, compare_members);
+    heap_sort(members + first[i], kept - first[i], sizeof *members, compare_members);
   }
   first[source->nodes] = kept;
   source->members = members;

@@ -4,11 +4,11 @@
  * The keys of all maps are the C labels, int64 or strings; they stand in rising order (strings by their bytes), and of
  * equal labels the last counts. All maps share the memory of their keys, and are parts of one array of values.
  */
+#include "ops/heap_sort.h"
 #include "ops/ml/class_labels.h"
 #include "ops/ml/features.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 typedef struct zip_map_state {
   class_labels keys;       /* in order */
@@ -48,7 +48,7 @@ static size_t sort_labels(const class_labels *labels, zip_key *keys) {
     else
       keys[i].number = labels->ints[i];
   }
-  qsort(keys, labels->count, sizeof *keys, compare_zip_keys);
+  heap_sort(keys, labels->count, sizeof *keys, compare_zip_keys);
   for (size_t i = 0; i < labels->count; i++) {
     if (kept > 0 && compare_labels(&keys[kept - 1], &keys[i]) == 0) kept--;
     keys[kept++] = keys[i];

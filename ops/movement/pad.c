@@ -153,13 +153,24 @@ typedef struct pad_job {
   _Alignas(16) char item[16];
 } pad_job;
 
+/* `count` elements of the padding; the few of 4 bytes that most rows have are written in place. */
+static inline void pad_fill(const pad_job *job, char *to, int64_t count) {
+  if (job->bytes != 4 || count > 16) {
+    strided_fill(to, job->item, job->bytes, count);
+    return;
+  }
+  uint32_t item;
+  memcpy(&item, job->item, sizeof item);
+  for (int64_t i = 0; i < count; i++) memcpy(to + 4 * i, &item, sizeof item);
+}
+
 /* Units begin .. end - 1 of a row, wherever they come from. */
 static void pad_units(const pad_job *job, char *row, const char *source, int64_t begin, int64_t end) {
   const int64_t *map = job->maps[job->rank - 1];
   const size_t bytes = (size_t)job->unit * job->bytes;
   for (int64_t i = begin; i < end; i++) {
     if (map[i] < 0)
-      strided_fill(row + (size_t)i * bytes, job->item, job->bytes, job->unit);
+      pad_fill(job, row + (size_t)i * bytes, job->unit);
     else if (bytes == 4)
       memcpy(row + 4 * i, source + 4 * map[i], 4);
     else
@@ -174,31 +185,36 @@ static void pad_row(const pad_job *job, char *row, const char *source) {
   int64_t begin = 0, end = length;
   while (begin < job->run_begin && map[begin] < 0) begin++;
   while (end > job->run_end && map[end - 1] < 0) end--;
-  strided_fill(row, job->item, job->bytes, begin * job->unit);
+  pad_fill(job, row, begin * job->unit);
   pad_units(job, row, source, begin, job->run_begin);
   if (job->run_end > job->run_begin) {
     memcpy(row + (size_t)job->run_begin * bytes, source + (size_t)map[job->run_begin] * bytes,
            (size_t)(job->run_end - job->run_begin) * bytes);
   }
   pad_units(job, row, source, job->run_end, end);
-  strided_fill(row + (size_t)end * bytes, job->item, job->bytes, (length - end) * job->unit);
+  pad_fill(job, row + (size_t)end * bytes, (length - end) * job->unit);
 }
 
 static void pad_body(void *argument, int64_t begin, int64_t end, int worker) {
   const pad_job *job = argument;
   const int last = job->rank - 1;
   const int64_t length = job->target->dims[last] * job->unit;
+  int64_t position[NORMA_MAX_RANK], rest = begin;
   (void)worker;
+  for (int i = last - 1; i >= 0; i--) {
+    position[i] = rest % job->target->dims[i];
+    rest /= job->target->dims[i];
+  }
   for (int64_t row = begin; row < end; row++) {
     char *target = (char *)job->target->data + (size_t)row * (size_t)length * job->bytes;
-    int64_t rest = row, offset = 0;
+    int64_t offset = 0;
     bool constant = false;
     for (int i = last - 1; i >= 0; i--) {
-      const int64_t at = job->maps[i][rest % job->target->dims[i]];
-      rest /= job->target->dims[i];
+      const int64_t at = job->maps[i][position[i]];
       constant |= at < 0;
       offset += at * job->strides[i];
     }
+    for (int i = last - 1; i >= 0 && ++position[i] == job->target->dims[i]; i--) position[i] = 0;
     if (constant) {
       strided_fill(target, job->item, job->bytes, length);
     } else {

@@ -185,6 +185,7 @@ static void normalize_sets(void *argument, int64_t begin, int64_t end, int worke
 
 static norma_status set_normalization_compute(run_context *context) {
   const set_normalization_state *state = context->state;
+  if (state->count == 0) return NORMA_OK; /* however many sets there are */
   return run_parallel(context, state->sets, work_grain(32.0 * (double)state->count), normalize_sets, context);
 }
 

@@ -43,6 +43,13 @@ static float larger_number(float a, float b) {
   return isnan(a) || a > b ? a : b;
 }
 
+dynamic_quantization dynamic_quantization_of(float least, float largest) {
+  least = smaller_number(least, 0);
+  largest = larger_number(largest, 0);
+  const float scale = (largest == least ? 1.0f : largest - least) / 255.0f;
+  return (dynamic_quantization){scale, quantize_ratio((double)(-least / scale), 0, 0, 255)};
+}
+
 norma_status dynamic_quantize(run_context *context, const float *x, int64_t count, size_t scratch_at, uint8_t *y,
                               dynamic_quantization *result) {
   dynamic_quantize_job job = {.kernels = context->kernels, .x = x, .y = y};
@@ -53,8 +60,7 @@ norma_status dynamic_quantize(run_context *context, const float *x, int64_t coun
     least = smaller_number(job.extremes[i][0], least);
     largest = larger_number(job.extremes[i][1], largest);
   }
-  job.chosen.scale = (largest == least ? 1.0f : largest - least) / 255.0f;
-  job.chosen.zero = quantize_ratio((double)(-least / job.chosen.scale), 0, 0, 255);
+  job.chosen = dynamic_quantization_of(least, largest);
   *result = job.chosen;
   return y ? run_parallel(context, count, DYNAMIC_GRAIN, dynamic_quantize_body, &job) : NORMA_OK;
 }

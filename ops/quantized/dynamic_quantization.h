@@ -10,6 +10,9 @@ typedef struct dynamic_quantization {
   int32_t zero;
 } dynamic_quantization;
 
+/* The scale and zero point for numbers from `least` to `largest`, as they stand below. */
+dynamic_quantization dynamic_quantization_of(float least, float largest);
+
 /* Asks for the scratch that dynamic_quantize needs for `count` elements; *at is where it lies in the node's scratch. */
 norma_status dynamic_quantize_prepare(prepare_context *context, int64_t count, size_t *at);
 

@@ -1,5 +1,6 @@
 /*
- * LSTM: one layer of long short-term memory (ai.onnx).
+ * LSTM: one layer of long short-term memory (ai.onnx), and DynamicQuantizeLSTM 1 (com.microsoft), whose W and R are
+ * integers of 8 bits, and which rounds what they are multiplied with to 8 bits.
  *
  *   it = f(Xt * Wi^T + Ht-1 * Ri^T + Pi o Ct-1 + Wbi + Rbi)
  *   ft = f(Xt * Wf^T + Ht-1 * Rf^T + Pf o Ct-1 + Wbf + Rbf)     input_forget = 1: 1 - it
@@ -11,6 +12,7 @@
  * Gates lie in the order i, o, f, c, peepholes in the order i, o, f. Attributes, layouts and the walk over time stand
  * in ops/recurrent/recurrent.h.
  */
+#include "ops/quantized/quantization.h"
 #include "ops/recurrent/recurrent.h"
 
 static norma_status lstm_read(const node *node, void *opaque, norma_error *error) {
@@ -20,6 +22,14 @@ static norma_status lstm_read(const node *node, void *opaque, norma_error *error
   state->phase_count = 1;
   state->phases[0] = (recurrent_phase){.gates = 4, .adds_inputs = true};
   return recurrent_read(node, &form, state, error);
+}
+
+static norma_status dynamic_quantize_lstm_read(const node *node, void *opaque, norma_error *error) {
+  recurrent_state *state = opaque;
+  state->is_quantized = true;
+  TRY(lstm_read(node, state, error));
+  state->phases[0].of_reset = true;
+  return NORMA_OK;
 }
 
 /* gate += peephole o c */
@@ -52,6 +62,7 @@ static void lstm_cell(const recurrent_row *row, int phase) {
   recurrent_activate(row, 0, o, o, n);
   recurrent_activate(row, 2, row->spare, row->c, n);
   recurrent_multiply(row, row->h, o, row->spare, n);
+  if (state->is_quantized) recurrent_round(row, row->reset, row->h, n);
 }
 
 static norma_status lstm_compute(run_context *context) {
@@ -60,6 +71,17 @@ static norma_status lstm_compute(run_context *context) {
 
 static const operator_attribute lstm_attributes[] = {
     RECURRENT_ATTRIBUTES,
+    {"input_forget", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
+    {0},
+};
+
+static const operator_attribute dynamic_quantize_lstm_attributes[] = {
+    {"activation_alpha", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
+    {"activation_beta", ATTRIBUTE_FLOATS, 1, OPERATOR_LATEST, false},
+    {"activations", ATTRIBUTE_STRINGS, 1, OPERATOR_LATEST, false},
+    {"clip", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
+    {"direction", ATTRIBUTE_STRING, 1, OPERATOR_LATEST, false},
+    {"hidden_size", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
     {"input_forget", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
     {0},
 };
@@ -78,6 +100,31 @@ const operator_descriptor operators_lstm[] = {
         .facts = RECURRENT_FACTS(INPUT(RECURRENT_P)),
         .state_size = sizeof(recurrent_state),
         .read = lstm_read,
+        .infer = recurrent_infer,
+        .prepare = recurrent_prepare,
+        .compute = lstm_compute,
+    },
+    {
+        .domain = "com.microsoft",
+        .name = "DynamicQuantizeLSTM",
+        .versions = {1},
+        .min_inputs = 12,
+        .max_inputs = 12,
+        .absent_inputs = INPUT(RECURRENT_B) | INPUT(RECURRENT_LENGTHS) | INPUT(RECURRENT_INITIAL_H) |
+                         INPUT(RECURRENT_INITIAL_C) | INPUT(RECURRENT_P),
+        .min_outputs = 0,
+        .max_outputs = 3,
+        .types = {{TYPE_BIT(NORMA_FLOAT),
+                   INPUT(RECURRENT_X) | INPUT(RECURRENT_B) | INPUT(RECURRENT_INITIAL_H) | INPUT(RECURRENT_INITIAL_C) |
+                       INPUT(RECURRENT_P) | INPUT(RECURRENT_W_SCALE) | INPUT(RECURRENT_R_SCALE),
+                   OUTPUT(0) | OUTPUT(1) | OUTPUT(2)},
+                  {TYPES_8BIT, INPUT(RECURRENT_W) | INPUT(RECURRENT_W_ZERO), 0},
+                  {TYPES_8BIT, INPUT(RECURRENT_R) | INPUT(RECURRENT_R_ZERO), 0},
+                  {TYPE_BIT(NORMA_INT32), INPUT(RECURRENT_LENGTHS), 0}},
+        .attributes = dynamic_quantize_lstm_attributes,
+        .facts = {.packs = INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | INPUT(RECURRENT_P)},
+        .state_size = sizeof(recurrent_state),
+        .read = dynamic_quantize_lstm_read,
         .infer = recurrent_infer,
         .prepare = recurrent_prepare,
         .compute = lstm_compute,

@@ -70,6 +70,23 @@ static norma_status merge_dims(infer_context *context, int index, const char *na
   return NORMA_OK;
 }
 
+/* Scales and zero points of quantised weights: one for each direction, or for each of its gates' columns. */
+static norma_status merge_parameters(infer_context *context, int64_t *hidden) {
+  static const char *const names[] = {"W_scale", "W_zero_point", "R_scale", "R_zero_point"};
+  const recurrent_state *state = context->state;
+  int64_t directions = state->directions;
+  for (int i = 0; i < 4; i++) {
+    const shape *given = infer_shape(context, RECURRENT_W_SCALE + i);
+    TRY(merge_dims(context, RECURRENT_W_SCALE + i, names[i], given->rank == 2 ? 2 : 1,
+                   (int64_t *[]){&directions, hidden}, (int64_t[]){1, state->form.gates}));
+    const shape *scale = infer_shape(context, RECURRENT_W_SCALE + (i & 2));
+    if (i % 2 == 1 && given->rank > 0 && scale->rank > 0 && given->rank != scale->rank) {
+      return infer_fail(context, "%s has rank %d, and its scale %d", names[i], given->rank, scale->rank);
+    }
+  }
+  return NORMA_OK;
+}
+
 static norma_status merge_sizes(infer_context *context, recurrent_sizes *sizes) {
   const recurrent_state *state = context->state;
   int64_t directions = state->directions;
@@ -77,8 +94,14 @@ static norma_status merge_sizes(infer_context *context, recurrent_sizes *sizes) 
   int64_t *const hidden = &sizes->hidden, *const count = &directions;
   const int64_t gates = state->form.gates;
   const bool flip = state->batch_first;
-  TRY(merge_dims(context, RECURRENT_R, "R", 3, (int64_t *[]){count, hidden, hidden}, (int64_t[]){1, gates, 1}));
-  TRY(merge_dims(context, RECURRENT_W, "W", 3, (int64_t *[]){count, hidden, inputs}, (int64_t[]){1, gates, 1}));
+  if (state->is_quantized) {
+    TRY(merge_dims(context, RECURRENT_R, "R", 3, (int64_t *[]){count, hidden, hidden}, (int64_t[]){1, 1, gates}));
+    TRY(merge_dims(context, RECURRENT_W, "W", 3, (int64_t *[]){count, inputs, hidden}, (int64_t[]){1, 1, gates}));
+    TRY(merge_parameters(context, hidden));
+  } else {
+    TRY(merge_dims(context, RECURRENT_R, "R", 3, (int64_t *[]){count, hidden, hidden}, (int64_t[]){1, gates, 1}));
+    TRY(merge_dims(context, RECURRENT_W, "W", 3, (int64_t *[]){count, hidden, inputs}, (int64_t[]){1, gates, 1}));
+  }
   TRY(merge_dims(context, RECURRENT_X, "X", 3, (int64_t *[]){flip ? batch : steps, flip ? steps : batch, inputs},
                  (int64_t[]){1, 1, 1}));
   TRY(merge_dims(context, RECURRENT_B, "B", 2, (int64_t *[]){count, hidden}, (int64_t[]){1, 2 * gates}));

@@ -10,6 +10,9 @@
  * A row takes part in the steps below its length; before and after them its state stays what it is and its output is
  * zero. The reverse direction walks from the last step to the first, so that each row begins at its own end.
  *
+ * Quantised weights are transposed, W being inputs x gates. They are packed as the floats that they stand for; a row of
+ * X is first rounded to the 256 numbers that its sample's range is divided into, a row of states to those of its own.
+ *
  * Float is computed in float, half precision too, with states in float from first to last; double in double. A row's
  * result does not depend on the others: neither how rows are cut for workers nor how time is cut in blocks shows in it.
  */
@@ -29,7 +32,11 @@ enum recurrent_input {
   RECURRENT_LENGTHS,
   RECURRENT_INITIAL_H,
   RECURRENT_INITIAL_C,
-  RECURRENT_P
+  RECURRENT_P,
+  RECURRENT_W_SCALE, /* this and what follows: of quantised weights */
+  RECURRENT_W_ZERO,
+  RECURRENT_R_SCALE,
+  RECURRENT_R_ZERO
 };
 
 /* ------------------------------------------------------------------------------------------------------------ state */
@@ -37,7 +44,7 @@ enum recurrent_input {
 /* The product of some gates. */
 typedef struct recurrent_phase {
   int first_gate, gates;
-  bool of_reset;    /* of the state as the reset gate left it (recurrent_cells.reset) */
+  bool of_reset;    /* of the state as the reset gate left it, or as it was rounded (recurrent_cells.reset) */
   bool adds_inputs; /* else the cell adds them, and R's bias is added here */
   size_t packed_at; /* elements: within what is packed of R for one direction; set by prepare */
 } recurrent_phase;
@@ -57,7 +64,8 @@ typedef struct recurrent_state {
   bool has_clip;
   float clip;
   bool input_forget, linear_before_reset;
-  int64_t hidden_size;                                      /* 0: not given */
+  bool is_quantized;   /* W and R are integers of 8 bits; set before recurrent_read */
+  int64_t hidden_size; /* 0: not given */
   struct activation functions[2][RECURRENT_MOST_FUNCTIONS]; /* by direction */
   recurrent_phase phases[RECURRENT_MOST_PHASES];
   int phase_count;
@@ -76,7 +84,7 @@ typedef struct recurrent_state {
   const void *packed_w, *packed_r, *bias, *peepholes; /* NULL: made in each run, at the offsets below */
   size_t packed_w_size, packed_r_size;                /* elements, of one direction */
   size_t w_at, r_at, bias_at, peepholes_at;           /* in scratch, as all that follow */
-  size_t x_at, inputs_at, gates_at, h_at, c_at, reset_at, spare_at;
+  size_t x_at, inputs_at, gates_at, h_at, c_at, reset_at, spare_at, ranges_at;
   bool copies_x; /* rows of X lie in another order or type than they are needed in */
 } recurrent_state;
 
@@ -119,6 +127,8 @@ norma_status recurrent_run(run_context *context, recurrent_cell *cell);
 /* Functions of arrays of float or double, as the state computes. y may be any of the operands. */
 void recurrent_multiply(const recurrent_row *row, void *y, const void *x, const void *z, int64_t n);
 void recurrent_add(const recurrent_row *row, void *y, const void *x, const void *z, int64_t n);
+/* y = x, rounded to 8 bits. */
+void recurrent_round(const recurrent_row *row, void *y, const void *x, int64_t n);
 void recurrent_one_minus(const recurrent_row *row, void *y, const void *x, int64_t n);
 /* y = function(x), x being clipped first where the node wants that. `index`: of the direction's functions. */
 void recurrent_activate(const recurrent_row *row, int index, void *y, const void *x, int64_t n);

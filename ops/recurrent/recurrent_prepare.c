@@ -92,6 +92,14 @@ struct recurrent_packing {
   int input;
 };
 
+static norma_status fill_quantized(prepare_context *context, void *destination, const void *argument) {
+  const struct recurrent_packing *packing = argument;
+  const int scale = packing->input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
+  recurrent_pack_quantized(context->kernels, packing->state, packing->input, prepare_constant(context, packing->input),
+                           prepare_constant(context, scale), prepare_constant(context, scale + 1), destination);
+  return NORMA_OK;
+}
+
 static norma_status recurrent_fill_weights(prepare_context *context, void *destination, const void *argument) {
   const struct recurrent_packing *packing = argument;
   recurrent_matrix matrices[RECURRENT_MOST_MATRICES];
@@ -157,6 +165,15 @@ static norma_status fill_peepholes(prepare_context *context, void *destination, 
   return NORMA_OK;
 }
 
+/* Quantised weights need their scales and zero points. */
+static bool is_part_constant(const prepare_context *context, int input) {
+  const recurrent_state *state = context->state;
+  if (!prepare_constant(context, input)) return false;
+  if (!state->is_quantized || (input != RECURRENT_W && input != RECURRENT_R)) return true;
+  const int scale = input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
+  return prepare_constant(context, scale) && prepare_constant(context, scale + 1);
+}
+
 /* `count` elements made of input `input`: once per model where it is constant, else in scratch. */
 static norma_status prepare_part(prepare_context *context, int input, uint64_t key, size_t count, prepare_fill fill,
                                  const void **packed, size_t *at) {
@@ -167,7 +184,7 @@ static norma_status prepare_part(prepare_context *context, int input, uint64_t k
   if (!size_multiply(count, state->real_bytes, &bytes)) {
     return prepare_fail(context, NORMA_ERROR_BUDGET, "input %d is too large", input);
   }
-  if (prepare_constant(context, input)) {
+  if (is_part_constant(context, input)) {
     const struct recurrent_packing packing = {state, input};
     context->packed_inputs |= INPUT(input);
     context->packed_for_good |= INPUT(input);
@@ -191,9 +208,10 @@ static norma_status prepare_parts(prepare_context *context) {
     phase->packed_at = state->packed_r_size;
     state->packed_r_size += packed_size(context->kernels, state, state->hidden, phase->gates * state->hidden);
   }
-  TRY(prepare_part(context, RECURRENT_W, RECURRENT_PACKED_W, directions * state->packed_w_size, recurrent_fill_weights,
+  const prepare_fill fill_weights = state->is_quantized ? fill_quantized : recurrent_fill_weights;
+  TRY(prepare_part(context, RECURRENT_W, RECURRENT_PACKED_W, directions * state->packed_w_size, fill_weights,
                    &state->packed_w, &state->w_at));
-  TRY(prepare_part(context, RECURRENT_R, RECURRENT_PACKED_R, directions * state->packed_r_size, recurrent_fill_weights,
+  TRY(prepare_part(context, RECURRENT_R, RECURRENT_PACKED_R, directions * state->packed_r_size, fill_weights,
                    &state->packed_r, &state->r_at));
   TRY(prepare_part(context, RECURRENT_B, RECURRENT_PACKED_B, recurrent_bias_size(state), fill_bias, &state->bias,
                    &state->bias_at));
@@ -232,6 +250,7 @@ static void cut_walk(const prepare_context *context, recurrent_state *state) {
 static norma_status lay_out_scratch(prepare_context *context, recurrent_state *state) {
   const size_t real = state->real_bytes, rows = (size_t)state->batch, hidden = (size_t)state->hidden;
   const size_t all = (size_t)state->directions * rows, block = rows * (size_t)state->block_steps;
+  const bool has_reset = state->phase_count > 1 || state->phases[0].of_reset;
   size_t *total = &context->scratch_bytes, states = 0, gates = 0, inputs = 0, x = 0;
   const bool fits =
       size_multiply(all, hidden, &states) && size_multiply(all, (size_t)state->width, &gates) &&
@@ -240,7 +259,8 @@ static norma_status lay_out_scratch(prepare_context *context, recurrent_state *s
       scratch_append(total, x, real, &state->x_at) && scratch_append(total, inputs, real, &state->inputs_at) &&
       scratch_append(total, gates, real, &state->gates_at) && scratch_append(total, states, real, &state->h_at) &&
       scratch_append(total, state->form.has_cell ? states : 0, real, &state->c_at) &&
-      scratch_append(total, state->phase_count > 1 ? states : 0, real, &state->reset_at) &&
+      scratch_append(total, has_reset ? states : 0, real, &state->reset_at) &&
+      scratch_append(total, state->is_quantized ? rows : 0, sizeof(dynamic_quantization), &state->ranges_at) &&
       scratch_append(total, states, real, &state->spare_at);
   return fits ? NORMA_OK : prepare_fail(context, NORMA_ERROR_BUDGET, "the sequences are too large");
 }
@@ -276,9 +296,9 @@ norma_status recurrent_prepare(prepare_context *context) {
   state->steps = x->dims[state->batch_first];
   state->batch = x->dims[!state->batch_first];
   state->inputs = x->dims[2];
-  state->hidden = r->dims[2];
+  state->hidden = r->dims[state->is_quantized ? 1 : 2];
   state->width = state->form.gates * state->hidden;
-  state->copies_x = is_half(state->type) || (state->batch_first && state->batch > 1);
+  state->copies_x = is_half(state->type) || state->is_quantized || (state->batch_first && state->batch > 1);
   context->flops = 2.0 * (double)state->steps * (double)state->batch * (double)state->directions *
                    (double)state->width * (double)(state->inputs + state->hidden);
   context->kernel_name = "empty";

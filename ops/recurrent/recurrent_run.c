@@ -10,9 +10,10 @@ typedef struct recurrent_walk {
   recurrent_cell *cell;
   recurrent_cells cells;
   const void *packed_w, *packed_r, *bias;
-  const int32_t *lengths;     /* NULL: all steps */
-  char *x;                    /* rows of X in the order of time, where they are copied */
-  int64_t block, block_steps; /* first step of the walk in this block, and how many */
+  const int32_t *lengths;       /* NULL: all steps */
+  dynamic_quantization *ranges; /* of each sample of X, where weights are quantised */
+  char *x;                      /* rows of X in the order of time, where they are copied */
+  int64_t block, block_steps;   /* first step of the walk in this block, and how many */
   int64_t input_pieces, input_row_chunk, input_column_chunk, input_row_chunks; /* of one direction's input product */
 } recurrent_walk;
 
@@ -125,6 +126,10 @@ static void copy_x_rows(void *argument, int64_t begin, int64_t end, int worker) 
       if (state->inputs) memcpy(target, source, (size_t)state->inputs * element);
     } else {
       float_from(walk->context->kernels, state->type, (float *)(void *)target, source, state->inputs);
+    }
+    if (walk->ranges) {
+      float *rounded = (float *)(void *)target;
+      recurrent_round_to(walk->context->kernels, rounded, rounded, state->inputs, walk->ranges[row]);
     }
   }
 }
@@ -370,7 +375,11 @@ static const void *pack_input(const recurrent_walk *walk, int input, const void 
   const struct kernel_table *kernels = walk->context->kernels;
   if (packed || !tensor) return packed;
   char *made = (char *)walk->context->scratch + at;
-  if (input == RECURRENT_B) {
+  if (state->is_quantized && (input == RECURRENT_W || input == RECURRENT_R)) {
+    const int scale = input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
+    recurrent_pack_quantized(kernels, state, input, tensor, run_input(walk->context, scale),
+                             run_input(walk->context, scale + 1), (float *)(void *)made);
+  } else if (input == RECURRENT_B) {
     recurrent_fill_bias(state, tensor->data, made);
   } else if (input == RECURRENT_P) {
     recurrent_fill_peepholes(kernels, state, tensor->data, made);
@@ -431,6 +440,34 @@ static norma_status walk_check_lengths(recurrent_walk *walk) {
   return NORMA_OK;
 }
 
+/* Steps behind a sample's length count for nothing. */
+static void find_ranges(void *argument, int64_t begin, int64_t end, int worker) {
+  const recurrent_walk *walk = argument;
+  const recurrent_state *state = walk->state;
+  const float *x = run_input(walk->context, RECURRENT_X)->data;
+  (void)worker;
+  for (int64_t row = begin; row < end; row++) {
+    walk->ranges[row] =
+        recurrent_range(walk->context->kernels, x + row * state->inputs,
+                        walk->lengths ? walk->lengths[row] : state->steps, state->batch * state->inputs, state->inputs);
+  }
+}
+
+/* Rounds X's samples to their ranges later on, and the first states now. */
+static norma_status open_rounding(recurrent_walk *walk) {
+  const recurrent_state *state = walk->state;
+  const struct kernel_table *kernels = walk->context->kernels;
+  walk->ranges = (dynamic_quantization *)(void *)((char *)walk->context->scratch + state->ranges_at);
+  for (int64_t i = 0; i < state->directions * state->batch; i++) {
+    const size_t at = real_offset(state, i * state->hidden);
+    const float *h = (const float *)(void *)(walk->cells.h + at);
+    recurrent_round_to(kernels, (float *)(void *)(walk->cells.reset + at), h, state->hidden,
+                       recurrent_range(kernels, h, 1, state->hidden, state->hidden));
+  }
+  const double cost = WORK_ELEMENT * (double)state->steps * (double)state->inputs;
+  return run_parallel(walk->context, state->batch, work_grain(cost), find_ranges, walk);
+}
+
 static void open_walk(recurrent_walk *walk) {
   const recurrent_state *state = walk->state;
   char *scratch = walk->context->scratch;
@@ -462,6 +499,7 @@ norma_status recurrent_run(run_context *context, recurrent_cell *cell) {
   if (state->batch == 0 || state->hidden == 0) return NORMA_OK;
   TRY(walk_check_lengths(&walk));
   open_walk(&walk);
+  if (state->is_quantized) TRY(open_rounding(&walk));
   for (; walk.block < state->steps; walk.block += walk.block_steps) {
     const int64_t left = state->steps - walk.block;
     walk.block_steps = left < state->block_steps ? left : state->block_steps;

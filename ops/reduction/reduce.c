@@ -5,10 +5,10 @@
  * 18: axes of all as an input, noop_with_empty_axes; 20: bool (Max, Min); 28: only floats (LogSum, LogSumExp).
  * Without axes everything is reduced, or nothing with noop_with_empty_axes.
  *
- * float and half precision are reduced by the kernels of the table (reduce_floats.c), double in double, integers in 64
- * bits that wrap around; the mean of integers is truncated. An empty reduction gives 0, 1 for a product, the least
- * number for a maximum and so on. The order in which an element is summed up depends on the shape of what is reduced
- * only.
+ * float and half precision are reduced by the kernels of the table (reduce_floats.c, reduce_products.c), double in
+ * double, integers in 64 bits that wrap around; the mean of integers is truncated. An empty reduction gives 0, 1 for a
+ * product, the least number for a maximum and so on. The order in which an element is summed up depends on the shape of
+ * what is reduced only.
  */
 #include "ops/axes.h"
 #include "ops/blocked.h"
@@ -257,6 +257,8 @@ static norma_status reduce_compute(run_context *context) {
   if (walk.outputs != norma_tensor_count(output))
     return run_fail(context, NORMA_ERROR_RUN, "axes do not fit the output");
   if (reduce_floats_suits(state->reduction, input->type, &walk)) return reduce_floats(context, state->reduction, &walk);
+  if (reduce_products_suits(state->reduction, input->type, &walk))
+    return reduce_products(context, state->reduction, &walk);
   reduce_job job = {context, state, &walk, input, output};
   const int64_t grain = walk.count >= 2048 ? 1 : 2048 / (walk.count + 1) + 1;
   return run_parallel(context, walk.outputs, grain, reduce_any_body, &job);

@@ -35,4 +35,8 @@ double reduce_finish(enum reduction reduction, double result, int64_t count);
 bool reduce_floats_suits(enum reduction reduction, norma_element_type type, const reduce_walk *walk);
 norma_status reduce_floats(run_context *context, enum reduction reduction, const reduce_walk *walk);
 
+/* Whether reduce_products takes it: products and LogSumExp of float along neighbouring dimensions. */
+bool reduce_products_suits(enum reduction reduction, norma_element_type type, const reduce_walk *walk);
+norma_status reduce_products(run_context *context, enum reduction reduction, const reduce_walk *walk);
+
 #endif

@@ -33,8 +33,8 @@ size_t regex_scratch_bytes(const regex *regex);
 bool regex_matches(const run_context *context, const regex *regex, const char *text, size_t size, void *scratch);
 
 /* The longest of the matches that begin first, from `start` on; what stands before `start` is seen by \b and ^. false:
- * there is none, or the run is cancelled. */
+ * there is none, or the run is cancelled. Adds the bytes that it read to *steps. */
 bool regex_search(const run_context *context, const regex *regex, const char *text, size_t size, size_t start,
-                  void *scratch, size_t *begin, size_t *end);
+                  void *scratch, size_t *begin, size_t *end, size_t *steps);
 
 #endif

@@ -1,6 +1,6 @@
 #include "ops/text/regex_program.h"
 
-#define REGEX_POLL_STEPS 16384 /* bytes between two questions whether to go on */
+#define REGEX_POLL_STEPS 0x400000 /* instructions between two questions whether to go on */
 
 /* ---------------------------------------------------------------------------------------------------------- threads */
 
@@ -76,6 +76,12 @@ void regex_threads_take(regex_threads *threads, uint8_t byte) {
 
 /* --------------------------------------------------------------------------------------------------------- matching */
 
+/* Whether the run has to end, asked at some bytes: each may take a step of every instruction. */
+static bool regex_interrupted(const run_context *context, const regex *regex, size_t at) {
+  const size_t stride = REGEX_POLL_STEPS / (regex->count + 1) + 1;
+  return at % stride == stride - 1 && run_cancelled(context);
+}
+
 size_t regex_scratch_bytes(const regex *regex) {
   return size_align(regex_threads_bytes(regex), 64);
 }
@@ -105,7 +111,7 @@ bool regex_matches(const run_context *context, const regex *regex, const char *t
     const bool matches = regex_threads_follow(&threads, assertions, &begin);
     if (at == size) return matches;
     if (threads.waiting_count == 0) return false;
-    if (at % REGEX_POLL_STEPS == REGEX_POLL_STEPS - 1 && run_cancelled(context)) return false;
+    if (regex_interrupted(context, regex, at)) return false;
     regex_threads_take(&threads, (uint8_t)text[at]);
   }
 }
@@ -151,23 +157,24 @@ static bool threads_search(const run_context *context, regex_threads *threads, c
     while (found && threads->waiting_count && threads->waiting[threads->waiting_count - 1].begin > *begin)
       threads->waiting_count--;
     if (at == size || (found && threads->waiting_count == 0)) return found;
-    if (at % REGEX_POLL_STEPS == REGEX_POLL_STEPS - 1 && run_cancelled(context)) return false;
+    if (regex_interrupted(context, threads->regex, at)) return false;
     regex_threads_take(threads, (uint8_t)text[at]);
   }
 }
 
 bool regex_search(const run_context *context, const regex *regex, const char *text, size_t size, size_t start,
-                  void *scratch, size_t *begin, size_t *end) {
+                  void *scratch, size_t *begin, size_t *end, size_t *steps) {
   const size_t most = 4 * (size - start) + 64; /* where begins are tried in vain too often, all of them go together */
-  size_t steps = 0;
-  for (; regex->next && start <= size && steps < most; start++) {
+  const size_t before = *steps;
+  for (; regex->next && start <= size && *steps - before < most; start++) {
     while (start < size && !regex->can_begin[(uint8_t)text[start]]) start++;
-    if (!begins_character(text, size, start) || !table_match_at(regex, text, size, start, end, &steps)) continue;
+    if (!begins_character(text, size, start) || !table_match_at(regex, text, size, start, end, steps)) continue;
     *begin = start;
     return true;
   }
   if (start > size) return false;
   regex_threads threads;
   regex_threads_init(&threads, regex, scratch);
+  *steps += size - start;
   return threads_search(context, &threads, text, size, start, begin, end);
 }

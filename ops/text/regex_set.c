@@ -1,6 +1,5 @@
+#include "ops/heap_sort.h"
 #include "ops/text/regex_program.h"
-
-#include <stdlib.h>
 
 /* ------------------------------------------------------------------------------------------------------------- sets */
 
@@ -32,7 +31,7 @@ static int compare_ranges(const void *left, const void *right) {
 void set_tidy(character_set *set) {
   size_t kept = 0;
   if (set->count == 0) return;
-  qsort(set->ranges, set->count, sizeof *set->ranges, compare_ranges);
+  heap_sort(set->ranges, set->count, sizeof *set->ranges, compare_ranges);
   for (size_t i = 1; i < set->count; i++) {
     character_range *last = &set->ranges[kept], *next = &set->ranges[i];
     if (next->low > last->high + 1)
@@ -117,7 +116,7 @@ static norma_status make_folds(regex_builder *builder) {
   for (uint32_t c = 0; c <= FOLD_LAST && folds->count < 8192; c++) {
     if (keys[c] <= FOLD_LAST && members[keys[c]] > 1) folds->entries[folds->count++] = (fold_entry){keys[c], c};
   }
-  qsort(folds->entries, folds->count, sizeof *folds->entries, compare_folds);
+  heap_sort(folds->entries, folds->count, sizeof *folds->entries, compare_folds);
   builder->folds = folds;
   return NORMA_OK;
 }

@@ -5,10 +5,9 @@
  * What a set can do depends on the assertions that hold, so on the byte before, which is part of the state, and the one
  * behind.
  */
+#include "ops/heap_sort.h"
 #include "ops/key_table.h"
 #include "ops/text/regex_program.h"
-
-#include <stdlib.h>
 
 #define TABLE_MOST_WORK 20000000 /* places looked at: some tens of milliseconds */
 
@@ -49,7 +48,7 @@ static bool table_intern(table_maker *maker, regex_side before, uint32_t *state)
   *state = 0;
   if (count == 0) return true;
   for (size_t i = 0; i < count; i++) maker->places[i] = maker->threads.seeds[i].instruction;
-  qsort(maker->places, count, sizeof *maker->places, compare_places);
+  heap_sort(maker->places, count, sizeof *maker->places, compare_places);
   for (size_t i = 0; i < count; i++) hash = key_hash_words(hash, maker->places[i]);
   size_t slot = hash % TABLE_SLOTS;
   for (; maker->slots[slot]; slot = (slot + 1) % TABLE_SLOTS) {

@@ -11,7 +11,7 @@
  */
 #include "ops/text/unicode.h"
 
-#include "ops/operator.h"
+#include "ops/work.h"
 
 #include <inttypes.h>
 
@@ -113,13 +113,14 @@ static norma_status count_pieces(run_context *context, int64_t *counts, int64_t 
   const norma_tensor *x = run_input(context, 0);
   const norma_string *strings = x->data;
   const int64_t count = norma_tensor_count(x);
+  int64_t steps = 0;
   *most = 0;
   *bytes = 0;
   for (int64_t i = 0; i < count; i++) {
     split_walk walk = split_begin(context->state, &strings[i]);
     norma_string piece;
-    if (i % 1024 == 0) TRY(run_poll(context));
-    for (counts[i] = 0; split_next(&walk, &piece);) counts[i]++;
+    TRY(work_poll(context, steps++));
+    for (counts[i] = 0; split_next(&walk, &piece); counts[i]++) TRY(work_poll(context, steps++));
     if (!size_add(*bytes, strings[i].size, bytes))
       return run_fail(context, NORMA_ERROR_BUDGET, "the output is too long");
     if (counts[i] > *most) *most = counts[i];
@@ -135,6 +136,7 @@ static norma_status write_pieces(run_context *context, int64_t most, size_t byte
   shape pieces = shape_of_tensor(x);
   char *characters;
   norma_tensor *y;
+  int64_t steps = 0;
   pieces.dims[pieces.rank++] = most;
   TRY(run_allocate_strings(context, 0, &pieces, bytes, &characters, &y));
   for (int64_t i = 0; i < count; i++) {
@@ -144,9 +146,15 @@ static norma_status write_pieces(run_context *context, int64_t most, size_t byte
     characters += copy.size;
     split_walk walk = split_begin(context->state, &copy);
     int64_t made = 0;
-    if (i % 1024 == 0) TRY(run_poll(context));
-    for (; made < most && split_next(&walk, &piece); made++) row[made] = piece;
-    for (; made < most; made++) row[made] = (norma_string){NULL, 0};
+    TRY(work_poll(context, steps++));
+    for (; made < most && split_next(&walk, &piece); made++) {
+      row[made] = piece;
+      TRY(work_poll(context, steps++));
+    }
+    for (; made < most; made++) {
+      row[made] = (norma_string){NULL, 0};
+      TRY(work_poll(context, steps++));
+    }
   }
   return NORMA_OK;
 }

@@ -118,6 +118,10 @@ static norma_status read_pool(const node *node, tf_idf_state *state, gram_pool *
   pool->starts = attribute_ints(node, "ngram_counts", &pool->start_count);
   pool->places = attribute_ints(node, "ngram_indexes", &pool->place_count);
   pool->weights = attribute_floats(node, "weights", &pool->weight_count);
+  /* Lists without elements are as absent ones. */
+  if (ints == 0) pool->ints = NULL;
+  if (strings == 0) pool->strings = NULL;
+  if (pool->weight_count == 0) pool->weights = NULL;
   pool->size = ints + strings;
   state->has_strings = strings > 0;
   if ((ints > 0) == (strings > 0)) return tf_idf_wrong(node, error, "wants pool_int64s or pool_strings, and not both");

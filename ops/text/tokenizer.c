@@ -111,7 +111,17 @@ typedef struct token_walk {
   char *scratch;
   tokenizer_piece *pieces; /* that of each separator, from the whole text on */
   size_t depth;            /* of the piece that is cut, plus 1; 0: all is done */
+  size_t steps;            /* bytes read since it was last asked whether the run has to end */
 } token_walk;
+
+#define TOKENIZER_POLL_BYTES 0x100000
+
+/* What is read for matches that are no tokens, or that end before what was read, may be much more than the text. */
+static bool token_interrupted(token_walk *walk) {
+  if (walk->steps < TOKENIZER_POLL_BYTES) return false;
+  walk->steps = 0;
+  return run_cancelled(walk->context);
+}
 
 static token_walk token_begin(const run_context *context, const norma_string *text, int worker) {
   token_walk walk = {.context = context, .state = context->state, .text = text->size ? text->data : "", .depth = 1};
@@ -132,12 +142,13 @@ static bool is_long_enough(const token_walk *walk, size_t begin, size_t end) {
 }
 
 /* Cuts the next part off a piece; where a match is empty, the character behind goes with it. */
-static void cut_piece(const token_walk *walk, size_t separator, tokenizer_piece *piece, size_t *begin, size_t *end) {
+static void cut_piece(token_walk *walk, size_t separator, tokenizer_piece *piece, size_t *begin, size_t *end) {
   const size_t size = piece->end - piece->begin;
   size_t first, last;
   *begin = piece->next;
   if (!regex_search(walk->context, walk->state->expressions[separator], walk->text + piece->begin, size,
-                    piece->next - piece->begin, walk->scratch + walk->state->scratch[separator], &first, &last)) {
+                    piece->next - piece->begin, walk->scratch + walk->state->scratch[separator], &first, &last,
+                    &walk->steps)) {
     *end = piece->end;
     piece->next = piece->end + 1;
     return;
@@ -148,7 +159,7 @@ static void cut_piece(const token_walk *walk, size_t separator, tokenizer_piece 
 }
 
 static bool next_separated(token_walk *walk, size_t *begin, size_t *end) {
-  while (walk->depth > 0) {
+  while (walk->depth > 0 && !token_interrupted(walk)) {
     tokenizer_piece *piece = &walk->pieces[walk->depth - 1];
     if (piece->next > piece->end) {
       walk->depth--;
@@ -164,8 +175,9 @@ static bool next_separated(token_walk *walk, size_t *begin, size_t *end) {
 
 static bool next_match(token_walk *walk, size_t *begin, size_t *end) {
   tokenizer_piece *piece = &walk->pieces[0];
-  while (piece->next <= piece->end && regex_search(walk->context, walk->state->expressions[0], walk->text, walk->size,
-                                                   piece->next, walk->scratch + walk->state->scratch[0], begin, end)) {
+  while (piece->next <= piece->end && !token_interrupted(walk) &&
+         regex_search(walk->context, walk->state->expressions[0], walk->text, walk->size, piece->next,
+                      walk->scratch + walk->state->scratch[0], begin, end, &walk->steps)) {
     const bool is_token = is_long_enough(walk, *begin, *end);
     if (is_token)
       piece->next = *end;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Embeds an installed Norma in the C program of README.md: through pkg-config and find_package, shared and static, as C
 # and as C++, with the model from its file and from a byte array; and in words.c beside this file, which has strings,
-# sequences, operators of its own and runs with options. Expects NORMA's build folder in BUILD and runs in the source
+# sequences, operators of its own and runs with options, and in custom_operator.c. Expects NORMA's build folder in BUILD and runs in the source
 # root.
 set -eu
 
@@ -111,12 +111,51 @@ for kind in shared static c++; do
   fi
 done
 
+# ---- custom_operator.c, the same; and a model whose attribute it refuses
+cat >"$work/custom.expected" <<'TEXT'
+means: float[?, 4]
+highest: int64[?]
+loud: int64[?]
+pairs: float[4, ?]
+means: 2 3 4 3 0 3 3 3
+highest: 2 1
+loud: 2 3 4 9
+pairs: 1 0 3 3 3.5 3 3 3
+operator failed: node 'rolling' (Rolling, example 1): row 1 holds a NaN
+computed 2 times
+wrong.onnx: node 'rolling' (Rolling, example 1): ends is 'cat', expected cut or keep
+TEXT
+custom=$root/tests/embedding/custom_operator
+sed 's/cut/cat/' "$custom.onnx" >"$work/wrong.onnx"
+# shellcheck disable=SC2086
+$CC -std=c11 $warnings "$custom.c" $shared_flags -o "$work/custom-shared"
+# shellcheck disable=SC2086
+$CC -std=c11 $warnings -static "$custom.c" $static_flags -o "$work/custom-static"
+# shellcheck disable=SC2086
+$CXX -std=c++11 $warnings -x c++ "$custom.c" $shared_flags -o "$work/custom-c++"
+for kind in shared static c++; do
+  cd "$work"
+  LD_LIBRARY_PATH="$library" "./custom-$kind" "$custom.onnx" >custom.actual 2>&1
+  if LD_LIBRARY_PATH="$library" "./custom-$kind" wrong.onnx >>custom.actual 2>&1; then
+    fail "custom_operator, $kind: a wrong attribute was taken"
+  elif difference=$(diff custom.expected custom.actual); then
+    echo "ok: custom_operator, $kind"
+  else
+    fail "custom_operator, $kind:" "$difference"
+  fi
+  cd "$root"
+done
+
 # ---- find_package
 mkdir "$work/cmake"
 cat >"$work/cmake/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.25)
 project(one LANGUAGES C CXX)
 find_package(Norma 0.1 REQUIRED)
+foreach(library norma norma_shared)
+  add_executable(custom-${library} SOURCE_ROOT/tests/embedding/custom_operator.c)
+  target_link_libraries(custom-${library} PRIVATE Norma::${library})
+endforeach()
 foreach(program one bytes)
   foreach(language c cpp)
     foreach(library norma norma_shared)
@@ -126,6 +165,7 @@ foreach(program one bytes)
   endforeach()
 endforeach()
 CMAKE
+sed -i "s|SOURCE_ROOT|$root|" "$work/cmake/CMakeLists.txt"
 if cmake -G Ninja -S "$work/cmake" -B "$work/cmake/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$CC" \
     -DCMAKE_CXX_COMPILER="$CXX" >"$work/cmake.log" 2>&1 &&
   cmake --build "$work/cmake/build" >>"$work/cmake.log" 2>&1; then

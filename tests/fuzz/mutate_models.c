@@ -3,8 +3,8 @@
  *
  *     mutate_models [--seed N] [--from N] [--count N] [--seconds S] [--keep DIR] [--only N] [--verbose] MODEL...
  *
- * Mutant number i of a seed is the same on every machine. Half of the inputs are those of test_data_set_0 beside the
- * model, some of them mutated too; the others are made up. A mutant passes when it ends, with a result or an error,
+ * Mutant number i of a seed is the same on every machine. Most of the inputs are those of test_data_set_0 beside the
+ * model, half of them mutated too; the others are made up. A mutant passes when it ends, with a result or an error,
  * within S seconds (default 10) and 4 GiB, without a crash or a report of a sanitizer, when no error is an internal one
  * or lacks a message, when the memory budget held, and when nothing stays allocated. Those that do not are written to
  * DIR. Ends with a line of counts; exit code 1 where a mutant failed. --only runs one mutant in this process, for a
@@ -32,6 +32,7 @@
 #define MOST_BYTES     ((int64_t)4 << 30)
 #define RUN_SECONDS    3
 #define INPUT_ELEMENTS 200000
+#define MOST_FILES     24
 
 /* Exit codes of the process of one mutant; others mean that it failed. */
 enum { REFUSED = 10, RUN_FAILED = 11, RAN = 12, WRONG = 1 };
@@ -46,14 +47,9 @@ typedef struct settings {
   char **models;
 } settings;
 
-typedef struct bytes {
-  unsigned char *data; /* from malloc */
-  size_t size;
-} bytes;
-
-static bool read_file(const char *path, bytes *into) {
+static bool read_file(const char *path, message_bytes *into) {
   FILE *file = fopen(path, "rb");
-  *into = (bytes){NULL, 0};
+  *into = (message_bytes){NULL, 0};
   if (!file) return false;
   if (fseek(file, 0, SEEK_END) == 0) into->size = (size_t)ftell(file);
   rewind(file);
@@ -68,22 +64,42 @@ static bool read_file(const char *path, bytes *into) {
 typedef struct mutant {
   random_source random;
   const char *model_path;
-  bytes model;
+  message_bytes model;
+  message_bytes inputs[MOST_FILES]; /* of test_data_set_0; data NULL where there is none */
 } mutant;
+
+static void read_inputs(mutant *mutant) {
+  const char *slash = strrchr(mutant->model_path, '/');
+  for (size_t i = 0; i < MOST_FILES; i++) {
+    char path[1200];
+    snprintf(path, sizeof path, "%.*stest_data_set_0/input_%zu.pb", slash ? (int)(slash - mutant->model_path) + 1 : 0,
+             mutant->model_path, i);
+    if (!read_file(path, &mutant->inputs[i])) {
+      free(mutant->inputs[i].data);
+      mutant->inputs[i] = (message_bytes){NULL, 0};
+    }
+  }
+}
+
+static void free_mutant(mutant *mutant) {
+  free(mutant->model.data);
+  for (size_t i = 0; i < MOST_FILES; i++) free(mutant->inputs[i].data);
+}
 
 static void make_mutant(const settings *settings, uint64_t index, mutant *mutant) {
   mutant->random.state = settings->seed * 0x100000001B3u + index;
   mutant->model_path = settings->models[random_below(&mutant->random, settings->model_count)];
-  bytes original;
+  message_bytes original;
   if (!read_file(mutant->model_path, &original)) {
     fprintf(stderr, "mutate_models: %s cannot be read\n", mutant->model_path);
     exit(2);
   }
   mutant->model = original;
+  read_inputs(mutant);
   if (random_one_in(&mutant->random, 8)) return; /* only its inputs are hostile */
-  bytes changed = {NULL, 0};
-  changed.data =
-      mutate_message(&onnx__model_proto__descriptor, original.data, original.size, &mutant->random, &changed.size);
+  message_bytes changed = {NULL, 0};
+  changed.data = mutate_model(&onnx__model_proto__descriptor, original.data, original.size, mutant->inputs, MOST_FILES,
+                              &mutant->random, &changed.size);
   if (!changed.data) return;
   free(original.data);
   mutant->model = changed;
@@ -135,31 +151,20 @@ static norma_status make_up_input(random_source *random, memory *account, const 
   return NORMA_OK;
 }
 
-static bool read_input(random_source *random, memory *account, const char *model_path, size_t index,
-                       norma_value_kind kind, value *into) {
-  char path[1200];
-  const char *slash = strrchr(model_path, '/');
-  snprintf(path, sizeof path, "%.*stest_data_set_0/input_%zu.pb", slash ? (int)(slash - model_path) + 1 : 0, model_path,
-           index);
-  bytes file;
-  if (!read_file(path, &file)) {
-    free(file.data);
-    return false;
-  }
-  if (random_one_in(random, 3)) {
+static bool read_input(mutant *mutant, memory *account, size_t index, norma_value_kind kind, value *into) {
+  if (index >= MOST_FILES || !mutant->inputs[index].data) return false;
+  message_bytes file = mutant->inputs[index], changed = {NULL, 0};
+  norma_error error;
+  if (random_one_in(&mutant->random, 2)) {
     const ProtobufCMessageDescriptor *type = kind == NORMA_VALUE_SEQUENCE   ? &onnx__sequence_proto__descriptor
                                              : kind == NORMA_VALUE_OPTIONAL ? &onnx__optional_proto__descriptor
+                                             : kind == NORMA_VALUE_MAP      ? &onnx__map_proto__descriptor
                                                                             : &onnx__tensor_proto__descriptor;
-    bytes changed = {NULL, 0};
-    changed.data = mutate_message(type, file.data, file.size, random, &changed.size);
-    if (changed.data) {
-      free(file.data);
-      file = changed;
-    }
+    changed.data = mutate_message(type, file.data, file.size, &mutant->random, &changed.size);
+    if (changed.data) file = changed;
   }
-  norma_error error;
   bool read = value_read_memory(account, file.data, file.size, kind, into, &error) == NORMA_OK;
-  free(file.data);
+  free(changed.data);
   return read;
 }
 
@@ -187,9 +192,7 @@ static void run_once(mutant *mutant, const norma_model *model, norma_session *se
   for (size_t i = 0; inputs && i < count; i++) {
     norma_value_info info;
     norma_model_input(model, i, &info);
-    bool there = random_one_in(&mutant->random, 4)
-                     ? false
-                     : read_input(&mutant->random, account, mutant->model_path, i, info.kind, &inputs[i]);
+    bool there = !random_one_in(&mutant->random, 8) && read_input(mutant, account, i, info.kind, &inputs[i]);
     if (!there && info.kind == NORMA_VALUE_TENSOR) {
       there = make_up_input(&mutant->random, account, &info, &inputs[i], &refused) == NORMA_OK;
     }
@@ -280,7 +283,7 @@ static outcome wait_for(pid_t child, double seconds) {
 
 static void keep_mutant(const settings *settings, uint64_t index) {
   if (!settings->keep) return;
-  mutant mutant;
+  mutant mutant = {0};
   make_mutant(settings, index, &mutant);
   char path[1200];
   snprintf(path, sizeof path, "%s/%" PRIu64 "-%" PRIu64 ".onnx", settings->keep, settings->seed, index);
@@ -289,14 +292,14 @@ static void keep_mutant(const settings *settings, uint64_t index) {
     fwrite(mutant.model.data, 1, mutant.model.size, file);
     fclose(file);
   }
-  free(mutant.model.data);
+  free_mutant(&mutant);
 }
 
 static int run_here(const settings *settings, uint64_t index) {
-  mutant mutant;
+  mutant mutant = {0};
   make_mutant(settings, index, &mutant);
   int code = run_mutant(&mutant);
-  free(mutant.model.data);
+  free_mutant(&mutant);
   return code;
 }
 

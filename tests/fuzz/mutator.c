@@ -1,8 +1,6 @@
-#include "tests/fuzz/mutator.h"
+#include "tests/fuzz/mutation.h"
 
 #include "tests/support/builtin_operator.h"
-
-#include "proto/onnx.pb-c.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -55,24 +53,8 @@ double random_hostile_double(random_source *random) {
 
 /* ----------------------------------------------------------------------------------------------------------- memory */
 
-/* Everything that belongs to one mutant; freed together. */
-typedef struct block {
-  struct block *next;
-} block;
-
-typedef struct mutation {
-  random_source *random;
-  block *blocks;
-  struct site *sites;
-  size_t site_count, site_capacity;
-  Onnx__NodeProto **nodes;
-  size_t node_count, node_capacity;
-  char **names; /* strings of the message: what names can be swapped for */
-  size_t name_count, name_capacity;
-} mutation;
-
-static void *take(mutation *mutation, size_t bytes) {
-  block *made = calloc(1, sizeof(block) + 8 + bytes);
+void *mutation_take(mutation *mutation, size_t bytes) {
+  mutation_block *made = calloc(1, sizeof(mutation_block) + 8 + bytes);
   if (!made) {
     fputs("mutator: out of memory\n", stderr);
     exit(2);
@@ -85,18 +67,18 @@ static void *take(mutation *mutation, size_t bytes) {
 static void *grow(mutation *mutation, const void *old, size_t count, size_t *capacity, size_t size) {
   if (count < *capacity) return (void *)(uintptr_t)old;
   *capacity = *capacity ? *capacity * 2 : 64;
-  void *grown = take(mutation, *capacity * size);
+  void *grown = mutation_take(mutation, *capacity * size);
   if (count) memcpy(grown, old, count * size);
   return grown;
 }
 
-static char *copy_text(mutation *mutation, const char *text) {
+char *mutation_text(mutation *mutation, const char *text) {
   size_t size = strlen(text) + 1;
-  return memcpy(take(mutation, size), text, size);
+  return memcpy(mutation_take(mutation, size), text, size);
 }
 
 static void *unpack_allocate(void *context, size_t size) {
-  return take(context, size);
+  return mutation_take(context, size);
 }
 
 static void unpack_free(void *context, void *pointer) { /* with all the rest */
@@ -178,6 +160,11 @@ static void collect(mutation *mutation, ProtobufCMessage *message) {
     mutation->nodes = grow(mutation, mutation->nodes, mutation->node_count, &mutation->node_capacity, sizeof(void *));
     mutation->nodes[mutation->node_count++] = (void *)message;
   }
+  if (message->descriptor == &onnx__tensor_proto__descriptor) {
+    mutation->tensors =
+        grow(mutation, mutation->tensors, mutation->tensor_count, &mutation->tensor_capacity, sizeof(void *));
+    mutation->tensors[mutation->tensor_count++] = (void *)message;
+  }
   for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
     site site = {message, &message->descriptor->fields[i]};
     for (int weight = weight_of(mutation, &site); weight > 0; weight--) {
@@ -201,22 +188,25 @@ static char *hostile_text(mutation *mutation, const char *old) {
   random_source *random = mutation->random;
   switch (random_below(random, 8)) {
   case 0:
-    return copy_text(mutation, "");
+    return mutation_text(mutation, "");
   case 1: {
     size_t length = random_below(random, 3000);
-    char *text = take(mutation, length + 1);
+    char *text = mutation_take(mutation, length + 1);
     return memset(text, 'a', length);
   }
   case 2:
-    return copy_text(mutation, random_operator(random)->name);
+    return mutation_text(mutation, random_operator(random)->name);
   case 3: {
-    char *text = copy_text(mutation, old ? old : "x");
+    char *text = mutation_text(mutation, old ? old : "x");
     if (text[0]) text[random_below(random, strlen(text))] ^= (char)(1 + random_below(random, 31));
     return text;
   }
+  case 4:
+  case 5:
+    return random_text(mutation);
   default:
     return mutation->name_count ? mutation->names[random_below(random, mutation->name_count)]
-                                : copy_text(mutation, "x");
+                                : mutation_text(mutation, "x");
   }
 }
 
@@ -236,7 +226,7 @@ static int64_t near_or_hostile(random_source *random, int64_t old) {
 static void mutate_bytes(mutation *mutation, ProtobufCBinaryData *data) {
   random_source *random = mutation->random;
   size_t room = data->len + 16 + random_below(random, 64);
-  uint8_t *bytes = take(mutation, room);
+  uint8_t *bytes = mutation_take(mutation, room);
   if (data->len) memcpy(bytes, data->data, data->len);
   size_t length = data->len;
   for (uint64_t changes = 1 + random_below(random, 4); changes > 0; changes--) {
@@ -298,7 +288,7 @@ static void mutate_value(mutation *mutation, const ProtobufCFieldDescriptor *fie
 static void mutate_repeated(mutation *mutation, const site *site) {
   random_source *random = mutation->random;
   size_t size = value_size(site->field->type), count = *count_of(site);
-  char *items = take(mutation, (count + 1) * size), *old = *(char **)member_of(site);
+  char *items = mutation_take(mutation, (count + 1) * size), *old = *(char **)member_of(site);
   if (count) memcpy(items, old, count * size);
   *(char **)member_of(site) = items;
   uint64_t kind = random_below(random, 8);
@@ -334,7 +324,7 @@ static void mutate_submessage(mutation *mutation, const site *site) {
     return;
   }
   const ProtobufCMessageDescriptor *type = site->field->descriptor;
-  *member = take(mutation, type->sizeof_message);
+  *member = mutation_take(mutation, type->sizeof_message);
   protobuf_c_message_init(type, *member);
 }
 
@@ -355,11 +345,20 @@ static void mutate_site(mutation *mutation, const site *site) {
 
 /* ------------------------------------------------------------------------------------------------------------ nodes */
 
+/* A tensor of the message, changed, or an empty one. */
+static Onnx__TensorProto *some_tensor(mutation *mutation) {
+  Onnx__TensorProto *made = mutation_take(mutation, sizeof *made);
+  onnx__tensor_proto__init(made);
+  if (mutation->tensor_count) *made = *mutation->tensors[random_below(mutation->random, mutation->tensor_count)];
+  mutate_tensor(mutation, made);
+  return made;
+}
+
 static Onnx__AttributeProto *hostile_attribute(mutation *mutation, const operator_attribute *declared) {
   random_source *random = mutation->random;
-  Onnx__AttributeProto *made = take(mutation, sizeof *made);
+  Onnx__AttributeProto *made = mutation_take(mutation, sizeof *made);
   onnx__attribute_proto__init(made);
-  made->name = copy_text(mutation, declared->name);
+  made->name = mutation_text(mutation, declared->name);
   made->has_type = true;
   made->type = (Onnx__AttributeProto__AttributeType)declared->kind;
   size_t count = random_below(random, 6);
@@ -380,13 +379,24 @@ static Onnx__AttributeProto *hostile_attribute(mutation *mutation, const operato
   }
   case ATTRIBUTE_INTS:
     made->n_ints = count;
-    made->ints = take(mutation, count * sizeof *made->ints);
+    made->ints = mutation_take(mutation, count * sizeof *made->ints);
     for (size_t i = 0; i < count; i++) made->ints[i] = random_hostile_int(random);
     break;
   case ATTRIBUTE_FLOATS:
     made->n_floats = count;
-    made->floats = take(mutation, count * sizeof *made->floats);
+    made->floats = mutation_take(mutation, count * sizeof *made->floats);
     for (size_t i = 0; i < count; i++) made->floats[i] = (float)random_hostile_double(random);
+    break;
+  case ATTRIBUTE_STRINGS:
+    made->n_strings = count;
+    made->strings = mutation_take(mutation, count * sizeof *made->strings);
+    for (size_t i = 0; i < count; i++) {
+      char *text = random_text(mutation);
+      made->strings[i] = (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+    }
+    break;
+  case ATTRIBUTE_TENSOR:
+    made->t = some_tensor(mutation);
     break;
   default:
     break;
@@ -402,7 +412,7 @@ static void mutate_attribute(mutation *mutation, Onnx__NodeProto *node) {
   while (op && op->attributes && op->attributes[count].name) count++;
   if (count == 0) return;
   Onnx__AttributeProto *made = hostile_attribute(mutation, &op->attributes[random_below(mutation->random, count)]);
-  Onnx__AttributeProto **attributes = take(mutation, (node->n_attribute + 1) * sizeof *attributes);
+  Onnx__AttributeProto **attributes = mutation_take(mutation, (node->n_attribute + 1) * sizeof *attributes);
   size_t kept = 0;
   for (size_t i = 0; i < node->n_attribute; i++) {
     const char *name = node->attribute[i]->name;
@@ -417,15 +427,15 @@ static void mutate_attribute(mutation *mutation, Onnx__NodeProto *node) {
 static void mutate_operator(mutation *mutation, Onnx__NodeProto *node) {
   random_source *random = mutation->random;
   const operator_descriptor *op = random_operator(random);
-  node->op_type = copy_text(mutation, op->name);
-  node->domain = copy_text(mutation, op->domain);
+  node->op_type = mutation_text(mutation, op->name);
+  node->domain = mutation_text(mutation, op->domain);
   if (!random_one_in(random, 4)) node->n_attribute = 0;
   for (uint64_t more = random_below(random, 3); more > 0; more--) mutate_attribute(mutation, node);
   int wanted = op->min_inputs + (int)random_below(random, 3);
-  char **inputs = take(mutation, (size_t)(wanted + 1) * sizeof *inputs);
+  char **inputs = mutation_take(mutation, (size_t)(wanted + 1) * sizeof *inputs);
   for (int i = 0; i < wanted; i++) {
     bool keep = (size_t)i < node->n_input && !random_one_in(random, 4);
-    inputs[i] = keep || !node->n_input ? (keep ? node->input[i] : copy_text(mutation, ""))
+    inputs[i] = keep || !node->n_input ? (keep ? node->input[i] : mutation_text(mutation, ""))
                                        : node->input[random_below(random, node->n_input)];
   }
   node->input = inputs;
@@ -433,38 +443,92 @@ static void mutate_operator(mutation *mutation, Onnx__NodeProto *node) {
 }
 
 static void mutate_node(mutation *mutation) {
-  for (int tries = 0; tries < 50; tries++) {
-    const site *site = &mutation->sites[random_below(mutation->random, mutation->site_count)];
-    if (site->message->descriptor != &onnx__node_proto__descriptor) continue;
-    if (random_one_in(mutation->random, 3))
-      mutate_operator(mutation, (void *)site->message);
-    else
-      mutate_attribute(mutation, (void *)site->message);
-    return;
+  Onnx__NodeProto *node = mutation->nodes[random_below(mutation->random, mutation->node_count)];
+  switch (random_below(mutation->random, 6)) {
+  case 0:
+    mutate_operator(mutation, node);
+    break;
+  case 1:
+  case 2:
+    mutate_attribute(mutation, node);
+    break;
+  default:
+    mutate_tables(mutation, node);
+    break;
   }
 }
 
 /* ---------------------------------------------------------------------------------------------------------- message */
 
+static void mutate_once(mutation *mutation) {
+  random_source *random = mutation->random;
+  if (mutation->tensor_count && random_one_in(random, 3)) {
+    mutate_tensor(mutation, mutation->tensors[random_below(random, mutation->tensor_count)]);
+  } else if (mutation->node_count && random_one_in(random, 2)) {
+    mutate_node(mutation);
+  } else if (mutation->site_count) {
+    mutate_site(mutation, &mutation->sites[random_below(random, mutation->site_count)]);
+  }
+}
+
+/* The input becomes an initializer with the contents of the file. */
+static bool embed_input(mutation *mutation, Onnx__GraphProto *graph, size_t index, const message_bytes *file) {
+  ProtobufCAllocator allocator = {unpack_allocate, unpack_free, mutation};
+  const Onnx__TypeProto *type = graph->input[index]->type;
+  if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) return false;
+  Onnx__TensorProto *tensor = onnx__tensor_proto__unpack(&allocator, file->size, file->data);
+  if (!tensor) return false;
+  tensor->name = graph->input[index]->name;
+  Onnx__TensorProto **initializers = mutation_take(mutation, (graph->n_initializer + 1) * sizeof *initializers);
+  if (graph->n_initializer) memcpy(initializers, graph->initializer, graph->n_initializer * sizeof *initializers);
+  initializers[graph->n_initializer++] = tensor;
+  graph->initializer = initializers;
+  return true;
+}
+
+static void embed_inputs(mutation *mutation, Onnx__GraphProto *graph, message_bytes *files, size_t file_count) {
+  size_t kept = 0;
+  const uint64_t share = 1 + random_below(mutation->random, 3);
+  for (size_t i = 0; i < graph->n_input; i++) {
+    bool is_read = i < file_count && files[i].data && random_one_in(mutation->random, share);
+    if (is_read && embed_input(mutation, graph, i, &files[i])) continue;
+    if (i < file_count) {
+      const message_bytes moved = files[kept];
+      files[kept] = files[i];
+      files[i] = moved;
+    }
+    graph->input[kept++] = graph->input[i];
+  }
+  graph->n_input = kept;
+}
+
+static void mutate_graph(mutation *mutation, Onnx__ModelProto *model, message_bytes *files, size_t file_count) {
+  if (!model->graph) return;
+  if (random_one_in(mutation->random, 2)) loosen_shapes(mutation, model->graph);
+  if (random_one_in(mutation->random, 3)) embed_inputs(mutation, model->graph, files, file_count);
+}
+
 unsigned char *mutate_message(const ProtobufCMessageDescriptor *type, const unsigned char *bytes, size_t size,
                               random_source *random, size_t *mutant_size) {
+  return mutate_model(type, bytes, size, NULL, 0, random, mutant_size);
+}
+
+unsigned char *mutate_model(const ProtobufCMessageDescriptor *type, const unsigned char *bytes, size_t size,
+                            message_bytes *files, size_t file_count, random_source *random, size_t *mutant_size) {
   mutation mutation = {.random = random};
   ProtobufCAllocator allocator = {unpack_allocate, unpack_free, &mutation};
   unsigned char *packed = NULL;
   ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, size, bytes);
   if (!message) goto done;
+  const bool is_model = type == &onnx__model_proto__descriptor;
+  if (is_model) mutate_graph(&mutation, (Onnx__ModelProto *)(void *)message, files, file_count);
   collect(&mutation, message);
-  for (uint64_t changes = 1 + random_below(random, 2); changes > 0 && mutation.site_count > 0; changes--) {
-    if (random_one_in(random, 3))
-      mutate_node(&mutation);
-    else
-      mutate_site(&mutation, &mutation.sites[random_below(random, mutation.site_count)]);
-  }
+  for (uint64_t changes = (is_model ? 0 : 1) + random_below(random, 3); changes > 0; changes--) mutate_once(&mutation);
   *mutant_size = protobuf_c_message_get_packed_size(message);
   packed = malloc(*mutant_size + 1);
   if (!packed) goto done;
   protobuf_c_message_pack(message, packed);
-  if (random_one_in(random, 16)) {
+  if (random_one_in(random, 24)) {
     for (uint64_t flips = 1 + random_below(random, 4); flips > 0 && *mutant_size > 0; flips--) {
       packed[random_below(random, *mutant_size)] ^= (unsigned char)(1u << random_below(random, 8));
     }
@@ -472,7 +536,7 @@ unsigned char *mutate_message(const ProtobufCMessageDescriptor *type, const unsi
   }
 done:
   while (mutation.blocks) {
-    block *next = mutation.blocks->next;
+    mutation_block *next = mutation.blocks->next;
     free(mutation.blocks);
     mutation.blocks = next;
   }

@@ -2,6 +2,7 @@
 
 #include "engine/execute/evaluation.h"
 #include "tests/support/builtin_operator.h"
+#include "tests/support/call_keeper.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -393,6 +394,7 @@ static thread_pool *enter_pool(driver *driver, int workers) {
 
 norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
+  keep_call(call);
   clear_outputs(driver);
   memset(&driver->error, 0, sizeof driver->error);
   driver->wrote = false;

@@ -214,6 +214,30 @@ static void cancelled_loops_leave_out_the_rest(void **state) {
   }
 }
 
+static void cancel_range(void *argument, int64_t begin, int64_t end, int worker) {
+  (void)begin, (void)end, (void)worker;
+  atomic_store((atomic_bool *)argument, true);
+}
+
+/* What is left out is not counted either: more ranges than anybody could go through. */
+static void cancelled_loops_of_any_length_end(void **state) {
+  (void)state;
+  for (int workers = 1; workers <= 3; workers += 2) {
+    running run;
+    thread_pool *pool = NULL;
+    atomic_bool cancelled = false;
+    running_open(&run, workers);
+    run.executor.cancelled = &cancelled;
+    assert_int_equal(thread_pool_create(&run.memory, workers, &pool, &run.error), NORMA_OK);
+    assert_true(thread_pool_enter(pool));
+    if (workers > 1) run.executor.pool = pool;
+    assert_int_equal(run_parallel(&run.context, INT64_MAX / 2, 1, cancel_range, &cancelled), NORMA_ERROR_CANCELLED);
+    thread_pool_leave(pool);
+    thread_pool_destroy(pool);
+    running_close(&run);
+  }
+}
+
 /* ---------------------------------------------------------------------------------------------------------- outputs */
 
 static void outputs_are_allocated(void **state) {
@@ -367,6 +391,7 @@ int main(void) {
       cmocka_unit_test(runs_end_when_asked),
       cmocka_unit_test(loops_cover_everything_once),
       cmocka_unit_test(cancelled_loops_leave_out_the_rest),
+      cmocka_unit_test(cancelled_loops_of_any_length_end),
       cmocka_unit_test(outputs_are_allocated),
       cmocka_unit_test(planned_outputs_keep_type_and_shape),
       cmocka_unit_test(strings_and_lists_are_allocated),

@@ -198,6 +198,32 @@ static void transposed_convolutions_of_all_shapes(void **state) {
   }
 }
 
+/* With strides of 1 they are convolutions, and begin a stretch where their channels fill blocks. */
+static void transposed_convolutions_begin_a_stretch(void **state) {
+  (void)state;
+  for (int i = 0; i < 24; i++) {
+    const int64_t size[2] = {block_random(3, 20), block_random(3, 20)};
+    const bool begins = i % 4 != 3;
+    transposed_form form = {.channels = begins ? 32 : 5,
+                            .outputs = begins ? 48 : 3,
+                            .kernel = {block_random(1, 4), block_random(1, 4)},
+                            .stride = {1, 1}};
+    for (int d = 0; d < 2; d++) {
+      form.pads[d] = block_random(0, form.kernel[d] - 1);
+      form.pads[2 + d] = block_random(0, form.kernel[d] - 1);
+    }
+    model_builder *b = builder_create(13);
+    builder_input(b, "x", NORMA_FLOAT, 4, DIMS(-1, form.channels, -1, -1));
+    if (i % 2) block_constant(b, "b", 1, &form.outputs, 1);
+    add_transposed(b, i % 2 ? "x w b" : "x w", "y", "w", &form);
+    builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+    check_blocks(b, &(block_case){.what = "lone",
+                                  .input = {2, form.channels, size[0], size[1]},
+                                  .reorders = begins ? 2 : 0,
+                                  .any_batch = true});
+  }
+}
+
 static void empty_batches_run(void **state) {
   (void)state;
   model_builder *b = begin(8);
@@ -351,6 +377,7 @@ int main(void) {
       cmocka_unit_test(response_normalization_sums_real_channels),
       cmocka_unit_test(plain_readers_get_plain_tensors),
       cmocka_unit_test(transposed_convolutions_of_all_shapes),
+      cmocka_unit_test(transposed_convolutions_begin_a_stretch),
       cmocka_unit_test(empty_batches_run),
       cmocka_unit_test(a_stretch_is_reordered_once_at_each_end),
       cmocka_unit_test(readers_share_a_blocked_copy),

@@ -35,8 +35,8 @@ static double element(const attention_case *c, const trial *t, int input, int64_
 
 static double mask_of(const attention_case *c, const trial *t, int64_t b, int64_t h, int64_t i, int64_t j) {
   const int64_t position[4] = {b, h, i, j};
-  int64_t at = 0, columns = c->mask[c->mask_rank - 1];
   if (c->mask_type == NORMA_UNDEFINED) return 0;
+  int64_t at = 0, columns = c->mask[c->mask_rank - 1];
   if (columns < c->past + c->fresh && (c->version >= 24 || columns > 1) && j >= columns) return -INFINITY;
   for (int64_t d = 0; d < c->mask_rank; d++) {
     int64_t size = c->mask[d];

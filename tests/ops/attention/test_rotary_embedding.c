@@ -103,11 +103,17 @@ static void empty_tensors_work(void **state) {
 static void what_does_not_fit_is_refused(void **state) {
   static const rotary_case good = {NORMA_FLOAT, 2, 2, 3, 8, 8, false, true, true, false, false, true};
   (void)state;
-  for (int i = 0; i < 9; i++) {
-    static const char *const whats[] = {
-        "a position of 9",          "a negative position", "an odd rotary_embedding_dim", "more than the head",
-        "heads that do not divide", "no num_heads",        "caches of another width",     "rank 2",
-        "packed batching"};
+  for (int i = 0; i < 10; i++) {
+    static const char *const whats[] = {"a position of 9",
+                                        "a negative position",
+                                        "an odd rotary_embedding_dim",
+                                        "more than the head",
+                                        "heads that do not divide",
+                                        "no num_heads",
+                                        "caches of another width",
+                                        "rank 2",
+                                        "packed batching",
+                                        "more heads than can be counted"};
     rotary_case c = good;
     trial t;
     if (i == 6) c.rotary = 6;
@@ -120,6 +126,7 @@ static void what_does_not_fit_is_refused(void **state) {
     if (i == 5) trial_attribute(&t, (attribute)DRIVER_INT("num_heads", 0));
     if (i == 7) norma_tensor_init(&t.inputs[0].tensor, NORMA_FLOAT, 2, (int64_t[]){2, 48}, t.inputs[0].tensor.data);
     if (i == 8) trial_attribute(&t, (attribute)DRIVER_INT("is_packed_batching", 1));
+    if (i == 9) trial_attribute(&t, (attribute)DRIVER_INT("num_heads", INT64_MAX));
     trial_expect_refusal(&t, 1, whats[i]);
     trial_end(&t);
   }

@@ -156,7 +156,9 @@ static void what_does_not_fit_is_refused(void **state) {
                                       "rotation",
                                       "more past than the buffer",
                                       "a present of two sizes",
-                                      "sizes that are not the weights'"};
+                                      "sizes that are not the weights'",
+                                      "an attention_bias without dimensions",
+                                      "more heads than can be counted"};
   static int64_t sizes[3] = {10, 10, 8}, wrong[3] = {10, 8, 10};
   (void)state;
   for (int i = 0; i < (int)(sizeof whats / sizeof *whats); i++) {
@@ -174,6 +176,8 @@ static void what_does_not_fit_is_refused(void **state) {
     if (i == 7) element_set_double(NORMA_INT32, inputs[6]->data, 0, 4);
     if (i == 8) trial_attribute(&t, (attribute)DRIVER_INTS("qkv_hidden_sizes", 3, sizes));
     if (i == 9) trial_attribute(&t, (attribute)DRIVER_INTS("qkv_hidden_sizes", 3, wrong));
+    if (i == 10) norma_tensor_init(inputs[5], NORMA_FLOAT, 0, NULL, inputs[5]->data);
+    if (i == 11) trial_attribute(&t, (attribute)DRIVER_INT("num_heads", INT64_MAX));
     trial_expect_refusal(&t, 2, whats[i]);
     trial_end(&t);
   }

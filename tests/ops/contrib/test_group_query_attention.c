@@ -384,7 +384,8 @@ static void what_does_not_fit_is_refused(void **state) {
                                       "a window of both sides",
                                       "qk_output of 3",
                                       "a cache smaller than its window",
-                                      "3 bits"};
+                                      "3 bits",
+                                      "an attention_bias without dimensions"};
   (void)state;
   for (int i = 0; i < (int)(sizeof whats / sizeof *whats); i++) {
     gqa_case c = good;
@@ -418,6 +419,7 @@ static void what_does_not_fit_is_refused(void **state) {
       trial_attribute(&t, (attribute)DRIVER_INT("sliding_window_cache", 1));
     }
     if (i == 19) trial_attribute(&t, (attribute)DRIVER_INT("kv_cache_bit_width", 3));
+    if (i == 20) reshape(&t, ADDEND, 0, NULL);
     trial_expect_refusal(&t, 3, whats[i]);
     if (i == 12) t.call.inputs[KEY_SCALE] = &t.inputs[KEY_SCALE];
     trial_end(&t);

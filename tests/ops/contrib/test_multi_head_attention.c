@@ -287,7 +287,8 @@ static void what_does_not_fit_is_refused(void **state) {
                                       "more past than the buffer",
                                       "a negative past",
                                       "a beam that is not there",
-                                      "value without key"};
+                                      "value without key",
+                                      "more heads than can be counted"};
   (void)state;
   for (int i = 0; i < (int)(sizeof whats / sizeof *whats); i++) {
     mha_case c = good;
@@ -308,6 +309,7 @@ static void what_does_not_fit_is_refused(void **state) {
     if (i == 10) element_set_double(NORMA_INT32, t.inputs[8].tensor.data, 0, -1);
     if (i == 11) element_set_double(NORMA_INT32, t.inputs[9].tensor.data, 1, 2);
     if (i == 12) t.call.inputs[1] = NULL;
+    if (i == 13) trial_attribute(&t, (attribute)DRIVER_INT("num_heads", INT64_MAX));
     trial_expect_refusal(&t, 3, whats[i]);
     if (i == 12) t.call.inputs[1] = &t.inputs[1];
     trial_end(&t);

@@ -278,12 +278,40 @@ static void claims_are_refused(void **state) {
   bench_finish(&bench);
 }
 
+/* What a library would take for sizes that a header claims counts against the budget before the library is asked. */
+static void libraries_keep_to_the_budget(void **state) {
+  uint8_t tiles[sizeof encoded_j2k], large[sizeof encoded_jpeg];
+  size_t frame = 0;
+  workbench bench;
+  (void)state;
+  memcpy(tiles, encoded_j2k, sizeof tiles);
+  tiles[10] = 117, tiles[11] = 48; /* 30000 x 2 tiles of one pixel */
+  tiles[27] = tiles[31] = 1;
+  bench_init(&bench);
+  bench.driver.memory.limit = 1 << 26;
+  if (is_readable(encoded_j2k, sizeof encoded_j2k)) {
+    driver_call call = call_of(&bench, tiles, sizeof tiles, "RGB");
+    assert_int_equal(driver_run(&bench.driver, &call), NORMA_ERROR_BUDGET);
+    tiles[9] = 1;
+    call = call_of(&bench, tiles, sizeof tiles, "RGB");
+    bench_refuse(&bench, &call, NORMA_ERROR_RUN, "too many tiles");
+  }
+  memcpy(large, encoded_jpeg, sizeof large);
+  while (frame + 8 < sizeof large && !(large[frame] == 0xFF && (large[frame + 1] & 0xFD) == 0xC0)) frame++;
+  large[frame + 5] = large[frame + 7] = 12; /* some 3000 x 3000 pixels */
+  if (is_readable(encoded_jpeg, sizeof encoded_jpeg)) {
+    driver_call call = call_of(&bench, large, sizeof large, "RGB");
+    assert_int_equal(driver_run(&bench.driver, &call), NORMA_ERROR_BUDGET);
+  }
+  bench_finish(&bench);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(formats_of_libraries),  cmocka_unit_test(anymaps),
       cmocka_unit_test(bitmaps_with_palettes), cmocka_unit_test(bitmaps_of_colors),
       cmocka_unit_test(bitmaps_of_runs),       cmocka_unit_test(broken_files_are_errors),
-      cmocka_unit_test(claims_are_refused),
+      cmocka_unit_test(claims_are_refused),    cmocka_unit_test(libraries_keep_to_the_budget),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

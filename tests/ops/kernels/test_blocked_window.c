@@ -90,11 +90,29 @@ static void random_window(struct window_2d *w, int square_kernel) {
 }
 
 TABLE_TEST(random_windows) {
-  const int kernels[] = {0, 2, 3, 5};
+  const int kernels[] = {0, 2, 3, 5, 7};
   for (int i = 0; i < 300; i++) {
     struct window_2d w;
-    random_window(&w, kernels[i % 4]);
+    random_window(&w, kernels[i % 5]);
     check_depthwise(table, &w);
+    check_pools(table, &w);
+  }
+}
+
+/* Running maxima and sums of columns. */
+TABLE_TEST(large_windows) {
+  for (int i = 0; i < 120; i++) {
+    struct window_2d w;
+    for (int d = 0; d < 2; d++) {
+      w.kernel[d] = random_size(1, 19);
+      w.stride[d] = random_size(1, 3);
+      w.dilation[d] = i % 3 ? 1 : random_size(1, 3);
+      w.pad[d] = random_size(0, w.kernel[d] - 1);
+      w.input[d] = random_size(1, 70);
+      const size_t extent = (w.kernel[d] - 1) * w.dilation[d] + 1, padded = w.input[d] + 2 * w.pad[d];
+      w.output[d] = padded < extent ? 1 : (padded - extent) / w.stride[d] + 1;
+    }
+    if (i % 2) w.stride[1] = 1, w.output[1] = w.input[1];
     check_pools(table, &w);
   }
 }
@@ -155,10 +173,8 @@ TABLE_TEST(to_blocks_and_back) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_windows),
-      cmocka_unit_test(sums_of_pixels),
-      cmocka_unit_test(scale_and_shift),
-      cmocka_unit_test(to_blocks_and_back),
+      cmocka_unit_test(random_windows),  cmocka_unit_test(large_windows),      cmocka_unit_test(sums_of_pixels),
+      cmocka_unit_test(scale_and_shift), cmocka_unit_test(to_blocks_and_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

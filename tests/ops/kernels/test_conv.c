@@ -141,6 +141,22 @@ TABLE_TEST(random_two_dimensional) {
   }
 }
 
+/* Kernels that a row of the image is sorted by phases for, and neighbours of these. */
+TABLE_TEST(long_kernels_with_large_strides) {
+  for (int i = 0; i < 80; i++) {
+    const bool flat = i % 2;
+    const struct conv_f32 conv = {.channels = random_size(1, 3),
+                                  .outputs = random_size(1, 20),
+                                  .input = {1, flat ? 1 : random_size(1, 5), random_size(1, 400)},
+                                  .kernel = {1, flat ? 1 : random_size(1, 3), random_size(6, 90)},
+                                  .stride = {1, random_size(1, 2), random_size(3, 9)},
+                                  .dilation = {1, 1, random_size(1, 3)},
+                                  .pad = {0, flat ? 0 : random_size(0, 2), random_size(0, 40)}};
+    const size_t pad_end[3] = {0, flat ? 0 : random_size(0, 2), random_size(0, 40)};
+    check(table, conv, pad_end);
+  }
+}
+
 TABLE_TEST(random_three_dimensional) {
   for (int i = 0; i < 60; i++) {
     struct conv_f32 conv = {.channels = random_size(1, 3), .outputs = random_size(1, 9)};
@@ -161,6 +177,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shapes_of_real_networks),
       cmocka_unit_test(random_two_dimensional),
+      cmocka_unit_test(long_kernels_with_large_strides),
       cmocka_unit_test(random_three_dimensional),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

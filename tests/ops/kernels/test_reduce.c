@@ -134,6 +134,44 @@ TABLE_TEST(sum_of_exponentials) {
   }
 }
 
+TABLE_TEST(products_of_runs_and_rows) {
+  for (size_t n = 0; n < 1500; n += n < 150 ? 1 : 451) {
+    float *x = random_floats(n);
+    double product = 1;
+    for (size_t i = 0; i < n; i++) x[i] = 1 + x[i] / 8, product *= x[i];
+    expect_close(table, "product", n, table->product_f32(x, n), product, fabs(product), 1e-7);
+    free(x);
+  }
+  const float wide[] = {1e30f, 1e30f, 1e30f, 1e-30f, 1e-30f, 1e-30f};
+  expect_close(table, "product of wide range", 0, table->product_f32(wide, 6), 1, 1, 1e-6);
+  for (int repeat = 0; repeat < 200; repeat++) {
+    const size_t rows = random_size(0, 40), columns = random_size(1, 150), stride = columns + random_size(0, 3);
+    float *x = random_floats(rows ? (rows - 1) * stride + columns : 0), *y = float_buffer(columns);
+    table->product_rows_f32(y, x, rows, columns, stride);
+    for (size_t j = 0; j < columns; j++) {
+      double product = 1;
+      for (size_t i = 0; i < rows; i++) product *= x[i * stride + j];
+      expect_close(table, "product_rows", j, y[j], product, fabs(product) + 1e-37, 1e-7);
+    }
+    free(x), free(y);
+  }
+}
+
+TABLE_TEST(sum_of_exponentials_of_rows) {
+  for (int repeat = 0; repeat < 200; repeat++) {
+    const size_t rows = random_size(1, 60), columns = random_size(1, 150), stride = columns + random_size(0, 3);
+    float *x = random_floats((rows - 1) * stride + columns), *y = float_buffer(columns),
+          *offset = random_floats(columns);
+    table->exp_sum_rows_f32(y, x, rows, columns, stride, offset);
+    for (size_t j = 0; j < columns; j++) {
+      double sum = 0;
+      for (size_t i = 0; i < rows; i++) sum += exp((double)x[i * stride + j] - offset[j]);
+      expect_close(table, "exp_sum_rows", j, y[j], sum, sum, 1e-6);
+    }
+    free(x), free(y), free(offset);
+  }
+}
+
 TABLE_TEST(softmax_of_lines) {
   enum { LINES = 37 };
   for (size_t n = 0; n < 150; n++) {
@@ -222,6 +260,8 @@ int main(void) {
       cmocka_unit_test(not_a_number_anywhere_is_found),
       cmocka_unit_test(across_rows),
       cmocka_unit_test(sum_of_exponentials),
+      cmocka_unit_test(products_of_runs_and_rows),
+      cmocka_unit_test(sum_of_exponentials_of_rows),
       cmocka_unit_test(softmax_of_lines),
       cmocka_unit_test(double_sums_and_dot),
       cmocka_unit_test(moments_of_rows),

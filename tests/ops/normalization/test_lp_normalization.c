@@ -79,6 +79,20 @@ static void every_type_matches_the_formula(void **state) {
   for (int i = 0; i < 240; i++) check(types[i % 4], i % 3, i, &seed);
 }
 
+/* No elements are no work, however many sets of them there are. */
+static void sets_without_elements(void **state) {
+  const int64_t dims[] = {INT64_C(1) << 50, 0};
+  (void)state;
+  driver driver;
+  driver_init(&driver);
+  value x = driver_floats(&driver, 2, dims, NULL);
+  driver_call call = {.op_type = "LpNormalization", .opset = 22, .inputs = {&x}, .input_count = 1, .output_count = 1};
+  assert_int_equal(driver_run(&driver, &call), NORMA_OK);
+  driver_assert_tensor(&driver.outputs[0], NORMA_FLOAT, 2, dims, NULL);
+  value_clear(&x);
+  driver_finish(&driver);
+}
+
 static void defaults_and_limits(void **state) {
   static const int64_t dims[] = {2, 2}, outside[] = {0, 2};
   static const float elements[] = {3, 4, 0, 0};
@@ -107,6 +121,7 @@ static void defaults_and_limits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_type_matches_the_formula),
+      cmocka_unit_test(sets_without_elements),
       cmocka_unit_test(defaults_and_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,8 @@ static const reduction_case cases[] = {
     {4, {2, 3, 4, 5}, 2, {1, 3}},
 };
 
-static const char *const operators[] = {"ReduceSum",       "ReduceMean", "ReduceL1",  "ReduceL2",
-                                        "ReduceSumSquare", "ReduceMax",  "ReduceMin", "ReduceLogSum"};
+static const char *const operators[] = {"ReduceSum", "ReduceMean", "ReduceL1",     "ReduceL2",   "ReduceSumSquare",
+                                        "ReduceMax", "ReduceMin",  "ReduceLogSum", "ReduceProd", "ReduceLogSumExp"};
 
 static bool is_reduced(const reduction_case *c, int axis) {
   for (int i = 0; i < c->axis_count; i++) {
@@ -40,13 +40,15 @@ static double step(const char *op, double sum, double x) {
   if (strcmp(op, "ReduceMax") == 0) return fmax(sum, x);
   if (strcmp(op, "ReduceMin") == 0) return fmin(sum, x);
   if (strcmp(op, "ReduceL2") == 0 || strcmp(op, "ReduceSumSquare") == 0) return sum + x * x;
+  if (strcmp(op, "ReduceProd") == 0) return sum * x;
+  if (strcmp(op, "ReduceLogSumExp") == 0) return sum + exp(x);
   return sum + fabs(x);
 }
 
 static double finish(const char *op, double sum, double count) {
   if (strcmp(op, "ReduceMean") == 0) return sum / count;
   if (strcmp(op, "ReduceL2") == 0) return sqrt(sum);
-  return strcmp(op, "ReduceLogSum") == 0 ? log(sum) : sum;
+  return strcmp(op, "ReduceLogSum") == 0 || strcmp(op, "ReduceLogSumExp") == 0 ? log(sum) : sum;
 }
 
 static void check_case(driver *driver, const reduction_case *c, const char *op, norma_element_type type,
@@ -56,8 +58,8 @@ static void check_case(driver *driver, const reduction_case *c, const char *op, 
   for (int i = 0; i < c->rank; i++) *(is_reduced(c, i) ? &reduced : &outputs) *= c->dims[i];
   double *expected = calloc((size_t)outputs, sizeof *expected);
   value x = driver_tensor(driver, type, c->rank, c->dims, elements);
-  const bool least = strcmp(op, "ReduceMin") == 0;
-  for (int64_t i = 0; i < outputs; i++) expected[i] = least ? (double)INFINITY : 0;
+  const double start = strcmp(op, "ReduceMin") == 0 ? (double)INFINITY : strcmp(op, "ReduceProd") == 0;
+  for (int64_t i = 0; i < outputs; i++) expected[i] = start;
   for (int64_t i = 0; i < count; i++) {
     int64_t rest = i, at = 0, stride = 1;
     for (int axis = c->rank - 1; axis >= 0; axis--) {
@@ -89,7 +91,8 @@ static void check_case(driver *driver, const reduction_case *c, const char *op, 
         const double wanted = finish(op, expected[i], (double)reduced), found = driver_element(&driver->outputs[0], i);
         const double tolerance = type == NORMA_FLOAT ? 1e-6 : type == NORMA_FLOAT16 ? 1e-3 : 8e-3;
         if (isinf(found) && type == NORMA_FLOAT16 && wanted > 65504) continue;
-        if (!(fabs(found - wanted) <= tolerance * fabs(wanted)))
+        const double denormal = type == NORMA_FLOAT16 ? 0x1p-24 : 0x1p-126;
+        if (!(fabs(found - wanted) <= tolerance * fabs(wanted) + denormal))
           fail_msg("%s of rank %d, output %d: %.9g, not %.9g", op, c->rank, (int)i, found, wanted);
       }
     }

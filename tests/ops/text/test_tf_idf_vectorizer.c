@@ -84,6 +84,23 @@ static void strings(void **state) {
   bench_finish(&bench);
 }
 
+/* A list without elements is as one that is absent. */
+static void empty_lists(void **state) {
+  static const norma_string no_words[1];
+  static const float no_weights[1];
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  driver_call call = make_call(bench_list(&bench, 1, 2, 3), "TFIDF", 0);
+  value y = {0};
+  assert_int_equal(value_copy(&bench.driver.memory, &y, bench_run(&bench, &call), NULL), NORMA_OK);
+  call.attributes[7] = (attribute)DRIVER_STRINGS("pool_strings", 0, no_words);
+  call.attributes[8] = (attribute)DRIVER_FLOATS("weights", 0, no_weights);
+  assert_true(same_value(bench_run(&bench, &call), &y));
+  value_clear(&y);
+  bench_finish(&bench);
+}
+
 static void refusals(void **state) {
   workbench bench;
   (void)state;
@@ -102,6 +119,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_of_any_length),
       cmocka_unit_test(strings),
+      cmocka_unit_test(empty_lists),
       cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* Tokenizer of com.microsoft: separators, token expressions, marks. */
+#include "tests/support/built_model.h"
 #include "tests/support/workbench.h"
+
+#include <stdlib.h>
 
 #define TEXTS(...) ((const char *[]){__VA_ARGS__})
 
@@ -42,6 +45,37 @@ static void expressions_of_tokens_and_characters(void **state) {
   bench_finish(&bench);
 }
 
+/* Matches that are too short for a token are looked for at each character anew: more than anybody waits for. */
+static void a_long_string_keeps_to_the_deadline(void **state) {
+  enum { LENGTH = 1000000 };
+  char *text = malloc(LENGTH);
+  norma_string string = {text, LENGTH};
+  norma_tensor x;
+  norma_session *session;
+  norma_error error;
+  (void)state;
+  assert_non_null(text);
+  memset(text, 'a', LENGTH);
+  model_builder *builder = builder_create(21);
+  builder_import(builder, "com.microsoft", 1);
+  builder_input(builder, "x", NORMA_STRING, 1, (int64_t[]){-1});
+  node *tokenizer = builder_named_node(builder, "", "com.microsoft", "Tokenizer", "x", "y");
+  builder_int(tokenizer, "mark", 0);
+  builder_int(tokenizer, "mincharnum", 2 * LENGTH);
+  builder_string(tokenizer, "pad_value", "#");
+  builder_string(tokenizer, "tokenexp", "a*");
+  builder_output(builder, "y", NORMA_STRING, -1, NULL);
+  norma_model *model = load_built(builder, NORMA_OPTIMIZE_FULL, NULL);
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  assert_int_equal(norma_tensor_init(&x, NORMA_STRING, 1, (int64_t[]){1}, &string), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+  norma_session_set_timeout(session, 0.05);
+  assert_int_equal(norma_session_run(session, &error), NORMA_ERROR_DEADLINE);
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+  free(text);
+}
+
 static void refusals(void **state) {
   workbench bench;
   (void)state;
@@ -63,6 +97,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(separators_apply_one_after_the_other),
       cmocka_unit_test(expressions_of_tokens_and_characters),
+      cmocka_unit_test(a_long_string_keeps_to_the_deadline),
       cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
