@@ -43,7 +43,7 @@ static size_t b_place(const struct case_i8 *t, size_t p, size_t j) {
   return t->b_transposed ? j * t->k + p : p * t->n + j;
 }
 
-/* ---- the naive twin ---- */
+/* ---- the naive reference ---- */
 static uint32_t naive_sum(const struct case_i8 *t, const struct operands *o, size_t i, size_t j) {
   const int64_t a_zero = t->a_zeros == NO_ZERO ? 0 : o->a_zero[t->a_zeros == MANY_ZEROS ? i : 0];
   const int64_t b_zero = t->b_zeros == NO_ZERO ? 0 : o->b_zero[t->b_zeros == MANY_ZEROS ? j : 0];
