@@ -169,7 +169,7 @@ export_onnx_vectors() {
 }
 
 # The vectors of Debian's libonnx-testdata, as links in $debian_vectors, without those whose bfloat16 tensors are stored
-# as uint16.
+# as uint16, and one whose model lacks an attribute that later releases of onnx gave it.
 debian_vectors=build/debian-vectors
 link_debian_vectors() {
   local packaged=/usr/share/libonnx-testdata/data name
@@ -181,6 +181,10 @@ link_debian_vectors() {
     [ -z "${1-}" ] || skip "libonnx-testdata, test_$name: its bfloat16 tensors are stored as uint16"
     rm -r "$debian_vectors/node/test_$name"
   done
+  if [ -d "$debian_vectors/node/test_adam_multiple" ]; then
+    [ -z "${1-}" ] || skip "libonnx-testdata, test_adam_multiple: its outputs have an epsilon that the model does not"
+    rm -r "$debian_vectors/node/test_adam_multiple"
+  fi
 }
 
 # --------------------------------------------------------------------------------------------------------------- parts

@@ -101,7 +101,7 @@ static void memory_that_is_short(void **state) {
   fixture f;
   fixture_init(&f);
   operator_descriptor added[2000];
-  char names[2000][8];
+  char names[2000][16];
   norma_status status = NORMA_OK;
   int count = 0;
   f.memory.limit = 1; /* what is held already stays */
@@ -137,7 +137,7 @@ static void one_thread_adds_while_others_find(void **state) {
   reader reader = {f.registry, &stop};
   for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, keep_finding, &reader), 0);
   operator_descriptor added[1500];
-  char names[1500][8];
+  char names[1500][16];
   for (int i = 0; i < 1500; i++) {
     snprintf(names[i], sizeof *names, "T%d", i);
     added[i] = (operator_descriptor){.domain = "t", .name = names[i]};
