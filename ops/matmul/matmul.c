@@ -49,20 +49,15 @@ static norma_status matmul_infer(infer_context *context) {
 /* Strides over the leading axes of Y: in matrices of an operand, or in elements where matrices are interleaved. */
 static void matmul_set_operand(product_operand *operand, int input, const matmul_side *side,
                                const matrix_product *product) {
-  int rank = side->batch.rank;
-  int64_t last = side->order.transposed ? side->rows : side->columns;
-  int64_t stride = side->order.interleaved ? last * dims_product(side->batch.dims, 0, rank) : last;
+  const int64_t last = side->order.transposed ? side->rows : side->columns;
+  const int64_t matrices = dims_product(side->batch.dims, 0, side->batch.rank);
+  const int64_t stride = side->order.interleaved ? last * matrices : last;
   *operand = (product_operand){.input = input,
                                .row_stride = side->order.transposed ? 1 : stride,
                                .column_stride = side->order.transposed ? stride : 1,
-                               .count = dims_product(side->batch.dims, 0, rank),
                                .interleaved = side->order.interleaved};
-  for (int i = 0; i < product->batch_rank; i++) {
-    int axis = rank - 1 - i;
-    bool moves = axis >= 0 && side->batch.dims[axis] != 1;
-    int64_t matrices = moves ? dims_product(side->batch.dims, axis + 1, rank) : 0;
-    operand->batch_stride[product->batch_rank - 1 - i] = side->order.interleaved ? matrices * last : matrices;
-  }
+  operand->count = matmul_batch_strides(&side->batch, product->batch_rank, operand->batch_stride);
+  for (int i = 0; side->order.interleaved && i < product->batch_rank; i++) operand->batch_stride[i] *= last;
 }
 
 static norma_status matmul_prepare(prepare_context *context) {
