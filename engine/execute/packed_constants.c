@@ -9,7 +9,9 @@
 typedef struct packed_constant {
   const node *node;
   uint64_t key;
-  void *data; /* NULL while it is being filled */
+  const void *data; /* NULL while it is being filled */
+  void *owned;      /* the same; NULL: lent */
+  size_t bytes;
   struct packed_constant *next;
 } packed_constant;
 
@@ -42,7 +44,7 @@ void packed_constants_destroy(packed_constants *constants) {
     while (constants->buckets[i]) {
       packed_constant *entry = constants->buckets[i];
       constants->buckets[i] = entry->next;
-      memory_free(constants->memory, entry->data);
+      memory_free(constants->memory, entry->owned);
       memory_free(constants->memory, entry);
     }
   }
@@ -109,6 +111,33 @@ static void packed_give_up(packed_constants *constants, packed_constant *entry) 
   memory_free(constants->memory, entry);
 }
 
+bool packed_constants_lend(packed_constants *constants, const node *node, uint64_t key, const void *data) {
+  pthread_mutex_lock(&constants->lock);
+  packed_constant *entry = packed_add(constants, node, key);
+  if (entry) entry->data = data;
+  pthread_mutex_unlock(&constants->lock);
+  return entry != NULL;
+}
+
+size_t packed_constants_need(size_t count) {
+  const size_t around = 3 * MEMORY_ALIGNMENT; /* of a block, alignment and what the allocator keeps */
+  size_t buckets = FIRST_BUCKETS, bytes = sizeof(packed_constants) + around;
+  bytes += buckets * sizeof(packed_constant *) + around;
+  while (buckets < count) { /* what the table was before it grew stays taken in a pool */
+    buckets *= 2;
+    bytes += buckets * sizeof(packed_constant *) + around;
+  }
+  return bytes + count * (sizeof(packed_constant) + around);
+}
+
+void packed_constants_visit(packed_constants *constants, const node *node, packed_visit visit, void *context) {
+  for (size_t i = 0; i < constants->bucket_count; i++) {
+    for (const packed_constant *entry = constants->buckets[i]; entry; entry = entry->next) {
+      if (entry->node == node && entry->data) visit(context, entry->key, entry->data, entry->bytes);
+    }
+  }
+}
+
 /* ---------------------------------------------------------------------------------------------------------- filling */
 
 static norma_status packed_fill(prepare_context *context, size_t bytes, prepare_fill fill, const void *argument,
@@ -145,7 +174,8 @@ norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t 
     status = packed_fill(context, bytes, fill, argument, &data);
     pthread_mutex_lock(&constants->lock);
     if (status == NORMA_OK) {
-      entry->data = data;
+      entry->data = entry->owned = data;
+      entry->bytes = bytes;
       constants->bytes += bytes;
     } else {
       packed_give_up(constants, entry);
