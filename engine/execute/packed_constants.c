@@ -1,8 +1,7 @@
 #include "engine/execute/packed_constants.h"
 
+#include "engine/base/lock.h"
 #include "ops/operator.h"
-
-#include <pthread.h>
 
 #define FIRST_BUCKETS 64 /* a power of two; the table grows with what it holds */
 
@@ -17,8 +16,8 @@ typedef struct packed_constant {
 
 struct packed_constants {
   memory *memory;
-  pthread_mutex_t lock;
-  pthread_cond_t changed; /* an entry was filled, or given up */
+  lock_mutex lock;
+  lock_condition changed; /* an entry was filled, or given up */
   packed_constant **buckets;
   size_t bucket_count, count, bytes;
 };
@@ -33,8 +32,8 @@ packed_constants *packed_constants_create(memory *memory) {
     memory_free(memory, created);
     return NULL;
   }
-  pthread_mutex_init(&created->lock, NULL);
-  pthread_cond_init(&created->changed, NULL);
+  lock_init(&created->lock);
+  lock_condition_init(&created->changed);
   return created;
 }
 
@@ -48,16 +47,16 @@ void packed_constants_destroy(packed_constants *constants) {
       memory_free(constants->memory, entry);
     }
   }
-  pthread_cond_destroy(&constants->changed);
-  pthread_mutex_destroy(&constants->lock);
+  lock_condition_destroy(&constants->changed);
+  lock_destroy(&constants->lock);
   memory_free(constants->memory, constants->buckets);
   memory_free(constants->memory, constants);
 }
 
 size_t packed_constants_bytes(packed_constants *constants) {
-  pthread_mutex_lock(&constants->lock);
+  lock_take(&constants->lock);
   size_t bytes = constants->bytes;
-  pthread_mutex_unlock(&constants->lock);
+  lock_give(&constants->lock);
   return bytes;
 }
 
@@ -112,10 +111,10 @@ static void packed_give_up(packed_constants *constants, packed_constant *entry) 
 }
 
 bool packed_constants_lend(packed_constants *constants, const node *node, uint64_t key, const void *data) {
-  pthread_mutex_lock(&constants->lock);
+  lock_take(&constants->lock);
   packed_constant *entry = packed_add(constants, node, key);
   if (entry) entry->data = data;
-  pthread_mutex_unlock(&constants->lock);
+  lock_give(&constants->lock);
   return entry != NULL;
 }
 
@@ -159,20 +158,20 @@ static norma_status packed_fill(prepare_context *context, size_t bytes, prepare_
 norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
                                  const void *argument, const void **packed) {
   packed_constants *constants = context->packed;
-  pthread_mutex_lock(&constants->lock);
+  lock_take(&constants->lock);
   packed_constant *entry = *packed_find(constants, context->node, key);
   while (entry && !entry->data) { /* somebody else is filling it */
-    pthread_cond_wait(&constants->changed, &constants->lock);
+    lock_wait(&constants->changed, &constants->lock);
     entry = *packed_find(constants, context->node, key);
   }
   norma_status status = NORMA_OK;
   if (!entry) {
     entry = packed_add(constants, context->node, key);
-    pthread_mutex_unlock(&constants->lock);
+    lock_give(&constants->lock);
     if (!entry) return memory_error(constants->memory, sizeof *entry, context->error);
     void *data;
     status = packed_fill(context, bytes, fill, argument, &data);
-    pthread_mutex_lock(&constants->lock);
+    lock_take(&constants->lock);
     if (status == NORMA_OK) {
       entry->data = entry->owned = data;
       entry->bytes = bytes;
@@ -180,10 +179,10 @@ norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t 
     } else {
       packed_give_up(constants, entry);
     }
-    pthread_cond_broadcast(&constants->changed);
+    lock_wake_all(&constants->changed);
   }
   *packed = status == NORMA_OK ? entry->data : NULL; /* last, since the argument may be the place of the result */
-  pthread_mutex_unlock(&constants->lock);
+  lock_give(&constants->lock);
   return status;
 }
 
