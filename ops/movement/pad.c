@@ -354,7 +354,7 @@ const operator_descriptor operators_pad[] = {
      .read = pad_read,
      .infer = pad_infer,
      .prepare = pad_prepare,
-     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_IN_BLOCKS},
      .compute = pad_compute},
     {0},
 };

@@ -6,6 +6,7 @@
  *
  * Halves are rounded to even; factors, products and sums are rounded to float. Zero points that are left out are 0.
  */
+#include "ops/blocked.h"
 #include "ops/elementwise/binary.h"
 #include "ops/quantized/quantization.h"
 
@@ -86,6 +87,26 @@ static norma_status qlinear_binary_compute(run_context *context) {
   return binary_run(context, NULL, a, b, QLINEAR_GRAIN, qlinear_binary_row, &job);
 }
 
+/* Both operands have all channels, or one is a single number. */
+static bool qlinear_operand_fits(const node *node, int input, int64_t channels) {
+  const graph_value *operand = node->inputs[input];
+  if (operand->constant && norma_tensor_count(&operand->constant->tensor) == 1) return true;
+  return value_is_blockable(operand) && operand->info.shape.dims[1] == channels;
+}
+
+static bool qlinear_binary_block(const node *node, block_form *form) {
+  if (!value_is_blockable(node->outputs[0])) return false;
+  const int64_t channels = node->outputs[0]->info.shape.dims[1];
+  bool has_block = false;
+  for (int i = LEFT; i <= RIGHT; i += RIGHT - LEFT) {
+    const graph_value *operand = node->inputs[i];
+    if (!qlinear_operand_fits(node, i, channels)) return false;
+    form->uses[i] = value_is_blockable(operand) && operand->info.shape.dims[1] == channels ? BLOCK_MAKE : BLOCK_KEEP;
+    has_block |= value_blocked_copy(node->graph, operand) != NULL;
+  }
+  return has_block;
+}
+
 #define QLINEAR_BINARY(text)                                                                                           \
   {                                                                                                                    \
     .domain = "com.microsoft", .name = text, .versions = {1}, .min_inputs = 7, .max_inputs = 8,                        \
@@ -95,7 +116,8 @@ static norma_status qlinear_binary_compute(run_context *context) {
                OUTPUT(0)},                                                                                             \
               {TYPE_BIT(NORMA_FLOAT), INPUT(LEFT_SCALE) | INPUT(RIGHT_SCALE) | INPUT(SUM_OR_PRODUCT_SCALE), 0}},       \
     .state_size = sizeof(qlinear_binary_state), .read = qlinear_binary_read, .infer = qlinear_binary_infer,            \
-    .in_place = INPUT(LEFT) | INPUT(RIGHT), .compute = qlinear_binary_compute                                          \
+    .in_place = INPUT(LEFT) | INPUT(RIGHT), .facts = {.block = qlinear_binary_block, .block_types = TYPES_8BIT},       \
+    .compute = qlinear_binary_compute                                                                                  \
   }
 
 const operator_descriptor operators_qlinear_binary[] = {
