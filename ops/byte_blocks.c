@@ -99,3 +99,33 @@ void byte_blocks_offsets(const byte_blocks *blocks, size_t *offsets) {
     }
   }
 }
+
+/* Bytes, or pairs of them, of a and b in turn: the first eight of each, or the last. */
+#define LOW_BYTES(a, b)                                                                                                \
+  __builtin_shufflevector((byte_block)(a), (byte_block)(b), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH_BYTES(a, b)                                                                                               \
+  __builtin_shufflevector((byte_block)(a), (byte_block)(b), 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,  \
+                          31)
+#define LOW_PAIRS(a, b)                                                                                                \
+  __builtin_shufflevector((byte_block)(a), (byte_block)(b), 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23)
+#define HIGH_PAIRS(a, b)                                                                                               \
+  __builtin_shufflevector((byte_block)(a), (byte_block)(b), 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30,  \
+                          31)
+
+void byte_planes_join(uint8_t *y, const uint8_t *x, size_t plane, size_t planes, uint8_t flip, size_t count) {
+  const byte_block mask = (byte_block){0} + flip;
+  size_t i = 0;
+  for (; i + BYTE_BLOCK <= count; i += BYTE_BLOCK) {
+    byte_block from[4];
+    for (size_t c = 0; c < 4; c++)
+      from[c] = *(const byte_block_in_memory *)(x + (c < planes ? c : 0) * plane + i) ^ mask;
+    const byte_block low[2] = {LOW_BYTES(from[0], from[1]), LOW_BYTES(from[2], from[3])};
+    const byte_block high[2] = {HIGH_BYTES(from[0], from[1]), HIGH_BYTES(from[2], from[3])};
+    const byte_block fours[4] = {LOW_PAIRS(low[0], low[1]), HIGH_PAIRS(low[0], low[1]), LOW_PAIRS(high[0], high[1]),
+                                 HIGH_PAIRS(high[0], high[1])};
+    memcpy(y + 4 * i, fours, sizeof fours);
+  }
+  for (; i < count; i++) {
+    for (size_t c = 0; c < planes; c++) y[4 * i + c] = x[c * plane + i] ^ flip;
+  }
+}

@@ -34,6 +34,10 @@ void byte_blocks_copy(const byte_blocks *blocks, const uint8_t *x, uint8_t outsi
  * row of outputs stride[0] * row_bytes. */
 void byte_blocks_offsets(const byte_blocks *blocks, size_t *offsets);
 
+/* y[4 * i + c] = x[c * plane + i] ^ flip for i < count, c < planes; with fewer than four planes the other bytes of each
+ * four become anything. */
+void byte_planes_join(uint8_t *y, const uint8_t *x, size_t plane, size_t planes, uint8_t flip, size_t count);
+
 /* Whether some tap meets position `at` of a padded row (axis 1) or column (axis 0), for some output. */
 bool window_meets(const struct window_2d *plane, int axis, size_t at);
 

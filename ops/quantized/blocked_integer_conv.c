@@ -232,10 +232,8 @@ static void copy_planes(const blocked_integer_job *job, int64_t sample, size_t f
       memset(to, job->outside, row_bytes);
       continue;
     }
-    for (size_t c = 0; c < (size_t)conv->inputs; c++) {
-      const uint8_t *from = x + c * pixels + (size_t)row * plane->input[1];
-      for (size_t j = 0; j < inside; j++) pixel[4 * (skipped + j) + c] = from[j] ^ conv->flip;
-    }
+    byte_planes_join(pixel + 4 * skipped, x + (size_t)row * plane->input[1], pixels, (size_t)conv->inputs, conv->flip,
+                     inside);
     for (size_t four = 0; four < fours; four++) {
       uint8_t *block = to + four * plane->output[1] * BYTE_BLOCK;
       for (size_t p = 0; p < plane->output[1]; p++)

@@ -4,11 +4,13 @@
  *   QLinearAdd   C = saturate(round((A - A_zero) * (A_scale / C_scale) + (B - B_zero) * (B_scale / C_scale)) + C_zero)
  *   QLinearMul   C = saturate(round((A - A_zero) * (B - B_zero) * (A_scale * B_scale / C_scale)) + C_zero)
  *
- * Halves are rounded to even; factors, products and sums are rounded to float. Zero points that are left out are 0.
+ * Halves are rounded to even; factors, products and sums are rounded to float. Zero points that are left out are 0. An
+ * epilogue may limit C (ops/quantized/quantized_store.h).
  */
 #include "ops/blocked.h"
 #include "ops/elementwise/binary.h"
 #include "ops/quantized/quantization.h"
+#include "ops/quantized/quantized_store.h"
 
 #define QLINEAR_GRAIN 32768
 #define QLINEAR_PIECE 1024 /* bytes of a number that is written out */
@@ -73,14 +75,15 @@ static norma_status qlinear_binary_compute(run_context *context) {
   const byte_scale left = byte_scale_of(context, a->type, LEFT_SCALE, LEFT_ZERO);
   const byte_scale right = byte_scale_of(context, a->type, RIGHT_SCALE, RIGHT_ZERO);
   const byte_scale result = byte_scale_of(context, a->type, SUM_OR_PRODUCT_SCALE, SUM_OR_PRODUCT_ZERO);
+  const quantized_store store = quantized_store_of(context, SUM_OR_PRODUCT_ZERO);
   qlinear_binary_job job = {.of = {.a_type = a->type,
                                    .b_type = b->type,
                                    .y_type = a->type,
                                    .a_zero = left.zero,
                                    .b_zero = right.zero,
                                    .zero = result.zero,
-                                   .low = quantized_lowest(a->type),
-                                   .high = quantized_highest(a->type)}};
+                                   .low = store.low,
+                                   .high = store.high}};
   job.function = state->multiplies ? context->kernels->product_8bit : context->kernels->sum_8bit;
   job.of.a_factor = state->multiplies ? left.scale * right.scale / result.scale : left.scale / result.scale;
   job.of.b_factor = right.scale / result.scale;

@@ -152,29 +152,46 @@ static int32_t qlinear_pool_number(norma_element_type type, uint8_t byte) {
   return type == NORMA_INT8 ? (int8_t)byte : byte;
 }
 
-typedef uint8_t pool_bytes __attribute__((vector_size(16), aligned(1), may_alias));
-typedef int8_t pool_signed_bytes __attribute__((vector_size(16)));
-typedef int32_t pool_sums __attribute__((vector_size(64)));
+typedef uint8_t pool_bytes __attribute__((vector_size(16)));
+typedef uint16_t pool_pairs __attribute__((vector_size(16)));
 
-#define QLINEAR_POOL_MOST_TAPS 4e6 /* whose sum fits 32 bits */
+/* results[c] += sum of count pixels of 16 channels, `step` bytes apart. Bytes of both types are summed as unsigned ones,
+ * in pieces whose sums fit 16 bits. */
+static void qlinear_pool_add_pixels(const uint8_t *x, int64_t count, int64_t step, norma_element_type type,
+                                    int64_t results[16]) {
+  const pool_bytes zero = {0}, flip = zero + (uint8_t)(type == NORMA_INT8 ? 128 : 0);
+  const int64_t excess = type == NORMA_INT8 ? 128 : 0;
+  while (count > 0) {
+    const int64_t some = count < 256 ? count : 256;
+    pool_pairs low = {0}, high = {0};
+    for (int64_t i = 0; i < some; i++, x += step) {
+      pool_bytes bytes;
+      memcpy(&bytes, x, sizeof bytes);
+      bytes ^= flip;
+      low += (pool_pairs)(__builtin_shufflevector(bytes, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      high += (pool_pairs)(__builtin_shufflevector(bytes, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
+                                                   15, 31));
+    }
+    for (int c = 0; c < 8; c++) {
+      results[c] += low[c] - some * excess;
+      results[8 + c] += high[c] - some * excess;
+    }
+    count -= some;
+  }
+}
 
-/* The sums over the taps of a window of 16 channels. */
+/* The sums over the taps of a window of 16 channels, a row of taps at a time. */
 static void qlinear_pool_sum_blocks(const qlinear_pool_job *job, const qlinear_pool_spot *spot, const uint8_t *x,
                                     int64_t results[16]) {
   const window *w = &job->pool->window;
-  int64_t tap[WINDOW_MAX_AXES] = {0};
   const int last = w->axes - 1;
-  pool_sums sums = {0};
+  int64_t tap[WINDOW_MAX_AXES] = {0};
   do {
     int64_t offset = 0;
     for (int d = 0; d < w->axes; d++) offset = offset * w->input[d] + spot->first[d] + tap[d] * w->dilation[d];
-    for (int64_t i = 0; i < spot->count[last]; i++) {
-      const pool_bytes bytes = *(const pool_bytes *)(x + 16 * (offset + i * w->dilation[last]));
-      sums += job->pool->type == NORMA_INT8 ? __builtin_convertvector((pool_signed_bytes)bytes, pool_sums)
-                                            : __builtin_convertvector(bytes, pool_sums);
-    }
+    qlinear_pool_add_pixels(x + 16 * offset, spot->count[last], 16 * w->dilation[last], job->pool->type, results);
+    if (run_cancelled(job->context)) return;
   } while (last > 0 && window_advance(last, spot->count, tap));
-  for (int c = 0; c < 16; c++) results[c] = sums[c];
 }
 
 /* results[c] = sum or maximum over the taps of a window of channel c. */
@@ -186,7 +203,7 @@ static void qlinear_pool_gather(const qlinear_pool_job *job, const qlinear_pool_
   int64_t tap[WINDOW_MAX_AXES] = {0}, visited = 0;
   for (int64_t c = 0; c < inner; c++) results[c] = pool->kind == NHWC_MAX ? quantized_lowest(pool->type) : 0;
   if (spot->is_empty) return;
-  if (inner == 16 && pool->kind != NHWC_MAX && spot->taps <= QLINEAR_POOL_MOST_TAPS) {
+  if (inner == 16 && pool->kind != NHWC_MAX) {
     qlinear_pool_sum_blocks(job, spot, x, results);
     return;
   }
@@ -205,18 +222,22 @@ static void qlinear_pool_gather(const qlinear_pool_job *job, const qlinear_pool_
   } while (window_advance(w->axes, spot->count, tap));
 }
 
+#define QLINEAR_POOL_PIECE 64
+
 static void qlinear_pool_store(const qlinear_pool_job *job, const qlinear_pool_spot *spot, const int64_t *results,
                                uint8_t *y) {
   const qlinear_pool_state *pool = job->pool;
-  const int32_t low = quantized_lowest(pool->type), high = quantized_highest(pool->type);
-  for (int64_t c = 0; c < pool->inner; c++) {
-    if (pool->kind == NHWC_MAX) {
-      y[c] = (uint8_t)results[c];
-      continue;
-    }
-    const double sum = (double)results[c] - spot->taps * job->from.zero;
-    const float mean = (float)(sum / spot->counted) * job->from.scale;
-    y[c] = (uint8_t)quantize_ratio((double)(mean / job->to.scale), job->to.zero, low, high);
+  if (pool->kind == NHWC_MAX) {
+    for (int64_t c = 0; c < pool->inner; c++) y[c] = (uint8_t)results[c];
+    return;
+  }
+  const double offset = spot->taps * job->from.zero;
+  for (int64_t first = 0; first < pool->inner; first += QLINEAR_POOL_PIECE) {
+    const int64_t left = pool->inner - first, count = left < QLINEAR_POOL_PIECE ? left : QLINEAR_POOL_PIECE;
+    float means[QLINEAR_POOL_PIECE];
+    for (int64_t c = 0; c < count; c++)
+      means[c] = (float)(((double)results[first + c] - offset) / spot->counted) * job->from.scale;
+    job->context->kernels->quantize_f32(y + first, means, (size_t)count, job->to.scale, job->to.zero, pool->type);
   }
 }
 

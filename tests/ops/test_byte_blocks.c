@@ -72,6 +72,22 @@ static void taps_are_the_inputs_of_outputs(void **state) {
   }
 }
 
+static void planes_are_joined(void **state) {
+  (void)state;
+  for (size_t planes = 1; planes <= 4; planes++) {
+    for (size_t count = 0; count < 50; count++) {
+      const size_t plane = count + 3;
+      uint8_t *x = malloc((planes - 1) * plane + count + 1), *y = malloc(4 * count + 1); /* of exactly this size */
+      assert_true(x && y);
+      for (size_t i = 0; i < (planes - 1) * plane + count; i++) x[i] = (uint8_t)(i * 29);
+      byte_planes_join(y, x, plane, planes, 128, count);
+      for (size_t i = 0; i < planes * count; i++)
+        assert_int_equal(y[i / planes * 4 + i % planes], x[i % planes * plane + i / planes] ^ 128);
+      free(x), free(y);
+    }
+  }
+}
+
 static void huge_rows_are_refused(void **state) {
   const window wide = {.axes = 2,
                        .input = {3, 10},
@@ -88,6 +104,7 @@ static void huge_rows_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(taps_are_the_inputs_of_outputs),
+      cmocka_unit_test(planes_are_joined),
       cmocka_unit_test(huge_rows_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
