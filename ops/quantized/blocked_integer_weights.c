@@ -43,7 +43,7 @@ static size_t weights_bytes(const blocked_integer_conv_state *conv) {
   return size_align(groups * conv->group_bytes, MEMORY_ALIGNMENT);
 }
 
-static int32_t weight_at(const blocked_integer_conv_state *conv, const uint8_t *weights, int64_t i) {
+static int32_t centred_weight(const blocked_integer_conv_state *conv, const uint8_t *weights, int64_t i) {
   return conv->w_type == NORMA_INT8 ? (int8_t)weights[i] : (int32_t)weights[i] - 128;
 }
 
@@ -51,7 +51,7 @@ static int32_t weight_at(const blocked_integer_conv_state *conv, const uint8_t *
 static void gather_copied(const blocked_integer_conv_state *conv, const uint8_t *w, int64_t step, int8_t to[16]) {
   const int64_t first = step / conv->taps * BYTE_BLOCK, left = conv->inputs - first;
   const uint8_t *from = w + first * conv->taps + step % conv->taps;
-  for (int64_t c = 0; c < BYTE_BLOCK; c++) to[c] = (int8_t)(c < left ? weight_at(conv, from, c * conv->taps) : 0);
+  for (int64_t c = 0; c < BYTE_BLOCK; c++) to[c] = (int8_t)(c < left ? centred_weight(conv, from, c * conv->taps) : 0);
 }
 
 /* Where a step is four taps of a row, of four channels each. */
@@ -61,7 +61,7 @@ static void gather_planes(const blocked_integer_conv_state *conv, const uint8_t 
   for (int64_t i = 0; i < 4; i++) {
     for (int64_t c = 0; c < 4; c++) {
       const bool is_weight = first + i < width && c < conv->inputs;
-      to[4 * i + c] = (int8_t)(is_weight ? weight_at(conv, w, c * conv->taps + row * width + first + i) : 0);
+      to[4 * i + c] = (int8_t)(is_weight ? centred_weight(conv, w, c * conv->taps + row * width + first + i) : 0);
     }
   }
 }
@@ -89,7 +89,7 @@ static void pack_depthwise_8bit(const blocked_integer_conv_state *conv, const ui
   for (int64_t o = 0; o < conv->all_outputs; o++) {
     int8_t *block = packed + (size_t)(o / BYTE_BLOCK) * conv->group_bytes;
     for (int64_t tap = 0; tap < conv->taps; tap++) {
-      const int32_t weight = weight_at(conv, weights, o * conv->taps + tap);
+      const int32_t weight = centred_weight(conv, weights, o * conv->taps + tap);
       block[(tap / 4 * BYTE_BLOCK + o % BYTE_BLOCK) * 4 + tap % 4] = (int8_t)weight;
       sums[o] += weight;
     }
@@ -113,7 +113,7 @@ static norma_status pack_groups(prepare_context *context, const blocked_integer_
   return NORMA_OK;
 }
 
-static norma_status fill_weights(prepare_context *context, void *destination, const void *argument) {
+static norma_status fill_integer_weights(prepare_context *context, void *destination, const void *argument) {
   const blocked_integer_conv_state *conv = argument;
   int32_t *sums = (int32_t *)(void *)((char *)destination + weights_bytes(conv));
   memset(sums, 0, (size_t)(conv->blocks * BYTE_BLOCK) * sizeof *sums);
@@ -134,7 +134,7 @@ static int64_t number_at(const norma_tensor *tensor, int64_t i) {
 }
 
 /* Scales, and terms behind them. */
-static norma_status fill_parameters(prepare_context *context, void *destination, const void *argument) {
+static norma_status fill_integer_parameters(prepare_context *context, void *destination, const void *argument) {
   const blocked_integer_conv_state *conv = argument;
   const int64_t padded = conv->blocks * BYTE_BLOCK;
   const int32_t *sums = (const int32_t *)(const void *)((const char *)conv->weights + weights_bytes(conv));
@@ -164,10 +164,10 @@ norma_status blocked_integer_conv_prepare_weights(prepare_context *context, bloc
     if (!prepare_constant(context, needed[i]))
       return prepare_fail(context, NORMA_ERROR_INTERNAL, "weights, scales and zero points must be constants");
   }
-  TRY(prepare_packed_from(context, INTEGER_PACKED_WEIGHTS, weights_bytes(conv) + padded * sizeof(int32_t), fill_weights,
-                          conv, &conv->weights));
+  TRY(prepare_packed_from(context, INTEGER_PACKED_WEIGHTS, weights_bytes(conv) + padded * sizeof(int32_t),
+                          fill_integer_weights, conv, &conv->weights));
   TRY(prepare_packed_from(context, INTEGER_PACKED_PARAMETERS, padded * (sizeof(float) + sizeof(int32_t)),
-                          fill_parameters, conv, &parameters));
+                          fill_integer_parameters, conv, &parameters));
   conv->scale = parameters;
   conv->term = (const int32_t *)(const void *)(conv->scale + padded);
   context->packed_inputs |= INPUT(INTEGER_W);

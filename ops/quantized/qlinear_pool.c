@@ -152,25 +152,26 @@ static int32_t qlinear_pool_number(norma_element_type type, uint8_t byte) {
   return type == NORMA_INT8 ? (int8_t)byte : byte;
 }
 
-typedef uint8_t pool_bytes __attribute__((vector_size(16)));
-typedef uint16_t pool_pairs __attribute__((vector_size(16)));
+typedef uint8_t pool_lanes __attribute__((vector_size(16)));
+typedef uint16_t pool_lane_sums __attribute__((vector_size(16)));
 
-/* results[c] += sum of count pixels of 16 channels, `step` bytes apart. Bytes of both types are summed as unsigned ones,
- * in pieces whose sums fit 16 bits. */
+/* results[c] += sum of count pixels of 16 channels, `step` bytes apart. Bytes of both types are summed as unsigned
+ * ones, in pieces whose sums fit 16 bits. */
 static void qlinear_pool_add_pixels(const uint8_t *x, int64_t count, int64_t step, norma_element_type type,
                                     int64_t results[16]) {
-  const pool_bytes zero = {0}, flip = zero + (uint8_t)(type == NORMA_INT8 ? 128 : 0);
+  const pool_lanes zero = {0}, flip = zero + (uint8_t)(type == NORMA_INT8 ? 128 : 0);
   const int64_t excess = type == NORMA_INT8 ? 128 : 0;
   while (count > 0) {
     const int64_t some = count < 256 ? count : 256;
-    pool_pairs low = {0}, high = {0};
+    pool_lane_sums low = {0}, high = {0};
     for (int64_t i = 0; i < some; i++, x += step) {
-      pool_bytes bytes;
+      pool_lanes bytes;
       memcpy(&bytes, x, sizeof bytes);
       bytes ^= flip;
-      low += (pool_pairs)(__builtin_shufflevector(bytes, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-      high += (pool_pairs)(__builtin_shufflevector(bytes, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
-                                                   15, 31));
+      low += (pool_lane_sums)(__builtin_shufflevector(bytes, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                                      23));
+      high += (pool_lane_sums)(__builtin_shufflevector(bytes, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                                       30, 15, 31));
     }
     for (int c = 0; c < 8; c++) {
       results[c] += low[c] - some * excess;
