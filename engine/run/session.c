@@ -7,6 +7,9 @@
 #include <stdio.h>
 
 #define DEFAULT_MAX_PLANS 4
+/* An arena that grows takes this part more than it needs: where a cache grows with each run, new pages for the whole
+ * arena each time would cost half as much as the run. What is not used is never touched. */
+#define ARENA_SLACK 4
 
 /* ----------------------------------------------------------------------------------------------------------- inputs */
 
@@ -234,11 +237,13 @@ static norma_status reserve_arena(norma_session *session, size_t bytes, norma_er
     return error_set(error, NORMA_ERROR_BUDGET, "the arena has %zu bytes, these inputs need %zu", session->arena_bytes,
                      bytes);
   }
-  char *arena = memory_allocate(session->memory, bytes);
+  size_t more = session->arena_bytes ? bytes + bytes / ARENA_SLACK : bytes;
+  char *arena = memory_allocate(session->memory, more);
+  if (!arena) arena = memory_allocate(session->memory, more = bytes);
   if (!arena) return memory_error(session->memory, bytes, error);
   memory_free(session->memory, session->arena);
   session->arena = arena;
-  session->arena_bytes = bytes;
+  session->arena_bytes = more;
   session->has_run = false;
   return NORMA_OK;
 }
