@@ -2,9 +2,9 @@
 
     python models/random_cases.py --out build/random_cases [--only GLOB,...] [--list]
 
-The models stand in models/cases, by families. Each is written in the layout of ONNX's backend tests, OUT/MODEL/model.onnx
-with a folder test_data_set_N for each case of it: its inputs, as numbers drawn from fixed seeds. References are left out: those
-who compare run other engines. What is there already stays.
+The models stand in models/cases, by families. Each is written in the layout of ONNX's backend tests,
+OUT/MODEL/model.onnx with a folder test_data_set_N for each case of it: its inputs, as numbers drawn from fixed seeds.
+References are left out: those who compare run other engines. What is there already stays.
 """
 
 import argparse
@@ -28,7 +28,9 @@ def write_case(folder, model, feeds):
     names = [i.name for i in model.graph.input]
     assert sorted(names) == sorted(feeds), f"{folder}: inputs {names}"
     for i, name in enumerate(names):
-        (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(feeds[name]), name).SerializeToString())
+        (folder / f"input_{i}.pb").write_bytes(
+            numpy_helper.from_array(np.asarray(feeds[name]), name).SerializeToString()
+        )
 
 
 def write_model(out, recipe):

@@ -59,17 +59,27 @@ def elementwise(net):
     return [net.add("Log", net.add("Add", net.add("Relu", y), net.scalar(1)))]
 
 
-@operators("broadcast_4m", normal(x=(4, 1024, 1024), row=(1, 1, 1024), column=(1, 1024, 1), plane=(1, 1024, 1024)), "Mul Add Sub Greater Where Div, repeated along rows, columns and planes")
+@operators(
+    "broadcast_4m",
+    normal(x=(4, 1024, 1024), row=(1, 1, 1024), column=(1, 1024, 1), plane=(1, 1024, 1024)),
+    "Mul Add Sub Greater Where Div, repeated along rows, columns and planes",
+)
 def broadcast(net):
     x = net.add("Sub", net.add("Add", net.add("Mul", "x", "row"), "column"), "plane")
     x = net.add("Where", net.add("Greater", x, "row"), x, "column")
     return [net.add("Div", x, net.add("Add", net.add("Abs", "column"), net.scalar(1)))]
 
 
-@operators("int64_1m", lambda random: {"x": random.integers(0, 1000, (1024, 1024))}, "int64: Mul Add Mod Greater Equal Not And Where Div Cast")
+@operators(
+    "int64_1m",
+    lambda random: {"x": random.integers(0, 1000, (1024, 1024))},
+    "int64: Mul Add Mod Greater Equal Not And Where Div Cast",
+)
 def int64(net):
     x = net.add("Mod", net.add("Add", net.add("Mul", "x", net.constant(3)), net.constant(7)), net.constant(101))
-    chosen = net.add("And", net.add("Greater", x, net.constant(10)), net.add("Not", net.add("Equal", x, net.constant(50))))
+    chosen = net.add(
+        "And", net.add("Greater", x, net.constant(10)), net.add("Not", net.add("Equal", x, net.constant(50)))
+    )
     x = net.add("Div", net.add("Where", chosen, x, "x"), net.constant(3))
     return [net.add("Cast", x, to=TensorProto.FLOAT), net.add("Cast", chosen, to=TensorProto.INT32)]
 
@@ -79,7 +89,11 @@ def trigonometry(net):
     return [net.add(name, "x") for name in ("Sin", "Cos", "Atan", "Softplus", "Elu")]
 
 
-@operators("pictures_to_float", lambda random: {"x": random.integers(0, 256, (4, 3, 512, 512)).astype(np.uint8)}, "uint8 to float, then (x - mean) / deviation per channel")
+@operators(
+    "pictures_to_float",
+    lambda random: {"x": random.integers(0, 256, (4, 3, 512, 512)).astype(np.uint8)},
+    "uint8 to float, then (x - mean) / deviation per channel",
+)
 def pictures_to_float(net):
     x = net.add("Cast", "x", to=TensorProto.FLOAT)
     mean, deviation = (net.weight(np.float32(v).reshape(1, 3, 1, 1)) for v in ([124, 116, 104], [58, 57, 57]))
@@ -94,29 +108,60 @@ def transpose(net):
     return [net.transpose("x", *order) for order in ((0, 2, 3, 1), (0, 1, 3, 2), (3, 2, 1, 0), (1, 0, 2, 3))]
 
 
-@operators("gather_1m", with_indices(rows=integers(1024, 1024), each=integers(1024, (1024, 1024)), pairs=integers(1024, (1 << 18, 2))), "Gather along both axes, GatherElements, GatherND")
+@operators(
+    "gather_1m",
+    with_indices(rows=integers(1024, 1024), each=integers(1024, (1024, 1024)), pairs=integers(1024, (1 << 18, 2))),
+    "Gather along both axes, GatherElements, GatherND",
+)
 def gather(net):
-    return [net.add("Gather", "x", "rows", axis=0), net.add("Gather", "x", "rows", axis=1),
-            net.add("GatherElements", "x", "each", axis=1), net.add("GatherND", "x", "pairs")]
+    return [
+        net.add("Gather", "x", "rows", axis=0),
+        net.add("Gather", "x", "rows", axis=1),
+        net.add("GatherElements", "x", "each", axis=1),
+        net.add("GatherND", "x", "pairs"),
+    ]
 
 
-@operators("scatter_1m", with_indices(each=lambda random: np.argsort(random.random((1024, 1024)), axis=1), any=integers(1024, (1024, 1024)),
-                                      pairs=lambda random: np.stack(np.divmod(random.permutation(1 << 20)[:1 << 18], 1024), 1),
-                                      updates=lambda random: random.standard_normal((1024, 1024), np.float32),
-                                      values=lambda random: random.standard_normal(1 << 18, np.float32)), "ScatterElements, with sums, ScatterND", 18)
+@operators(
+    "scatter_1m",
+    with_indices(
+        each=lambda random: np.argsort(random.random((1024, 1024)), axis=1),
+        any=integers(1024, (1024, 1024)),
+        pairs=lambda random: np.stack(np.divmod(random.permutation(1 << 20)[: 1 << 18], 1024), 1),
+        updates=lambda random: random.standard_normal((1024, 1024), np.float32),
+        values=lambda random: random.standard_normal(1 << 18, np.float32),
+    ),
+    "ScatterElements, with sums, ScatterND",
+    18,
+)
 def scatter(net):
-    return [net.add("ScatterElements", "x", "each", "updates", axis=1), net.add("ScatterElements", "x", "any", "updates", axis=0, reduction="add"),
-            net.add("ScatterND", "x", "pairs", "values")]
+    return [
+        net.add("ScatterElements", "x", "each", "updates", axis=1),
+        net.add("ScatterElements", "x", "any", "updates", axis=0, reduction="add"),
+        net.add("ScatterND", "x", "pairs", "values"),
+    ]
 
 
 @operators("slice_pad_1m", SQUARE, "Slice with a step, Pad by reflection, Tile, Concat, Expand")
 def slice_pad(net):
-    return [net.add("Slice", "x", net.constant([0, 0]), net.constant([1024, 1024]), net.constant([0, 1]), net.constant([1, 2])),
-            net.add("Pad", "x", net.constant([3, 5, 7, 9]), mode="reflect"), net.add("Tile", "x", net.constant([2, 2])),
-            net.add("Concat", "x", "x", "x", axis=1), net.add("Expand", net.add("Unsqueeze", "x", net.constant([1])), net.constant([1024, 2, 1024]))]
+    return [
+        net.add(
+            "Slice", "x", net.constant([0, 0]), net.constant([1024, 1024]), net.constant([0, 1]), net.constant([1, 2])
+        ),
+        net.add("Pad", "x", net.constant([3, 5, 7, 9]), mode="reflect"),
+        net.add("Tile", "x", net.constant([2, 2])),
+        net.add("Concat", "x", "x", "x", axis=1),
+        net.add("Expand", net.add("Unsqueeze", "x", net.constant([1])), net.constant([1024, 2, 1024])),
+    ]
 
 
-@operators("nonzero_1m", lambda random: {"x": (random.standard_normal((1024, 1024)) * (random.random((1024, 1024)) < 0.5)).astype(np.float32)}, "NonZero of what is greater than 1, and of floats, half of them zero")
+@operators(
+    "nonzero_1m",
+    lambda random: {
+        "x": (random.standard_normal((1024, 1024)) * (random.random((1024, 1024)) < 0.5)).astype(np.float32)
+    },
+    "NonZero of what is greater than 1, and of floats, half of them zero",
+)
 def nonzero(net):
     return [net.add("NonZero", net.add("Greater", "x", net.scalar(1))), net.add("NonZero", "x")]
 
@@ -124,11 +169,25 @@ def nonzero(net):
 # --- what reduces and sorts ---------------------------------------------------------------------------
 
 
-@operators("reduce_1m", CUBE, "sums, means, maxima, norms, products, log of sums of exponentials over inner, middle, outer and all axes", 18)
+@operators(
+    "reduce_1m",
+    CUBE,
+    "sums, means, maxima, norms, products, log of sums of exponentials over inner, middle, outer and all axes",
+    18,
+)
 def reduce(net):
     over = lambda name, *axes, keep=0: net.add(f"Reduce{name}", "x", net.constant(axes), keepdims=keep)
-    return [over("Sum", 1), over("Sum", 0), over("Mean", 2, 3, keep=1), over("Max", 1), over("L2", 3), over("Prod", 0, 2),
-            over("LogSumExp", -1), over("Min", 0), net.add("ReduceSum", "x", keepdims=0)]
+    return [
+        over("Sum", 1),
+        over("Sum", 0),
+        over("Mean", 2, 3, keep=1),
+        over("Max", 1),
+        over("L2", 3),
+        over("Prod", 0, 2),
+        over("LogSumExp", -1),
+        over("Min", 0),
+        net.add("ReduceSum", "x", keepdims=0),
+    ]
 
 
 @operators("cumsum_1m", SQUARE, "CumSum along rows, and backwards along columns")
@@ -138,8 +197,11 @@ def cumsum(net):
 
 @operators("argmax_1m", SQUARE, "ArgMax of rows and of columns, ArgMin of all")
 def argmax(net):
-    return [net.add("ArgMax", "x", axis=1, keepdims=0), net.add("ArgMax", "x", axis=0, keepdims=0),
-            net.add("ArgMin", net.reshape("x", -1), axis=0, keepdims=0)]
+    return [
+        net.add("ArgMax", "x", axis=1, keepdims=0),
+        net.add("ArgMax", "x", axis=0, keepdims=0),
+        net.add("ArgMin", net.reshape("x", -1), axis=0, keepdims=0),
+    ]
 
 
 @operators("topk_1m", SQUARE, "the largest 10 of each row, 100 of each column, 1000 of all")
@@ -168,18 +230,27 @@ def softmax_masked(net):
     return [net.add("Softmax", "x", axis=-1)]
 
 
-@operators("layernorm_3m", normal(x=(4, 1024, 768)), "LayerNormalization, the same as exported before opset 17, and RMS normalization written out")
+@operators(
+    "layernorm_3m",
+    normal(x=(4, 1024, 768)),
+    "LayerNormalization, the same as exported before opset 17, and RMS normalization written out",
+)
 def layernorm(net):
     centred = net.add("Sub", "x", net.add("ReduceMean", "x", axes=[-1]))
     variance = net.add("ReduceMean", net.add("Pow", centred, net.scalar(2)), axes=[-1])
     y = net.add("Div", centred, net.add("Sqrt", net.add("Add", variance, net.scalar(1e-5))))
     squares = net.add("ReduceMean", net.add("Pow", "x", net.scalar(2)), axes=[-1])
     z = net.add("Div", net.scalar(1), net.add("Sqrt", net.add("Add", squares, net.scalar(1e-6))))
-    return [net.layer_norm("x", 768), net.add("Add", net.add("Mul", y, net.factors(768)), net.bias(768)),
-            net.add("Mul", net.add("Mul", "x", z), net.factors(768))]
+    return [
+        net.layer_norm("x", 768),
+        net.add("Add", net.add("Mul", y, net.factors(768)), net.bias(768)),
+        net.add("Mul", net.add("Mul", "x", z), net.factors(768)),
+    ]
 
 
-@operators("groupnorm_2m", normal(x=(1, 128, 128, 128)), "GroupNorm as PyTorch exports it and SiLU; GroupNormalization", 21)
+@operators(
+    "groupnorm_2m", normal(x=(1, 128, 128, 128)), "GroupNorm as PyTorch exports it and SiLU; GroupNormalization", 21
+)
 def groupnorm(net):
     ones, zeros = net.weight(np.ones(32)), net.weight(np.zeros(32))
     y = net.add("InstanceNormalization", net.reshape("x", 0, 32, -1), ones, zeros, epsilon=1e-5)
@@ -195,9 +266,11 @@ PLANES = normal(x=(1, 64, 112, 112))
 
 @operators("pools", PLANES, "MaxPool 13x13, AveragePool 3x3, both with stride 1, LpPool")
 def pools(net):
-    return [net.add("MaxPool", "x", kernel_shape=[13, 13], pads=[6] * 4, strides=[1, 1]),
-            net.add("AveragePool", "x", kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1]),
-            net.add("LpPool", "x", kernel_shape=[2, 2], strides=[2, 2], p=2)]
+    return [
+        net.add("MaxPool", "x", kernel_shape=[13, 13], pads=[6] * 4, strides=[1, 1]),
+        net.add("AveragePool", "x", kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1]),
+        net.add("LpPool", "x", kernel_shape=[2, 2], strides=[2, 2], p=2),
+    ]
 
 
 @operators("conv_depthwise_7x7", PLANES, "one depthwise 7x7")
@@ -205,20 +278,32 @@ def depthwise_7x7(net):
     return [net.conv("x", 64, 64, 7, group=64)]
 
 
-@operators("conv_transpose", normal(x=(1, 64, 56, 56)), "ConvTranspose 3x3 with stride 1, and depthwise 4x4 with stride 2")
+@operators(
+    "conv_transpose", normal(x=(1, 64, 56, 56)), "ConvTranspose 3x3 with stride 1, and depthwise 4x4 with stride 2"
+)
 def conv_transpose(net):
     dense = net.weight(net.normal(64, 64, 3, 3, deviation=1 / 24))
     depthwise = net.weight(net.normal(64, 1, 4, 4, deviation=0.25))
-    return [net.add("ConvTranspose", "x", dense, kernel_shape=[3, 3], pads=[1] * 4),
-            net.add("ConvTranspose", "x", depthwise, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4, group=64)]
+    return [
+        net.add("ConvTranspose", "x", dense, kernel_shape=[3, 3], pads=[1] * 4),
+        net.add("ConvTranspose", "x", depthwise, kernel_shape=[4, 4], strides=[2, 2], pads=[1] * 4, group=64),
+    ]
 
 
-@operators("matmul_batched", normal(a=(12, 256, 64), b=(12, 64, 256), c=(12, 256, 64)), "batched products of two inputs, one of them transposed")
+@operators(
+    "matmul_batched",
+    normal(a=(12, 256, 64), b=(12, 64, 256), c=(12, 256, 64)),
+    "batched products of two inputs, one of them transposed",
+)
 def matmul_batched(net):
     return [net.add("MatMul", "a", "b"), net.add("MatMul", "a", net.transpose("c", 0, 2, 1))]
 
 
-@operators("one_hot_embedding", lambda random: {"ids": random.integers(0, 1000, (16, 128))}, "OneHot of 1000 and a product, which is a lookup")
+@operators(
+    "one_hot_embedding",
+    lambda random: {"ids": random.integers(0, 1000, (16, 128))},
+    "OneHot of 1000 and a product, which is a lookup",
+)
 def one_hot_embedding(net):
     hot = net.add("OneHot", "ids", net.constant(1000), net.constant([0, 1], np.float32), axis=-1)
     return [net.add("MatMul", hot, net.weight(net.normal(1000, 256)))]

@@ -38,7 +38,9 @@ class Network:
 
     def weight(self, values, dtype=np.float32):
         name = f"{self.prefix}weight_{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype).reshape(np.shape(values)), name))
+        self.initializers.append(
+            numpy_helper.from_array(np.ascontiguousarray(values, dtype).reshape(np.shape(values)), name)
+        )
         return name
 
     def constant(self, values, dtype=np.int64):
@@ -57,8 +59,9 @@ class Network:
     def model(self, domains=()):
         opsets = [helper.make_opsetid("", self.opset)] + [helper.make_opsetid(d, 1) for d in domains]
         opsets += [helper.make_opsetid(CLASSICAL, self.classical)] if self.classical else []
-        return helper.make_model(self.graph(), opset_imports=opsets, ir_version=IR_VERSIONS[self.opset],
-                                 producer_name="random_cases.py")
+        return helper.make_model(
+            self.graph(), opset_imports=opsets, ir_version=IR_VERSIONS[self.opset], producer_name="random_cases.py"
+        )
 
     # Random numbers
 
@@ -79,7 +82,9 @@ class Network:
 
     def shape(self, *sizes):
         """A list of numbers and of values that hold one."""
-        parts = [self.add("Unsqueeze", s, self.constant([0])) if isinstance(s, str) else self.constant([s]) for s in sizes]
+        parts = [
+            self.add("Unsqueeze", s, self.constant([0])) if isinstance(s, str) else self.constant([s]) for s in sizes
+        ]
         return self.add("Concat", *parts, axis=0)
 
     def reshape(self, value, *sizes):
@@ -97,7 +102,7 @@ class Network:
         return self.add("Add", self.bias(outputs), y) if bias else y
 
     def gemm(self, x, inputs, outputs):
-        weights = self.weight(self.normal(outputs, inputs, deviation=inputs ** -0.5))
+        weights = self.weight(self.normal(outputs, inputs, deviation=inputs**-0.5))
         return self.add("Gemm", x, weights, self.bias(outputs), alpha=1.0, beta=1.0, transB=1)
 
     def layer_norm(self, x, size, epsilon=1e-5):
@@ -121,16 +126,37 @@ class Network:
             return self.add("PRelu", x, self.weight(np.full([channels] + [1] * rank, 0.25)))
         return self.add(activation, x) if activation else x
 
-    def conv(self, x, inputs, outputs, kernel, stride=1, group=1, dilation=1, pad=None, rank=2, activation=None,
-             bias=True, gain=None):
+    def conv(
+        self,
+        x,
+        inputs,
+        outputs,
+        kernel,
+        stride=1,
+        group=1,
+        dilation=1,
+        pad=None,
+        rank=2,
+        activation=None,
+        bias=True,
+        gain=None,
+    ):
         """A convolution over `rank` dimensions of equal sizes, drawn so that values keep their magnitude."""
         gain = gain or {"Relu": np.sqrt(2), "silu": 1.6, "prelu": 1.2}.get(activation, 1.0)
-        fan_in = inputs // group * kernel ** rank
+        fan_in = inputs // group * kernel**rank
         weights = self.normal(outputs, inputs // group, *[kernel] * rank, deviation=gain / np.sqrt(fan_in))
         pad = (kernel - 1) * dilation // 2 if pad is None else pad
-        y = self.add("Conv", x, self.weight(weights), *([self.bias(outputs)] if bias else []), group=group,
-                     kernel_shape=[kernel] * rank, strides=[stride] * rank, dilations=[dilation] * rank,
-                     pads=[pad] * (2 * rank))
+        y = self.add(
+            "Conv",
+            x,
+            self.weight(weights),
+            *([self.bias(outputs)] if bias else []),
+            group=group,
+            kernel_shape=[kernel] * rank,
+            strides=[stride] * rank,
+            dilations=[dilation] * rank,
+            pads=[pad] * (2 * rank),
+        )
         return self.activate(y, activation, outputs, rank)
 
     def recurrent(self, operator, x, inputs, hidden, both=False, batch=1, states=None):
@@ -141,8 +167,17 @@ class Network:
         if states is None:
             states = [self.zero_state(directions, batch, hidden)] * (2 if operator == "LSTM" else 1)
         attributes = {"linear_before_reset": 1} if operator == "GRU" else {}
-        outputs = self.add(operator, x, *weights, "", *states, outputs=3 if operator == "LSTM" else 2, hidden_size=hidden,
-                           direction="bidirectional" if both else "forward", **attributes)
+        outputs = self.add(
+            operator,
+            x,
+            *weights,
+            "",
+            *states,
+            outputs=3 if operator == "LSTM" else 2,
+            hidden_size=hidden,
+            direction="bidirectional" if both else "forward",
+            **attributes,
+        )
         if not both:
             return self.add("Squeeze", outputs[0], self.constant([1])), outputs
         return self.reshape(self.transpose(outputs[0], 0, 2, 1, 3), 0, 0, -1), outputs

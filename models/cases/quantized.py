@@ -17,7 +17,6 @@ from .transformers import tokens
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 import random_models  # noqa: E402  (beside this folder)
 
-
 # --- convolutional networks ---------------------------------------------------------------------------
 
 
@@ -79,16 +78,28 @@ def quantized(name, is_pairs):
 
     with tempfile.TemporaryDirectory() as folder, quietly():
         onnx.save(onnx.shape_inference.infer_shapes(classifier(name)), f"{folder}/float.onnx")
-        quantize_static(f"{folder}/float.onnx", f"{folder}/model.onnx", Calibration(), per_channel=True,
-                        quant_format=QuantFormat.QDQ if is_pairs else QuantFormat.QOperator,
-                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        quantize_static(
+            f"{folder}/float.onnx",
+            f"{folder}/model.onnx",
+            Calibration(),
+            per_channel=True,
+            quant_format=QuantFormat.QDQ if is_pairs else QuantFormat.QOperator,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
         return onnx.load(f"{folder}/model.onnx")
 
 
 PICTURE = normal(input=(1, 3, 224, 224))
 
 
-@recipe("resnet50_qdq", "quantised", PICTURE, "quantize_static: pairs of QuantizeLinear and DequantizeLinear, weights per channel", "int8")
+@recipe(
+    "resnet50_qdq",
+    "quantised",
+    PICTURE,
+    "quantize_static: pairs of QuantizeLinear and DequantizeLinear, weights per channel",
+    "int8",
+)
 def resnet50_qdq(get):
     return quantized("resnet50", True)
 
@@ -115,13 +126,20 @@ def dynamic(model):
         return onnx.load(f"{folder}/model.onnx")
 
 
-@recipe("bert_tiny_dynamic", "quantised", tokens(1, 32), "quantize_dynamic: DynamicQuantizeLinear, MatMulInteger", "int8")
+@recipe(
+    "bert_tiny_dynamic", "quantised", tokens(1, 32), "quantize_dynamic: DynamicQuantizeLinear, MatMulInteger", "int8"
+)
 def bert_tiny_dynamic(get):
     return dynamic(get("bert_tiny_32"))
 
 
-@recipe("minilm_dynamic", "quantised", {"minilm_dynamic": tokens(1, 128), "minilm_dynamic_batch8": tokens(8, 128)},
-        "quantize_dynamic: DynamicQuantizeLinear, MatMulInteger", "int8")
+@recipe(
+    "minilm_dynamic",
+    "quantised",
+    {"minilm_dynamic": tokens(1, 128), "minilm_dynamic_batch8": tokens(8, 128)},
+    "quantize_dynamic: DynamicQuantizeLinear, MatMulInteger",
+    "int8",
+)
 def minilm_dynamic(get):
     return dynamic(get("minilm_6x384"))
 
@@ -135,12 +153,20 @@ def four_bits(model, accuracy_level):
     return tool.model.model
 
 
-@recipe("minilm_q4", "quantised", {"minilm_q4": tokens(1, 128), "minilm_q4_8tokens": tokens(1, 8)}, "MatMulNBits: 4 bits, blocks of 32, sums in float", "int4")
+@recipe(
+    "minilm_q4",
+    "quantised",
+    {"minilm_q4": tokens(1, 128), "minilm_q4_8tokens": tokens(1, 8)},
+    "MatMulNBits: 4 bits, blocks of 32, sums in float",
+    "int4",
+)
 def minilm_q4(get):
     return four_bits(get("minilm_6x384"), None)
 
 
-@recipe("minilm_q4_level4", "quantised", tokens(1, 128), "the same with accuracy_level 4: activations in 8 bits", "int4-8")
+@recipe(
+    "minilm_q4_level4", "quantised", tokens(1, 128), "the same with accuracy_level 4: activations in 8 bits", "int4-8"
+)
 def minilm_q4_level4(get):
     return four_bits(get("minilm_6x384"), 4)
 
@@ -156,7 +182,13 @@ def half(model):
         return convert_float_to_float16(model, keep_io_types=False, op_block_list=["none"])
 
 
-@recipe("resnet50_half", "half", lambda random: {"input": random.standard_normal((1, 3, 224, 224)).astype(np.float16)}, "all float16", "float16")
+@recipe(
+    "resnet50_half",
+    "half",
+    lambda random: {"input": random.standard_normal((1, 3, 224, 224)).astype(np.float16)},
+    "all float16",
+    "float16",
+)
 def resnet50_half(get):
     return half(classifier("resnet50"))
 

@@ -5,7 +5,6 @@ import numpy as np
 from .network import Network
 from .recipes import normal, recipe
 
-
 # --- sequences ----------------------------------------------------------------------------------------
 
 
@@ -42,8 +41,13 @@ def rnn(get):
     return sequence_model(204, "RNN", 2, False)
 
 
-@recipe("crnn", "recurrent", normal(x=(1, 1, 32, 320)),
-        "recogniser of text lines: convolutions of 32x320 to 80 steps of 512, two bidirectional LSTMs of 256, 6000 classes; batch and width free")
+@recipe(
+    "crnn",
+    "recurrent",
+    normal(x=(1, 1, 32, 320)),
+    "recogniser of text lines: convolutions of 32x320 to 80 steps of 512, two bidirectional LSTMs of 256, 6000 classes;"
+    " batch and width free",
+)
 def crnn(get):
     net = Network(205)
     x = net.input("x", np.float32, ["batch", 1, 32, "width"])
@@ -64,11 +68,18 @@ def crnn(get):
 
 
 def speech_frame(random):
-    return {"magnitude": random.uniform(0, 2, (1, 1, 257)).astype(np.float32),
-            "state": random.uniform(-0.5, 0.5, (2, 2, 1, 1, 128)).astype(np.float32)}
+    return {
+        "magnitude": random.uniform(0, 2, (1, 1, 257)).astype(np.float32),
+        "state": random.uniform(-0.5, 0.5, (2, 2, 1, 1, 128)).astype(np.float32),
+    }
 
 
-@recipe("dtln_step", "recurrent", speech_frame, "one frame: two LSTMs of 128 with their states as input and output, a mask of 257")
+@recipe(
+    "dtln_step",
+    "recurrent",
+    speech_frame,
+    "one frame: two LSTMs of 128 with their states as input and output, a mask of 257",
+)
 def dtln_step(get):
     net, hidden, width = Network(206), 128, 257
     y = magnitude = net.input("magnitude", np.float32, [1, 1, 257])
@@ -92,10 +103,13 @@ STEPS, HIDDEN, WORDS = 50, 256, 1000
 
 
 def outer_weights(net):
-    weights = {"words": net.weight(net.normal(WORDS, HIDDEN)), "one": net.weight([1.0]),
-               "logits": net.weight(net.normal(HIDDEN, WORDS, deviation=0.2))}
+    weights = {
+        "words": net.weight(net.normal(WORDS, HIDDEN)),
+        "one": net.weight([1.0]),
+        "logits": net.weight(net.normal(HIDDEN, WORDS, deviation=0.2)),
+    }
     for gate in ("update", "reset", "new"):
-        square = lambda: net.weight(net.normal(HIDDEN, HIDDEN, deviation=HIDDEN ** -0.5))
+        square = lambda: net.weight(net.normal(HIDDEN, HIDDEN, deviation=HIDDEN**-0.5))
         weights[gate] = square(), square(), net.bias(HIDDEN)
     return weights
 
@@ -132,11 +146,23 @@ def loop_model(seed, is_loop):
     new_state, logits, chosen = step_body(body, weights, inner_state, inner_token, place)
     if is_loop:
         body.output(body.add("Identity", go_on), bool, [])
-    for value, dtype, shape in ((new_state, np.float32, [1, HIDDEN]), (chosen, np.int64, [1]),
-                                (body.add("Identity", chosen), np.int64, [1]), (logits, np.float32, [1, WORDS])):
+    for value, dtype, shape in (
+        (new_state, np.float32, [1, HIDDEN]),
+        (chosen, np.int64, [1]),
+        (body.add("Identity", chosen), np.int64, [1]),
+        (logits, np.float32, [1, WORDS]),
+    ):
         body.output(value, dtype, shape)
     if is_loop:
-        y = net.add("Loop", net.weight(STEPS, np.int64), net.weight(True, bool), state, token, outputs=4, body=body.graph("body"))
+        y = net.add(
+            "Loop",
+            net.weight(STEPS, np.int64),
+            net.weight(True, bool),
+            state,
+            token,
+            outputs=4,
+            body=body.graph("body"),
+        )
     else:
         places = net.input("places", np.float32, [STEPS, HIDDEN])
         y = net.add("Scan", state, token, places, outputs=4, body=body.graph("body"), num_scan_inputs=1)
@@ -154,7 +180,9 @@ def scan_inputs(random):
     return {**loop_inputs(random), "places": random.standard_normal((STEPS, HIDDEN), np.float32) * np.float32(0.5)}
 
 
-@recipe("loop_decoder_50", "loops", loop_inputs, "Loop of 50 steps: Gather, 6 products of 256x256, one of 256x1000, ArgMax")
+@recipe(
+    "loop_decoder_50", "loops", loop_inputs, "Loop of 50 steps: Gather, 6 products of 256x256, one of 256x1000, ArgMax"
+)
 def loop_decoder(get):
     return loop_model(210, True)
 

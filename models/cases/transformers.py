@@ -53,7 +53,9 @@ def bert(seed, layers, hidden, count, time=None, vocabulary=30522):
         places = net.weight(np.arange(time)[None], np.int64)
     else:
         last = net.add("Unsqueeze", net.size(ids, 1), net.constant([0]))
-        places = net.add("Slice", net.weight(np.arange(512)[None], np.int64), net.constant([0]), last, net.constant([1]))
+        places = net.add(
+            "Slice", net.weight(np.arange(512)[None], np.int64), net.constant([0]), last, net.constant([1])
+        )
     x = net.add("Add", x, net.add("Gather", net.weight(net.normal(512, hidden, deviation=0.5)), places))
     x = net.layer_norm(x, hidden, 1e-12)
     for _ in range(layers):
@@ -83,9 +85,12 @@ def tokens(batch, time):
     def draw(random):
         mask = np.ones((batch, time), np.int64)
         for row in range(1, batch):
-            mask[row, time - row * (time // 16):] = 0
-        return {"input_ids": random.integers(0, 30522, (batch, time)), "attention_mask": mask,
-                "token_type_ids": np.zeros((batch, time), np.int64)}
+            mask[row, time - row * (time // 16) :] = 0
+        return {
+            "input_ids": random.integers(0, 30522, (batch, time)),
+            "attention_mask": mask,
+            "token_type_ids": np.zeros((batch, time), np.int64),
+        }
 
     return draw
 
@@ -100,8 +105,12 @@ def bert_tiny(get):
     return bert(102, 2, 128, 2, 32)
 
 
-@recipe("minilm_6x384", "transformers", {"minilm_128": tokens(1, 128), "minilm_128_batch8": tokens(8, 128)},
-        "6 layers of 384, 12 heads, free batch and length; 8 rows padded")
+@recipe(
+    "minilm_6x384",
+    "transformers",
+    {"minilm_128": tokens(1, 128), "minilm_128_batch8": tokens(8, 128)},
+    "6 layers of 384, 12 heads, free batch and length; 8 rows padded",
+)
 def minilm(get):
     return bert(103, 6, 384, 12)
 
@@ -132,7 +141,12 @@ def vit_small(get):
     return net.model()
 
 
-@recipe("whisper_tiny_encoder", "transformers", normal(features=(1, 80, 3000)), "2 convolutions, 4 layers of 384 on 1500 frames, about 19 GMAC")
+@recipe(
+    "whisper_tiny_encoder",
+    "transformers",
+    normal(features=(1, 80, 3000)),
+    "2 convolutions, 4 layers of 384 on 1500 frames, about 19 GMAC",
+)
 def whisper_tiny_encoder(get):
     net, hidden, count, time = Network(105), 384, 6, 1500
     x = net.gelu(net.conv(net.input("features", np.float32, [1, 80, 3000]), 80, hidden, 3, rank=1))
@@ -163,11 +177,16 @@ def gpt2_step(past):
 
     def draw(random):
         size = GPT2["hidden"] // GPT2["heads"]
-        feeds = {"input_ids": random.integers(0, GPT2["vocabulary"], (1, 1)),
-                 "attention_mask": np.ones((1, past + 1), np.int64), "position_ids": np.full((1, 1), past, np.int64)}
+        feeds = {
+            "input_ids": random.integers(0, GPT2["vocabulary"], (1, 1)),
+            "attention_mask": np.ones((1, past + 1), np.int64),
+            "position_ids": np.full((1, 1), past, np.int64),
+        }
         for layer in range(GPT2["layers"]):
             for part in ("key", "value"):
-                feeds[f"past_key_values.{layer}.{part}"] = random.standard_normal((1, GPT2["heads"], past, size), np.float32)
+                feeds[f"past_key_values.{layer}.{part}"] = random.standard_normal(
+                    (1, GPT2["heads"], past, size), np.float32
+                )
         return feeds
 
     return draw
@@ -175,7 +194,7 @@ def gpt2_step(past):
 
 def reshaped_gemm(net, x, inputs, outputs):
     """GPT-2's Conv1D: a Gemm on two dimensions between Reshapes."""
-    weights = net.weight(net.normal(inputs, outputs, deviation=inputs ** -0.5))
+    weights = net.weight(net.normal(inputs, outputs, deviation=inputs**-0.5))
     y = net.add("Gemm", net.reshape(x, -1, inputs), weights, net.bias(outputs), alpha=1.0, beta=1.0)
     return net.reshape(y, net.size(x, 0), net.size(x, 1), outputs)
 
@@ -191,7 +210,10 @@ def cached_attention(net, x, layer, causal, mask, count, size):
     hidden = count * size
     parts = net.add("Split", reshaped_gemm(net, x, hidden, 3 * hidden), net.constant([hidden] * 3), outputs=3, axis=2)
     q, k, v = (heads(net, part, count, size, (0, 2, 1, 3), None) for part in parts)
-    past = [net.input(f"past_key_values.{layer}.{part}", np.float32, ["batch", count, "past", size]) for part in ("key", "value")]
+    past = [
+        net.input(f"past_key_values.{layer}.{part}", np.float32, ["batch", count, "past", size])
+        for part in ("key", "value")
+    ]
     k = net.add("Concat", past[0], k, axis=2, name=f"present.{layer}.key")
     v = net.add("Concat", past[1], v, axis=2, name=f"present.{layer}.value")
     scores = net.add("Div", net.add("MatMul", q, net.transpose(k, 0, 1, 3, 2)), net.scalar(np.sqrt(size)))
@@ -207,7 +229,12 @@ def cached_attention(net, x, layer, causal, mask, count, size):
     return reshaped_gemm(net, y, hidden, hidden), (k, v)
 
 
-@recipe("gpt2_decode", "transformers", gpt2_step(128), "one token after 128, 12 layers of 768, key-value cache, everything free; memory-bound")
+@recipe(
+    "gpt2_decode",
+    "transformers",
+    gpt2_step(128),
+    "one token after 128, 12 layers of 768, key-value cache, everything free; memory-bound",
+)
 def gpt2_decode(get):
     net, hidden, count, vocabulary = Network(106), GPT2["hidden"], GPT2["heads"], GPT2["vocabulary"]
     size = hidden // count
@@ -236,7 +263,12 @@ def gpt2_decode(get):
 # --- the operators of opset 23 ------------------------------------------------------------------------
 
 
-@recipe("attention_op_encoder", "transformers", normal(x=(1, 128, 384)), "Attention and Gelu of opset 23, 4 layers of 384, 128 tokens")
+@recipe(
+    "attention_op_encoder",
+    "transformers",
+    normal(x=(1, 128, 384)),
+    "Attention and Gelu of opset 23, 4 layers of 384, 128 tokens",
+)
 def attention_op_encoder(get):
     net, hidden, count = Network(107, 23), 384, 6
     x = net.input("x", np.float32, [1, 128, hidden])
@@ -257,7 +289,10 @@ LLAMA = {"layers": 4, "hidden": 512, "heads": 8, "groups": 2, "inner": 1376, "vo
 def grouped_step(past):
     def draw(random):
         size = LLAMA["hidden"] // LLAMA["heads"]
-        feeds = {"x": random.standard_normal((1, 1, LLAMA["hidden"]), np.float32), "position_ids": np.full((1, 1), past, np.int64)}
+        feeds = {
+            "x": random.standard_normal((1, 1, LLAMA["hidden"]), np.float32),
+            "position_ids": np.full((1, 1), past, np.int64),
+        }
         for layer in range(LLAMA["layers"]):
             for part in ("key", "value"):
                 feeds[f"past_{part}.{layer}"] = random.standard_normal((1, LLAMA["groups"], past, size), np.float32)
@@ -266,8 +301,13 @@ def grouped_step(past):
     return draw
 
 
-@recipe("attention_op_decode", "transformers", grouped_step(256),
-        "one token after 256: Attention with 8 heads in 2 groups, RotaryEmbedding, RMSNormalization, SwiGLU, 4 layers of 512")
+@recipe(
+    "attention_op_decode",
+    "transformers",
+    grouped_step(256),
+    "one token after 256: Attention with 8 heads in 2 groups, RotaryEmbedding, RMSNormalization, SwiGLU, 4 layers"
+    " of 512",
+)
 def attention_op_decode(get):
     net, hidden, count, groups = Network(108, 23), LLAMA["hidden"], LLAMA["heads"], LLAMA["groups"]
     size, inner = hidden // count, LLAMA["inner"]

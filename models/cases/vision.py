@@ -8,15 +8,19 @@ from onnx import helper, numpy_helper
 from .network import Network
 from .recipes import DENORMALS, normal, recipe
 
-
 # --- scale of activations -----------------------------------------------------------------------------
 
 
 def run_up_to(model, node, feeds):
     """What the node gives, computed as the graph is written."""
     last = list(model.graph.node).index(node)
-    graph = helper.make_graph(list(model.graph.node)[:last + 1], "part", list(model.graph.input),
-                              [onnx.ValueInfoProto(name=node.output[0])], list(model.graph.initializer))
+    graph = helper.make_graph(
+        list(model.graph.node)[: last + 1],
+        "part",
+        list(model.graph.input),
+        [onnx.ValueInfoProto(name=node.output[0])],
+        list(model.graph.initializer),
+    )
     part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -56,7 +60,15 @@ BRIGHT = lambda random: {"images": random.uniform(0, 1, (1, 3, 320, 320)).astype
 def efficientnet_b0(get):
     net = Network(301)
     x, width = net.conv(net.input("x", np.float32, [1, 3, 224, 224]), 3, 32, 3, 2, activation="silu"), 32
-    stages = [(1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)]
+    stages = [
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    ]
     for expansion, outputs, repeats, first_stride, kernel in stages:
         for i in range(repeats):
             stride, inner, narrow = first_stride if i == 0 else 1, width * expansion, max(1, width // 4)
@@ -95,10 +107,17 @@ def convnext_tiny(get):
 # --- pictures out, boxes out --------------------------------------------------------------------------
 
 
-@recipe("unet_small", "vision", normal(x=(1, 3, 256, 256)), "32 to 512 channels, two transposed convolutions, two bilinear Resizes")
+@recipe(
+    "unet_small",
+    "vision",
+    normal(x=(1, 3, 256, 256)),
+    "32 to 512 channels, two transposed convolutions, two bilinear Resizes",
+)
 def unet_small(get):
     net = Network(303)
-    twice = lambda x, inputs, outputs: net.conv(net.conv(x, inputs, outputs, 3, activation="Relu"), outputs, outputs, 3, activation="Relu")
+    twice = lambda x, inputs, outputs: net.conv(
+        net.conv(x, inputs, outputs, 3, activation="Relu"), outputs, outputs, 3, activation="Relu"
+    )
     x, width, skips = net.input("x", np.float32, [1, 3, 256, 256]), 3, []
     for size in (32, 64, 128, 256):
         x, width = twice(x, width, size), size
@@ -108,10 +127,17 @@ def unet_small(get):
     for i, skip in enumerate(reversed(skips)):
         size = width // 2
         if i % 2:
-            x = net.add("Resize", x, "", net.constant([1, 1, 2, 2], np.float32), mode="linear", coordinate_transformation_mode="half_pixel")
+            x = net.add(
+                "Resize",
+                x,
+                "",
+                net.constant([1, 1, 2, 2], np.float32),
+                mode="linear",
+                coordinate_transformation_mode="half_pixel",
+            )
             x = net.conv(x, width, size, 1)
         else:
-            weights = net.weight(net.normal(width, size, 2, 2, deviation=width ** -0.5))
+            weights = net.weight(net.normal(width, size, 2, 2, deviation=width**-0.5))
             x = net.add("ConvTranspose", x, weights, net.bias(size), kernel_shape=[2, 2], strides=[2, 2])
         x, width = twice(net.add("Concat", skip, x, axis=1), 2 * size, size), size
     net.output(net.add("Sigmoid", net.conv(x, width, 1, 1)), shape=[1, 1, 256, 256])
@@ -139,8 +165,15 @@ class Detector:
         return self.net.add("Concat", *values, axis=1)
 
     def up(self, x):
-        return self.net.add("Resize", x, "", self.net.constant([1, 1, 2, 2], np.float32), mode="nearest",
-                            coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        return self.net.add(
+            "Resize",
+            x,
+            "",
+            self.net.constant([1, 1, 2, 2], np.float32),
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
 
     def backbone(self, x):
         x = self.block(self.conv(self.conv(x, 3, 16, 3, 2), 16, 32, 3, 2), 32, 32, 1)
@@ -180,8 +213,15 @@ def detector(has_selection):
     boxes, scores = (net.add("Concat", *values, axis=1) for values in zip(*found))
     net.output(boxes, shape=[1, 2100, 4])
     if has_selection:
-        chosen = net.add("NonMaxSuppression", boxes, net.transpose(scores, 0, 2, 1), net.constant([100]), net.constant([0.5], np.float32),
-                         net.constant([0.6], np.float32), center_point_box=1)
+        chosen = net.add(
+            "NonMaxSuppression",
+            boxes,
+            net.transpose(scores, 0, 2, 1),
+            net.constant([100]),
+            net.constant([0.5], np.float32),
+            net.constant([0.6], np.float32),
+            center_point_box=1,
+        )
         net.output(chosen, np.int64, ["chosen", 3])
     else:
         net.output(scores, shape=[1, 2100, 80])
@@ -203,32 +243,48 @@ def yolo_like(get):
 WAVE = normal(x=(1, 256, 400))
 
 
-@recipe("tcn_separable", "one dimension", WAVE, "Conv-TasNet: 1x1, PRelu, BatchNormalization, depthwise with dilation 1 to 128, again, 1x1; 8 times")
+@recipe(
+    "tcn_separable",
+    "one dimension",
+    WAVE,
+    "Conv-TasNet: 1x1, PRelu, BatchNormalization, depthwise with dilation 1 to 128, again, 1x1; 8 times",
+)
 def tcn_separable(get):
     net = Network(310)
     x = net.input("x", np.float32, [1, 256, 400])
     for i in range(8):
         y = net.batch_norm(net.conv(x, 256, 512, 1, rank=1, activation="prelu"), 512)
-        y = net.conv(y, 512, 512, 3, group=512, dilation=2 ** i, rank=1, activation="prelu")
+        y = net.conv(y, 512, 512, 3, group=512, dilation=2**i, rank=1, activation="prelu")
         x = net.add("Add", x, net.conv(net.batch_norm(y, 512), 512, 256, 1, rank=1))
     net.output(net.add("Sigmoid", net.conv(x, 256, 256, 1, rank=1)), shape=[1, 256, 400])
     return net.model()
 
 
-@recipe("tcn_dense", "one dimension", WAVE, "two dense convolutions of 3 taps, dilation 1 to 128, BatchNormalization, Relu, residual; 8 times")
+@recipe(
+    "tcn_dense",
+    "one dimension",
+    WAVE,
+    "two dense convolutions of 3 taps, dilation 1 to 128, BatchNormalization, Relu, residual; 8 times",
+)
 def tcn_dense(get):
     net = Network(311)
     x = net.input("x", np.float32, [1, 256, 400])
     for i in range(8):
         y = x
         for _ in range(2):
-            y = net.add("Relu", net.batch_norm(net.conv(y, 256, 256, 3, dilation=2 ** i, rank=1), 256))
+            y = net.add("Relu", net.batch_norm(net.conv(y, 256, 256, 3, dilation=2**i, rank=1), 256))
         x = net.add("Relu", net.add("Add", x, y))
     net.output(net.conv(x, 256, 64, 1, rank=1), shape=[1, 64, 400])
     return net.model()
 
 
-@recipe("wave_m5", "one dimension", normal(x=(1, 1, 16000)), "classifier of one second of sound: 80 taps with stride 4, then 3 taps, BatchNormalization, MaxPool, to 512 channels")
+@recipe(
+    "wave_m5",
+    "one dimension",
+    normal(x=(1, 1, 16000)),
+    "classifier of one second of sound: 80 taps with stride 4, then 3 taps, BatchNormalization, MaxPool, to 512"
+    " channels",
+)
 def wave_m5(get):
     net = Network(312)
     x, width = net.input("x", np.float32, [1, 1, 16000]), 1
@@ -253,7 +309,13 @@ def decaying(seed, gain):
     return net.model()
 
 
-@recipe("denormal_cnn", "denormals", normal(x=(1, 32, 56, 56)), "16 convolutions; after 8 of them all values are about 1e-40", average=DENORMALS)
+@recipe(
+    "denormal_cnn",
+    "denormals",
+    normal(x=(1, 32, 56, 56)),
+    "16 convolutions; after 8 of them all values are about 1e-40",
+    average=DENORMALS,
+)
 def denormal_cnn(get):
     return decaying(320, 1e-5)
 

@@ -1,9 +1,9 @@
 /*
  * bench_shapes MODEL THREADS SHAPES RUNS INPUT=DIMS...
  *
- * What it costs that shapes of inputs change from run to run, and whether memory stays flat meanwhile. INPUT is a glob for
- * names of inputs; DIMS are sizes with x between, where FIRST:LAST runs evenly from the first of SHAPES shapes to the last
- * ("1x12x128:227x64"). Inputs without DIMS keep the shape of the model. Floats are random, integers are ones.
+ * What it costs that shapes of inputs change from run to run, and whether memory stays flat meanwhile. INPUT is a glob
+ * for names of inputs; DIMS are sizes with x between, where FIRST:LAST runs evenly from the first of SHAPES shapes to
+ * the last ("1x12x128:227x64"). Inputs without DIMS keep the shape of the model. Floats are random, integers are ones.
  *
  * Two parts, and a line of JSON for each:
  *   cost   one session goes through all shapes once. For each: the time to plan, the time of the run after it, and the
@@ -114,7 +114,7 @@ static bool make_input(shape_study *study, int count, char **arguments, size_t i
   return false;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- running */
+/* ---------------------------------------------------------------------------------------------------------- running */
 
 static bool bind_shape(const shape_study *study, norma_session *session, int64_t index) {
   norma_error error;
@@ -155,7 +155,7 @@ static double median_of(double *numbers, int64_t count) {
   return numbers[count / 2];
 }
 
-/* -------------------------------------------------------------------------------------------------------------- cost */
+/* ------------------------------------------------------------------------------------------------------------- cost */
 
 static bool measure_shape(const shape_study *study, int64_t index, double *plan, double *first, double *fixed) {
   double again;
@@ -197,7 +197,7 @@ static bool measure_cost(const shape_study *study) {
   return good;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- soak */
+/* ------------------------------------------------------------------------------------------------------------- soak */
 
 static bool run_shape(const shape_study *study, norma_session *session, int64_t index) {
   norma_error error;
@@ -254,7 +254,7 @@ static bool soak(const shape_study *study) {
   return different == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- start */
+/* ------------------------------------------------------------------------------------------------------------ start */
 
 static bool open_study(shape_study *study, int count, char **arguments) {
   norma_error error;
