@@ -209,10 +209,20 @@ static void session_log(const norma_session *session, norma_log_level level, con
   log(session->run_log ? session->run_log_context : runtime->log_context, level, line);
 }
 
+/* The plan that was used last: its shapes tend to be the most like the next ones. NULL: there is none. */
+static const plan *session_latest_plan(const norma_session *session) {
+  const planned *latest = NULL;
+  for (int i = 0; i < session->plan_count; i++) {
+    if (!latest || session->plans[i].last_used > latest->last_used) latest = &session->plans[i];
+  }
+  return latest ? latest->plan : NULL;
+}
+
 static norma_status make_plan(norma_session *session, norma_error *error) {
   plan_request request = {.executor = &session->executor,
                           .graph = session->model->graph,
                           .inputs = session->input_infos,
+                          .similar = session_latest_plan(session),
                           .keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE,
                           .is_watched = plan_is_watched,
                           .watch_context = session};

@@ -2,12 +2,12 @@
  * bench_engine ENGINE MODEL INPUTS THREADS OUTPUTS [PRECISION]
  *
  * One inference engine in one process, measured from inside: what tools/compare_engines.py starts once for
- * each engine and then asks in turns. ENGINE is "norma", or the path of ONNX Runtime's shared library. INPUTS is a folder
- * with a file input_N.pb for each input of the model, in its order. Inputs and outputs are tensors, no strings. PRECISION is
- * for other engines.
+ * each engine and then asks in turns. ENGINE is "norma", or the path of ONNX Runtime's shared library. INPUTS is a
+ * folder with a file input_N.pb for each input of the model, in its order. Inputs and outputs are tensors, no strings.
+ * PRECISION is for other engines.
  *
- * Loads, runs once, writes the outputs as output_N.npy to the folder OUTPUTS and prints a line of JSON with the times and the
- * memory that this took. Then each line on standard input is a command, answered by one line of JSON:
+ * Loads, runs once, writes the outputs as output_N.npy to the folder OUTPUTS and prints a line of JSON with the times
+ * and the memory that this took. Then each line on standard input is a command, answered by one line of JSON:
  *   run N     one run that is not timed, then N that are
  *   idle MS   sleeps, and says how much CPU time the process took meanwhile
  * Every answer waits until the process is at rest, so that threads of one engine that are still spinning do not disturb

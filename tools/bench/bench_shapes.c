@@ -7,7 +7,7 @@
  *
  * Two parts, and a line of JSON for each:
  *   cost   one session goes through all shapes once. For each: the time to plan, the time of the run after it, and the
- *          shortest of five more runs of the same shape. On one thread the time is the thread's own CPU time.
+ *          median of five more runs of the same shape. On one thread the time is the thread's own CPU time.
  *   soak   RUNS runs go through the shapes in scattered order; memory and descriptors after a tenth of them and at the
  *          end. Then every tenth shape is run in this session and in a new one, which must give the same bits.
  */
@@ -158,16 +158,15 @@ static double median_of(double *numbers, int64_t count) {
 /* ------------------------------------------------------------------------------------------------------------- cost */
 
 static bool measure_shape(const shape_study *study, int64_t index, double *plan, double *first, double *fixed) {
-  double again;
+  double again[FIXED_RUNS];
   if (!bind_shape(study, study->session, index) || !timed(study, norma_session_prepare, plan) ||
       !timed(study, norma_session_run, first)) {
     return false;
   }
-  *fixed = *first;
   for (int i = 0; i < FIXED_RUNS; i++) {
-    if (!timed(study, norma_session_run, &again)) return false;
-    if (again < *fixed) *fixed = again;
+    if (!timed(study, norma_session_run, &again[i])) return false;
   }
+  *fixed = median_of(again, FIXED_RUNS);
   return true;
 }
 
