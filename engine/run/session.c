@@ -249,7 +249,7 @@ static norma_status reserve_arena(norma_session *session, size_t bytes, norma_er
   }
   size_t more = session->arena_bytes ? bytes + bytes / ARENA_SLACK : bytes;
   char *arena = memory_allocate(session->memory, more);
-  if (!arena) arena = memory_allocate(session->memory, more = bytes);
+  if (!arena && more > bytes) arena = memory_allocate(session->memory, more = bytes);
   if (!arena) return memory_error(session->memory, bytes, error);
   memory_free(session->memory, session->arena);
   session->arena = arena;
