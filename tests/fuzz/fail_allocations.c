@@ -9,19 +9,22 @@
  * edited, written and, where it normalises, measured (see failing_life.h). Passes when nothing crashes, hangs or is
  * lost; when each life that runs out of memory says so, and goes on well after the step that did is done again; and
  * when each life that comes to its end all the same has the results of one in which nothing failed. --most N: where a
- * life has more allocations, N of them, taken evenly. --table writes a line for each operator. --only is for a debugger.
+ * life has more allocations, N of them, taken evenly; so few that a model is done within S seconds (default 600), where
+ * lives are long. --table writes a line for each operator. --only is for a debugger.
  * Ends with a line of counts; exit code 1 where something is wrong.
  */
 #include "tests/fuzz/failing_life.h"
 #include "tests/fuzz/operator_set.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST_FOLDERS = 20000, MOST_JOBS = 16, MOST_FAULTS = 10 };
@@ -86,17 +89,27 @@ static void judge(desk *desk, const vector_folder *vector, const life_result *re
     desk->counts.went_on++;
 }
 
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 static void fail_each(desk *desk, const settings *settings, const vector_folder *vector, life_kind kind) {
   life_plan plan = {.kind = kind, .threads = settings->threads};
   life_result reference, again, result;
   desk->plan = plan;
+  const double begun = now();
   live(vector, &plan, &reference);
+  const double seconds = now() - begun;
   live(vector, &plan, &again);
   desk->counts.is_reproducible = reference.digest == again.digest;
   if (reference.status == NORMA_OK && kind == LIFE_RUN_PLAIN) desk->counts.plain_runs = true;
   if (reference.status == NORMA_OK && kind == LIFE_RUN_FULL) desk->counts.full_runs = true;
   if (reference.fault[0] || again.status != reference.status) tell(desk, vector, &reference, "without a failure");
-  const long step = settings->most > 0 ? (reference.allocations + settings->most - 1) / settings->most : 1;
+  long most = settings->most > 0 ? settings->most : LONG_MAX;
+  if (seconds * (double)most > settings->seconds / 16.0) most = 1 + (long)(settings->seconds / 16.0 / seconds);
+  const long step = 1 + (reference.allocations - 1) / most;
   if (step > 1) desk->counts.is_sampled = true;
   for (int from = 0; from <= 1; from++) {
     plan.fail_from = from;
