@@ -3,10 +3,10 @@
 #
 #   tests/fuzz/fail_allocations.sh PROGRAM [OPTION...]
 #
-# PROGRAM is a built fail_allocations; options are its own, such as --each 3 or --most 100. Takes models/, libonnx-testdata
-# and the vectors that tools/test.sh has unpacked, as far as they are there, and build/kept_calls, which unit tests fill
-# for operators without vectors: NORMA_KEEP_CALLS=$PWD/build/kept_calls ctest --test-dir build/release. Writes the table
-# of operators to build/fail_allocations.txt.
+# PROGRAM is a built fail_allocations; options are its own, such as --each 3 or --most 100. Takes models/,
+# libonnx-testdata and the vectors that tools/test.sh has unpacked, as far as they are there, and build/kept_calls, which
+# unit tests fill for operators without vectors: NORMA_KEEP_CALLS=$PWD/build/kept_calls ctest --test-dir build/release.
+# Writes the table of operators to build/fail_allocations.txt.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 program=${1:?a built fail_allocations}

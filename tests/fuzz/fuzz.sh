@@ -3,10 +3,10 @@
 #
 #   tests/fuzz/fuzz.sh SECONDS [TARGET...]
 #
-# Each TARGET (default: all) runs for SECONDS, one after the other, JOBS processes at a time (default 1). Seeds are written to
-# build/corpus/seeds, inputs that reach new code are kept in build/corpus/TARGET for the next time, and made fewer without
-# loss at the end; findings go to build/fuzz-findings, each to become a test. Environment: BUILD, the build with the targets
-# (default build/fuzz). Exit code 1 where something was found.
+# Each TARGET (default: all) runs for SECONDS, one after the other, JOBS processes at a time (default 1). Seeds are
+# written to build/corpus/seeds, inputs that reach new code are kept in build/corpus/TARGET for the next time; findings
+# go to build/fuzz-findings, each to become a test. Environment: BUILD, the build with the targets (default build/fuzz).
+# Exit code 1 where something was found.
 #
 #   cmake --preset fuzz && cmake --build build/fuzz --target fuzz_targets && tests/fuzz/fuzz.sh 600
 set -u
@@ -17,7 +17,8 @@ programs=$build/tests/fuzz
 [ $# != 0 ] || set -- $(cd "$programs" 2>/dev/null && ls -d fuzz_*)
 [ $# != 0 ] || { echo "fuzz.sh: no targets in $programs" >&2; exit 2; }
 
-mapfile -t folders < <(ls -d models /usr/share/libonnx-testdata/data/node build/shared-vectors/node build/kept_calls 2>/dev/null)
+mapfile -t folders < <(ls -d models /usr/share/libonnx-testdata/data/node build/shared-vectors/node build/kept_calls \
+  2>/dev/null)
 if ! [ -d build/corpus/seeds ]; then
   python3 tests/fuzz/make_corpus.py build/corpus/seeds.partial "${folders[@]}" &&
     mv build/corpus/seeds.partial build/corpus/seeds || exit 2
@@ -37,8 +38,9 @@ for target in "$@"; do
   # What targets print of their own is of no interest; reports of sanitizers are printed all the same.
   [ "$target" != fuzz_tool_formats ] || options+=(-close_fd_mask=2)
   if "$programs/$target" "${options[@]}" "$kept" "$seeds" >"$log" 2>&1; then
-    echo "$target: $(grep -oE 'number_of_executed_units: [0-9]+' "$log" | tail -n 1), $(ls "$kept" | wc -l) inputs kept," \
-      "coverage $(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)"
+    runs=$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | grep -oE '[0-9]+' | tail -n 1)
+    edges=$(grep -oE 'cov: [0-9]+' "$log" | grep -oE '[0-9]+' | tail -n 1)
+    echo "$target: ${runs:-no} runs, $(ls "$kept" | wc -l) inputs kept, ${edges:-no} edges reached"
   else
     echo "$target: FOUND SOMETHING, see $log"
     grep -E 'ERROR|SUMMARY|runtime error|fuzz_|fuzzing:|Test unit written' "$log" | head -n 8 | sed 's/^/  /'
