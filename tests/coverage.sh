@@ -3,10 +3,10 @@
 #
 #   tests/coverage.sh [--report] [PREFIX...]
 #
-# Builds with gcov's counters in build/coverage (GCC), runs the unit tests and the official vectors at levels 0 and 2, and
-# prints a table of folders; --report only prints what the last run has counted. For each PREFIX, such as proto/ or
-# engine/plan, the lines that nothing reached are listed. A line counts as reached where one of the instruction sets that
-# the file was compiled for has reached it.
+# Builds with gcov's counters in build/coverage (GCC), runs the unit tests and the official vectors at levels 0 and 2,
+# and prints a table of folders; --report only prints what the last run has counted. For each PREFIX, such as proto/ or
+# engine/plan, the lines that nothing reached are listed. A line counts as reached where one of the instruction sets
+# that the file was compiled for has reached it.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=build/coverage jobs=${JOBS:-$(nproc)}

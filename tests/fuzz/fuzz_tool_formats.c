@@ -1,5 +1,6 @@
-/* libFuzzer: the files that the command-line tool reads: arrays of NumPy, archives of them, pictures, manifests, and the
- * moments of norma bn. The first byte chooses. A moments file comes without its checksum, which is put behind it here. */
+/* libFuzzer: the files that the command-line tool reads: arrays of NumPy, archives of them, pictures, manifests, and
+ * the moments of norma bn. The first byte chooses. A moments file comes without its checksum, which is put behind it
+ * here. */
 #include "tests/fuzz/fuzzing.h"
 #include "tools/bn/bn_moments_file.h"
 #include "tools/formats/npy.h"
