@@ -22,7 +22,8 @@
  * Errors. Each call that can fail returns a norma_status. An optional norma_error, owned by the caller, receives the
  * details; it is written only when the call fails. The library prints nothing, ends no process and has no global state.
  *
- * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time.
+ * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time. A
+ * child that was forked while no other thread was in a call may use all of them; its runs compute on the calling thread.
  *
  * Structs. Options and answers begin with their size, which the caller sets: they may grow at their end, and a program
  * that was compiled with a shorter one goes on working. All else of options may be zero:
@@ -782,6 +783,18 @@ typedef struct norma_session_memory_info {
 
 /* Errors: ARGUMENT. */
 NORMA_API norma_status norma_session_memory(const norma_session *session, norma_session_memory_info *info);
+
+/* Memory of the arena, where values take turns. Steps are those of norma_session_profile. */
+typedef struct norma_arena_use {
+  const char *value; /* valid until the model is destroyed; NULL: memory that a step needs while it computes */
+  size_t offset, bytes;
+  size_t first_step, last_step; /* that write and read it; SIZE_MAX: kept after the run */
+} norma_arena_use;
+
+/* Calls visit for each use of the arena in the plan for the inputs that are bound, or else of the last run; a value
+ * that shares the memory of another is not told. */
+typedef void (*norma_visit_arena)(void *context, const norma_arena_use *use);
+NORMA_API void norma_session_visit_arena(const norma_session *session, norma_visit_arena visit, void *context);
 
 /* Gives back what the next run can make again: plans, and the arena unless it is the caller's. Inputs stay bound. */
 NORMA_API void norma_session_trim(norma_session *session);

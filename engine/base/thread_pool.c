@@ -223,7 +223,7 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   return NORMA_OK;
 }
 
-/* What a forked child has of a pool: its memory. The locks may be held, and waited for, by threads that are not there. */
+/* What a forked child has of a pool: its memory. Threads that are not there may hold the locks, and wait for them. */
 static bool is_copy_of_parent(const thread_pool *pool) {
   return pool->process != getpid();
 }

@@ -35,8 +35,8 @@ static norma_status check_target(const char *path, const char *source, mode_t *m
 
 #define TEMPORARY_LETTERS 6
 
-/* Creates a file whose name ends in letters that nobody has taken, and writes these over the name's end. A new file gets
- * the rights that the system gives one (`mode` 0), unlike those of mkstemp. -1 with errno on failure. */
+/* Creates a file whose name ends in letters that nobody has taken, and writes these over the name's end. A new file
+ * (`mode` 0) gets the rights that the system gives one, unlike those of mkstemp. -1 with errno on failure. */
 static int create_temporary(char *name, mode_t mode) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
   char *end = name + strlen(name) - TEMPORARY_LETTERS;

@@ -1,5 +1,6 @@
-/* Eight threads on one model that load, run, are cancelled, create and free in no order; two sessions whose loops run on
- * threads of the caller's own; and children that are forked once a model is loaded. All results are the same to the bit. */
+/* Eight threads on one model that load, run, are cancelled, create and free in no order; two sessions whose loops run
+ * on threads of the caller's own; and children that are forked once a model is loaded. All results are the same to the
+ * bit. */
 #include "tests/support/model_run.h"
 
 #include <pthread.h>
@@ -72,7 +73,8 @@ static void drop(thread_life *life, int place) {
   life->own[place] = NULL;
 }
 
-/* A session in a free place: on the shared model, or on one that is loaded for it, now and then with its own runtime. */
+/* A session in a free place: on the shared model, or on one that is loaded for it, now and then with a runtime of its
+ * own. */
 static const char *begin(thread_life *life, int place) {
   const unsigned kind = draw(&life->state, 6);
   norma_load_options options = {.struct_size = sizeof options};

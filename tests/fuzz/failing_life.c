@@ -40,7 +40,7 @@ static bool write_to_digest(void *context, const void *bytes, size_t count) {
   return true;
 }
 
-/* ---------------------------------------------------------------------------------------------- steps of all of them */
+/* --------------------------------------------------------------------------------------------- steps of all of them */
 
 static norma_status create_runtime(life *life) {
   norma_runtime_options options = {.struct_size = sizeof options, .threads = life->plan->threads};
@@ -57,7 +57,7 @@ static norma_status load_in_form(life *life, norma_graph_form form, norma_optimi
   return norma_model_load(life->vector->model_path, &options, &life->model, &life->error);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- runs */
+/* ------------------------------------------------------------------------------------------------------------- runs */
 
 static norma_status load_plain(life *life) {
   return load_in_form(life, NORMA_FORM_RUN, NORMA_OPTIMIZE_NONE);
@@ -108,7 +108,7 @@ static norma_status digest_outputs(life *life) {
   return NORMA_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------- look and edit */
+/* ---------------------------------------------------------------------------------------------------- look and edit */
 
 static norma_status load_to_look(life *life) {
   norma_status status = load_in_form(life, NORMA_FORM_INSPECT, NORMA_OPTIMIZE_NONE);
@@ -163,7 +163,7 @@ static norma_status write_edited(life *life) {
   return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- write */
+/* ------------------------------------------------------------------------------------------------------------ write */
 
 static norma_status load_to_write(life *life) {
   return load_in_form(life, NORMA_FORM_OPTIMIZED, NORMA_OPTIMIZE_FULL);
@@ -178,7 +178,7 @@ static norma_status write_model(life *life) {
   return status;
 }
 
-/* --------------------------------------------------------------------------------------------------------- normalize */
+/* -------------------------------------------------------------------------------------------------------- normalize */
 
 /* Of the study; models with more than there is room for count as having none. */
 static size_t node_count(const life *life) {
@@ -286,7 +286,7 @@ static norma_status export_all(life *life) {
   return status;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- one life */
+/* --------------------------------------------------------------------------------------------------------- one life */
 
 typedef struct named_step {
   const char *name;

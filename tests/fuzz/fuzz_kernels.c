@@ -1,5 +1,5 @@
-/* libFuzzer: products and convolutions of integers, and recurrent layers, of sizes and contents that the bytes choose, on
- * every kernel table that runs here, against computations that are written out here. Integers must be the same;
+/* libFuzzer: products and convolutions of integers, and recurrent layers, of sizes and contents that the bytes choose,
+ * on every kernel table that runs here, against computations that are written out here. Integers must be the same;
  * recurrent layers, whose results lie in -1 to 1, within 1e-5. */
 #include "tests/fuzz/fuzzing.h"
 #include "tests/support/model_builder.h"

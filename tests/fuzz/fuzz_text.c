@@ -1,5 +1,6 @@
 /* libFuzzer: Einsum's equations, regular expressions, and the operators of strings. The first byte chooses the
- * operator; of the lines that follow the first is the equation, pattern or separator, the others are shapes or texts. */
+ * operator; of the lines that follow the first is the equation, pattern or separator, the others are shapes or
+ * texts. */
 #include "tests/fuzz/fuzzing.h"
 #include "tests/support/model_builder.h"
 
