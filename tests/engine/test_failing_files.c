@@ -1,6 +1,7 @@
 /* Every call that opens, looks at, reads, maps, writes or renames a file is made to fail, one after the other and all
- * from there on, while a model with external data is loaded, edited, optimised and saved: a file error, nothing leaked, no descriptor and no temporary file left, no half-written model, no silent success. Calls that are
- * merely cut short or interrupted change nothing.
+ * from there on, while a model with external data is loaded, edited, optimised and saved: a file error, nothing leaked,
+ * no descriptor and no temporary file left, no half-written model, no silent success. Calls that are merely cut short
+ * or interrupted change nothing.
  *
  * The functions of the C library are replaced in this program; they fail at call number `fail_at`. */
 #include "tests/support/counting_allocator.h"

@@ -4,8 +4,8 @@
  *     fail_allocations [--each N] [--most N] [--jobs N] [--threads N] [--seconds S] [--table FILE] [--all] FOLDER...
  *     fail_allocations --only "KIND" K [once|from] FOLDER
  *
- * FOLDERs are tests in the layout of ONNX's backend tests, or hold such, at any depth. Of these as many are taken, the
- * smallest first, as give N (default 1) to every operator of the build, or --all. Each is loaded, run, looked at,
+ * FOLDERs are tests in the layout of ONNX's backend tests, or hold such, at any depth. Of those that run as many are
+ * taken, the smallest first, as give N (default 1) to every operator of the build, or --all. Each is loaded, run, looked at,
  * edited, written and, where it normalises, measured (see failing_life.h). Passes when nothing crashes, hangs or is
  * lost; when each life that runs out of memory says so, and goes on well after the step that did is done again; and
  * when each life that comes to its end all the same has the results of one in which nothing failed. --most N: where a
@@ -179,7 +179,17 @@ static void add_operators(candidate *candidate, norma_graph_form form) {
   norma_model_destroy(model);
 }
 
-/* From the smallest model to the largest: those that hold an operator of which there are too few. */
+static bool runs(const candidate *candidate, const settings *settings) {
+  vector_folder vector;
+  life_result result = {.status = NORMA_ERROR_FILE};
+  const life_plan plan = {.kind = LIFE_RUN_FULL, .threads = settings->threads};
+  if (!vector_open(&vector, candidate->folder)) return false;
+  live(&vector, &plan, &result);
+  vector_close(&vector);
+  return result.status == NORMA_OK;
+}
+
+/* From the smallest model to the largest: those that run and hold an operator of which there are too few. */
 static void choose(const settings *settings) {
   static long covered[OPERATOR_SET_ROOM];
   qsort(candidates, candidate_count, sizeof *candidates, compare_candidates);
@@ -192,6 +202,7 @@ static void choose(const settings *settings) {
     for (size_t o = 0; o < norma_operator_count(); o++) {
       if (candidate->operators.has[o] && covered[o] < settings->each) candidate->is_chosen = true;
     }
+    if (!settings->all && candidate->is_chosen) candidate->is_chosen = runs(candidate, settings);
     for (size_t o = 0; candidate->is_chosen && o < norma_operator_count(); o++) {
       covered[o] += candidate->operators.has[o];
     }
