@@ -7,8 +7,8 @@
  * FOLDERs are tests in the layout of ONNX's backend tests, or hold such, at any depth. Of those that run as many are
  * taken, the smallest first, as give N (default 1) to every operator of the build; with --all, all there are. Each is
  * loaded, run, looked at, edited, written and, where it normalises, measured (see failing_life.h). Passes when nothing
- * crashes, hangs or is lost; when each life that runs out of memory says so, and goes on well after the step that did is
- * done again; and when each life that comes to its end all the same has the results of one in which nothing failed.
+ * crashes, hangs or is lost; when each life that runs out of memory says so, and goes on well once the step is done
+ * again; and when each life that comes to its end all the same has the results of one in which nothing failed.
  * --most N: where a life has more allocations, N of them, taken evenly; so few that a model is done within S seconds
  * (default 600), where lives are long. --table writes a line for each operator. --only is for a debugger. Ends with a
  * line of counts; exit code 1 where something is wrong.
