@@ -229,6 +229,7 @@ part_structure() {
   expect "includes point one way" python3 tests/structure/include_direction.py
   expect "names at file scope are unique" python3 tests/structure/file_scope_names.py
   expect "engine/ names no operator" python3 tests/structure/operator_names.py $norma
+  expect "recursion has bounds" python3 tests/structure/recursion.py
   expect "sources have tests" python3 tests/structure/test_mirror.py
 }
 
