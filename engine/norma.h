@@ -22,7 +22,8 @@
  * Errors. Each call that can fail returns a norma_status. An optional norma_error, owned by the caller, receives the
  * details; it is written only when the call fails. The library prints nothing, ends no process and has no global state.
  *
- * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time.
+ * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time. A
+ * child that was forked while no other thread was in a call may use all of them; it computes on the calling thread.
  *
  * Structs. Options and answers begin with their size, which the caller sets: they may grow at their end, and a program
  * that was compiled with a shorter one goes on working. All else of options may be zero:

@@ -149,9 +149,12 @@ norma_status memory_error(const memory *memory, size_t bytes, norma_error *error
 
 /* ----------------------------------------------------------------------------------------------------------- region */
 
-#define REGION_ALIGNMENT     16
+#define REGION_ALIGNMENT 16
+/* Tests compile this file with chunks for single blocks, so that each block is an allocation that can fail. */
+#ifndef REGION_FIRST_CHUNK
 #define REGION_FIRST_CHUNK   4096
 #define REGION_LARGEST_CHUNK (256 * 1024)
+#endif
 
 typedef struct region_chunk {
   struct region_chunk *next;
