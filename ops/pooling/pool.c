@@ -408,12 +408,11 @@ static bool pool_dimension(const node *node, int output, int axis, dimension_sou
 }
 
 static bool pool_block(const node *node, block_form *form) {
-  size_t axes;
-  const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
-  if (!node_follows_block(node) || !block_takes_window(kernel, axes)) return false;
+  const window_attributes *window = &((const pool_state *)node->state)->attributes;
+  if (!node_follows_block(node) || !block_takes_window(window->kernel, (size_t)window->axes)) return false;
   form->inner = node->op_type;
   form->uses[0] = BLOCK_FOLLOW;
-  return true;
+  return block_set_window(form, window);
 }
 
 const operator_descriptor operators_pool[] = {

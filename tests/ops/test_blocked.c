@@ -8,7 +8,7 @@ static void shapes_in_blocks_and_back(void **state) {
   for (int64_t block = 4; block <= 16; block *= 2) {
     for (int64_t channels = 1; channels < 40; channels++) {
       const shape plain = SHAPE(2, channels, 5, 7), blocked = blocked_shape(&plain, block),
-                  again = plain_shape(&blocked, channels);
+                  again = plain_shape(&blocked, channels, 4);
       const shape expected = SHAPE(2, (channels - 1) / block + 1, 5, 7, block);
       assert_true(shape_equal(&blocked, &expected) && shape_equal(&again, &plain));
     }
