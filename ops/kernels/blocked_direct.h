@@ -217,8 +217,8 @@ static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const s
   }
 }
 
-/* A run of rows of one pixel each, `stride` apart in the image, that follow each other in the copy; the first one is row
- * `first` of the padded image. */
+/* A run of rows of one pixel each, `stride` apart in the image, that follow each other in the copy; the first one is
+ * row `first` of the padded image. */
 static void blocked_direct_copy_column(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
                                        const void *x, size_t first, size_t count, float *to) {
   const size_t stride = conv->stride[0], pad = conv->pad[0], inside = conv->input[0] + pad;

@@ -452,8 +452,8 @@ struct GEMM(call) {
   REAL *a_scratch, *b_scratch;
 };
 
-/* b's part for columns [column, column_end) and `depth` steps from p on; `tail` is the columns that do not fill a vector
- * where b is read in place. */
+/* b's part for columns [column, column_end) and `depth` steps from p on; `tail` is the columns that do not fill a
+ * vector where b is read in place. */
 static void GEMM(take_b)(const struct GEMM(call) * call, size_t p, struct GEMM(block) * block,
                          struct GEMM(block) * tail) {
   const struct GEMM_PROBLEM *gemm = call->gemm;

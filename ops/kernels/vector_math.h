@@ -26,8 +26,8 @@ INLINE vf vf_exp_tail(vf r) {
   return p * (r * r);
 }
 
-/* 2^t for t in -150.2 .. 128.4; beyond these t counts as they do, and gives zero and infinity. Relative error 9.1e-8 and
- * roundings: for functions that need no more than the sum or product of it and something larger. */
+/* 2^t for t in -150.2 .. 128.4; beyond these t counts as they do, and gives zero and infinity. Relative error 9.1e-8
+ * and roundings: for functions that need no more than the sum or product of it and something larger. */
 INLINE vf vf_exp2(vf t) {
   t = vf_min(vf_set1(128.4f), vf_max(vf_set1(-150.2f), t));
   const vf n = vf_round(t), r = t - n;

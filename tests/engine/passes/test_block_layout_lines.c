@@ -61,7 +61,7 @@ static void long_lines(void **state) {
   }
 }
 
-/* ----------------------------------------------------------------------------------------------- what follows a Conv */
+/* ---------------------------------------------------------------------------------------------- what follows a Conv */
 
 /* x [2, 8, 37] -> Conv -> c of `channels`; the test puts something between c and d; then Conv d -> y. */
 static model_builder *line_start(int opset, int64_t channels) {
