@@ -1,9 +1,10 @@
 /*
  * Channel blocks, the inner layout: [N, C, H, W] as a tensor of shape [N, ceil(C / b), H, W, b], element (n, c, y, x)
- * at [n][c / b][y][x][c % b]; [N, C, W] as a plane of height 1. Lanes from C on hold anything and never reach real ones. b depends on the element type
- * (kernel_table.channel_block). Only the pass block_layout makes nodes that compute on blocks: those of the domain
- * OPERATOR_INNER_DOMAIN carry what they need to know of the layout as the attributes `block` (b) and `channels` (C of
- * the input); functions of single elements, Slice, Pad and the like run on the five dimensions as they are.
+ * at [n][c / b][y][x][c % b]; [N, C, W] as a plane of height 1. Lanes from C on hold anything and never reach real
+ * ones. b depends on the element type (kernel_table.channel_block). Only the pass block_layout makes nodes that compute
+ * on blocks: those of the domain OPERATOR_INNER_DOMAIN carry what they need to know of the layout as the attributes
+ * `block` (b) and `channels` (C of the input); functions of single elements, Slice, Pad and the like run on the five
+ * dimensions as they are.
  */
 #ifndef OPS_BLOCKED_H
 #define OPS_BLOCKED_H

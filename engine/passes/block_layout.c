@@ -99,9 +99,9 @@ static bool has_pixels(const node *node, int64_t height, int64_t width) {
   return false;
 }
 
-/* A constant that is broadcast to the rank of output 0, in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding lanes being 1,
- * which no operator turns into something slow. With `broadcasts` a single channel is not made a block ([N, 1, H, W,
- * 1]), and pixels that are all alike become one where the node has another operand of that size. */
+/* A constant that is broadcast to the rank of output 0, in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding
+ * lanes being 1, which no operator turns into something slow. With `broadcasts` a single channel is not made a block
+ * ([N, 1, H, W, 1]), and pixels that are all alike become one where the node has another operand of that size. */
 static norma_status need_constant(conversion *conversion, graph_value *constant, bool broadcasts,
                                   graph_value **result) {
   const norma_tensor *tensor = norma_value_tensor(constant->constant);

@@ -1,10 +1,10 @@
 /*
- * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), two spatial axes or one, which is a height of 1. Half precision is computed in float
- * and rounded once, when the result is stored.
+ * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), two spatial axes or one, which is a
+ * height of 1. Half precision is computed in float and rounded once, when the result is stored.
  *
  * X in blocks, or plain [N, C, H, W] or [N, C, W] with `plain_input`; W [M, C/group, kh, kw], of the rank of a plain X,
- * and B [M] constant and plain; Y in blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's
- * residual is laid out as Y.
+ * and B [M] constant and plain; Y in blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks
+ * on both sides. The epilogue's residual is laid out as Y.
  */
 #include "ops/blocked.h"
 #include "ops/half.h"

@@ -1,8 +1,9 @@
 /*
  * ConvTranspose (norma): ai.onnx's ConvTranspose on channel blocks (ops/blocked.h), float, two spatial axes, one group.
  *
- * X in blocks; W [C, M, k0, k1] or, of one axis, [C, M, k1], and B [M] constant and plain; Y in blocks. `pads` are given, no output has a negative
- * first input, and the kernel reaches over the stride. The epilogue's residual is laid out as Y.
+ * X in blocks; W [C, M, k0, k1] or, of one axis, [C, M, k1], and B [M] constant and plain; Y in blocks. `pads` are
+ * given, no output has a negative first input, and the kernel reaches over the stride. The epilogue's residual is laid
+ * out as Y.
  *
  * Outputs whose place has the same remainder by the stride, a phase, are a convolution of stride 1 with every s-th tap,
  * the last one first. Each phase is computed by the kernels of Conv into a part of scratch; then the rows of all are
