@@ -18,7 +18,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
+parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
 full_parts=(amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models
   differential)
 NORMA_FULL=
@@ -362,6 +362,11 @@ part_aarch64() {
   build aarch64 || return
   unit_tests aarch64
   complete "aarch64: models" tests/conformance/under_qemu.sh models
+}
+
+part_abi() {
+  tools/install_packages.sh python3 abigail-tools || return
+  expect "programs of the last release go on working" sh tests/abi/test_abi.sh
 }
 
 part_amalgamation() {
