@@ -18,9 +18,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models
-  differential)
+parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors
+  shared_models asan)
+full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels
+  rerun_models differential)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -326,6 +327,12 @@ part_asan() {
   complete "asan: models" build/asan/norma models -t 2
   link_debian_vectors || return
   vectors "asan: libonnx-testdata" build/asan/norma $debian_vectors --manifest $own_manifest --jobs "$jobs"
+}
+
+# Pages that `norma inspect --html` writes, in a browser without a window.
+part_pages() {
+  tools/install_packages.sh chromium || return
+  expect "pages in Chromium" env CHROMIUM=required NORMA=$norma sh tests/tools/test_inspect_page.sh
 }
 
 part_clang() {
