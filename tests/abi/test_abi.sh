@@ -21,7 +21,7 @@ same() {
   tests/abi/dump.sh "$1" >"$work/now.abi"
   # shellcheck disable=SC2046
   abidiff --suppressions engine/abi/growing.abignore --no-added-syms "${2:-engine/abi/norma.abi}" "$work/now.abi" &&
-    python3 tests/abi/compare_members.py "${2:-engine/abi/norma.abi}" "$work/now.abi" $(cat "$work/listed")
+    python3 tests/abi/check_members.py "${2:-engine/abi/norma.abi}" "$work/now.abi" $(cat "$work/listed")
 }
 
 while read -r function release; do

@@ -1,7 +1,7 @@
 """Structs that may grow: whether the members of the first dump stand in the second one as they were, and further ones
 behind them.
 
-    python3 tests/abi/compare_members.py OLD.abi NEW.abi STRUCT...
+    python3 tests/abi/check_members.py OLD.abi NEW.abi STRUCT...
 
 abidiff leaves out whatever else has changed in a struct that has a new member. Prints each difference; exit code 1 if
 there is any.
