@@ -1100,6 +1100,10 @@ typedef struct norma_operator_info {
 NORMA_API size_t norma_operator_count(void);
 NORMA_API norma_status norma_operator(size_t index, norma_operator_info *info);
 
+/* Whether a model that was loaded with the runtime has operator `index`, or had it on the way to its optimised form:
+ * with all of these a smaller build runs the same models in the same way. false for what is not there. */
+NORMA_API bool norma_runtime_uses_operator(const norma_runtime *runtime, size_t index);
+
 /* Inputs and outputs of an operator that have one element type in common, and which ones it may be. Inputs and outputs
  * in no rule may have any. */
 typedef struct norma_type_rule {

@@ -93,6 +93,9 @@ bool block_set_window(block_form *form, const window_attributes *window);
  * are. */
 bool block_as_inner(const node *node, block_form *form, const char *name);
 
+/* Operators that the layout itself needs, as pass.makes (engine/passes/pass.h) names them. */
+extern const char *const channel_block_operators[];
+
 /* Inserts a node between planes of this shape and blocks; the caller gives it input, output and operator.
  * NULL: out of memory. */
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,

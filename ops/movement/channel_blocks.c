@@ -17,6 +17,9 @@ typedef struct channel_blocks_state {
 
 static const char blocking[] = "BlockChannels", unblocking[] = "UnblockChannels";
 
+const char *const channel_block_operators[] = {OPERATOR_INNER_DOMAIN ":BlockChannels",
+                                               OPERATOR_INNER_DOMAIN ":UnblockChannels", "Expand", NULL};
+
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
                            const shape *plain) {
   node *made =
