@@ -5,7 +5,7 @@
  * by the first bytes: BMP, JPEG, JPEG 2000, TIFF, PNG, WebP, PBM, PGM, PPM. Transparency is left out, 16-bit samples
  * lose their lower half.
  *
- * Bytes that cannot be decoded (no known format, cut off, broken) become an empty tensor, [0, 0, channels], and a warning
+ * Bytes that cannot be decoded (no known format, cut off, broken) become an empty tensor, [0, 0, channels]; a warning
  * says why. That a decoder's library is missing, or memory, is not the bytes' fault: it ends the run with an error.
  */
 #include "ops/image/image_decoding.h"

@@ -7,7 +7,7 @@
  * but for that axis. Data are
  *
  *   int4, uint4     zero point 0 where none is given
- *   uint8           codes of `bits` (2, 4 or 8) bits, packed along the last axis, the first in the lowest bits, and zero
+ *   uint8           codes of `bits` (2, 4 or 8) bits, packed along the last axis, the first in the lowest bits; zero
  *                   points packed likewise; without them 2^(bits - 1). gather_axis is the first axis, quantize_axis the
  *                   last
  *   float8, float4  no zero point; block_size 0 takes the whole axis for a block; scales may have a dimension of 1 on

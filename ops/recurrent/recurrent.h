@@ -11,7 +11,7 @@
  * zero. The reverse direction walks from the last step to the first, so that each row begins at its own end.
  *
  * Quantised weights are transposed, W being inputs x gates. What they are multiplied with is rounded as
- * DynamicQuantizeLinear does: all of X, as far as sequences are long, to the 256 numbers that its range is divided into,
+ * DynamicQuantizeLinear does: all of X, as far as sequences are long, to the 256 numbers that its range is cut into,
  * and the states of a step and direction to those of theirs. Products are exact sums of integers, scaled in float.
  *
  * Float is computed in float, half precision too, with states in float from first to last; double in double. But for

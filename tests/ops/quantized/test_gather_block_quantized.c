@@ -1,6 +1,6 @@
 /*
- * GatherBlockQuantized: each layout of codes against the formula on unpacked numbers, indices out of range, and what does
- * not fit.
+ * GatherBlockQuantized: each layout of codes against the formula on unpacked numbers, indices out of range, and what
+ * does not fit.
  */
 #include "ops/quantized/quantization.h"
 #include "tests/ops/quantized/quantized_reference.h"
@@ -25,7 +25,7 @@ static const value *make_scales(workbench *bench, norma_element_type type, shape
   return bench_tensor(bench, type, shape, numbers);
 }
 
-/* --------------------------------------------------------------------------------------------------- tensors of codes */
+/* ------------------------------------------------------------------------------------------------- tensors of codes */
 
 typedef struct gathered_case {
   norma_element_type code, scale, index;
@@ -99,7 +99,7 @@ static void codes_of_their_own_type(void **state) {
   bench_finish(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------ packed bytes */
+/* ----------------------------------------------------------------------------------------------------- packed bytes */
 
 static int byte_code(const value *bytes, int64_t row, int64_t column, int bits) {
   const int codes = 8 / bits;
