@@ -232,6 +232,8 @@ bool run_cancelled(const run_context *context);
 norma_status run_poll(const run_context *context);
 norma_status run_fail(run_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line to the log of the run, with the node's name in front: for results that are right but may surprise. */
+void run_warn(run_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Makes output `index`, whose shape was not inferred. NULL shape data on failure; the error is set. An output that is
  * not wanted must not be asked for. */
