@@ -175,10 +175,10 @@ void arrays_pack(const uint8_t *from, int64_t count, norma_element_type type, ui
   }
 }
 
-void arrays_unpack(const uint8_t *from, int64_t count, norma_element_type type, uint8_t *to) {
+void arrays_unpack(const uint8_t *from, int64_t count, norma_element_type type, bool extends, uint8_t *to) {
   const int bits = norma_element_type_bits(type);
   const unsigned mask = (1u << bits) - 1;
-  const unsigned sign = norma_element_type_class(type) == NORMA_CLASS_SIGNED ? 1u << (bits - 1) : 0;
+  const unsigned sign = extends && norma_element_type_class(type) == NORMA_CLASS_SIGNED ? 1u << (bits - 1) : 0;
   for (int64_t i = 0; i < count; i++) {
     const int64_t first = i * bits / 8, last = ((i + 1) * bits - 1) / 8;
     const unsigned pair = from[first] | (last > first ? (unsigned)from[last] << 8 : 0);
@@ -237,7 +237,8 @@ PyObject *arrays_copy(module_state *state, const norma_tensor *tensor) {
   if (!array) return NULL;
   if (tensor->type == NORMA_STRING) return arrays_copy_strings(tensor, array);
   if (arrays_is_packed(tensor->type)) {
-    arrays_unpack(tensor->data, norma_tensor_count(tensor), tensor->type, PyArray_DATA((PyArrayObject *)array));
+    arrays_unpack(tensor->data, norma_tensor_count(tensor), tensor->type, dtype->type_num == NPY_INT8,
+                  PyArray_DATA((PyArrayObject *)array));
   } else if (tensor->size_bytes > 0) {
     memcpy(PyArray_DATA((PyArrayObject *)array), tensor->data, tensor->size_bytes);
   }

@@ -107,7 +107,7 @@ static PyObject *module_unpack(PyObject *module, PyObject *arguments) {
   }
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, count);
   if (bytes) {
-    arrays_unpack((const uint8_t *)from, count, (norma_element_type)type, (uint8_t *)PyBytes_AsString(bytes));
+    arrays_unpack((const uint8_t *)from, count, (norma_element_type)type, true, (uint8_t *)PyBytes_AsString(bytes));
   }
   return bytes;
 }

@@ -80,10 +80,11 @@ PyArrayObject *arrays_allocate(module_state *state, const norma_tensor *tensor);
 /* A new array with a copy of the tensor's elements. */
 PyObject *arrays_copy(module_state *state, const norma_tensor *tensor);
 
-/* Elements of less than 8 bits, one in each byte, to norma's form, and back. */
+/* Elements of less than 8 bits, one in each byte, to norma's form, and back. `extends`: the upper bits of a byte repeat
+ * the sign, as in int8; else they are 0, as ml_dtypes has it. */
 bool arrays_is_packed(norma_element_type type);
 void arrays_pack(const uint8_t *from, int64_t count, norma_element_type type, uint8_t *to);
-void arrays_unpack(const uint8_t *from, int64_t count, norma_element_type type, uint8_t *to);
+void arrays_unpack(const uint8_t *from, int64_t count, norma_element_type type, bool extends, uint8_t *to);
 
 /* ----------------------------------------------------------------------------------------------------------- values */
 

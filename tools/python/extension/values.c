@@ -5,9 +5,10 @@
 static norma_value *values_from(module_state *state, norma_runtime *runtime, PyObject *object, const norma_type *type,
                                 int depth);
 
-static norma_value *values_check(const module_state *state, norma_status status, norma_value *value,
+/* What a constructor has made, NULL with an exception where it failed. */
+static norma_value *values_check(const module_state *state, norma_status status, norma_value *const *made,
                                  const norma_error *error) {
-  if (status == NORMA_OK) return value;
+  if (status == NORMA_OK) return *made;
   errors_raise(state, error);
   return NULL;
 }
@@ -51,7 +52,7 @@ static norma_value *values_from_strings(const module_state *state, norma_runtime
     norma_error error;
     const norma_status status =
         norma_value_create_strings(runtime, tensor->rank, tensor->dims, strings, &value, &error);
-    value = values_check(state, status, value, &error);
+    value = values_check(state, status, &value, &error);
     PyMem_Free(strings);
   } else {
     PyErr_NoMemory();
@@ -66,11 +67,11 @@ static norma_value *values_from_array(const module_state *state, norma_runtime *
   norma_error error;
   if (tensor->type == NORMA_STRING) return values_from_strings(state, runtime, array, tensor);
   if (!arrays_is_packed(tensor->type)) {
-    return values_check(state, norma_value_create_tensor(runtime, tensor, &value, &error), value, &error);
+    return values_check(state, norma_value_create_tensor(runtime, tensor, &value, &error), &value, &error);
   }
   const norma_status status =
       norma_value_allocate_tensor(runtime, tensor->type, tensor->rank, tensor->dims, &value, &error);
-  if (!values_check(state, status, value, &error)) return NULL;
+  if (!values_check(state, status, &value, &error)) return NULL;
   const norma_tensor *packed = norma_value_tensor(value);
   arrays_pack(PyArray_DATA(array), norma_tensor_count(packed), packed->type, packed->data);
   return value;
@@ -106,7 +107,7 @@ static norma_value *values_from_list(module_state *state, norma_runtime *runtime
     norma_error error;
     const norma_status status =
         norma_value_create_sequence(runtime, (const norma_value *const *)elements, (size_t)count, &value, &error);
-    value = values_check(state, status, value, &error);
+    value = values_check(state, status, &value, &error);
   }
   for (Py_ssize_t i = 0; i < made; i++) norma_value_destroy(elements[i]);
   PyMem_Free(elements);
@@ -145,7 +146,7 @@ static norma_value *values_from_dict(module_state *state, norma_runtime *runtime
   }
   if (item_value) {
     norma_error error;
-    value = values_check(state, norma_value_create_map(runtime, key_value, item_value, &value, &error), value, &error);
+    value = values_check(state, norma_value_create_map(runtime, key_value, item_value, &value, &error), &value, &error);
   }
   norma_value_destroy(key_value);
   norma_value_destroy(item_value);
@@ -162,7 +163,7 @@ static norma_value *values_from_optional(module_state *state, norma_runtime *run
     if (!element) return NULL;
   }
   norma_error error;
-  value = values_check(state, norma_value_create_optional(runtime, element, &value, &error), value, &error);
+  value = values_check(state, norma_value_create_optional(runtime, element, &value, &error), &value, &error);
   norma_value_destroy(element);
   return value;
 }
