@@ -42,7 +42,11 @@ def _type_text(info):
 
 
 def _node_args(infos):
-    return [NodeArg(info.name, _type_text(info.type), list(info.shape) if info.shape is not None else []) for info in infos]
+    found = []
+    for info in infos:
+        shape = info.type.item.shape if info.kind == "optional" and info.type.item else info.shape
+        found.append(NodeArg(info.name, _type_text(info.type), list(shape or ())))
+    return found
 
 
 def _note_providers(providers):
@@ -150,7 +154,7 @@ class InferenceSession:
     def _explained(self, error, input_feed):
         """The exception of a run that failed, in the words that applications may look for."""
         missing = [x.name for x in self._inputs if x.name not in input_feed and not x.type.startswith("optional")]
-        if isinstance(error, errors.InputError) and missing:
+        if isinstance(error, (errors.InputError, errors.ArgumentError)) and missing:
             return ValueError(f"Required inputs ({missing}) are missing from input feed ({list(input_feed)}).")
         wanted = next((x for x in self._inputs if x.name == error.value), None)
         given = input_feed.get(wanted.name) if wanted else None
