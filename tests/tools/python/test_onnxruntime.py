@@ -50,14 +50,14 @@ class Interface:
             np.testing.assert_allclose(session.run(None, {"picture": picture})[0], expected, atol=1e-5)
 
     def test_descriptions(self):
-        optional = helper.make_optional_type_proto(helper.make_tensor_type_proto(1, ["N"]))
+        optional = helper.make_optional_type_proto(helper.make_tensor_type_proto(1, [2]))
         sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(7, None))
         cases = [(identity(kind, shape), text, shown) for kind, shape, text, shown in (
             (1, ("N", None, 3), "tensor(float)", ["N", None, 3]), (11, (), "tensor(double)", []),
             (10, (2,), "tensor(float16)", [2]), (8, (2,), "tensor(string)", [2]), (9, (1,), "tensor(bool)", [1]),
             (2, (1,), "tensor(uint8)", [1]), (7, (1,), "tensor(int64)", [1]), (16, (1,), "tensor(bfloat16)", [1]))]
         cases += [(one_node("Identity", [sequence], [sequence]), "seq(tensor(int64))", []),
-                  (one_node("Identity", [optional], [optional]), "optional(tensor(float))", ["N"])]
+                  (one_node("Identity", [optional], [optional]), "optional(tensor(float))", [2])]
         for made, text, shape in cases:
             session = self.session(made)
             for given in session.get_inputs() + session.get_outputs():
