@@ -11,7 +11,8 @@ norma_status norma_session_planned_output(const norma_session *session, size_t i
   if (!session->current) return NORMA_ERROR_INPUT;
   const plan *plan = session->current->plan;
   const value_info *info = &plan->slots[plan->outputs[index]].info;
-  const bool is_fixed = info->kind == NORMA_VALUE_TENSOR && info->type != NORMA_UNDEFINED && shape_is_known(&info->shape);
+  const bool is_fixed =
+      info->kind == NORMA_VALUE_TENSOR && info->type != NORMA_UNDEFINED && shape_is_known(&info->shape);
   if (!is_fixed) return NORMA_ERROR_INPUT;
   return norma_tensor_init(tensor, info->type, info->shape.rank, info->shape.dims, NULL);
 }

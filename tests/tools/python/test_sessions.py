@@ -15,6 +15,8 @@ from models_for_tests import TensorProto, digits, identity, long_run, model, one
 
 import norma
 
+LONG = 60  # seconds after which a run that nothing ends fails its test
+
 
 def sum_of_two():
     return one_node("Add", [(1, ["N"]), (1, ["N"])], [(1, ["N"])])
@@ -99,6 +101,7 @@ class Inputs(unittest.TestCase):
             session.run(inputs, ["nothing"])
         self.assertEqual(caught.exception.value, "nothing")
         self.assertRaises(TypeError, session.run, inputs, 3)
+        self.assertRaises(TypeError, session.run, inputs, "y0")
         self.assertRaises(TypeError, session.run, inputs, outputs=[3])
 
     def test_outputs_that_stand_for_one_another(self):
@@ -141,7 +144,7 @@ class Locks(unittest.TestCase):
         thread.start()
         started.set()
         with self.assertRaises(norma.CancelledError):
-            session.run(inputs)
+            session.run(inputs, timeout=LONG)
         thread.join()
         return caught
 
@@ -183,19 +186,18 @@ class Cancellation(unittest.TestCase):
         timer = threading.Timer(0.2, self.session.cancel)
         timer.start()
         with self.assertRaises(norma.CancelledError):
-            self.session.run(self.inputs)
+            self.session.run(self.inputs, timeout=LONG)
         timer.join()
 
     def test_keyboard_interrupt(self):
-        def interrupt():
-            signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else os.kill(
-                os.getpid(), signal.SIGINT)
-
-        timer = threading.Timer(0.2, interrupt)
+        # where the tests run in the background, SIGINT is ignored
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         begin = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
-            self.session.run(self.inputs)
+            self.session.run(self.inputs, timeout=LONG)
         self.assertLess(time.monotonic() - begin, 10)
         timer.join()
         x, = self.session.run({**self.inputs, "count": np.array(1)})
@@ -208,7 +210,7 @@ class Cancellation(unittest.TestCase):
         for timer in timers:
             timer.start()
         with self.assertRaises(norma.CancelledError):
-            self.session.run(self.inputs)
+            self.session.run(self.inputs, timeout=LONG)
         signal.signal(signal.SIGUSR1, before)
         self.assertEqual(seen, [1])
         for timer in timers:
@@ -230,7 +232,7 @@ class Cancellation(unittest.TestCase):
         thread = threading.Thread(target=work)
         thread.start()
         with self.assertRaises(norma.CancelledError):
-            self.session.run(self.inputs)
+            self.session.run(self.inputs, timeout=LONG)
         thread.join()
         self.assertEqual(len(caught), 4)
 
@@ -246,7 +248,7 @@ class Cancellation(unittest.TestCase):
         thread = threading.Thread(target=work)
         thread.start()
         with self.assertRaises(norma.CancelledError):
-            self.session.run(self.inputs)
+            self.session.run(self.inputs, timeout=LONG)
         thread.join()
         self.assertGreater(count[0], 1000)
 

@@ -6,7 +6,7 @@
  *   arrays.c   NumPy's arrays as tensors, and back
  *   values.c   strings, lists, dicts and None as values, and back
  *   models.c   runtimes and models
- *   sessions.c sessions and runs
+ *   sessions.c sessions and runs, with session_inputs.c and session_outputs.c
  *
  * Objects keep what they stand on: a session its model, a model its runtime, a runtime the module's state. What is
  * convenient rather than quick is written in Python, around the types that are made here.
