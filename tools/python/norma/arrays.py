@@ -92,6 +92,8 @@ def as_array(given, element_type=0):
     elif isinstance(given, np.ndarray):
         made = given
     elif hasattr(given, "__dlpack__") and not hasattr(given, "__array__"):
+        if not hasattr(np, "from_dlpack"):
+            raise InputError(f"a {type(given).__name__} is no array to this NumPy, which has no DLPack (1.23 has it)")
         made = np.from_dlpack(given)
     elif hasattr(given, "__array__") or hasattr(given, "__array_interface__") or isinstance(
             given, (memoryview, bytearray, array.array, np.generic)):
