@@ -29,7 +29,7 @@ target_compile_options(norma_compile_options INTERFACE
 
 if(NORMA_SANITIZE)
   # For the whole build, generated code included: a sanitizer that sees half of the program reports wrongly.
-  add_compile_options(-fsanitize=${NORMA_SANITIZE} -fno-omit-frame-pointer -g -O1)
+  add_compile_options(-fsanitize=${NORMA_SANITIZE} -fno-omit-frame-pointer -g1 -O1)
   add_link_options(-fsanitize=${NORMA_SANITIZE})
   if(NORMA_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=all)

@@ -29,3 +29,14 @@ function(norma_add_table kind output)
     COMMENT "Listing ${kind}s"
     VERBATIM)
 endfunction()
+
+# norma_embed_text(VARIABLE OUTPUT FILE): a C file that holds the bytes of a text file as `const char VARIABLE[]`.
+function(norma_embed_text variable output file)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DVARIABLE=${variable} -DFILE=${file} -DOUTPUT=${output}
+            -P ${PROJECT_SOURCE_DIR}/cmake/embed_text.cmake
+    DEPENDS ${file} ${PROJECT_SOURCE_DIR}/cmake/embed_text.cmake
+    COMMENT "Embedding ${file}"
+    VERBATIM)
+endfunction()

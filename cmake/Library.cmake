@@ -11,7 +11,10 @@ list(FILTER norma_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/ops/kernels/((ke
 add_library(norma_object_options INTERFACE)
 target_link_libraries(norma_object_options INTERFACE norma_compile_options ProtobufC::protobuf-c Threads::Threads)
 target_compile_definitions(norma_object_options INTERFACE NORMA_BUILD_SHARED)
-target_compile_options(norma_object_options INTERFACE -fvisibility=hidden)
+# Under a sanitizer, where an object is ten times as large, the tests take the shared library, inner functions included.
+if(NOT NORMA_SANITIZE)
+  target_compile_options(norma_object_options INTERFACE -fvisibility=hidden)
+endif()
 
 include(Kernels)
 
@@ -52,3 +55,9 @@ foreach(library IN LISTS norma_libraries)
 endforeach()
 # Compile only against what is generated.
 add_dependencies(norma norma_core)
+
+# What the project's own programs link.
+set(norma_for_programs norma)
+if(NORMA_SANITIZE AND TARGET norma_shared)
+  set(norma_for_programs norma_shared)
+endif()

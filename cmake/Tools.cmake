@@ -10,8 +10,11 @@ if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
   # All but main() is a library of its own, so that tests reach it.
   list(REMOVE_ITEM norma_tool_sources ${PROJECT_SOURCE_DIR}/tools/norma.c)
   norma_add_table(command ${PROJECT_BINARY_DIR}/command_table.c ${norma_tool_sources})
-  add_library(norma_tool_parts STATIC ${norma_tool_sources} ${PROJECT_BINARY_DIR}/command_table.c)
-  target_link_libraries(norma_tool_parts PUBLIC norma norma_compile_options Threads::Threads m)
+  norma_embed_text(inspect_page_template ${PROJECT_BINARY_DIR}/inspect_page_template.c
+    ${PROJECT_SOURCE_DIR}/tools/page/inspect_page.html)
+  add_library(norma_tool_parts STATIC ${norma_tool_sources} ${PROJECT_BINARY_DIR}/command_table.c
+    ${PROJECT_BINARY_DIR}/inspect_page_template.c)
+  target_link_libraries(norma_tool_parts PUBLIC ${norma_for_programs} norma_compile_options Threads::Threads m)
   foreach(library PNG JPEG ZLIB)
     find_package(${library})
     if(${library}_FOUND)

@@ -788,6 +788,18 @@ typedef struct norma_session_memory_info {
 /* Errors: ARGUMENT. */
 NORMA_API norma_status norma_session_memory(const norma_session *session, norma_session_memory_info *info);
 
+/* Memory of the arena, where values take turns. Steps are those of norma_session_profile. */
+typedef struct norma_arena_use {
+  const char *value; /* valid until the model is destroyed; NULL: memory that a step needs while it computes */
+  size_t offset, bytes;
+  size_t first_step, last_step; /* that write and read it; SIZE_MAX: kept after the run */
+} norma_arena_use;
+
+/* Calls visit for each use of the arena in the plan for the inputs that are bound, or else of the last run; a value
+ * that shares the memory of another is not told. */
+typedef void (*norma_visit_arena)(void *context, const norma_arena_use *use);
+NORMA_API void norma_session_visit_arena(const norma_session *session, norma_visit_arena visit, void *context);
+
 /* Gives back what the next run can make again: plans, and the arena unless it is the caller's. Inputs stay bound. */
 NORMA_API void norma_session_trim(norma_session *session);
 

@@ -7,6 +7,7 @@
 #include "tools/formats/json.h"
 #include "tools/formats/output_file.h"
 #include "tools/model_file.h"
+#include "tools/page/inspect_page.h"
 #include "tools/products.h"
 #include "tools/report.h"
 #include "tools/value_text.h"
@@ -20,6 +21,7 @@ struct inspect_settings {
   struct input_settings inputs; /* the shapes alone are asked for */
   bool json;
   const char *dot;
+  const char *html, *profile, *report; /* a page, and what it shows besides */
 };
 
 typedef struct operator_count {
@@ -39,6 +41,9 @@ typedef struct inspection {
   size_t operator_kinds, node_count;
   uint64_t products;
   bool products_complete;
+  norma_model *optimised; /* at the asked level, its inputs zeros, and a session that has its plan */
+  norma_session *session;
+  input_set zeros;
   bool arena_known;
   size_t arena_bytes;
   char arena_problem[1024]; /* why it is not known */
@@ -85,27 +90,22 @@ static bool read_fixed(inspection *found) {
 /* The arena of the model at the asked level with these input shapes: asked of a session. */
 static void measure_arena(inspection *found) {
   const struct inspect_settings *settings = found->settings;
-  norma_model *model = NULL;
-  norma_session *session = NULL;
-  input_set inputs = {.count = 0};
   norma_error error = {.status = NORMA_OK};
-  norma_load_options options = settings_load(&settings->common, found->runtime, -1);
-  norma_status status = model_file_load(&found->file, &options, &model, &error);
-  if (status == NORMA_OK) status = norma_session_create(model, NULL, &session, &error);
-  if (status == NORMA_OK && inputs_collect(&inputs, &settings->inputs, found->runtime, model, FILL_ZEROS) &&
-      inputs_bind(&inputs, session)) {
-    status = norma_session_prepare(session, &error);
+  norma_load_options load = settings_load(&settings->common, found->runtime, -1);
+  const norma_session_options options = {.struct_size = sizeof options, .profile = settings->html != NULL};
+  norma_status status = model_file_load(&found->file, &load, &found->optimised, &error);
+  if (status == NORMA_OK) status = norma_session_create(found->optimised, &options, &found->session, &error);
+  if (status == NORMA_OK &&
+      inputs_collect(&found->zeros, &settings->inputs, found->runtime, found->optimised, FILL_ZEROS) &&
+      inputs_bind(&found->zeros, found->session)) {
+    status = norma_session_prepare(found->session, &error);
     found->arena_known = status == NORMA_OK;
-    found->arena_bytes = norma_session_arena_bytes(session);
+    found->arena_bytes = norma_session_arena_bytes(found->session);
   }
-  if (status == NORMA_ERROR_UNSUPPORTED) {
-    snprintf(found->arena_problem, sizeof found->arena_problem, "unsupported nodes, which norma check names");
-  } else if (status != NORMA_OK) {
-    snprintf(found->arena_problem, sizeof found->arena_problem, "%s", error.message);
-  }
-  norma_session_destroy(session);
-  inputs_free(&inputs);
-  norma_model_destroy(model);
+  const char *problem = status == NORMA_ERROR_UNSUPPORTED ? "unsupported nodes, which norma check names"
+                        : status != NORMA_OK              ? error.message
+                                                          : "inputs cannot be made up";
+  if (!found->arena_known) snprintf(found->arena_problem, sizeof found->arena_problem, "%s", problem);
 }
 
 static norma_node_info describe_node(const norma_node *node) {
@@ -278,7 +278,7 @@ static void print_people(const inspection *found) {
     printf("  arena                 %s\n", bytes_text((double)found->arena_bytes, number, sizeof number));
   } else {
     printf("  arena                 not known: ");
-    print_text(stdout, found->arena_problem[0] ? found->arena_problem : "inputs cannot be made up");
+    print_text(stdout, found->arena_problem);
     putchar('\n');
   }
   print_values("inputs", found->model, norma_model_input);
@@ -408,6 +408,48 @@ static bool write_dot(const inspection *found) {
   return good;
 }
 
+/* A file that the page shows; none where no path is given. false: the error was printed. */
+static bool read_given(const inspection *found, const char *path, file_contents *contents) {
+  norma_error error;
+  if (!path || file_read(found->runtime, path, contents, &error) == NORMA_OK) return true;
+  tool_library_error(path, &error);
+  return false;
+}
+
+/* The statistics of its normalizations; NULL where there are none that can be looked at. */
+static norma_bn_study *open_study(const inspection *found) {
+  norma_bn_study *study = NULL;
+  const norma_load_options options = {.struct_size = sizeof options, .runtime = found->runtime};
+  norma_status status = found->file.input.bytes ? norma_bn_open_memory(found->file.input.bytes, found->file.input.size,
+                                                                       &options, &study, NULL)
+                                                : norma_bn_open(found->file.path, &options, &study, NULL);
+  return status == NORMA_OK ? study : NULL;
+}
+
+static bool write_page(const inspection *found) {
+  const struct inspect_settings *settings = found->settings;
+  output_group files = {0};
+  file_contents profile = {0}, report = {0};
+  bool good = read_given(found, settings->profile, &profile) && read_given(found, settings->report, &report);
+  FILE *file = good ? output_open(&files, settings->html) : NULL;
+  norma_bn_study *study = file ? open_study(found) : NULL;
+  const inspect_page page = {.path = found->file.path,
+                             .model = found->fixed,
+                             .multiply_accumulates = found->products,
+                             .session = found->arena_known ? found->session : NULL,
+                             .problem = found->arena_problem,
+                             .study = study,
+                             .profile = profile.bytes,
+                             .report = report.bytes};
+  if (file) inspect_page_write(file, &page);
+  good = file && output_commit(&files);
+  output_discard(&files);
+  norma_bn_destroy(study);
+  file_contents_free(&profile);
+  file_contents_free(&report);
+  return good;
+}
+
 /* Reads and measures; false: everything has been said. */
 static bool look(inspection *found) {
   found->runtime = settings_create_runtime(&found->settings->common);
@@ -424,7 +466,7 @@ static bool look(inspection *found) {
   if (!read_fixed(found)) return false;
   measure_arena(found);
   found->products = multiply_accumulates(norma_model_graph(found->fixed), &found->products_complete);
-  return !found->settings->dot || write_dot(found);
+  return (!found->settings->dot || write_dot(found)) && (!found->settings->html || write_page(found));
 }
 
 static int inspect(const void *given) {
@@ -440,6 +482,9 @@ static int inspect(const void *given) {
     code = EXIT_YES;
   }
   free(found.operators);
+  norma_session_destroy(found.session);
+  inputs_free(&found.zeros);
+  norma_model_destroy(found.optimised);
   norma_model_destroy(found.model);
   norma_model_destroy(found.fixed);
   model_file_close(&found.file);
@@ -451,13 +496,24 @@ static const command_option options[] = {
     {&shared_options[SHARED_JSON], offsetof(struct inspect_settings, json)},
     {&(const tool_option){"dot", 0, "FILE", "write the graph for Graphviz", NULL, take_text},
      offsetof(struct inspect_settings, dot)},
+    {&(const tool_option){"html", 0, "FILE",
+                          "write a page for a browser: the graph by blocks, the plan, memory over its "
+                          "steps, the statistics of normalizations",
+                          NULL, take_text},
+     offsetof(struct inspect_settings, html)},
+    {&(const tool_option){"profile", 0, "FILE.json", "times for the page, as norma run --profile writes them", NULL,
+                          take_text},
+     offsetof(struct inspect_settings, profile)},
+    {&(const tool_option){"report", 0, "FILE.json", "drift for the page, as norma bn reestimate --report writes it",
+                          NULL, take_text},
+     offsetof(struct inspect_settings, report)},
     {&shared_options[SHARED_SHAPE], offsetof(struct inspect_settings, inputs.shapes)},
     {NULL, 0},
 };
 
 const command command_inspect = {
     .name = "inspect",
-    .synopsis = "MODEL [--json] [--dot FILE]",
+    .synopsis = "MODEL [--json] [--dot FILE] [--html FILE [--profile FILE.json]\n[--report FILE.json]]",
     .summary = "what is in a model",
     .text =
         "Prints inputs, outputs, opsets, exporter, operators, parameters, multiply-accumulates, the sizes of weights "

@@ -1,5 +1,11 @@
+<<<<<<< HEAD
 /* What a run will leave, and has left: outputs, values that are watched, the profile. */
+=======
+/* What a run has left: outputs, values that are watched, the profile; and how its plan uses the arena. */
+>>>>>>> main
 #include "engine/run/session.h"
+
+#include <limits.h>
 
 const norma_value *norma_session_output(const norma_session *session, size_t index) {
   if (!session || !session->has_run || index >= (size_t)session->model->graph->output_count) return NULL;
@@ -105,9 +111,13 @@ void norma_session_visit_values(const norma_session *session, norma_visit_value 
 
 /* ---------------------------------------------------------------------------------------------------------- profile */
 
-/* The plan that a profile is of: that of the bound inputs, or else of the last run. */
+/* The plan that is told about: that of the bound inputs, or else of the last run. */
+static const planned *shown_plan(const norma_session *session) {
+  return session ? session->current ? session->current : session->ran : NULL;
+}
+
 static const planned *profiled(const norma_session *session) {
-  const planned *shown = session ? session->current ? session->current : session->ran : NULL;
+  const planned *shown = shown_plan(session);
   return shown && shown->frame->profile ? shown : NULL;
 }
 
@@ -136,4 +146,31 @@ norma_status norma_session_profile(const norma_session *session, size_t index, n
 void norma_session_profile_reset(norma_session *session) {
   size_t count = norma_session_profile_count(session);
   if (count > 0) memset(profiled(session)->frame->profile, 0, count * sizeof(step_profile));
+}
+
+/* ------------------------------------------------------------------------------------------------------------ arena */
+
+void norma_session_visit_arena(const norma_session *session, norma_visit_arena visit, void *context) {
+  const planned *shown = shown_plan(session);
+  if (!shown) return;
+  const plan *plan = shown->plan;
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_ARENA || slot->root != i || slot->parent >= 0) continue;
+    visit(context, &(norma_arena_use){.value = slot->value->name,
+                                      .offset = slot->offset,
+                                      .bytes = value_info_bytes(&slot->info),
+                                      .first_step = (size_t)slot->first,
+                                      .last_step = slot->last == INT_MAX ? SIZE_MAX : (size_t)slot->last});
+  }
+  for (int i = 0; i < plan->step_count; i++) {
+    const step *step = &plan->steps[i];
+    const size_t at = (size_t)i, workers = (size_t)norma_runtime_threads(norma_model_runtime(session->model));
+    norma_arena_use use = {
+        .offset = step->scratch_offset, .bytes = step->scratch_bytes, .first_step = at, .last_step = at};
+    if (use.bytes > 0) visit(context, &use);
+    use.offset = step->worker_scratch_offset;
+    use.bytes = step->worker_scratch_stride * workers;
+    if (use.bytes > 0) visit(context, &use);
+  }
 }

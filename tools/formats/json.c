@@ -28,7 +28,7 @@ static void write_string(FILE *file, const char *text) {
       fprintf(file, "\\%c", *c);
     } else if (*c == '\n') {
       fputs("\\n", file);
-    } else if (*c < 0x20 || *c == 0x7F) {
+    } else if (*c < 0x20 || *c == 0x7F || *c == '<') { /* '<': JSON may stand in HTML */
       fprintf(file, "\\u%04x", *c);
     } else {
       fwrite(c, 1, length, file);

@@ -126,6 +126,41 @@ static void copies_stay_longer(void **state) {
   norma_value_destroy(kept);
 }
 
+typedef struct arena_record {
+  norma_arena_use uses[8];
+  size_t count;
+} arena_record;
+
+static void record_use(void *context, const norma_arena_use *use) {
+  arena_record *record = context;
+  assert_true(record->count < sizeof record->uses / sizeof *record->uses);
+  record->uses[record->count++] = *use;
+}
+
+static void uses_of_the_arena_do_not_overlap(void **state) {
+  fixture *fixture = *state;
+  float x[100] = {0};
+  arena_record record = {.count = 0};
+  norma_session_visit_arena(fixture->session, record_use, &record);
+  assert_int_equal(record.count, 0); /* no plan yet */
+  assert_int_equal(norma_session_watch(fixture->session, "m", &fixture->error), NORMA_OK);
+  set_input(fixture, x, 100);
+  assert_int_equal(norma_session_prepare(fixture->session, &fixture->error), NORMA_OK);
+  norma_session_visit_arena(fixture->session, record_use, &record);
+  const size_t arena = norma_session_arena_bytes(fixture->session);
+  assert_int_equal(record.count, 2);
+  for (size_t i = 0; i < 2; i++) {
+    const norma_arena_use *use = &record.uses[i];
+    assert_string_equal(use->value, i == 0 ? "m" : "y");
+    assert_int_equal(use->bytes, 400);
+    assert_true(use->offset + use->bytes <= arena);
+    assert_int_equal(use->first_step, i);
+    assert_true(use->last_step == SIZE_MAX); /* watched, and an output */
+  }
+  const size_t first = record.uses[0].offset, second = record.uses[1].offset;
+  assert_true(first + 400 <= second || second + 400 <= first);
+}
+
 static void nothing_of_no_session(void **state) {
   (void)state;
   norma_profile_entry entry;
@@ -137,6 +172,9 @@ static void nothing_of_no_session(void **state) {
   norma_session_profile_reset(NULL);
   norma_session_visit_values(NULL, count_values, &count);
   assert_int_equal(count, 0);
+  arena_record record = {.count = 0};
+  norma_session_visit_arena(NULL, record_use, &record);
+  assert_int_equal(record.count, 0);
 }
 
 int main(void) {
@@ -144,6 +182,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(watches_come_and_go, set_up, tear_down),
       cmocka_unit_test_setup_teardown(values_stay_until_the_next_run, set_up, tear_down),
       cmocka_unit_test_setup_teardown(copies_stay_longer, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(uses_of_the_arena_do_not_overlap, set_up, tear_down),
       cmocka_unit_test(nothing_of_no_session),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
