@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import numpy as np
-from models_for_tests import TensorProto, digits, helper, identity, model, numpy_helper, one_node, onnx, tensor
+from models_for_tests import digits, helper, identity, model, numpy_helper, one_node, onnx, tensor
 
 import norma
 

@@ -11,7 +11,7 @@ import unittest
 import warnings
 
 import numpy as np
-from models_for_tests import ROOT, TensorProto, digits, helper, identity, long_run, model, numpy_helper, one_node, tensor
+from models_for_tests import digits, helper, identity, long_run, one_node
 
 import norma.onnxruntime
 

@@ -11,7 +11,7 @@ import unittest
 import weakref
 
 import numpy as np
-from models_for_tests import TensorProto, digits, identity, long_run, model, one_node, helper, tensor
+from models_for_tests import digits, long_run, model, one_node, helper, tensor
 
 import norma
 

@@ -1,13 +1,14 @@
 """Element types and NumPy's dtypes; everything that is no array yet as one."""
 
 import array
+from typing import Any, List, Union
 
 import numpy as np
 
 from . import _norma
 from .errors import InputError
 
-ELEMENT_TYPES = [name for name, _, _ in _norma.element_types()]
+ELEMENT_TYPES: List[str] = [name for name, _, _ in _norma.element_types()]
 """Names of the element types; the place of each is its number in ONNX's TensorProto.DataType."""
 
 _BITS = [bits for _, bits, _ in _norma.element_types()]
@@ -34,7 +35,7 @@ def _ml_dtype(name):
     return None if found is None else np.dtype(found)
 
 
-def dtype_of(element_type):
+def dtype_of(element_type: Union[int, str]) -> np.dtype:
     """The numpy.dtype of arrays that hold elements of a type, given by name or number.
 
     Types that NumPy lacks are those of ml_dtypes. Without that package their bits come as uint8 or uint16, and int2 and
@@ -81,7 +82,7 @@ def _bits(given, name):
     return given if given.dtype == bits else None
 
 
-def as_array(given, element_type=0):
+def as_array(given: Any, element_type: int = 0) -> np.ndarray:
     """An array for a tensor of an element type (0: any): arrays as they are, without a copy where they have the right type.
 
     Takes what has NumPy's array interface, the buffer protocol or DLPack, and Python's own numbers, strings and lists.

@@ -3,13 +3,18 @@
 import os
 import pathlib
 import threading
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import IO, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from . import _norma, arrays, errors
 
 _OPTIMIZATION = {"default": 0, "none": 1, "basic": 2, "full": 3}
 _DENORMALS = {"default": 0, "keep": 1, "flush": 2}
 _KINDS = ("unknown", "tensor", "sequence", "optional", "map")
+
+Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes], Any]
+"""What a model is loaded from; Any stands for onnx.ModelProto."""
 
 _norma.setup(errors.raise_error, arrays.as_array, arrays.dtype_of, errors.blame, threading.main_thread().ident)
 
@@ -31,11 +36,11 @@ class ValueInfo(NamedTuple):
     is_optional: bool  # an input that may be left out: it has an initializer
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         return self.type.kind
 
     @property
-    def element_type(self):
+    def element_type(self) -> str:
         """Of a tensor; of a sequence or optional that of the tensors in it."""
         found = self.type
         while found.kind in ("sequence", "optional") and found.item:
@@ -43,11 +48,11 @@ class ValueInfo(NamedTuple):
         return found.element_type
 
     @property
-    def shape(self):
+    def shape(self) -> Optional[Tuple[Union[int, str, None], ...]]:
         return self.type.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> Optional[np.dtype]:
         """The numpy.dtype of its arrays, None where the element type is not known."""
         return None if self.element_type == "undefined" else arrays.dtype_of(self.element_type)
 
@@ -88,7 +93,8 @@ class Runtime(_norma.Runtime):
 
     __slots__ = ()
 
-    def __new__(cls, threads=0, max_memory=0, max_nodes=0, kernels=None, log=None):
+    def __new__(cls, threads: int = 0, max_memory: int = 0, max_nodes: int = 0, kernels: Optional[str] = None,
+                log: Optional[Callable[[int, str], Any]] = None) -> "Runtime":
         if threads < 0 or max_memory < 0 or max_nodes < 0:
             raise errors.ArgumentError("threads and budgets are not negative")
         if log is not None and not callable(log):
@@ -106,7 +112,7 @@ _default = {"runtime": None}
 _default_lock = threading.Lock()
 
 
-def default_runtime():
+def default_runtime() -> "Runtime":
     """The runtime of models that are loaded without one, made when it is first asked for."""
     with _default_lock:
         if _default["runtime"] is None:
@@ -133,37 +139,38 @@ class Model(_norma.Model):
 
     __slots__ = ("__weakref__",)
 
-    def __new__(cls, source, **options):
+    def __new__(cls, source: Source, **options: Any) -> "Model":
         return load(source, **options)
 
     def __init__(self, *arguments, **options):
         pass
 
     @property
-    def inputs(self):
+    def inputs(self) -> List[ValueInfo]:
         """ValueInfo for each input that a run needs, in the order of the graph."""
         return _value_infos(self._describe_inputs())
 
     @property
-    def outputs(self):
+    def outputs(self) -> List[ValueInfo]:
         """ValueInfo for each output, in the order of the graph."""
         return _value_infos(self._describe_outputs())
 
     @property
-    def info(self):
+    def info(self) -> Dict[str, Any]:
         """What the file says of itself: a dict with producer_name, opsets, metadata, parameter_count and so on."""
         return self._describe()
 
     @property
-    def metadata(self):
+    def metadata(self) -> Dict[str, str]:
         """The metadata of the file as a dict."""
         return self._describe()["metadata"]
 
-    def session(self, *, max_plans=4, profile=False, copy_inputs=False):
+    def session(self, *, max_plans: int = 4, profile: bool = False, copy_inputs: bool = False) -> "Session":
         """A Session, which one thread at a time may use."""
         return Session(self, max_plans=max_plans, profile=profile, copy_inputs=copy_inputs)
 
-    def run(self, inputs=None, outputs=None):
+    def run(self, inputs: Union[Mapping[str, Any], Sequence[Any], None] = None,
+            outputs: Optional[Sequence[str]] = None) -> List[Any]:
         """Runs the model once, in a session of its own: for many runs make a session."""
         return self.session().run(inputs, outputs)
 
@@ -204,8 +211,11 @@ def _external_reader(external_data):
     return read
 
 
-def load(source, *, runtime=None, threads=None, optimization="default", exact=False, denormals="default",
-         disabled_passes=(), overridable=(), input_shapes=None, keep_constants=False, map_file=False, external_data=None):
+def load(source: Source, *, runtime: Optional[Runtime] = None, threads: Optional[int] = None, optimization: str = "default",
+         exact: bool = False, denormals: str = "default", disabled_passes: Sequence[str] = (),
+         overridable: Sequence[str] = (), input_shapes: Optional[Mapping[str, Sequence[Optional[int]]]] = None,
+         keep_constants: bool = False, map_file: bool = False,
+         external_data: Union[str, "os.PathLike[str]", Callable[[bytes, int, int], bytes], None] = None) -> Model:
     """Loads, checks and optimises a model.
 
     source           a path, bytes, a file that is open, or an onnx.ModelProto
@@ -259,7 +269,8 @@ class Session(_norma.Session):
 
     __slots__ = ("__weakref__",)
 
-    def __new__(cls, model, *, max_plans=4, profile=False, copy_inputs=False):
+    def __new__(cls, model: Union[Model, Source], *, max_plans: int = 4, profile: bool = False,
+                copy_inputs: bool = False) -> "Session":
         if not isinstance(model, Model):
             model = load(model)
         return _norma.create_session(cls, model, max_plans, profile, copy_inputs)
@@ -267,7 +278,7 @@ class Session(_norma.Session):
     def __init__(self, *arguments, **options):
         pass
 
-    def __call__(self, *inputs, **named):
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Runs the model on inputs by place or by name; the output, or a tuple where there are several."""
         if inputs and named:
             given = dict(zip((value.name for value in self.model.inputs), inputs))
