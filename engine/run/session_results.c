@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-/* What a run will leave, and has left: outputs, values that are watched, the profile. */
-=======
-/* What a run has left: outputs, values that are watched, the profile; and how its plan uses the arena. */
->>>>>>> main
+/* What a run will leave, and has left: outputs, values that are watched, the profile; and how its plan uses the arena. */
 #include "engine/run/session.h"
 
 #include <limits.h>
