@@ -1,4 +1,4 @@
-/* What a run will leave and has left: outputs, values that are watched, the profile; and how its plan uses the arena. */
+/* What a run will leave and has left: outputs, watched values, the profile; and how its plan uses the arena. */
 #include "engine/run/session.h"
 
 #include <limits.h>
