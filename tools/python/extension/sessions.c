@@ -256,22 +256,24 @@ static void sessions_deallocate(PyObject *self) {
 
 static PyMethodDef sessions_methods[] = {
     {"run", (PyCFunction)(void (*)(void))sessions_run, METH_VARARGS | METH_KEYWORDS,
-     "run(inputs=None, outputs=None, *, timeout=0, profile=None)\n--\n\n"
+     "run($self, inputs=None, outputs=None, *, timeout=0, profile=None)\n--\n\n"
      "Runs the model. `inputs` is a dict by name, or a list in the order of the model. The result is a list: of all\n"
      "outputs, or of those that `outputs` names. Tensors are NumPy's arrays, which belong to the caller; sequences\n"
      "are lists, maps dicts, an empty optional None. `timeout` in seconds (0: none) ends the run with DeadlineError;\n"
      "`profile` measures this run or does not, whatever the session says. The GIL is released; large arrays are read\n"
      "in place and cannot be written meanwhile."},
     {"cancel", sessions_cancel, METH_NOARGS,
-     "cancel()\n--\n\nEnds the run in progress, in whatever thread, with CancelledError; without one, the next run."},
+     "cancel($self)\n--\n\n"
+     "Ends the run in progress, in whatever thread, with CancelledError; without one, the next run."},
     {"watch", sessions_watch, METH_O,
-     "watch(name)\n--\n\nKeeps a value of the graph that is no output, so that run() gives it by name; \"*\": all."},
-    {"unwatch", sessions_unwatch, METH_O, "unwatch(name)\n--\n\nTakes one watch back; \"*\": all."},
+     "watch($self, name, /)\n--\n\n"
+     "Keeps a value of the graph that is no output, so that run() gives it by name; \"*\": all."},
+    {"unwatch", sessions_unwatch, METH_O, "unwatch($self, name, /)\n--\n\nTakes one watch back; \"*\": all."},
     {"profile", sessions_profile, METH_NOARGS,
-     "profile()\n--\n\nThe steps of the plan as dicts, summed over the runs that were measured; pandas.DataFrame\n"
+     "profile($self)\n--\n\nThe steps of the plan as dicts, summed over the runs that were measured; pandas.DataFrame\n"
      "takes the list."},
-    {"reset_profile", sessions_reset_profile, METH_NOARGS, "reset_profile()\n--\n\nForgets what was measured."},
-    {"trim", sessions_trim, METH_NOARGS, "trim()\n--\n\nGives back memory that the next run can make again."},
+    {"reset_profile", sessions_reset_profile, METH_NOARGS, "reset_profile($self)\n--\n\nForgets what was measured."},
+    {"trim", sessions_trim, METH_NOARGS, "trim($self)\n--\n\nGives back memory that the next run can make again."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,5 +1,7 @@
 """Exceptions: `Error`, and one class for each status of norma.h."""
 
+from typing import Any, Dict, Sequence
+
 from . import _norma
 
 
@@ -59,7 +61,7 @@ class UnsupportedError(Error, NotImplementedError):
     `items` says why: a list of dicts with the keys node, op_type, domain, opset and reason.
     """
 
-    items = ()
+    items: Sequence[Dict[str, Any]] = ()
 
 
 class InputError(Error, ValueError):

@@ -16,7 +16,7 @@ _KINDS = ("unknown", "tensor", "sequence", "optional", "map")
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, IO[bytes], Any]
 """What a model is loaded from; Any stands for onnx.ModelProto."""
 
-_norma.setup(errors.raise_error, arrays.as_array, arrays.dtype_of, errors.blame, threading.main_thread().ident)
+_norma.setup(errors.raise_error, arrays.as_array, arrays.dtype_of, errors.blame, threading.main_thread().ident or 0)
 
 
 class TypeInfo(NamedTuple):
@@ -108,16 +108,17 @@ class Runtime(_norma.Runtime):
         return f"<norma.Runtime: {self.threads} threads, {self.kernels}>"
 
 
-_default = {"runtime": None}
+_default: Dict[str, Optional[Runtime]] = {"runtime": None}
 _default_lock = threading.Lock()
 
 
 def default_runtime() -> "Runtime":
     """The runtime of models that are loaded without one, made when it is first asked for."""
     with _default_lock:
-        if _default["runtime"] is None:
-            _default["runtime"] = Runtime()
-        return _default["runtime"]
+        runtime = _default["runtime"]
+        if runtime is None:
+            runtime = _default["runtime"] = Runtime()
+        return runtime
 
 
 def _forget_default():
@@ -125,7 +126,7 @@ def _forget_default():
     global _default_lock
     _default_lock = threading.Lock()
     _default["runtime"] = None
-    _norma.after_fork(threading.main_thread().ident)
+    _norma.after_fork(threading.main_thread().ident or 0)
 
 
 if hasattr(os, "register_at_fork"):
@@ -243,7 +244,7 @@ def load(source: Source, *, runtime: Optional[Runtime] = None, threads: Optional
         raise errors.ArgumentError("a model in a file finds its external data itself")
     shapes = tuple((name.encode("utf-8", "surrogateescape"), tuple(-1 if dim is None else int(dim) for dim in shape))
                    for name, shape in (input_shapes or {}).items())
-    unsupported = []
+    unsupported: List[Tuple[Any, ...]] = []
     try:
         return _norma.create_model(
             Model, runtime, None if path is None else os.fsencode(path), data,
@@ -268,6 +269,7 @@ class Session(_norma.Session):
     """
 
     __slots__ = ("__weakref__",)
+    model: Model
 
     def __new__(cls, model: Union[Model, Source], *, max_plans: int = 4, profile: bool = False,
                 copy_inputs: bool = False) -> "Session":

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import warnings
+from typing import Dict, Tuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .values import OrtValue
 
 _LEVELS = {GraphOptimizationLevel.ORT_DISABLE_ALL: "none", GraphOptimizationLevel.ORT_ENABLE_BASIC: "basic"}
 
-_runtimes = {}
+_runtimes: Dict[Tuple[int, int], models.Runtime] = {}
 _runtimes_lock = threading.Lock()
 
 
