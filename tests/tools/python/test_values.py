@@ -1,6 +1,8 @@
 """Values of every kind and type: what goes in comes out."""
 
 import array
+import subprocess
+import sys
 import unittest
 
 import numpy as np
@@ -48,6 +50,26 @@ class Arrays(unittest.TestCase):
         x = np.linspace(-2, 2, 64, dtype=np.float32).astype(ml_dtypes.bfloat16)
         y, = run(one_node("Abs", [(16, ["N"])], [(16, ["N"])]), x)
         np.testing.assert_array_equal(y, np.abs(x))
+
+    def test_bits_where_ml_dtypes_is_missing(self):
+        program = """
+import sys
+sys.modules["ml_dtypes"] = None
+import numpy as np, norma
+for name, model, bits in (("bfloat16", {bfloat16!r}, np.array([0x3F80, 0xC000], np.uint16)),
+                          ("float8e5m2", {float8!r}, np.array([0x3C, 0xC0, 1], np.uint8)),
+                          ("int4", {int4!r}, np.array([-8, 7, -1], np.int8)), ("uint4", {uint4!r}, np.array([15, 0, 9], np.uint8))):
+    y, = norma.load(model).session().run([bits])
+    assert y.dtype == bits.dtype == norma.dtype_of(name) and y.tolist() == bits.tolist(), (name, y)
+    try:
+        norma.load(model).session().run([bits.astype(np.int64)])
+        raise SystemExit("int64 is taken for " + name)
+    except norma.InputError as error:
+        assert error.value == "x0"
+""".format(**{name: identity(number).SerializeToString() for name, number in
+              (("bfloat16", 16), ("float8", 19), ("int4", 22), ("uint4", 21))})
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_packing(self):
         from norma import _norma

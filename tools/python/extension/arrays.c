@@ -130,7 +130,9 @@ PyArrayObject *arrays_from_object(module_state *state, PyObject *object, norma_e
   const norma_element_type own =
       PyArray_Check(object) ? arrays_element_type(state, (PyArrayObject *)object) : NORMA_UNDEFINED;
   /* an array of another type than the model wants is refused by the session, which knows how to say so */
-  if (own != NORMA_UNDEFINED && (own == type || type == NORMA_UNDEFINED || arrays_has_own_dtype(type))) {
+  const bool is_agreed =
+      !(own != NORMA_UNDEFINED && (own == type || type == NORMA_UNDEFINED || arrays_has_own_dtype(type)));
+  if (!is_agreed) {
     Py_INCREF(object);
     array = object;
   } else {
@@ -155,9 +157,8 @@ PyArrayObject *arrays_from_object(module_state *state, PyObject *object, norma_e
     if (!array) return NULL;
   }
   norma_element_type held = arrays_element_type(state, (PyArrayObject *)array);
-  /* as_array has agreed to a type that the dtype does not tell: bits, where ml_dtypes is not installed */
-  if (held == NORMA_UNDEFINED || (!arrays_has_own_dtype(type) && type != NORMA_UNDEFINED && array != object))
-    held = type;
+  /* as_array may agree to a type that the dtype does not tell: bits, where ml_dtypes is not installed */
+  if (held == NORMA_UNDEFINED || (is_agreed && type != NORMA_UNDEFINED && !arrays_has_own_dtype(type))) held = type;
   arrays_point((PyArrayObject *)array, held, tensor);
   return (PyArrayObject *)array;
 }

@@ -94,9 +94,9 @@ static bool inputs_set_other(session_object *session, input_slot *slot, PyObject
   PyArrayObject *array = arrays_from_object(sessions_state(session), object, norma_type_element(slot->type), &tensor);
   if (!array) return false;
   const bool is_plain = tensor.type != NORMA_STRING && !arrays_is_packed(tensor.type);
-  const bool is_set = is_plain
-                          ? inputs_set_array(session, slot, (PyObject *)array, (PyObject *)array != object, &tensor)
-                          : inputs_set_value(session, slot, (PyObject *)array);
+  const bool is_new = (PyObject *)array != object && PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA);
+  const bool is_set = is_plain ? inputs_set_array(session, slot, (PyObject *)array, is_new, &tensor)
+                               : inputs_set_value(session, slot, (PyObject *)array);
   Py_DECREF(array);
   return is_set;
 }
