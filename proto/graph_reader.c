@@ -208,25 +208,24 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
                   : reader_add_node(reader, context, proto, index);
 }
 
-/* Names the node in an error that names none yet. */
-__attribute__((noinline, cold)) static norma_status add_node_to_error(reader *reader, const context *context,
+__attribute__((noinline, cold)) norma_status reader_add_node_to_error(reader *reader, const call *call,
                                                                       const Onnx__NodeProto *proto, size_t index,
                                                                       norma_status status) {
   norma_error *error = reader->error;
   if (error->node[0] || status == NORMA_ERROR_OUT_OF_MEMORY) return status;
-  const char *name = node_text(reader, context->call, proto, index);
+  const char *name = node_text(reader, call, proto, index);
   const char *domain = domain_normalize(proto->domain);
   ERROR_COPY(error->node, name ? name : text_or_empty(proto->name));
   ERROR_COPY(error->op_type, text_or_empty(proto->op_type));
   ERROR_COPY(error->domain, domain_text(domain));
-  error->opset = context_opset(reader, context->call, domain);
+  error->opset = context_opset(reader, call, domain);
   return error_prefix(error, "node '%s' (%s)", error->node, error->op_type);
 }
 
 norma_status read_nodes(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes) {
   for (size_t i = 0; i < count; i++) {
     norma_status status = read_node(reader, context, nodes[i], i);
-    if (status != NORMA_OK) return add_node_to_error(reader, context, nodes[i], i, status);
+    if (status != NORMA_OK) return reader_add_node_to_error(reader, context->call, nodes[i], i, status);
   }
   return NORMA_OK;
 }

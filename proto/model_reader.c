@@ -84,6 +84,7 @@ static norma_status read_model(reader *reader, const byte_source *source) {
   TRY(read_model_opsets(reader, proto));
   TRY(read_functions(reader, proto->n_functions, proto->functions));
   if (!proto->graph) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the model has no graph");
+  TRY(check_expansion(reader, proto->graph));
   return read_main_graph(reader, proto->graph);
 }
 

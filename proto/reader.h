@@ -34,7 +34,8 @@ typedef struct function {
   const char *domain;
   opset_import *opsets;
   size_t opset_count;
-  name_table attributes; /* name -> its default (AttributeProto), NULL where there is none */
+  name_table attributes;       /* name -> its default (AttributeProto), NULL where there is none */
+  struct expansion *expansion; /* see function_count.c */
 } function;
 
 /* An attribute that a call gives to its function: names inside it (a graph's) are those of the caller. */
@@ -95,6 +96,10 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
  * memory. */
 const char *node_text(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index);
 
+/* Names the node in an error that names none yet; returns the status that stands. */
+norma_status reader_add_node_to_error(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index,
+                                      norma_status status);
+
 /* shared_reader.c: a function that is called often must not cost its tensors and lists once per call. */
 norma_status read_shared_tensor(reader *reader, const Onnx__TensorProto *proto, value *into);
 norma_status read_shared_sparse_tensor(reader *reader, const Onnx__SparseTensorProto *proto, value *into);
@@ -104,6 +109,7 @@ norma_status note_shared_attribute(reader *reader, const Onnx__AttributeProto *p
 void free_shared(reader *reader);
 /* Counts what nodes consist of against the budget, in models with functions. */
 norma_status count_items(reader *reader, size_t count);
+size_t reader_item_limit(const reader *reader);
 
 /* opset_reader.c */
 norma_status read_opsets(reader *reader, size_t count, Onnx__OperatorSetIdProto *const *protos, region *region,
@@ -121,9 +127,12 @@ norma_status follow_reference(reader *reader, const context *context, const Onnx
 /* function_reader.c */
 norma_status read_functions(reader *reader, size_t count, Onnx__FunctionProto *const *protos);
 void free_functions(reader *reader);
-const function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status);
+function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status);
 norma_status inline_call(reader *reader, const context *context, const function *function, const Onnx__NodeProto *proto,
                          size_t index);
+
+/* function_count.c: refuses a model whose functions would expand beyond the budgets. */
+norma_status check_expansion(reader *reader, const Onnx__GraphProto *graph);
 
 /* type_reader.c */
 norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info *info);
