@@ -154,8 +154,9 @@ struct prepare_context {
   uint32_t packed_for_good; /* those of packed_inputs that no batch needs in another form */
   const char *kernel_name;  /* for profiles; a string literal */
   double flops;
-  struct packed_constants *packed; /* behind prepare_packed */
-  struct lazy_source *lazy;        /* behind prepare_read, while a model is loaded */
+  struct packed_constants *packed;   /* behind prepare_packed */
+  struct lazy_source *lazy;          /* behind prepare_read, while a model is loaded */
+  struct interruption *interruption; /* behind prepare_poll; NULL: nothing ends it early */
   norma_error *error;
 };
 
@@ -164,6 +165,10 @@ const shape *prepare_shape(const prepare_context *context, int index); /* of inp
 norma_element_type prepare_type(const prepare_context *context, int index);
 norma_status prepare_fail(prepare_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* CANCELLED or DEADLINE when the load or plan has to end, else OK: for long work, between pieces of some milliseconds.
+ * prepare_read asks by itself. */
+norma_status prepare_poll(prepare_context *context);
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 

@@ -66,7 +66,8 @@ typedef struct reader {
   size_t nodes, items; /* items: what they consist of; see count_items */
   int depth;           /* graphs and calls that are open */
   size_t suffix;       /* of the last name that was made up */
-  norma_error *error;  /* never NULL */
+  unsigned polls;
+  norma_error *error; /* never NULL */
 } reader;
 
 /* Where names and references are looked up: a graph and, inside a function, the call. */
@@ -79,6 +80,9 @@ typedef struct context {
 /* "" for NULL and, of domains, for "ai.onnx". */
 const char *text_or_empty(const char *text);
 const char *domain_normalize(const char *domain);
+
+/* CANCELLED or DEADLINE when the load has to end; for loops over small things. */
+norma_status reader_poll(reader *reader);
 
 /* The status for memory that could not be had. */
 norma_status reader_no_memory(reader *reader);
@@ -140,6 +144,6 @@ norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info 
 norma_status read_dim_names(reader *reader, const Onnx__TypeProto *proto, const char *const **names);
 
 /* graph_sort.c */
-norma_status graph_sort(memory *memory, graph *graph, norma_error *error);
+norma_status graph_sort(memory *memory, graph *graph, interruption *interruption, norma_error *error);
 
 #endif

@@ -9,11 +9,12 @@ static bool inspect_resolve(void *context, graph *graph) {
   norma_error error;
   for (node *node = graph->first; node; node = node->next) {
     const char *reason = NULL;
+    if (interruption_reason(model->interruption) != NORMA_OK) return false; /* inference will say so */
     const bool is_inner = strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0; /* inner operators are not for files */
     if (is_inner || operator_resolve(model->runtime->operators, node, &reason, &error) != NORMA_OK || reason) {
       node->op = NULL;
     }
-    node_visit_subgraphs(node, inspect_resolve, model);
+    if (!node_visit_subgraphs(node, inspect_resolve, model)) return false;
   }
   return true;
 }

@@ -91,7 +91,7 @@ static void functions_that_nobody_calls_do_not_count(void **state) {
   free(bomb);
 }
 
-/* ------------------------------------------------------------------------------------------------ graphs as attributes */
+/* --------------------------------------------------------------------------------------------- graphs as attributes */
 
 static void graph_attribute(test_node *node, const char *name, Onnx__GraphProto *graph, const char *reference) {
   Onnx__AttributeProto *attribute = message_attribute(node, name);
@@ -194,7 +194,7 @@ static void graphs_that_calls_give_are_multiplied(void **state) {
   free(bomb);
 }
 
-/* --------------------------------------------------------------------------------------------------- depth, recursion */
+/* ------------------------------------------------------------------------------------------------- depth, recursion */
 
 static void the_chain_of_calls_is_no_deeper_than_the_budget(void **state) {
   (void)state;
