@@ -13,8 +13,9 @@
 #include "ops/window.h"
 #include "ops/work.h"
 
-#define TYPES_BLOCKED                                                                                                  \
-  (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16)) /* may be in blocks */
+#define TYPES_BLOCKED       (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16))
+#define TYPES_BLOCKED_BYTES (TYPE_BIT(NORMA_INT8) | TYPE_BIT(NORMA_UINT8))
+#define TYPES_IN_BLOCKS     (TYPES_BLOCKED | TYPES_BLOCKED_BYTES) /* may be in blocks; kernels take the first, or all */
 
 #define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
 /* Of a window: a cancelled run waits for a row of outputs, which is the least that kernels on blocks compute. */

@@ -154,8 +154,11 @@ struct prepare_context {
   uint32_t packed_for_good; /* those of packed_inputs that no batch needs in another form */
   const char *kernel_name;  /* for profiles; a string literal */
   double flops;
-  struct packed_constants *packed;   /* behind prepare_packed */
-  struct lazy_source *lazy;          /* behind prepare_read, while a model is loaded */
+  struct packed_constants *packed; /* behind prepare_packed */
+  /* Behind prepare_read, while a model is loaded: reads what is still in its file, false for all else; else NULL. */
+  bool (*read_lazy)(struct prepare_context *context, const value *constant, int64_t first, int64_t count,
+                    const void **data, norma_status *status);
+  struct lazy_source *lazy;
   struct interruption *interruption; /* behind prepare_poll; NULL: nothing ends it early */
   norma_error *error;
 };

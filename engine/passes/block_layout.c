@@ -333,7 +333,10 @@ static bool find_form(pass_context *context, const node *node, block_form *form)
   if (node->inputs[0]->info.kind != NORMA_VALUE_TENSOR || node->epilogue.bias_input) return false;
   const norma_element_type type = node->inputs[0]->info.type;
   const size_t block = context->executor->kernels->channel_block[type];
-  *form = (block_form){.block = (int64_t)block, .type = type, .region = node->graph->region};
+  *form = (block_form){.block = (int64_t)block,
+                       .blocks_of = context->executor->kernels->channel_block,
+                       .type = type,
+                       .region = node->graph->region};
   if (block == 0) return false;
   const operator_facts *facts = &node->op->facts;
   if (facts->block) return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form);

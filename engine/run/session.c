@@ -6,6 +6,9 @@
 #include <stdio.h>
 
 #define DEFAULT_MAX_PLANS 4
+/* An arena that grows takes this part more than it needs: where a cache grows with each run, new pages for the whole
+ * arena each time would cost half as much as the run. What is not used is never touched. */
+#define ARENA_SLACK 4
 
 /* ----------------------------------------------------------------------------------------------------------- inputs */
 
@@ -205,10 +208,20 @@ static void session_log(const norma_session *session, norma_log_level level, con
   log(session->run_log ? session->run_log_context : runtime->log_context, level, line);
 }
 
+/* The plan that was used last: its shapes tend to be the most like the next ones. NULL: there is none. */
+static const plan *session_latest_plan(const norma_session *session) {
+  const planned *latest = NULL;
+  for (int i = 0; i < session->plan_count; i++) {
+    if (!latest || session->plans[i].last_used > latest->last_used) latest = &session->plans[i];
+  }
+  return latest ? latest->plan : NULL;
+}
+
 static norma_status make_plan(norma_session *session, norma_error *error) {
   plan_request request = {.executor = &session->executor,
                           .graph = session->model->graph,
                           .inputs = session->input_infos,
+                          .similar = session_latest_plan(session),
                           .keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE,
                           .is_watched = plan_is_watched,
                           .watch_context = session};
@@ -233,11 +246,13 @@ static norma_status reserve_arena(norma_session *session, size_t bytes, norma_er
     return error_set(error, NORMA_ERROR_BUDGET, "the arena has %zu bytes, these inputs need %zu", session->arena_bytes,
                      bytes);
   }
-  char *arena = memory_allocate(session->memory, bytes);
+  size_t more = session->arena_bytes ? bytes + bytes / ARENA_SLACK : bytes;
+  char *arena = memory_allocate(session->memory, more);
+  if (!arena && more > bytes) arena = memory_allocate(session->memory, more = bytes);
   if (!arena) return memory_error(session->memory, bytes, error);
   memory_free(session->memory, session->arena);
   session->arena = arena;
-  session->arena_bytes = bytes;
+  session->arena_bytes = more;
   session->has_run = false;
   return NORMA_OK;
 }

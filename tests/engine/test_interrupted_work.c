@@ -1,8 +1,8 @@
 /*
  * Everything that may take long can be ended early: loading, optimising, packing, planning, running, saving, editing
- * and gathering statistics. Each piece of work is done again and again, and ended at the first question whether to go on,
- * then at the second, and so on until it comes to its end: each time it says CANCELLED, gives all its memory back, and
- * leaves nothing behind. The same with a deadline that has passed. No clock is looked at.
+ * and gathering statistics. Each piece of work is done again and again, and ended at the first question whether to go
+ * on, then at the second, and so on until it comes to its end: each time it says CANCELLED, gives all its memory back,
+ * and leaves nothing behind. The same with a deadline that has passed. No clock is looked at.
  */
 #include "tests/support/counting_allocator.h"
 #include "tests/support/file_folder.h"
