@@ -13,11 +13,22 @@
 
 /* ---- the register tile ---- */
 
-/* Where a tile writes: a vector of outputs lies within a block. */
+/* Where a tile writes, a vector of outputs lying within a block, and the sums of its pixels' inputs, or NULL. */
 struct conv_8bit_place {
   uint8_t *y;
   size_t column, block_bytes;
+  const int32_t *x_sums;
 };
+
+INLINE void conv_8bit_take_zeros(const struct conv_8bit *of, vi sum[][CONV_8BIT_VECTORS],
+                                 const struct conv_8bit_place *place, const int pixels, const int vectors) {
+  UNROLL
+  for (int v = 0; v < vectors; v++) {
+    const vu zero = (vu)vi_load(of->w_zero + place->column + (size_t)v * VF_LANES);
+    UNROLL
+    for (int p = 0; p < pixels; p++) sum[p][v] = (vi)((vu)sum[p][v] - zero * (vu)vi_set1(place->x_sums[p]));
+  }
+}
 
 INLINE void conv_8bit_store(const struct conv_8bit *of, vi sum[][CONV_8BIT_VECTORS],
                             const struct conv_8bit_place *place, const int pixels, const int vectors) {
@@ -59,6 +70,7 @@ INLINE void conv_8bit_tile_body(const struct conv_8bit *of, const uint8_t *x, co
     }
     w += 4 * vectors * VECTOR_BYTES;
   }
+  if (place->x_sums) conv_8bit_take_zeros(of, sum, place, pixels, vectors);
   conv_8bit_store(of, sum, place, pixels, vectors);
 }
 
@@ -124,16 +136,51 @@ static void conv_8bit_run(const struct conv_8bit *of, const uint8_t *x, uint8_t 
     const uint8_t *w = (const uint8_t *)of->packed + 16 * of->steps * panel * CONV_8BIT_COLUMNS;
     conv_8bit_tile_function *const *functions = conv_8bit_tiles[conv_8bit_width(of->outputs, panel) / VF_LANES - 1];
     for (size_t row = 0; row < of->rows; row++) {
-      struct conv_8bit_place place = {
-          .y = y + row * of->y_row, .column = panel * CONV_8BIT_COLUMNS, .block_bytes = of->y_block};
+      struct conv_8bit_place place = {.y = y + row * of->y_row,
+                                      .column = panel * CONV_8BIT_COLUMNS,
+                                      .block_bytes = of->y_block,
+                                      .x_sums = of->x_sums ? of->x_sums + row * of->pixels : NULL};
       const uint8_t *from = x + row * of->x_row;
       for (size_t tile = 0; tile < tiles; tile++) {
         const size_t count = least + (tile < larger);
         functions[count - 1](of, from, w, &place);
         from += 16 * count;
         place.y += 16 * count;
+        if (place.x_sums) place.x_sums += count;
       }
     }
+  }
+}
+
+/* The sums of some pixels, at most as many as a vector holds. */
+INLINE void conv_8bit_sum_pixels(const struct conv_8bit *of, const uint8_t *x, const int8_t *ones, int32_t *sums,
+                                 const size_t pixels) {
+  int32_t fours[VF_LANES];
+  vi sum = vi_set1(0);
+  for (size_t step = 0; step < of->steps; step++) {
+    const uint8_t *from = x + of->offsets[step];
+    vi bytes = vi_set1(0);
+    if (pixels == VF_LANES / 4)
+      bytes = vi_load(from);
+    else
+      memcpy(&bytes, from, 16 * pixels);
+    sum = gemm_i8_dot(sum, bytes, vi_load_repeated(ones + 16 * step));
+  }
+  vi_store(fours, sum);
+  for (size_t p = 0; p < pixels; p++) {
+    uint32_t total = 0;
+    for (size_t i = 0; i < 4; i++) total += (uint32_t)fours[4 * p + i];
+    sums[p] = (int32_t)total;
+  }
+}
+
+static void conv_8bit_sum(const struct conv_8bit *of, const uint8_t *x, const int8_t *ones, int32_t *sums) {
+  for (size_t row = 0; row < of->rows; row++) {
+    size_t p = 0;
+    for (; p + VF_LANES / 4 <= of->pixels; p += VF_LANES / 4)
+      conv_8bit_sum_pixels(of, x + row * of->x_row + 16 * p, ones, sums + p, VF_LANES / 4);
+    for (; p < of->pixels; p++) conv_8bit_sum_pixels(of, x + row * of->x_row + 16 * p, ones, sums + p, 1);
+    sums += of->pixels;
   }
 }
 
@@ -209,6 +256,7 @@ INLINE void conv_8bit_fill(struct kernel_table *table) {
   table->conv_8bit_pixels = CONV_8BIT_PIXELS;
   table->conv_8bit_packed_size = conv_8bit_packed_size;
   table->conv_8bit_pack = conv_8bit_pack;
+  table->conv_8bit_sum = conv_8bit_sum;
   table->conv_8bit_run = conv_8bit_run;
   table->depthwise_8bit_run = depthwise_8bit_run;
 }
