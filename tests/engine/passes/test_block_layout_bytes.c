@@ -142,10 +142,10 @@ static void stretches_of_convolutions(void **state) {
 
 /* Everything that follows blocks of bytes. */
 static void followers(void **state) {
-  static const char *const names[] = {"sum",   "product", "sigmoid", "maximum", "average",
-                                      "means", "concat",  "pad",     "slice",   "dequantized"};
+  static const char *const names[] = {"sum",    "product", "sigmoid", "maximum", "average",    "means",
+                                      "concat", "pad",     "slice",   "resized", "dequantized"};
   (void)state;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 22; i++) {
     const norma_element_type type = i % 2 ? NORMA_INT8 : NORMA_UINT8;
     model_builder *b = start(type, 20, 9, 11);
     add_conv(b, "x", "a", 20, 36, 1, 1);
@@ -190,6 +190,10 @@ static void followers(void **state) {
       builder_ints64(b, "axes", 1, DIMS(2), DIMS(1, 3));
       builder_node(b, "Slice", "a from to axes", "d");
       break;
+    case 9:
+      builder_floats(b, "scales", 1, DIMS(4), (const float[]){1, 1, 2, 1.5f});
+      builder_node(b, "Resize", "a - scales", "d");
+      break;
     default:
       builder_node(b, "DequantizeLinear", "a s2 z2", "e");
       builder_node(b, "Relu", "e", "r");
@@ -199,7 +203,7 @@ static void followers(void **state) {
     const int64_t channels = i / 2 == 6 ? 108 : i / 2 == 8 ? 20 : 36;
     add_conv(b, "d", "y", channels, 18, 1, 1);
     builder_output(b, "y", type, -1, NULL);
-    check_bytes(b, names[i / 2], type, DIMS(2, 20, 9, 11), i / 2 == 9 ? 4 : 2);
+    check_bytes(b, names[i / 2], type, DIMS(2, 20, 9, 11), i / 2 == 10 ? 4 : 2);
   }
 }
 
