@@ -172,7 +172,7 @@ struct taps_8bit {
  *   within the type of y
  *
  * w is signed, x as conv_8bit_signed says: bytes of the other sign have 128 added, which term makes good. Lanes of y's
- * last block that are no outputs are written or not. */
+ * last block that are no outputs are written or not. x, y, offsets and strides are multiples of 16 bytes. */
 struct conv_8bit {
   size_t steps;
   const size_t *offsets; /* in bytes, as all strides */

@@ -43,8 +43,8 @@ static struct store_8bit random_store(size_t outputs, size_t depth) {
 
 /* With zero points of the weights, ones are some zeros too. */
 static void check_conv(const struct kernel_table *table, size_t outputs, size_t steps, size_t rows, size_t pixels) {
-  const size_t padded = (outputs + 15) / 16 * 16, x_row = 16 * pixels + random_size(0, 40);
-  const size_t y_row = 16 * pixels + random_size(0, 9), y_block = y_row * rows + random_size(0, 9);
+  const size_t padded = (outputs + 15) / 16 * 16, x_row = 16 * (pixels + random_size(0, 2));
+  const size_t y_row = 16 * (pixels + random_size(0, 1)), y_block = y_row * rows + 16 * random_size(0, 1);
   const size_t columns = table->conv_8bit_columns, panels = (outputs + columns - 1) / columns;
   const size_t packed_size = table->conv_8bit_packed_size(outputs, steps), y_size = padded / 16 * y_block;
   size_t offsets[MOST_STEPS], furthest = 0;
@@ -55,7 +55,7 @@ static void check_conv(const struct kernel_table *table, size_t outputs, size_t 
   for (size_t i = 0; i < padded; i++) w_zero[i] = (int32_t)random_size(0, 255) - 128;
   for (size_t i = 0; i < 16 * steps; i++) ones[i] = (random_bits() & 7168) != 0;
   for (size_t i = 0; i < steps; i++) {
-    offsets[i] = random_size(0, 300);
+    offsets[i] = 16 * random_size(0, 20);
     if (offsets[i] > furthest) furthest = offsets[i];
   }
   uint8_t *x = random_bytes(furthest + (rows - 1) * x_row + 16 * pixels), *w = random_bytes(outputs * steps * 16);
@@ -148,12 +148,12 @@ TABLE_TEST(extreme_factors) {
 /* ---- one channel at a time ---- */
 
 static void check_depthwise(const struct kernel_table *table, size_t fours, size_t rows, size_t pixels) {
-  const size_t x_row = 16 * pixels + random_size(0, 40), y_row = 16 * pixels + random_size(0, 9);
+  const size_t x_row = 16 * (pixels + random_size(0, 2)), y_row = 16 * (pixels + random_size(0, 1));
   const size_t y_size = (rows - 1) * y_row + 16 * pixels;
   size_t offsets[4 * MOST_STEPS], furthest = 0;
   struct store_8bit s = random_store(16, 4 * fours);
   for (size_t i = 0; i < 4 * fours; i++) {
-    offsets[i] = random_size(0, 300);
+    offsets[i] = 16 * random_size(0, 20);
     if (offsets[i] > furthest) furthest = offsets[i];
   }
   uint8_t *x = random_bytes(furthest + (rows - 1) * x_row + 16 * pixels + 64), *w = random_bytes(64 * fours);
