@@ -431,9 +431,22 @@ static norma_status fuse_quantization_apply(pass_context *context, node *quantiz
   return pass_resolve(context, made);
 }
 
+static const char *const fuse_quantization_makes[] = {"QLinearConv",
+                                                      "QLinearMatMul",
+                                                      "com.microsoft:QGemm",
+                                                      "com.microsoft:QLinearAdd",
+                                                      "com.microsoft:QLinearMul",
+                                                      "com.microsoft:QLinearAveragePool",
+                                                      "com.microsoft:QLinearGlobalAveragePool",
+                                                      "com.microsoft:QLinearSoftmax",
+                                                      "com.microsoft:QLinearConcat",
+                                                      OPERATOR_INNER_DOMAIN ":QuantizedActivation",
+                                                      NULL};
+
 const pass pass_fuse_quantization = {
     .name = "fuse_quantization",
     .level = 2,
     .changes_rounding = true,
+    .makes = fuse_quantization_makes,
     .apply = fuse_quantization_apply,
 };

@@ -18,6 +18,7 @@
 #include "quantize.h"
 #include "fft.h"
 #include "linear_attention.h"
+#include "stream_fetch.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
 #include "gemm_i8.h"

@@ -220,8 +220,8 @@ static bool slice_block(const node *node, block_form *form) {
   if (!node_lacks_list(node, "steps", 4) && !node_read_list(node, "steps", 4, steps)) return false;
   if (ends->count != count || axes->count != count || steps->count != count) return false;
   for (int i = 0; i < count; i++) {
-    if (axes->values[i] < 0) axes->values[i] += 4;
-    if (axes->values[i] < 0 || axes->values[i] > 3) return false;
+    axes->values[i] = block_axis(node->inputs[0], axes->values[i]);
+    if (axes->values[i] < 0) return false;
     if (axes->values[i] == 1 && !slice_cut_blocks(starts, ends, steps, i, channels, form->block)) return false;
   }
   form->uses[0] = BLOCK_FOLLOW;

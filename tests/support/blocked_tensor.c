@@ -40,7 +40,7 @@ const value *plain_of(workbench *bench, const value *blocked, int64_t channels) 
   const size_t bytes = element_type_bytes(blocked->tensor.type);
   assert_int_equal(from.rank, 5);
   assert_int_equal(from.dims[1], (channels + from.dims[4] - 1) / from.dims[4]);
-  const shape to = plain_shape(&from, channels);
+  const shape to = plain_shape(&from, channels, 4);
   value *made = bench_make(bench, blocked->tensor.type, to);
   for (int64_t i = 0; i < shape_count(&to); i++) {
     int64_t at[NORMA_MAX_RANK];

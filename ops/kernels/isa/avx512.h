@@ -16,7 +16,7 @@
 
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             14
-#define GEMM_CACHED_BYTES          (512 * 1024)
+#define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          12
 #define GEMM_I8_TILE_VECTORS       2
 #define CONV_8BIT_PIXELS           12
