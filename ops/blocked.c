@@ -10,7 +10,7 @@ norma_status infer_blocked_input(infer_context *context, shape *x) {
 /* -------------------------------------------------------------------------------------------------------- questions */
 
 bool value_is_blockable(const graph_value *value) {
-  return value_is_of(value, TYPES_BLOCKED) && (value->info.shape.rank == 3 || value->info.shape.rank == 4) &&
+  return value_is_of(value, TYPES_IN_BLOCKS) && (value->info.shape.rank == 3 || value->info.shape.rank == 4) &&
          value->info.shape.dims[1] > 0;
 }
 

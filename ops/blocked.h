@@ -14,8 +14,9 @@
 #include "ops/window.h"
 #include "ops/work.h"
 
-#define TYPES_BLOCKED                                                                                                  \
-  (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16)) /* may be in blocks */
+#define TYPES_BLOCKED       (TYPE_BIT(NORMA_FLOAT) | TYPE_BIT(NORMA_FLOAT16) | TYPE_BIT(NORMA_BFLOAT16))
+#define TYPES_BLOCKED_BYTES (TYPE_BIT(NORMA_INT8) | TYPE_BIT(NORMA_UINT8))
+#define TYPES_IN_BLOCKS     (TYPES_BLOCKED | TYPES_BLOCKED_BYTES) /* may be in blocks; kernels take the first, or all */
 
 #define BLOCKED_MOST_PHASES 16 /* of a ConvTranspose: the product of its strides */
 /* Of a window: a cancelled run waits for a row of outputs, which is the least that kernels on blocks compute. */
@@ -91,6 +92,9 @@ bool block_set_window(block_form *form, const window_attributes *window);
 /* The inner operator `name` on input 0 in blocks, which it only needs to know b and C of, and further inputs as they
  * are. */
 bool block_as_inner(const node *node, block_form *form, const char *name);
+
+/* Operators that the layout itself needs, as pass.makes (engine/passes/pass.h) names them. */
+extern const char *const channel_block_operators[];
 
 /* Inserts a node between planes of this shape and blocks; the caller gives it input, output and operator.
  * NULL: out of memory. */

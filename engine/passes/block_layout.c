@@ -14,6 +14,8 @@
 #include "engine/passes/pass_helpers.h"
 #include "ops/blocked.h"
 
+#include <stdio.h>
+
 typedef struct conversion {
   pass_context *context;
   node *node;
@@ -335,16 +337,28 @@ static norma_status convert(conversion *conversion) {
   return form->plain_output ? NORMA_OK : give_outputs(conversion);
 }
 
+static bool has_inner_operator(const pass_context *context, const block_form *form) {
+  char name[64];
+  if (!form->inner) return true;
+  snprintf(name, sizeof name, OPERATOR_INNER_DOMAIN ":%s", form->inner);
+  return pass_can_make(context, name);
+}
+
 /* What the node becomes; false where it stays as it is. */
 static bool find_form(pass_context *context, const node *node, block_form *form) {
   if (!node->op || !node_has_input(node, 0) || !node_has_output(node, 0) || node->outputs[0]->blocked) return false;
   if (node->inputs[0]->info.kind != NORMA_VALUE_TENSOR || node->epilogue.bias_input) return false;
   const norma_element_type type = node->inputs[0]->info.type;
   const size_t block = context->executor->kernels->channel_block[type];
-  *form = (block_form){.block = (int64_t)block, .type = type, .region = node->graph->region};
+  *form = (block_form){.block = (int64_t)block,
+                       .blocks_of = context->executor->kernels->channel_block,
+                       .type = type,
+                       .region = node->graph->region};
   if (block == 0) return false;
   const operator_facts *facts = &node->op->facts;
-  if (facts->block) return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form);
+  if (facts->block) {
+    return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form) && has_inner_operator(context, form);
+  }
   return elementwise_form_in_blocks(node, form);
 }
 
@@ -359,5 +373,6 @@ const pass pass_block_layout = {
     .name = "block_layout",
     .level = 2,
     .changes_rounding = true,
+    .makes = channel_block_operators,
     .apply = block_layout_apply,
 };

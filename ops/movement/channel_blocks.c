@@ -17,6 +17,9 @@ typedef struct channel_blocks_state {
 
 static const char blocking[] = "BlockChannels", unblocking[] = "UnblockChannels";
 
+const char *const channel_block_operators[] = {OPERATOR_INNER_DOMAIN ":BlockChannels",
+                                               OPERATOR_INNER_DOMAIN ":UnblockChannels", "Expand", NULL};
+
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
                            const shape *plain) {
   node *made =
@@ -141,7 +144,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_IN_BLOCKS, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,
@@ -157,7 +160,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_IN_BLOCKS, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,

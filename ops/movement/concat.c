@@ -261,7 +261,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(axis_state),
      .read = concat_read,
      .infer = concat_infer,
-     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPES_IN_BLOCKS},
      .compute = concat_compute},
     {.name = "Split",
      .domain = "",
@@ -275,7 +275,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(split_state),
      .read = split_read,
      .infer = split_infer,
-     .facts = {.block = split_block, .block_types = TYPES_BLOCKED},
+     .facts = {.block = split_block, .block_types = TYPES_IN_BLOCKS},
      .compute = split_compute},
     {0},
 };

@@ -243,7 +243,7 @@ const operator_descriptor operators_slice[] = {
      .state_size = sizeof(slice_state),
      .read = slice_read,
      .infer = slice_infer,
-     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_IN_BLOCKS},
      .compute = slice_compute},
     {0},
 };
