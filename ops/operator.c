@@ -15,10 +15,9 @@ int operator_version(const operator_descriptor *op, int64_t opset) {
 
 /* ------------------------------------------------------------------------------------------------------------ types */
 
-/* The last input of a variadic operator stands for all that follow. */
-static bool rule_names_input(const type_rule *rule, int index, bool variadic) {
-  int last = 31 - __builtin_clz(rule->inputs | 1);
-  if (variadic && index > last) index = last;
+bool operator_rule_names_input(const operator_descriptor *op, const type_rule *rule, int index) {
+  const int last = 31 - __builtin_clz(rule->inputs | 1);
+  if (op->max_inputs == OPERATOR_VARIADIC && index > last) index = last;
   return index < 32 && (rule->inputs & INPUT(index));
 }
 
@@ -26,7 +25,7 @@ static bool rule_accepts(const operator_descriptor *op, const type_rule *rule, i
                          const value_info *const *inputs, type_conflict *conflict) {
   norma_element_type common = NORMA_UNDEFINED;
   for (int i = 0; i < input_count && rule->inputs; i++) {
-    if (!inputs[i] || !rule_names_input(rule, i, op->max_inputs == OPERATOR_VARIADIC)) continue;
+    if (!inputs[i] || !operator_rule_names_input(op, rule, i)) continue;
     if (inputs[i]->kind == NORMA_VALUE_NONE) continue;
     *conflict = (type_conflict){.input = i, .is_kind = inputs[i]->kind != NORMA_VALUE_TENSOR};
     if (conflict->is_kind) return false;
@@ -41,7 +40,7 @@ static bool rule_accepts(const operator_descriptor *op, const type_rule *rule, i
 
 bool operator_accepts(const operator_descriptor *op, int input_count, const value_info *const *inputs,
                       type_conflict *conflict) {
-  for (int r = 0; r < 8 && op->types[r].types; r++) {
+  for (int r = 0; r < OPERATOR_MOST_RULES && op->types[r].types; r++) {
     if (!rule_accepts(op, &op->types[r], input_count, inputs, conflict)) return false;
   }
   return true;

@@ -295,6 +295,11 @@ struct blocked_parts {
   size_t part_pixels; /* of each part but the last */
 };
 
+/* Planes of x and y, `x_step` and `y_step` elements from one to the next. */
+struct sample_planes {
+  size_t count, x_step, y_step;
+};
+
 /* Rows and columns of b, k x n. A part begins at a column panel and ends at one or with the last column. */
 struct gemm_part {
   size_t k, n;
@@ -660,9 +665,9 @@ struct kernel_table {
                                const float *weights, size_t taps, size_t count);
 
   /* y[i] = sum over t < taps of weights[t * stride + i] * x[offsets[t * stride + i]] for i < n, in order of t; where an
-   * offset is negative, the element counts as 0. */
-  void (*sample_points_f32)(float *y, const float *x, const int32_t *offsets, const float *weights, size_t taps,
-                            size_t stride, size_t n);
+   * offset is negative, the element counts as 0. The same for each plane. */
+  void (*sample_points_f32)(float *y, const float *x, const struct sample_planes *planes, const int32_t *offsets,
+                            const float *weights, size_t taps, size_t stride, size_t n);
 
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
