@@ -69,9 +69,6 @@ SETTINGS = """\
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 #endif
-#if defined(__wasm__) && !defined(__wasm_simd128__)
-#error "norma.c needs -msimd128 for WebAssembly"
-#endif
 
 #ifdef NORMA_OPERATORS
 #include NORMA_OPERATORS

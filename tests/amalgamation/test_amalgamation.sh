@@ -64,7 +64,7 @@ link_tool() {
 # size_line NAME OBJECT-FLAGS FILE MODEL: for the table of tools/AMALGAMATION.md.
 size_line() {
   # shellcheck disable=SC2086
-  cc -O2 $2 -ffunction-sections -fdata-sections -Wl,--gc-sections -s -I"$(dirname "$3")" $driver "$3" \
+  cc -O2 $2 -s -I"$(dirname "$3")" $driver "$3" \
     -o "$work/sized" $libraries
   expect "$1" "1 passed, 0 failed" "$work/sized" "$4"
   printf 'size: %-44s %5d kB\n' "$1" $(($(stat -c %s "$work/sized") / 1000))

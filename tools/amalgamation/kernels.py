@@ -145,7 +145,7 @@ class KernelUnits:
                      '#pragma GCC optimize("no-trapping-math", "tree-loop-vectorize", "vect-cost-model=dynamic")\n')
         begin, end = "", ""
         wanted = target(unit.flags)
-        if wanted and wanted != "simd128":
+        if wanted:
             begin = (f'#if defined(__clang__)\n#pragma clang attribute push(__attribute__((target("{wanted}"))), '
                      f'apply_to = function)\n#else\n#pragma GCC push_options\n#pragma GCC target("{wanted}")\n{loops}'
                      "#endif\n")
