@@ -182,15 +182,15 @@ static bool attention_find(attention_match *match, const node *last) {
 /* A mask that says which keys are seen. */
 static norma_status attention_invert(pass_context *context, node *position, graph_value **mask) {
   graph *graph = position->graph;
-  node *not = graph_insert_node(graph, position, position->name, "Not", "", 1, 1, 0);
-  graph_value *inverted = not ? graph_add_unique_value(graph, (*mask)->name) : NULL;
+  node *inversion = graph_insert_node(graph, position, position->name, "Not", "", 1, 1, 0);
+  graph_value *inverted = inversion ? graph_add_unique_value(graph, (*mask)->name) : NULL;
   if (!inverted) return region_error(graph->region, context->error);
-  not ->opset = 1;
+  inversion->opset = 1;
   inverted->info = (*mask)->info;
-  node_set_input(not, 0, *mask);
-  node_set_output(not, 0, inverted);
+  node_set_input(inversion, 0, *mask);
+  node_set_output(inversion, 0, inverted);
   *mask = inverted;
-  return pass_resolve(context, not );
+  return pass_resolve(context, inversion);
 }
 
 static norma_status attention_replace(pass_context *context, attention_match *match, node *last) {
