@@ -42,7 +42,7 @@ done >"$work/symbols"
 } >"$debian/libnorma${version%%.*}.symbols"
 
 # ---- packages
-(cd "$source" && DEB_BUILD_OPTIONS="parallel=$(nproc) ${DEB_BUILD_OPTIONS-}" dpkg-buildpackage -us -uc) \
+(cd "$source" && DEB_BUILD_OPTIONS="parallel=${JOBS:-$(nproc)} ${DEB_BUILD_OPTIONS-}" dpkg-buildpackage -us -uc) \
   >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; exit 1; }
 if grep -E 'dpkg-gensymbols: warning|dh_missing: warning' "$work/build.log"; then exit 1; fi
 ls -l "$work"/*.deb
