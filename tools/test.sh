@@ -4,12 +4,12 @@
 #   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
 #                              models, thread sweep, the Python package, two random cases of each version of each operator
 #                              against other implementations, and unit tests and vectors under the address sanitizer
-#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
-#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, allocations
-#                              that fail over every operator, models made anew, the bitwise promise and the error of
-#                              optimisation on all models there are, many random cases of each operator, models that
-#                              packages of PyPI ship against ONNX Runtime, applications of PyPI with Norma in ONNX
-#                              Runtime's place, ONNX's tests of backends, the wheel
+#   tools/test.sh --full       everything: also the library as one C file, Clang, thread sanitizer, valgrind, AArch64 under
+#                              qemu-user, WebAssembly under Node and in Chromium, all vectors under the address
+#                              sanitizer, fuzz targets, allocations that fail over every operator, models made anew,
+#                              the bitwise promise and the error of optimisation on all models there are, many random
+#                              cases of each operator, models that packages of PyPI ship against ONNX Runtime,
+#                              applications of PyPI with Norma in ONNX Runtime's place, ONNX's tests of backends, the wheel
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -395,13 +395,50 @@ part_amalgamation_full() {
   sed -n 's/^size: /    /p' "$logs/one_C_file_for_everything.log"
 }
 
+# node_vectors NAME ARGUMENT...: vectors under Node, whose closing line is counted.
+node_vectors() {
+  local name=$1 log closing
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  node tests/wasm/vectors.mjs build/wasm-module "$@" --manifest $own_manifest >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  $name: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+  else
+    fail "$name: no closing line; see $log"
+  fi
+}
+
 part_wasm() {
-  if ! tools/install_packages.sh emscripten; then
+  local small=build/wasm-small module=build/wasm-module
+  if ! tools/install_packages.sh emscripten nodejs chromium; then
     skip "WebAssembly: the packages cannot be installed"
     return
   fi
   expect "wasm: libnorma.a compiles" tools/build_wasm.sh
   expect "wasm: it has the table wasm128" sh -c 'emnm build/wasm/libnorma.a | grep -q " [DR] kernel_table_wasm128$"'
+  if ! [ -f build/protobuf-c-wasm/libprotobuf-c.a ]; then
+    skip "wasm: nothing can be linked without the source of protobuf-c"
+    return
+  fi
+  mkdir -p $small
+  $norma check --operators models/digits_mlp/model.onnx >$small/operators.h
+  expect "wasm: the module is linked" tools/build_wasm.sh --module $module
+  expect "wasm: the module of one model is linked" tools/build_wasm.sh --module $small $small/operators.h
+  expect "wasm: less than 700 kB in gzip" sh -c "[ \$(gzip -9 -c $module/norma.wasm | wc -c) -lt 700000 ]"
+  expect "wasm: less than half of it for one model" sh -c \
+    "[ \$(gzip -9 -c $small/norma.wasm | wc -c) -lt 350000 ]"
+  expect "wasm: module under Node" node tests/wasm/test_module.mjs $module
+  expect "wasm: module of one model under Node" node tests/wasm/test_module.mjs $small --only mlp
+  expect "wasm: the program of tools/wasm/README.md" sh tests/wasm/test_readme.sh $module
+  expect "wasm: demonstration in Chromium" sh tests/wasm/test_page.sh $module "$PWD/build/test-logs/wasm-page.png"
+  if unpack_shared_vectors; then
+    node_vectors "wasm: each tenth of the shared vectors" build/shared-vectors --every 10 --manifest "$shared/tolerances.txt"
+  elif link_debian_vectors; then
+    node_vectors "wasm: each tenth of libonnx-testdata" $debian_vectors --every 10
+  fi
 }
 
 part_asan_vectors() {
