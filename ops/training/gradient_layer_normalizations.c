@@ -1,6 +1,6 @@
 /*
- * Derivatives of normalizations by statistics of each sample. With d = 1 / sqrt(mean((x - m)^2) + epsilon), x' = (x - m) d
- * and h = g scale, means being taken over the axes that are normalised together:
+ * Derivatives of normalizations by statistics of each sample. With d = 1 / sqrt(mean((x - m)^2) + epsilon),
+ * x' = (x - m) d and h = g scale, means being taken over the axes that are normalised together:
  *
  *   LayerNormalization, InstanceNormalization  dx = d (h - mean(h) - x' mean(h x'))
  *   RMSNormalization                           the same with m = 0 and without mean(h)

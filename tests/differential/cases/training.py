@@ -57,7 +57,7 @@ NETWORKS = {
                    ("Softmax", "s", "p", {"axis": -1}), ("MatMul", "p v", "y", {})]),
     "block": ({"x": (2, 3, 4), "scale": (4,), "bias": (4,), "w": (4, 4)},
               [("LayerNormalization", "x scale bias", "n", {"epsilon": 0.01}), ("MatMul", "n w", "m", {}),
-               ("Gelu", "m", "g", {}), ("Add", "g x", "y", {})]),
+               ("Tanh", "m", "g", {}), ("Add", "g x", "y", {})]),
     "picture": ({"x": (1, 2, 5, 6), "w": (3, 2, 3, 3), "b": (3,), "u": (3, 2, 2, 2)},
                 [("Conv", "x w b", "c", {"pads": [1, 1, 1, 1], "strides": [2, 2]}), ("Softplus", "c", "r", {}),
                  ("ConvTranspose", "r u", "t", {"strides": [2, 2]}), ("ReduceMean", "t", "y", {"keepdims": 0})]),
