@@ -56,6 +56,8 @@ FUNCTION(softplus, TIMES(g, CALL("Sigmoid", x)))
 FUNCTION(softsign, OVER(g, SQUARE(PLUS(CALL("Abs", x), NUMBER(1)))))
 FUNCTION(relu, WHERE(ABOVE(x, 0), g))
 FUNCTION(thresholded_relu, WHERE(ABOVE(x, REAL_ATTRIBUTE("alpha", 1)), g))
+FUNCTION(shrink, WHERE(ABOVE(CALL("Abs", x), REAL_ATTRIBUTE("lambd", 0.5f)), g))
+FUNCTION(cast_like, gradient_cast(b, g, x))
 FUNCTION(leaky_relu, CHOOSE(ABOVE(x, 0), g, SCALED(g, REAL_ATTRIBUTE("alpha", 0.01f))))
 FUNCTION(elu, CHOOSE(ABOVE(x, 0), g, TIMES(g, PLUS(y, NUMBER(REAL_ATTRIBUTE("alpha", 1))))))
 FUNCTION(celu, CHOOSE(ABOVE(x, 0), g, TIMES(g, CALL("Exp", SCALED(x, 1 / REAL_ATTRIBUTE("alpha", 1))))))
@@ -127,6 +129,8 @@ static void gradient_of_dropout(gradient_builder *b, const node *n, graph_value 
 
 const gradient_entry gradient_of_functions[] = {
     {"Identity", 1, gradient_of_identity},
+    {"CastLike", 15, gradient_of_cast_like},
+    {"Shrink", 9, gradient_of_shrink},
     {"Dropout", 7, gradient_of_dropout},
     {"Neg", 6, gradient_of_neg},
     {"Exp", 6, gradient_of_exp},

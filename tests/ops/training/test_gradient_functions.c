@@ -41,6 +41,8 @@ static const function_case cases[] = {
     {"Softsign", 13, -3, 3, NULL, 0},
     {"Relu", 14, -1, 1, NULL, 0},
     {"ThresholdedRelu", 13, -1, 2, "alpha", 0.3f},
+    {"Shrink", 9, -1, 1, NULL, 0},
+    {"Shrink", 9, -2, 2, "lambd", 0.7f},
     {"LeakyRelu", 16, -1, 1, NULL, 0},
     {"LeakyRelu", 13, -1, 1, "alpha", 0.2f},
     {"Elu", 13, -1, 1, NULL, 0},
@@ -108,6 +110,11 @@ static void casts_go_back(void **state) {
   gradient_check_begin(&check, 13);
   gradient_check_variable(&check, "x", 1, (int64_t[]){5}, -1, 1);
   builder_int(builder_node(check.builder, "Cast", "x", "same"), "to", NORMA_DOUBLE);
+  builder_node(check.builder, "Mul", "same x", "y");
+  gradient_check_finish(&check, "y");
+  gradient_check_begin(&check, 15);
+  gradient_check_variable(&check, "x", 1, (int64_t[]){5}, -1, 1);
+  builder_node(check.builder, "CastLike", "x x", "same");
   builder_node(check.builder, "Mul", "same x", "y");
   gradient_check_finish(&check, "y");
 }
