@@ -163,10 +163,11 @@ def nudged(array, generator):
 
 
 def nudged_model(path, generator):
-    """The model as bytes, with its float weights moved a little."""
+    """The model as bytes, with its float weights moved a little; not those from which Resize computes sizes."""
     model = onnx.load(path)
+    sizes = {name for node in model.graph.node if node.op_type in ("Resize", "Upsample") for name in node.input[1:]}
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
+        if tensor.data_type == onnx.TensorProto.FLOAT and tensor.name not in sizes:
             tensor.CopyFrom(onnx.numpy_helper.from_array(nudged(onnx.numpy_helper.to_array(tensor), generator), tensor.name))
     return model.SerializeToString()
 
