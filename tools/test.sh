@@ -19,9 +19,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(pages clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises levels wheels
-  rerun_models differential)
+parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors
+  shared_models asan)
+full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
+  levels wheels rerun_models differential)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -372,6 +373,25 @@ part_aarch64() {
   build aarch64 || return
   unit_tests aarch64
   complete "aarch64: models" tests/conformance/under_qemu.sh models
+}
+
+part_abi() {
+  tools/install_packages.sh python3 abigail-tools || return
+  expect "programs of the last release go on working" sh tests/abi/test_abi.sh
+}
+
+part_amalgamation() {
+  tools/install_packages.sh python3 universal-ctags || return
+  expect "one C file for one model" env NORMA=$norma BUILD=build/release sh tests/amalgamation/test_amalgamation.sh
+}
+
+# Everything, by GCC and Clang, with all vectors that Debian has; the sizes are printed.
+part_amalgamation_full() {
+  tools/install_packages.sh python3 universal-ctags clang || return
+  link_debian_vectors
+  expect "one C file for everything" env NORMA=$norma BUILD=build/release sh tests/amalgamation/test_amalgamation.sh \
+    --full
+  sed -n 's/^size: /    /p' "$logs/one_C_file_for_everything.log"
 }
 
 part_wasm() {

@@ -2,12 +2,49 @@
 
 #include "engine/base/status.h"
 
+#ifdef NORMA_BARE_METAL
+
+/* One thread: nobody makes a pool, and what asks for one runs its loops itself. */
+int thread_pool_available_cpus(void) {
+  return 1;
+}
+
+norma_status thread_pool_create(memory *memory, int threads, thread_pool **result, norma_error *error) {
+  (void)memory;
+  *result = NULL;
+  return error_set(error, NORMA_ERROR_THREAD, "there are no threads here to make %d of", threads);
+}
+
+void thread_pool_destroy(thread_pool *pool) {
+  (void)pool;
+}
+
+bool thread_pool_enter(thread_pool *pool) {
+  (void)pool;
+  return false;
+}
+
+void thread_pool_leave(thread_pool *pool) {
+  (void)pool;
+}
+
+void thread_pool_drop_rest(thread_pool *pool) {
+  (void)pool;
+}
+
+void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {
+  (void)pool;
+  body(argument, 0, count, 0);
+}
+
+#else
+
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
 /* Some 50 to 100 microseconds: longer than the gap between two steps of a run, or between two runs in a row. */
-#define SPIN_ROUNDS 4000
+#define SPIN_ROUNDS        4000
 
 /* Iterations that one call of a body may cover: a run is cancelled between calls. */
 #define MOST_TAKEN_AT_ONCE 8
@@ -281,3 +318,5 @@ void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, voi
       sched_yield();
   }
 }
+
+#endif

@@ -244,9 +244,12 @@ static norma_status recognize_attention_apply(pass_context *context, node *node,
   return attention_replace(context, &match, node);
 }
 
+static const char *const recognize_attention_makes[] = {"Not", OPERATOR_INNER_DOMAIN ":DotProductAttention", NULL};
+
 const pass pass_recognize_attention = {
     .name = "recognize_attention",
     .level = 2,
     .changes_rounding = true,
+    .makes = recognize_attention_makes,
     .apply = recognize_attention_apply,
 };
