@@ -23,8 +23,8 @@ exec </dev/null
 
 parts=(unit structure models abi amalgamation sweep python differential_sample wheels_sample debian_vectors onnx_vectors
   shared_vectors shared_models asan)
-full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
-  levels wheels rerun_models differential python_backend applications python_wheel)
+full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing random_models
+  promises levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -234,6 +234,12 @@ part_structure() {
   expect "engine/ names no operator" python3 tests/structure/operator_names.py $norma
   expect "recursion has bounds" python3 tests/structure/recursion.py
   expect "sources have tests" python3 tests/structure/test_mirror.py
+}
+
+# What compilers warn of beyond the flags of every build; cppcheck and clang-tidy: tests/structure/analyze.sh.
+part_analyze() {
+  tools/install_packages.sh clang
+  expect "further warnings of GCC and Clang" tests/structure/analyze.sh warnings
 }
 
 part_models() {

@@ -352,7 +352,7 @@ static norma_status blocked_integer_conv_compute(run_context *context) {
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   set_offsets(conv, context->scratch);
-  const blocked_integer_job job = {
+  blocked_integer_job job = {
       .context = context,
       .conv = conv,
       .store = quantized_store_of(context, INTEGER_Y_ZERO),
@@ -361,7 +361,7 @@ static norma_status blocked_integer_conv_compute(run_context *context) {
       .offsets = context->scratch,
       .outside = (uint8_t)((uint8_t)quantization_zero(run_input(context, INTEGER_X_ZERO)) ^ conv->flip),
   };
-  return run_parallel(context, conv->units, conv->grain, blocked_integer_pieces, (void *)&job);
+  return run_parallel(context, conv->units, conv->grain, blocked_integer_pieces, &job);
 }
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */
