@@ -60,6 +60,7 @@ add_dependencies(norma norma_core)
 
 # What the project's own programs link.
 set(norma_for_programs norma)
-if(NORMA_SANITIZE AND TARGET norma_shared)
+option(NORMA_LINK_SHARED "The tool takes the shared library" OFF)
+if((NORMA_SANITIZE OR NORMA_LINK_SHARED) AND TARGET norma_shared)
   set(norma_for_programs norma_shared)
 endif()

@@ -4,6 +4,7 @@ file(GLOB_RECURSE norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/too
 list(FILTER norma_tool_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/tools/python/") # a build of its own
 file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
+list(FILTER norma_tool_sources EXCLUDE REGEX "/tools/wasm/") # compiled by tools/build_wasm.sh
 list(APPEND norma_bench_sources ${PROJECT_SOURCE_DIR}/tests/bench/bench_kernels.c)
 
 if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)

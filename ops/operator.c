@@ -1,5 +1,7 @@
 #include "ops/operator.h"
 
+#include "engine/base/interruption.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,10 +15,9 @@ int operator_version(const operator_descriptor *op, int64_t opset) {
 
 /* ------------------------------------------------------------------------------------------------------------ types */
 
-/* The last input of a variadic operator stands for all that follow. */
-static bool rule_names_input(const type_rule *rule, int index, bool variadic) {
-  int last = 31 - __builtin_clz(rule->inputs | 1);
-  if (variadic && index > last) index = last;
+bool operator_rule_names_input(const operator_descriptor *op, const type_rule *rule, int index) {
+  const int last = 31 - __builtin_clz(rule->inputs | 1);
+  if (op->max_inputs == OPERATOR_VARIADIC && index > last) index = last;
   return index < 32 && (rule->inputs & INPUT(index));
 }
 
@@ -24,7 +25,7 @@ static bool rule_accepts(const operator_descriptor *op, const type_rule *rule, i
                          const value_info *const *inputs, type_conflict *conflict) {
   norma_element_type common = NORMA_UNDEFINED;
   for (int i = 0; i < input_count && rule->inputs; i++) {
-    if (!inputs[i] || !rule_names_input(rule, i, op->max_inputs == OPERATOR_VARIADIC)) continue;
+    if (!inputs[i] || !operator_rule_names_input(op, rule, i)) continue;
     if (inputs[i]->kind == NORMA_VALUE_NONE) continue;
     *conflict = (type_conflict){.input = i, .is_kind = inputs[i]->kind != NORMA_VALUE_TENSOR};
     if (conflict->is_kind) return false;
@@ -39,7 +40,7 @@ static bool rule_accepts(const operator_descriptor *op, const type_rule *rule, i
 
 bool operator_accepts(const operator_descriptor *op, int input_count, const value_info *const *inputs,
                       type_conflict *conflict) {
-  for (int r = 0; r < 8 && op->types[r].types; r++) {
+  for (int r = 0; r < OPERATOR_MOST_RULES && op->types[r].types; r++) {
     if (!rule_accepts(op, &op->types[r], input_count, inputs, conflict)) return false;
   }
   return true;
@@ -136,12 +137,17 @@ const norma_tensor *prepare_constant(const prepare_context *context, int index) 
   return norma_value_tensor(context->constants[index]);
 }
 
+norma_status prepare_poll(prepare_context *context) {
+  return interruption_poll(context->interruption, context->error);
+}
+
 norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const void **data) {
   const value *constant = context->constants[index];
   norma_status status;
   if (context->read_lazy && context->read_lazy(context, constant, first, count, data, &status)) {
     return status == NORMA_OK ? NORMA_OK : error_add_node(context->error, context->node);
   }
+  TRY(prepare_poll(context));
   const norma_tensor *tensor = &constant->tensor;
   if (!tensor->data && tensor->size_bytes > 0) { /* given back when it was packed: asked for again only by mistake */
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "the contents of input %d are gone", index);

@@ -55,6 +55,8 @@ typedef struct type_rule {
   uint32_t inputs, outputs;
 } type_rule;
 
+#define OPERATOR_MOST_RULES 8
+
 #define INPUT(i)  ((uint32_t)1 << (i))
 #define OUTPUT(i) ((uint32_t)1 << (i))
 
@@ -66,7 +68,7 @@ struct operator_descriptor {
   uint32_t absent_inputs; /* may be absent though others follow (Loop); else only inputs from min_inputs on may be, and
                              none of a variadic operator */
   int min_outputs, max_outputs;
-  type_rule types[8];
+  type_rule types[OPERATOR_MOST_RULES];
   const operator_attribute *attributes; /* ended by a NULL name; NULL: none */
   uint32_t flags;
   operator_facts facts;
@@ -93,6 +95,8 @@ typedef struct type_conflict {
 } type_conflict;
 bool operator_accepts(const operator_descriptor *op, int input_count, const value_info *const *inputs,
                       type_conflict *conflict);
+/* Whether the rule is for that input; the last input of a variadic operator stands for all that follow. */
+bool operator_rule_names_input(const operator_descriptor *op, const type_rule *rule, int index);
 
 /* ------------------------------------------------------------------------------------------------------------ infer */
 
@@ -159,6 +163,7 @@ struct prepare_context {
   bool (*read_lazy)(struct prepare_context *context, const value *constant, int64_t first, int64_t count,
                     const void **data, norma_status *status);
   struct lazy_source *lazy;
+  struct interruption *interruption; /* behind prepare_poll; NULL: nothing ends it early */
   norma_error *error;
 };
 
@@ -167,6 +172,10 @@ const shape *prepare_shape(const prepare_context *context, int index); /* of inp
 norma_element_type prepare_type(const prepare_context *context, int index);
 norma_status prepare_fail(prepare_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* CANCELLED or DEADLINE when the load or plan has to end, else OK: for long work, between pieces of some milliseconds.
+ * prepare_read asks by itself. */
+norma_status prepare_poll(prepare_context *context);
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 

@@ -69,9 +69,6 @@ SETTINGS = """\
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 #endif
-#if defined(__wasm__) && !defined(__wasm_simd128__)
-#error "norma.c needs -msimd128 for WebAssembly"
-#endif
 
 #ifdef NORMA_OPERATORS
 #include NORMA_OPERATORS
@@ -229,13 +226,15 @@ def exported(path, kind):
 
 def operator_table(paths):
     """One entry for each file; it stays where one of the file's operators is listed."""
-    lines = []
+    lines, named = [], []
     for path in paths:
         table, text = exported(path, "operator_descriptor")
         conditions = " || ".join(f"defined(NORMA_OPERATOR_{name})" for name in operators_in(text))
-        lines.append(f"#if !defined(NORMA_OPERATORS) || {conditions}\n    {table},\n#endif\n".replace(
-            " || defined", " || \\\n    defined"))
+        condition = f"#if !defined(NORMA_OPERATORS) || {conditions}\n".replace(" || defined", " || \\\n    defined")
+        lines.append(f"{condition}    {table},\n#endif\n")
+        named.append(f'{condition}    "{table}",\n#endif\n')
     return ("static const operator_descriptor *const operator_tables[] = {\n" + "".join(lines) + "    NULL,\n};\n"
+            "static const char *const operator_table_names[] = {\n" + "".join(named) + "    NULL,\n};\n"
             "static const size_t operator_table_count = sizeof operator_tables / sizeof *operator_tables - 1;\n")
 
 
@@ -347,12 +346,12 @@ def build(options):
     made.out.append(kernels.text())
     operators = [path for path in units if exported(path, "operator_descriptor")]
     passes = [path for path in units if exported(path, "pass")]
-    late = {"ops/operator.c": operator_table(operators), "engine/passes/pass_runner.c": pass_table(passes)}
+    late = [path for path in units if re.search(r"^extern .*\b(operator|pass)_tables?\b", made.read(path), re.M)]
     for path in units:
         if path not in late:
             made.add_unit(path)
-    for path, table in late.items():
-        made.out.append(f"\n/* ==== the table for {path} ==== */\n{table}")
+    made.out.append(f"\n/* ==== the tables of operators and passes ==== */\n{operator_table(operators)}{pass_table(passes)}")
+    for path in late:
         made.add_unit(path)
 
     libraries = "-lm -lpthread" if options.protobuf_c else "-lprotobuf-c -lm -lpthread"

@@ -3,13 +3,14 @@
 #
 #   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
 #                              models, thread sweep, the Python package, two random cases of each version of each operator
-#                              against other implementations, and unit tests and vectors under the address sanitizer
-#   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
-#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, allocations
-#                              that fail over every operator, models made anew, the bitwise promise and the error of
-#                              optimisation on all models there are, many random cases of each operator, models that
-#                              packages of PyPI ship against ONNX Runtime, applications of PyPI with Norma in ONNX
-#                              Runtime's place, ONNX's tests of backends, the wheel
+#                              against other implementations, models of two packages of PyPI, and unit tests and vectors
+#                              under the address sanitizer
+#   tools/test.sh --full       everything: also the library as one C file, Clang, thread sanitizer, valgrind, AArch64 under
+#                              qemu-user, WebAssembly under Node and in Chromium, all vectors under the address
+#                              sanitizer, fuzz targets, allocations that fail over every operator, models made anew,
+#                              the bitwise promise and the error of optimisation on all models there are, many random
+#                              cases of each operator, models that packages of PyPI ship against ONNX Runtime,
+#                              applications of PyPI with Norma in ONNX Runtime's place, ONNX's tests of backends, the wheel
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -20,10 +21,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models abi amalgamation sweep python differential_sample debian_vectors onnx_vectors shared_vectors
-  shared_models asan)
-full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
-  levels wheels rerun_models differential python_backend applications python_wheel)
+parts=(unit structure models abi amalgamation sweep python differential_sample wheels_sample debian_vectors onnx_vectors
+  shared_vectors shared_models asan)
+full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing random_models
+  promises levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -235,6 +236,12 @@ part_structure() {
   expect "sources have tests" python3 tests/structure/test_mirror.py
 }
 
+# What compilers warn of beyond the flags of every build; cppcheck and clang-tidy: tests/structure/analyze.sh.
+part_analyze() {
+  tools/install_packages.sh clang
+  expect "further warnings of GCC and Clang" tests/structure/analyze.sh warnings
+}
+
 part_models() {
   local level threads
   for level in 0 2; do
@@ -395,13 +402,50 @@ part_amalgamation_full() {
   sed -n 's/^size: /    /p' "$logs/one_C_file_for_everything.log"
 }
 
+# node_vectors NAME ARGUMENT...: vectors under Node, whose closing line is counted.
+node_vectors() {
+  local name=$1 log closing
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  node tests/wasm/vectors.mjs build/wasm-module "$@" --manifest $own_manifest >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  $name: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+  else
+    fail "$name: no closing line; see $log"
+  fi
+}
+
 part_wasm() {
-  if ! tools/install_packages.sh emscripten; then
+  local small=build/wasm-small module=build/wasm-module
+  if ! tools/install_packages.sh emscripten nodejs chromium; then
     skip "WebAssembly: the packages cannot be installed"
     return
   fi
   expect "wasm: libnorma.a compiles" tools/build_wasm.sh
   expect "wasm: it has the table wasm128" sh -c 'emnm build/wasm/libnorma.a | grep -q " [DR] kernel_table_wasm128$"'
+  if ! [ -f build/protobuf-c-wasm/libprotobuf-c.a ]; then
+    skip "wasm: nothing can be linked without the source of protobuf-c"
+    return
+  fi
+  mkdir -p $small
+  $norma check --operators models/digits_mlp/model.onnx >$small/operators.h
+  expect "wasm: the module is linked" tools/build_wasm.sh --module $module
+  expect "wasm: the module of one model is linked" tools/build_wasm.sh --module $small $small/operators.h
+  expect "wasm: less than 700 kB in gzip" sh -c "[ \$(gzip -9 -c $module/norma.wasm | wc -c) -lt 700000 ]"
+  expect "wasm: less than half of it for one model" sh -c \
+    "[ \$(gzip -9 -c $small/norma.wasm | wc -c) -lt 350000 ]"
+  expect "wasm: module under Node" node tests/wasm/test_module.mjs $module
+  expect "wasm: module of one model under Node" node tests/wasm/test_module.mjs $small --only mlp
+  expect "wasm: the program of tools/wasm/README.md" sh tests/wasm/test_readme.sh $module
+  expect "wasm: demonstration in Chromium" sh tests/wasm/test_page.sh $module "$PWD/build/test-logs/wasm-page.png"
+  if unpack_shared_vectors; then
+    node_vectors "wasm: each tenth of the shared vectors" build/shared-vectors --every 10 --manifest "$shared/tolerances.txt"
+  elif link_debian_vectors; then
+    node_vectors "wasm: each tenth of libonnx-testdata" $debian_vectors --every 10
+  fi
 }
 
 part_asan_vectors() {
@@ -534,13 +578,13 @@ part_levels() {
 }
 
 # The models in wheels of PyPI against ONNX Runtime; packages that cannot be downloaded are named.
-part_wheels() {
+wheels() {
   local log=$logs/wheels.log closing
   if ! python_packages numpy onnx onnxruntime; then
     skip "models in wheels: PyPI is not reached (build/test-logs/pip.log)"
     return
   fi
-  build/venv/bin/python tests/models/wheels.py $norma >"$log" 2>&1
+  build/venv/bin/python tests/models/wheels.py $norma "$@" >"$log" 2>&1
   closing=$(tail -n 1 "$log")
   if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     add "${BASH_REMATCH[@]:1}"
@@ -549,6 +593,15 @@ part_wheels() {
   else
     fail "models in wheels: no closing line; see $log"
   fi
+}
+
+# Two of the smallest: transcription of music, voice activity.
+part_wheels_sample() {
+  [ -n "$NORMA_FULL" ] || wheels --only basic-pitch,faster-whisper
+}
+
+part_wheels() {
+  wheels
 }
 
 # Trains and exports the digit models again, in a copy of the folder, and tests what comes out.

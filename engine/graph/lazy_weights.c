@@ -11,7 +11,8 @@
 typedef struct lazy {
   memory *memory;
   uint64_t offset;
-  double *factors; /* NULL: none */
+  norma_element_type stored; /* the type of what stands there: that of the value, or half precision of a float one */
+  double *factors;           /* NULL: none */
   int64_t factor_count;
 } lazy;
 
@@ -52,7 +53,7 @@ norma_status lazy_create(lazy_source *lazy_source, value *into, const norma_tens
   memory *memory = lazy_source->memory;
   struct lazy *created = memory_allocate(memory, sizeof *created);
   if (!created) return memory_error(memory, sizeof *created, error);
-  *created = (struct lazy){.memory = memory, .offset = offset};
+  *created = (struct lazy){.memory = memory, .offset = offset, .stored = tensor->type};
   *into = (value){.kind = NORMA_VALUE_TENSOR, .tensor = *tensor};
   into->tensor.data = NULL;
   into->owner = buffer_wrap(memory, created, tensor->size_bytes, release_lazy, created);
@@ -68,6 +69,15 @@ bool value_is_lazy(const value *value) {
 
 static lazy *lazy_of(const value *value) {
   return value->owner->release_context;
+}
+
+norma_status lazy_widen(lazy_source *lazy_source, value *into, const value *from, norma_error *error) {
+  norma_tensor tensor;
+  if (norma_tensor_init(&tensor, NORMA_FLOAT, from->tensor.rank, from->tensor.dims, NULL) != NORMA_OK)
+    return error_set(error, NORMA_ERROR_BUDGET, "weights of half precision are too large as float");
+  TRY(lazy_create(lazy_source, into, &tensor, lazy_of(from)->offset, error));
+  lazy_of(into)->stored = lazy_of(from)->stored;
+  return NORMA_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
@@ -112,7 +122,9 @@ static norma_status lazy_multiply(lazy_source *lazy_source, const value *value, 
   if (first % run != 0 || count % run != 0) {
     return error_set(error, NORMA_ERROR_INTERNAL, "a part of a channel is read that has to be scaled as a whole");
   }
+  unsigned polls = 0;
   for (int64_t i = 0; i < count; i += run) {
+    TRY(interruption_poll_often(lazy_source->source.interruption, &polls, error));
     const double factor = lazy->factors[(first + i) / run];
     const size_t offset = (size_t)i * element_type_bytes(type);
     const void *channel = (const char *)from + offset;
@@ -141,21 +153,38 @@ static const void *bytes_in_place(lazy_source *lazy_source, uint64_t offset, siz
   return (uintptr_t)bytes % alignment == 0 ? bytes : NULL;
 }
 
-/* Elements as they stand in the file. */
-static norma_status read_unscaled(lazy_source *lazy_source, const value *value, int64_t first, int64_t count,
-                                  const void **data, norma_error *error) {
-  const size_t element = element_type_bytes(value->tensor.type), length = (size_t)count * element;
+/* Elements as they stand in the file, where they are or in the buffer behind `reserved` bytes of it. */
+static norma_status read_stored(lazy_source *lazy_source, const value *value, int64_t first, int64_t count,
+                                size_t reserved, const void **data, norma_error *error) {
+  const size_t element = element_type_bytes(lazy_of(value)->stored), length = (size_t)count * element;
   const uint64_t offset = lazy_of(value)->offset + (uint64_t)first * element;
   *data = bytes_in_place(lazy_source, offset, length, element);
   if (*data) return NORMA_OK;
-  TRY(lazy_reserve_buffer(lazy_source, length, error));
-  TRY(byte_source_read(&lazy_source->source, offset, lazy_source->buffer, length, error));
+  TRY(lazy_reserve_buffer(lazy_source, reserved + length, error));
+  TRY(byte_source_read(&lazy_source->source, offset, lazy_source->buffer + reserved, length, error));
+  *data = lazy_source->buffer + reserved;
+  return NORMA_OK;
+}
+
+/* Elements of the value's type, without factors. */
+static norma_status read_unscaled(lazy_source *lazy_source, const value *value, int64_t first, int64_t count,
+                                  const void **data, norma_error *error) {
+  const norma_element_type stored = lazy_of(value)->stored;
+  if (stored == value->tensor.type) return read_stored(lazy_source, value, first, count, 0, data, error);
+  const size_t floats = (size_t)count * sizeof(float);
+  const void *halves;
+  TRY(lazy_reserve_buffer(lazy_source, floats, error));
+  TRY(read_stored(lazy_source, value, first, count, floats, &halves, error));
+  const struct kernel_table *kernels = lazy_source->kernels;
+  (stored == NORMA_FLOAT16 ? kernels->f16_to_f32 : kernels->bf16_to_f32)((float *)(void *)lazy_source->buffer, halves,
+                                                                         (size_t)count);
   *data = lazy_source->buffer;
   return NORMA_OK;
 }
 
 norma_status lazy_read(lazy_source *lazy_source, const value *value, int64_t first, int64_t count, const void **data,
                        norma_error *error) {
+  TRY(interruption_poll(lazy_source->source.interruption, error));
   TRY(read_unscaled(lazy_source, value, first, count, data, error));
   if (!lazy_of(value)->factors) return NORMA_OK;
   if (*data != lazy_source->buffer) {
@@ -166,6 +195,19 @@ norma_status lazy_read(lazy_source *lazy_source, const value *value, int64_t fir
   return NORMA_OK;
 }
 
+#define WIDENED_PIECE ((int64_t)1 << 16)
+
+static norma_status fetch_widened(lazy_source *lazy_source, const value *value, float *to, norma_error *error) {
+  const int64_t count = norma_tensor_count(&value->tensor);
+  for (int64_t first = 0; first < count; first += WIDENED_PIECE) {
+    const int64_t some = count - first < WIDENED_PIECE ? count - first : WIDENED_PIECE;
+    const void *piece;
+    TRY(read_unscaled(lazy_source, value, first, some, &piece, error));
+    memcpy(to + first, piece, (size_t)some * sizeof *to);
+  }
+  return NORMA_OK;
+}
+
 norma_status lazy_fetch(lazy_source *lazy_source, value *value, norma_error *error) {
   if (!value_is_lazy(value)) return NORMA_OK;
   const lazy *lazy = lazy_of(value);
@@ -173,11 +215,15 @@ norma_status lazy_fetch(lazy_source *lazy_source, value *value, norma_error *err
   struct norma_value whole;
   TRY(value_allocate_tensor(lazy_source->memory, &whole, value->tensor.type, &shape, error));
   void *data = whole.tensor.data;
-  bytes_in_place(lazy_source, lazy->offset, whole.tensor.size_bytes, 1);
-  norma_status status = byte_source_read(&lazy_source->source, lazy->offset, data, whole.tensor.size_bytes, error);
-  if (status == NORMA_OK && lazy->factors) {
-    status = lazy_multiply(lazy_source, value, 0, norma_tensor_count(&value->tensor), data, data, error);
+  const int64_t count = norma_tensor_count(&value->tensor);
+  norma_status status;
+  if (lazy->stored == value->tensor.type) {
+    bytes_in_place(lazy_source, lazy->offset, whole.tensor.size_bytes, 1);
+    status = byte_source_read(&lazy_source->source, lazy->offset, data, whole.tensor.size_bytes, error);
+  } else {
+    status = fetch_widened(lazy_source, value, data, error);
   }
+  if (status == NORMA_OK && lazy->factors) status = lazy_multiply(lazy_source, value, 0, count, data, data, error);
   if (status != NORMA_OK) {
     value_clear(&whole);
     return status;

@@ -40,6 +40,8 @@ void lazy_source_close(lazy_source *lazy_source);
 norma_status lazy_create(lazy_source *lazy_source, value *into, const norma_tensor *tensor, uint64_t offset,
                          norma_error *error);
 bool value_is_lazy(const value *value);
+/* *into becomes a lazy value of the same numbers as float; `from`, lazy and of half precision, has no factors. */
+norma_status lazy_widen(lazy_source *lazy_source, value *into, const value *from, norma_error *error);
 
 /* Element i of a value of a float type is to be multiplied by factors[i / (elements / count)], in double precision,
  * rounded once, when it is read. *done: false where the value has factors already. A channel that leaves the range of

@@ -11,6 +11,8 @@
  *   AveragePool, GlobalAveragePool   QLinearAveragePool, QLinearGlobalAveragePool
  *   a function of one input, none    QuantizedActivation
  *
+ * QLinearConcat of com.microsoft becomes the same as Concat: its parts then lie side by side in channel blocks too.
+ *
  * The root is QuantizeLinear. A Relu or Clip in front of it is left out where the range of y's type does the same, and
  * else limits what QLinearConv, QLinearAdd and QLinearMul store: rounding keeps the order of numbers.
  *
@@ -281,6 +283,19 @@ static norma_status requantize(pass_context *context, const fusion *fusion, node
   return pass_resolve(context, made);
 }
 
+#define CONCAT_OPSET 13
+
+static norma_status join_parts(pass_context *context, const fusion *fusion, quantized *parts, int count, node **made) {
+  TRY(make_integer_node(context, fusion, "Concat", false, count, made));
+  (*made)->opset = CONCAT_OPSET;
+  for (int i = 0; i < count; i++) {
+    graph_value *part;
+    TRY(requantize(context, fusion, *made, &parts[i], &part));
+    node_set_input(*made, i, part);
+  }
+  return NORMA_OK;
+}
+
 static norma_status make_concat(pass_context *context, const fusion *fusion, node **made) {
   const node *layer = fusion->layer;
   quantized parts[MOST_PARTS];
@@ -288,13 +303,24 @@ static norma_status make_concat(pass_context *context, const fusion *fusion, nod
   for (int i = 0; i < layer->input_count; i++) {
     if (!has_single_input(layer, i, &parts[i])) return NORMA_OK;
   }
-  TRY(make_integer_node(context, fusion, "Concat", false, layer->input_count, made));
-  for (int i = 0; i < layer->input_count; i++) {
-    graph_value *part;
-    TRY(requantize(context, fusion, *made, &parts[i], &part));
-    node_set_input(*made, i, part);
+  return join_parts(context, fusion, parts, layer->input_count, made);
+}
+
+/* QLinearConcat of com.microsoft, likewise. */
+static norma_status take_concat_apart(pass_context *context, node *concat, bool *changed) {
+  fusion fusion = {.quantize = concat, .layer = concat};
+  quantized parts[MOST_PARTS];
+  const int count = (concat->input_count - 2) / 3;
+  node *made;
+  if (count < 1 || count > MOST_PARTS || !node_has_one_output(concat)) return NORMA_OK;
+  if (!node_writes_integers(concat, 0, &fusion.y)) return NORMA_OK;
+  for (int i = 0; i < count; i++) {
+    if (!node_reads_integers(concat, 2 + 3 * i, &parts[i])) return NORMA_OK;
   }
-  return NORMA_OK;
+  TRY(join_parts(context, &fusion, parts, count, &made));
+  *changed = true;
+  TRY(pass_take_over(context, made, concat));
+  return pass_resolve(context, made);
 }
 
 static const layer_form layer_forms[] = {
@@ -380,6 +406,8 @@ static norma_status fuse_quantization_apply(pass_context *context, node *quantiz
   fusion fusion = {.quantize = quantize};
   struct activation activation = {.kind = UNARY_IDENTITY};
   node *made = NULL, *last;
+  if (quantize->op && strcmp(quantize->op->name, "QLinearConcat") == 0)
+    return take_concat_apart(context, quantize, changed);
   if (!node_quantizes(quantize, &fusion.y) || !fusion.y.is_single) return NORMA_OK;
   last = node_sole_producer(quantize, 0);
   if (!last) return NORMA_OK;

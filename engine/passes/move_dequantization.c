@@ -20,6 +20,13 @@ static bool takes_bytes(const node *node) {
   return !(node_is(node, "Flatten") && node->version < 9) && !(node_is(node, "MaxPool") && node->version < 12);
 }
 
+/* Whether each element of output 0 is the nearest one of input 0. */
+static bool chooses_nearest(const node *node) {
+  const bool resizes = node_is(node, "Resize") || (node_is(node, "Upsample") && node->version >= 7);
+  return resizes && strcmp(attribute_string(node, "mode", "nearest"), "nearest") == 0 &&
+         strcmp(attribute_string(node, "coordinate_transformation_mode", ""), "tf_crop_and_resize") != 0;
+}
+
 /* Whether output 0 consists of elements of input 0, chosen by their places or by their order alone. */
 static bool moves_elements(const node *node) {
   static const char *const names[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze",    "Identity",     "Transpose",
@@ -28,7 +35,7 @@ static bool moves_elements(const node *node) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (node_is(node, names[i])) return true;
   }
-  return false;
+  return chooses_nearest(node);
 }
 
 static norma_status move_behind(pass_context *context, node *mover, node *dequantize, const quantized *source) {

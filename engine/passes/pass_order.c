@@ -9,16 +9,13 @@ static const char *const quantize_passes[] = {"fold_quantized_constants", "move_
 
 /* Then the graph gets smaller: what can be computed is, what does nothing goes. All later passes then see constants as
  * constants and producers as direct neighbours. Activations that are written out in simple operators are found here,
- * while their operators are still apart. */
-static const char *const clean_passes[] = {"constant_folding",
-                                           "dead_code_elimination",
-                                           "merge_reshapes",
-                                           "merge_transposes",
-                                           "recognize_activation",
-                                           "recognize_attention",
-                                           "recognize_layer_normalization",
-                                           "remove_identity",
-                                           NULL};
+ * while their operators are still apart, and before half precision becomes float: then nobody would know that their
+ * constants are rounded. What follows finds the patterns of float. */
+static const char *const clean_passes[] = {"constant_folding",     "dead_code_elimination",
+                                           "merge_reshapes",       "merge_transposes",
+                                           "recognize_activation", "widen_half",
+                                           "recognize_attention",  "recognize_layer_normalization",
+                                           "remove_identity",      NULL};
 
 /* Then what is linear is joined: neighbours that scale and shift become one, and go into the weights in front of them
  * or behind them. Before any fusion into stores: a layer that applies an activation is linear no more. In front comes

@@ -12,22 +12,41 @@ static bool node_is_quantization(const node *node, const char *op_type) {
          (node->domain[0] == '\0' || strcmp(node->domain, "com.microsoft") == 0);
 }
 
-static bool find_scale(const node *node, quantized *of) {
-  const norma_tensor *scale = node_constant_input(node, 1), *zero = node_constant_input(node, 2);
-  if (!scale || !scale->data || scale->type != NORMA_FLOAT || (node_has_input(node, 2) && (!zero || !zero->data)))
-    return false;
+/* From these inputs of the node. */
+static bool find_scale_at(const node *node, int scale_input, int zero_input, quantized *of) {
+  const norma_tensor *scale = node_constant_input(node, scale_input), *zero = node_constant_input(node, zero_input);
+  if (!scale || !scale->data || scale->type != NORMA_FLOAT) return false;
+  if (node_has_input(node, zero_input) && (!zero || !zero->data)) return false;
   const int64_t count = norma_tensor_count(scale);
   if (zero && (norma_tensor_count(zero) != count || zero->type != of->type)) return false;
-  if (attribute_int(node, "block_size", 0) != 0 || count == 0 || (count > 1 && scale->rank != 1)) return false;
+  if (count == 0 || (count > 1 && scale->rank != 1)) return false;
   for (int64_t i = 0; i < count; i++) {
     const double number = element_get_double(scale->type, scale->data, i);
     if (!(number >= SCALE_LEAST && number <= SCALE_MOST)) return false;
   }
-  of->scale = node->inputs[1];
-  of->zero = node_has_input(node, 2) ? node->inputs[2] : NULL;
+  of->scale = node->inputs[scale_input];
+  of->zero = node_has_input(node, zero_input) ? node->inputs[zero_input] : NULL;
   of->is_single = count == 1;
-  of->axis = attribute_int(node, "axis", 1);
   return true;
+}
+
+static bool find_scale(const node *node, quantized *of) {
+  of->axis = attribute_int(node, "axis", 1);
+  return attribute_int(node, "block_size", 0) == 0 && find_scale_at(node, 1, 2, of);
+}
+
+bool node_reads_integers(const node *node, int input, quantized *of) {
+  of->q = node->inputs[input];
+  if (!of->q || !value_is_of(of->q, QUANTIZED_TYPES)) return false;
+  of->type = of->q->info.type;
+  return find_scale_at(node, input + 1, input + 2, of) && of->is_single;
+}
+
+bool node_writes_integers(const node *node, int scale_input, quantized *of) {
+  of->q = node->outputs[0];
+  if (!of->q || !value_is_of(of->q, QUANTIZED_TYPES)) return false;
+  of->type = of->q->info.type;
+  return find_scale_at(node, scale_input, scale_input + 1, of) && of->is_single;
 }
 
 bool node_dequantizes(const node *node, quantized *source) {

@@ -22,6 +22,11 @@ bool node_quantizes(const node *node, quantized *result);
 /* Whether input `index` of `reader` comes from such a DequantizeLinear of its graph. */
 bool input_is_dequantized(const node *reader, int index, quantized *source);
 
+/* Of operators of integers: tensor `input` with its one scale and zero point, the inputs behind it; and output 0 with
+ * those that are inputs from scale_input on. */
+bool node_reads_integers(const node *node, int input, quantized *of);
+bool node_writes_integers(const node *node, int scale_input, quantized *of);
+
 /* Whether both have one scale and one zero point, of the same type and value. */
 bool quantized_equal(const quantized *a, const quantized *b);
 /* Scale and zero point of position i. */

@@ -31,8 +31,10 @@ typedef struct match {
 
 /* -------------------------------------------------------------------------------------------------- building bricks */
 
-static bool is_near(double number, double expected) {
-  return fabs(number - expected) <= 1e-6 * fabs(expected);
+/* Constants of half precision are rounded to it, or to what it is the inverse of. */
+static bool is_near(norma_element_type type, double number, double expected) {
+  const double tolerance = type == NORMA_FLOAT16 ? 0x1.1p-11 : type == NORMA_BFLOAT16 ? 0x1.1p-8 : 1e-6;
+  return fabs(number - expected) <= tolerance * fabs(expected);
 }
 
 /* The producer of input `index`, which joins the match. */
@@ -62,7 +64,8 @@ static int scaled_input(const node *node, double *factor) {
 static int input_scaled_by(const node *node, double expected) {
   double factor;
   int index = scaled_input(node, &factor);
-  return index >= 0 && is_near(factor, expected) ? index : -1;
+  return index >= 0 && is_near(node->outputs[0] ? node->outputs[0]->info.type : NORMA_FLOAT, factor, expected) ? index
+                                                                                                               : -1;
 }
 
 /* Takes the producer of an input if it scales by `expected`. */
@@ -169,7 +172,8 @@ static bool match_gate(match *match, const node *last, int index) {
   node *gate = match_take(match, last, index, "HardSigmoid");
   if (gate) {
     double alpha = (double)attribute_float(gate, "alpha", 0.2f), beta = (double)attribute_float(gate, "beta", 0.5f);
-    return is_near(alpha, 1.0 / 6) && beta == 0.5 && gate->inputs[0] == x && found(match, x, "HardSwish", 14);
+    return is_near(NORMA_FLOAT, alpha, 1.0 / 6) && beta == 0.5 && gate->inputs[0] == x &&
+           found(match, x, "HardSwish", 14);
   }
   gate = match_take(match, last, index, "Tanh");
   if (gate) {

@@ -319,7 +319,8 @@ static void deform_sample(const deform_job *job, const deform_block *block, int6
     for (int64_t i = 0; i < block->count && job->mask; i++) to[i] *= ((const double *)mask)[i];
   } else {
     float *to = (float *)(void *)(block->scratch + state->columns_at) + row;
-    kernels->sample_points_f32(to, (const float *)job->x + from, offsets, factors, (size_t)taps, count, count);
+    const struct sample_planes one = {.count = 1};
+    kernels->sample_points_f32(to, (const float *)job->x + from, &one, offsets, factors, (size_t)taps, count, count);
     if (job->mask) kernels->binary_f32[BINARY_MUL](to, to, mask, count);
   }
 }

@@ -10,6 +10,7 @@
  * the type's range, for types of 4 and 2 bits the high bits are lost; NaN becomes 0. Integers to floats are rounded
  * once. Texts are those of the C locale, whatever the program's locale is; see cast_text.h.
  */
+#include "ops/elementwise/cast.h"
 #include "engine/graph/query.h"
 #include "ops/elementwise/cast_text.h"
 #include "ops/half.h"
@@ -345,8 +346,24 @@ static bool casts_like_same(const node *node) {
          value_is_of(node->inputs[0], TYPES_ALL) && value_is(node->inputs[1], node->inputs[0]->info.type);
 }
 
+#define OPSET_OF_CAST 13 /* the first whose definition knows all types of half precision */
+
+static const char cast_name[] = "Cast";
+
+node *graph_insert_cast(graph *graph, node *position, const char *name, norma_element_type type) {
+  node *made = graph_insert_node(graph, position, name, cast_name, "", 1, 1, 0);
+  if (!made || !node_set_attribute_int(made, "to", type)) return NULL;
+  made->opset = OPSET_OF_CAST;
+  return made;
+}
+
+bool node_is_cast(const node *node) {
+  return strcmp(node->op_type, cast_name) == 0 && node->domain[0] == 0 && node_has_input(node, 0) &&
+         node_has_output(node, 0);
+}
+
 const operator_descriptor operators_cast[] = {
-    {.name = "Cast",
+    {.name = cast_name,
      .domain = "",
      .versions = {1, 6, 9, 13, 19, 21, 23, 24, 25, 28},
      .min_inputs = 1,

@@ -19,9 +19,18 @@ void random_read_seed(const node *node, random_seed *seed) {
   }
 }
 
+/* Without waiting for a machine that has just started; in WebAssembly, which has no such call, nobody waits. */
+static bool random_bytes(void *bytes, size_t count) {
+#ifdef __EMSCRIPTEN__
+  return getentropy(bytes, count) == 0;
+#else
+  return getrandom(bytes, count, GRND_NONBLOCK) == (ssize_t)count;
+#endif
+}
+
 static uint32_t random_anew(void) {
   uint32_t value;
-  if (getrandom(&value, sizeof value, GRND_NONBLOCK) == (ssize_t)sizeof value) return value;
+  if (random_bytes(&value, sizeof value)) return value;
   const uint64_t now = clock_now_ns() * UINT64_C(0x9E3779B97F4A7C15);
   return (uint32_t)(now >> 32);
 }

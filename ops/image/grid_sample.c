@@ -18,6 +18,8 @@
 
 #include <inttypes.h>
 
+#define GRID_SAMPLE_PLANES 64 /* channels between questions whether to stop */
+
 #define GRID_SAMPLE_TYPES                                                                                              \
   (TYPES_NUMERIC | TYPES_COMPLEX | TYPE_BIT(NORMA_BOOL) | TYPE_BIT(NORMA_STRING)) /* of X and Y */
 
@@ -223,16 +225,20 @@ static void grid_sample_floats(const grid_sample_job *job, const grid_sample_ran
   float *weights = (float *)(void *)(scratch + state->weights_at);
   float *values = (float *)(void *)(scratch + state->values_at);
   sample_table_f32(&state->space, (float *)(void *)(scratch + state->points_at), range->count, offsets, weights);
-  for (int64_t c = 0; c < state->channels; c++) {
+  const int64_t together = state->type == NORMA_FLOAT ? GRID_SAMPLE_PLANES : 1;
+  for (int64_t c = 0; c < state->channels && !run_cancelled(job->context); c += together) {
     const int64_t plane = range->sample * state->channels + c, to = plane * state->points + range->first;
     const float *x = (const float *)job->source + plane * state->pixels;
+    const int64_t left = state->channels - c;
+    const struct sample_planes planes = {.count = (size_t)(left < together ? left : together),
+                                         .x_step = (size_t)state->pixels,
+                                         .y_step = (size_t)state->points};
     if (state->type == NORMA_FLOAT) {
-      kernels->sample_points_f32((float *)job->y.data + to, x, offsets, weights, taps, count, count);
+      kernels->sample_points_f32((float *)job->y.data + to, x, &planes, offsets, weights, taps, count, count);
     } else {
-      kernels->sample_points_f32(values, x, offsets, weights, taps, count, count);
+      kernels->sample_points_f32(values, x, &planes, offsets, weights, taps, count, count);
       half_from_float(kernels, state->type, (uint16_t *)job->y.data + to, values, range->count);
     }
-    if (run_cancelled(job->context)) return;
   }
 }
 

@@ -13,23 +13,84 @@
 
 /* ---- the register tile ---- */
 
-/* Where a tile writes: a vector of outputs lies within a block. */
+/* Where a tile writes, a vector of outputs lying within a block, and the sums of its pixels' inputs, or NULL. */
 struct conv_8bit_place {
   uint8_t *y;
   size_t column, block_bytes;
+  const int32_t *x_sums;
 };
 
-INLINE void conv_8bit_store(const struct conv_8bit *of, vi sum[][CONV_8BIT_VECTORS],
+INLINE void conv_8bit_take_zeros(const struct conv_8bit *of, vi sum[][CONV_8BIT_VECTORS],
+                                 const struct conv_8bit_place *place, const int pixels, const int vectors) {
+  UNROLL
+  for (int v = 0; v < vectors; v++) {
+    const vu zero = (vu)vi_load(of->w_zero + place->column + (size_t)v * VF_LANES);
+    UNROLL
+    for (int p = 0; p < pixels; p++) sum[p][v] = (vi)((vu)sum[p][v] - zero * (vu)vi_set1(place->x_sums[p]));
+  }
+}
+
+/* How results of 8 bits become bytes: those of signed types 128 above, so that they are in 0 .. 255 until the end. */
+struct conv_8bit_range {
+  struct quantized_range range;
+  int32_t zero;
+  vi flip;
+};
+
+INLINE struct conv_8bit_range conv_8bit_range_of(int32_t zero, int32_t low, int32_t high) {
+  return (struct conv_8bit_range){.range = {(float)(low - zero), (float)(high - zero), zero},
+                                  .zero = low < 0 ? zero + 128 : zero,
+                                  .flip = vi_set1(low < 0 ? INT32_MIN | 0x00808080 : 0)};
+}
+
+/* In 0 .. 255. */
+INLINE vi conv_8bit_quantized(vi sum, vf scale, const struct conv_8bit_range *range) {
+  return vi_quantized(vf_from_vi(sum) * scale, &range->range) + range->zero;
+}
+
+/* The order of four lanes in which vi_to_bytes leaves neighbouring pixels of a block, each in CONV_8BIT_SHARES vectors,
+ * becomes that of the pixels. */
+#define CONV_8BIT_TOGETHER (VECTOR_BYTES / 16) /* pixels of a vector of bytes */
+#define CONV_8BIT_SHARES   (16 / VF_LANES)
+#if VECTOR_BYTES == 64
+#define CONV_8BIT_ORDER 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15
+#elif VECTOR_BYTES == 32
+#define CONV_8BIT_ORDER 0, 4, 1, 5, 2, 6, 3, 7
+#else
+#define CONV_8BIT_ORDER 0, 1, 2, 3
+#endif
+
+/* Whole blocks of as many pixels as a vector of bytes holds; scale: of the vectors of the block. */
+INLINE void conv_8bit_store_together(uint8_t *y, const vi sum[][CONV_8BIT_VECTORS], int first, const vf *scale,
+                                     const struct conv_8bit_range *range) {
+  vi quarter[4];
+  UNROLL
+  for (int i = 0; i < 4; i++)
+    quarter[i] = conv_8bit_quantized(sum[i / CONV_8BIT_SHARES][first + i % CONV_8BIT_SHARES],
+                                     scale[first + i % CONV_8BIT_SHARES], range);
+  const vi bytes = vi_to_bytes(quarter);
+  vi_store(y, __builtin_shufflevector(bytes, bytes, CONV_8BIT_ORDER) ^ range->flip);
+}
+
+INLINE void conv_8bit_store(const struct conv_8bit *of, const vi sum[][CONV_8BIT_VECTORS],
                             const struct conv_8bit_place *place, const int pixels, const int vectors) {
-  const struct quantized_range range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero};
+  const struct conv_8bit_range range = conv_8bit_range_of(of->zero, of->low, of->high);
+  const int together = vectors % CONV_8BIT_SHARES ? 0 : pixels / CONV_8BIT_TOGETHER * CONV_8BIT_TOGETHER;
+  vf scale[CONV_8BIT_VECTORS];
+  UNROLL
+  for (int v = 0; v < vectors; v++) scale[v] = vf_load(of->scale + place->column + (size_t)v * VF_LANES);
   UNROLL
   for (int v = 0; v < vectors; v++) {
     const size_t column = place->column + (size_t)v * VF_LANES;
-    const vf scale = vf_load(of->scale + column);
     uint8_t *y = place->y + column / 16 * place->block_bytes + column % 16;
+    if (v % CONV_8BIT_SHARES == 0) {
+      UNROLL
+      for (int p = 0; p < together; p += CONV_8BIT_TOGETHER)
+        conv_8bit_store_together(y + 16 * p, sum + p, v, scale, &range);
+    }
     UNROLL
-    for (int p = 0; p < pixels; p++)
-      vi_store_low_bytes(y + 16 * p, vi_quantized(vf_from_vi(sum[p][v]) * scale, &range) + range.zero);
+    for (int p = together; p < pixels; p++)
+      vi_store_low_bytes(y + 16 * p, conv_8bit_quantized(sum[p][v], scale[v], &range) ^ range.flip);
   }
 }
 
@@ -59,7 +120,8 @@ INLINE void conv_8bit_tile_body(const struct conv_8bit *of, const uint8_t *x, co
     }
     w += 4 * vectors * VECTOR_BYTES;
   }
-  conv_8bit_store(of, sum, place, pixels, vectors);
+  if (place->x_sums) conv_8bit_take_zeros(of, sum, place, pixels, vectors);
+  conv_8bit_store(of, (const vi(*)[CONV_8BIT_VECTORS])sum, place, pixels, vectors);
 }
 
 typedef void conv_8bit_tile_function(const struct conv_8bit *of, const uint8_t *x, const uint8_t *w,
@@ -124,16 +186,51 @@ static void conv_8bit_run(const struct conv_8bit *of, const uint8_t *x, uint8_t 
     const uint8_t *w = (const uint8_t *)of->packed + 16 * of->steps * panel * CONV_8BIT_COLUMNS;
     conv_8bit_tile_function *const *functions = conv_8bit_tiles[conv_8bit_width(of->outputs, panel) / VF_LANES - 1];
     for (size_t row = 0; row < of->rows; row++) {
-      struct conv_8bit_place place = {
-          .y = y + row * of->y_row, .column = panel * CONV_8BIT_COLUMNS, .block_bytes = of->y_block};
+      struct conv_8bit_place place = {.y = y + row * of->y_row,
+                                      .column = panel * CONV_8BIT_COLUMNS,
+                                      .block_bytes = of->y_block,
+                                      .x_sums = of->x_sums ? of->x_sums + row * of->pixels : NULL};
       const uint8_t *from = x + row * of->x_row;
       for (size_t tile = 0; tile < tiles; tile++) {
         const size_t count = least + (tile < larger);
         functions[count - 1](of, from, w, &place);
         from += 16 * count;
         place.y += 16 * count;
+        if (place.x_sums) place.x_sums += count;
       }
     }
+  }
+}
+
+/* The sums of some pixels, at most as many as a vector holds. */
+INLINE void conv_8bit_sum_pixels(const struct conv_8bit *of, const uint8_t *x, const int8_t *ones, int32_t *sums,
+                                 const size_t pixels) {
+  int32_t fours[VF_LANES];
+  vi sum = vi_set1(0);
+  for (size_t step = 0; step < of->steps; step++) {
+    const uint8_t *from = x + of->offsets[step];
+    vi bytes = vi_set1(0);
+    if (pixels == VF_LANES / 4)
+      bytes = vi_load(from);
+    else
+      memcpy(&bytes, from, 16 * pixels);
+    sum = gemm_i8_dot(sum, bytes, vi_load_repeated(ones + 16 * step));
+  }
+  vi_store(fours, sum);
+  for (size_t p = 0; p < pixels; p++) {
+    uint32_t total = 0;
+    for (size_t i = 0; i < 4; i++) total += (uint32_t)fours[4 * p + i];
+    sums[p] = (int32_t)total;
+  }
+}
+
+static void conv_8bit_sum(const struct conv_8bit *of, const uint8_t *x, const int8_t *ones, int32_t *sums) {
+  for (size_t row = 0; row < of->rows; row++) {
+    size_t p = 0;
+    for (; p + VF_LANES / 4 <= of->pixels; p += VF_LANES / 4)
+      conv_8bit_sum_pixels(of, x + row * of->x_row + 16 * p, ones, sums + p, VF_LANES / 4);
+    for (; p < of->pixels; p++) conv_8bit_sum_pixels(of, x + row * of->x_row + 16 * p, ones, sums + p, 1);
+    sums += of->pixels;
   }
 }
 
@@ -178,7 +275,7 @@ INLINE void depthwise_8bit_sums(const struct depthwise_8bit *of, const uint8_t *
 }
 
 static void depthwise_8bit_run(const struct depthwise_8bit *of, const uint8_t *x, uint8_t *y) {
-  const struct quantized_range range = {(float)(of->low - of->zero), (float)(of->high - of->zero), of->zero};
+  const struct conv_8bit_range range = conv_8bit_range_of(of->zero, of->low, of->high);
   vi term[4];
   vf scale[4];
   UNROLL
@@ -192,8 +289,8 @@ static void depthwise_8bit_run(const struct depthwise_8bit *of, const uint8_t *x
       vi sum[4] = {term[0], term[1], term[2], term[3]};
       depthwise_8bit_sums(of, x + row * of->x_row + at, sum);
       UNROLL
-      for (int k = 0; k < 4; k++) sum[k] = vi_quantized(vf_from_vi(sum[k]) * scale[k], &range) + range.zero;
-      const vi bytes = vi_low_bytes(sum);
+      for (int k = 0; k < 4; k++) sum[k] = conv_8bit_quantized(sum[k], scale[k], &range);
+      const vi bytes = vi_to_bytes(sum) ^ range.flip;
       if (left >= VECTOR_BYTES)
         vi_store(y + row * of->y_row + at, bytes);
       else
@@ -209,6 +306,7 @@ INLINE void conv_8bit_fill(struct kernel_table *table) {
   table->conv_8bit_pixels = CONV_8BIT_PIXELS;
   table->conv_8bit_packed_size = conv_8bit_packed_size;
   table->conv_8bit_pack = conv_8bit_pack;
+  table->conv_8bit_sum = conv_8bit_sum;
   table->conv_8bit_run = conv_8bit_run;
   table->depthwise_8bit_run = depthwise_8bit_run;
 }

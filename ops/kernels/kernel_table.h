@@ -166,19 +166,22 @@ struct taps_8bit {
 /* ---- Convolution of 8-bit integers in channel blocks ---------------------------------------------------------------
  * A step is one tap of the window over 16 channels. For the outputs o of a group, at row r and pixel p:
  *
- *   sum = term[o] + over steps s, c < 16 of x[r * x_row + 16 * p + offsets[s] + c] * w[o][s][c], exact modulo 2^32
+ *   sum = term[o] + over steps s, c < 16 of x[r * x_row + 16 * p + offsets[s] + c] * w[o][s][c]
+ *         - w_zero[o] * x_sums[r * pixels + p], exact modulo 2^32
  *   y[o / 16][r][p][o % 16] = limit(round((float)sum * scale[o]) + zero), halves to even, to low .. high, which lie
  *   within the type of y
  *
  * w is signed, x as conv_8bit_signed says: bytes of the other sign have 128 added, which term makes good. Lanes of y's
- * last block that are no outputs are written or not. */
+ * last block that are no outputs are written or not. x, y, offsets and strides are multiples of 16 bytes. */
 struct conv_8bit {
   size_t steps;
   const size_t *offsets; /* in bytes, as all strides */
   size_t outputs;
   const void *packed;  /* by conv_8bit_pack */
-  const int32_t *term; /* outputs values, and behind them others up to a multiple of 16; scale too */
+  const int32_t *term; /* outputs values, and behind them others up to a multiple of 16; scale and w_zero too */
   const float *scale;
+  const int32_t *w_zero;
+  const int32_t *x_sums; /* by conv_8bit_sum; NULL: without w_zero */
   int32_t zero, low, high;
   size_t rows, pixels;
   size_t x_row, y_row, y_block;
@@ -290,6 +293,11 @@ struct blocked_grouped_f32 {
 struct blocked_parts {
   size_t pixels, panels;
   size_t part_pixels; /* of each part but the last */
+};
+
+/* Planes of x and y, `x_step` and `y_step` elements from one to the next. */
+struct sample_planes {
+  size_t count, x_step, y_step;
 };
 
 /* Rows and columns of b, k x n. A part begins at a column panel and ends at one or with the last column. */
@@ -657,9 +665,9 @@ struct kernel_table {
                                const float *weights, size_t taps, size_t count);
 
   /* y[i] = sum over t < taps of weights[t * stride + i] * x[offsets[t * stride + i]] for i < n, in order of t; where an
-   * offset is negative, the element counts as 0. */
-  void (*sample_points_f32)(float *y, const float *x, const int32_t *offsets, const float *weights, size_t taps,
-                            size_t stride, size_t n);
+   * offset is negative, the element counts as 0. The same for each plane. */
+  void (*sample_points_f32)(float *y, const float *x, const struct sample_planes *planes, const int32_t *offsets,
+                            const float *weights, size_t taps, size_t stride, size_t n);
 
   /* ---- data movement and conversion ---- */
   /* y[i] = x[i] * factor, computed in double and rounded once. y may be x. */
@@ -692,6 +700,8 @@ struct kernel_table {
   size_t (*conv_8bit_packed_size)(size_t outputs, size_t steps); /* bytes */
   /* Packs the weights of one step of one output. What is not packed must be zero. */
   void (*conv_8bit_pack)(void *packed, const int8_t w[16], size_t outputs, size_t steps, size_t output, size_t step);
+  /* sums[r * pixels + p] = over steps s, c < 16 of x[r * x_row + 16 * p + offsets[s] + c] * ones[16 * s + c]. */
+  void (*conv_8bit_sum)(const struct conv_8bit *of, const uint8_t *x, const int8_t *ones, int32_t *sums);
   void (*conv_8bit_run)(const struct conv_8bit *of, const uint8_t *x, uint8_t *y, size_t panel_begin, size_t panel_end);
   void (*depthwise_8bit_run)(const struct depthwise_8bit *of, const uint8_t *x, uint8_t *y);
   /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */

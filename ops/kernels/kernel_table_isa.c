@@ -203,6 +203,7 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .conv_8bit_pixels = CONV_8BIT_PIXELS,
     .conv_8bit_packed_size = conv_8bit_packed_size,
     .conv_8bit_pack = conv_8bit_pack,
+    .conv_8bit_sum = conv_8bit_sum,
     .conv_8bit_run = conv_8bit_run,
     .depthwise_8bit_run = depthwise_8bit_run,
 

@@ -32,6 +32,5 @@ INLINE struct quantized_range quantized_range_of(norma_element_type type, int32_
 
 /* Rounded, halves to even, and limited; NaN becomes the lowest number. Without the zero point. */
 INLINE vi vi_quantized(vf x, const struct quantized_range *range) {
-  const vf low = vf_set1(range->low);
-  return vi_from_vf(vf_min(vf_set1(range->high), vf_select(vf_lt(low, x), x, low)));
+  return vi_from_vf(vf_min(vf_set1(range->high), vf_at_least(x, vf_set1(range->low))));
 }

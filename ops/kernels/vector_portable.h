@@ -146,6 +146,13 @@ INLINE vf vf_min(vf bound, vf x) {
 }
 #endif
 
+/* The larger of x and a bound, which is a number: the bound where x is NaN. */
+#ifndef vf_at_least
+INLINE vf vf_at_least(vf x, vf bound) {
+  return vf_select(vf_lt(bound, x), x, bound);
+}
+#endif
+
 /* A NaN in either operand stays. */
 #ifndef vf_max_nan
 INLINE vf vf_max_nan(vf a, vf b) {
@@ -225,9 +232,9 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #endif
 
-/* The low bytes of lanes 4 * g .. 4 * g + 3 of each of the four, in turn, are bytes 16 * g .. 16 * g + 15. */
-#ifndef vi_low_bytes
-INLINE vi vi_low_bytes(const vi x[4]) {
+/* Lanes 4 * g .. 4 * g + 3 of each of the four, in turn, are bytes 16 * g .. 16 * g + 15. All lie in 0 .. 255. */
+#ifndef vi_to_bytes
+INLINE vi vi_to_bytes(const vi x[4]) {
   uint8_t bytes[VECTOR_BYTES];
   for (int k = 0; k < 4; k++) {
     uint8_t own[VF_LANES];

@@ -26,13 +26,33 @@ bool indices_fit(const struct kernel_table *kernels, norma_element_type type, co
                              : kernels->arrays->indices_fit_i32(indices, size, (size_t)count);
 }
 
+/* index_fits for a range. */
+#define TUPLES_FIT(type)                                                                                               \
+  static bool tuples_fit_##type(const index_check *check, int64_t begin, int64_t end) {                                \
+    const type *index = check->indices->data;                                                                          \
+    bool fits = true;                                                                                                  \
+    for (int64_t i = begin, k = begin % check->tuple; i < end; i++) {                                                  \
+      const int64_t size = check->tuple_sizes[k];                                                                      \
+      fits &= index[i] >= -size && index[i] < size;                                                                    \
+      if (++k == check->tuple) k = 0;                                                                                  \
+    }                                                                                                                  \
+    return fits;                                                                                                       \
+  }
+TUPLES_FIT(int32_t)
+TUPLES_FIT(int64_t)
+
+static bool tuples_fit(const index_check *check, int64_t begin, int64_t end) {
+  const bool wide = check->indices->type == NORMA_INT64;
+  return wide ? tuples_fit_int64_t(check, begin, end) : tuples_fit_int32_t(check, begin, end);
+}
+
 static void index_check_body(void *argument, int64_t begin, int64_t end, int worker) {
   index_check *check = argument;
   const norma_tensor *indices = check->indices;
   bool fits = true;
   (void)worker;
   if (check->tuple_sizes) {
-    for (int64_t i = begin; i < end && fits; i++) fits = index_fits(check, i);
+    fits = tuples_fit(check, begin, end);
   } else {
     const char *first = (const char *)indices->data + (size_t)begin * element_type_bytes(indices->type);
     fits = indices_fit(check->kernels, indices->type, first, check->size, end - begin);

@@ -453,8 +453,11 @@ static const operator_attribute upsample_attributes[] = {
 
 /* ------------------------------------------------------------------------------------------------------------ facts */
 
-/* In blocks. What the scales or sizes are tells inference: the channels must be known to stay. */
+/* In blocks, bytes where they are only chosen. What the scales or sizes are tells inference: the channels must be known
+ * to stay. */
 static bool resize_block(const node *node, block_form *form) {
+  const resize_state *state = node->state;
+  if ((TYPE_BIT(form->type) & TYPES_BLOCKED_BYTES) && state->rules.mode != RESIZE_NEAREST) return false;
   if (!node_follows_block(node) || !block_as_inner(node, form, node->op_type)) return false;
   block_set_int(form, "version", node->version);
   const int64_t channels = node->inputs[0]->info.shape.dims[1];
@@ -476,7 +479,7 @@ const operator_descriptor operators_resize[] = {
      .read = resize_read,
      .infer = resize_infer,
      .prepare = resize_prepare,
-     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT) | TYPES_BLOCKED_BYTES},
      .compute = resize_compute},
     {.name = "Upsample",
      .domain = "",
@@ -491,7 +494,7 @@ const operator_descriptor operators_resize[] = {
      .read = resize_read,
      .infer = resize_infer,
      .prepare = resize_prepare,
-     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT)},
+     .facts = {.block = resize_block, .block_types = TYPE_BIT(NORMA_FLOAT) | TYPES_BLOCKED_BYTES},
      .compute = resize_compute},
     {.name = "Resize",
      .domain = OPERATOR_INNER_DOMAIN,
@@ -500,7 +503,7 @@ const operator_descriptor operators_resize[] = {
      .max_inputs = 4,
      .min_outputs = 1,
      .max_outputs = 1,
-     .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
+     .types = {{TYPE_BIT(NORMA_FLOAT) | TYPES_BLOCKED_BYTES, INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
      .attributes = blocked_resize_attributes,
      .state_size = sizeof(resize_state),
      .read = resize_read,
@@ -514,7 +517,7 @@ const operator_descriptor operators_resize[] = {
      .max_inputs = 4,
      .min_outputs = 1,
      .max_outputs = 1,
-     .types = {{TYPE_BIT(NORMA_FLOAT), INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
+     .types = {{TYPE_BIT(NORMA_FLOAT) | TYPES_BLOCKED_BYTES, INPUT(0), OUTPUT(0)}, {TYPES_FLOAT, INPUT(1), 0}},
      .attributes = blocked_resize_attributes,
      .state_size = sizeof(resize_state),
      .read = resize_read,

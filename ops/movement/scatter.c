@@ -10,6 +10,8 @@
 #include "ops/work.h"
 
 #define UPDATES_PER_POLL 65536 /* elements between questions whether to stop */
+/* Of a part of the columns, where there are many: rows a power of two apart share few sets of a cache. */
+#define SCATTER_COLUMNS 256
 
 enum scatter_reduction { SCATTER_NONE, SCATTER_ADD, SCATTER_MUL, SCATTER_MIN, SCATTER_MAX };
 
@@ -109,13 +111,46 @@ static void scatter_block(const scatter_target *target, int64_t at, int64_t from
   for (int64_t i = 0; i < count; i++) scatter_join(target, at + i, from + i);
 }
 
+/* The same as scatter_row, joined. */
+static void scatter_join_row(const scatter_target *target, int64_t at, int64_t step, const int64_t *indices,
+                             int64_t axis_step, int64_t from, int64_t count) {
+  switch (target->type) {
+#define SCATTER_JOIN_EACH(reduction, type)                                                                             \
+  case reduction:                                                                                                      \
+    for (int64_t i = 0; i < count; i++) {                                                                              \
+      type *joined = x + i * step + indices[i] * axis_step;                                                            \
+      *joined = scatter_join_##type(reduction, *joined, updates[i]);                                                   \
+    }                                                                                                                  \
+    break;
+#define SCATTER_CASE(constant, type, wide)                                                                             \
+  case constant: {                                                                                                     \
+    type *x = (type *)(void *)target->data + at;                                                                       \
+    const type *updates = (const type *)(const void *)target->updates + from;                                          \
+    switch (target->reduction) {                                                                                       \
+      SCATTER_JOIN_EACH(SCATTER_ADD, type)                                                                             \
+      SCATTER_JOIN_EACH(SCATTER_MUL, type)                                                                             \
+      SCATTER_JOIN_EACH(SCATTER_MIN, type)                                                                             \
+      SCATTER_JOIN_EACH(SCATTER_MAX, type)                                                                             \
+    default:                                                                                                           \
+      break;                                                                                                           \
+    }                                                                                                                  \
+    break;                                                                                                             \
+  }
+    SCATTER_TYPES(SCATTER_CASE)
+#undef SCATTER_CASE
+#undef SCATTER_JOIN_EACH
+  default:
+    for (int64_t i = 0; i < count; i++) scatter_join(target, at + i * step + indices[i] * axis_step, from + i);
+  }
+}
+
 /* Update from + i goes to element at + i * step + indices[i] * axis_step. */
 static void scatter_row(const scatter_target *target, int64_t at, int64_t step, const int64_t *indices,
                         int64_t axis_step, int64_t from, int64_t count) {
   char *data = target->data + (size_t)at * target->bytes;
   const char *updates = target->updates + (size_t)from * target->bytes;
   if (target->reduction != SCATTER_NONE) {
-    for (int64_t i = 0; i < count; i++) scatter_join(target, at + i * step + indices[i] * axis_step, from + i);
+    scatter_join_row(target, at, step, indices, axis_step, from, count);
     return;
   }
   switch (target->bytes) {
@@ -253,8 +288,8 @@ static norma_status scatter_elements_compute(run_context *context) {
     TRY(run_parallel(context, indices->dims[0], work_grain(slice), scatter_slices_body, &job));
   } else if (norma_tensor_count(indices) > 0 && indices->rank > 1) {
     const double column = 2 * WORK_ELEMENT * (double)indices->dims[0] * (double)job.rows;
-    const int64_t grain = work_grain(column);
-    TRY(run_parallel(context, job.columns, grain < 16 ? 16 : grain, scatter_columns_body, &job));
+    const int64_t grain = work_grain(column), least = job.columns < 2 * SCATTER_COLUMNS ? 16 : SCATTER_COLUMNS;
+    TRY(run_parallel(context, job.columns, grain < least ? least : grain, scatter_columns_body, &job));
   } else if (norma_tensor_count(indices) > 0) {
     scatter_elements_row(&job, 0, 0, job.columns);
   }
@@ -283,6 +318,19 @@ static norma_status scatter_nd_infer(infer_context *context) {
   return infer_same(context);
 }
 
+/* Where the slices of tuples first to first + count - 1 begin. */
+static void scatter_nd_places(const norma_tensor *indices, const norma_tensor *data, int64_t tuple,
+                              const int64_t *strides, int64_t first, int64_t count, int64_t *places) {
+  const size_t bytes = element_type_bytes(indices->type);
+  const char *from = (const char *)indices->data + (size_t)(first * tuple) * bytes;
+  int64_t axis[INDEX_PIECE];
+  for (int64_t i = 0; i < count; i++) places[i] = 0;
+  for (int64_t k = 0; k < tuple; k++, from += bytes) {
+    indices_read(indices->type, from, tuple * (int64_t)bytes, count, data->dims[k], axis);
+    for (int64_t i = 0; i < count; i++) places[i] += axis[i] * strides[k];
+  }
+}
+
 static norma_status scatter_nd_compute(run_context *context) {
   const norma_tensor *data = run_input(context, 0), *indices = run_input(context, 1);
   if (!context->outputs[0]) return NORMA_OK;
@@ -300,15 +348,18 @@ static norma_status scatter_nd_compute(run_context *context) {
   TRY(scatter_begin(context, &output, &target));
   int64_t strides[NORMA_MAX_RANK];
   movement_strides(data->rank, data->dims, strides);
-  const int64_t tuples_per_poll = block < UPDATES_PER_POLL ? UPDATES_PER_POLL / (block + 1) + 1 : 1;
-  for (int64_t i = 0; i < tuples && block > 0; i++) {
-    if (i % tuples_per_poll == 0) TRY(run_poll(context));
-    int64_t place = 0;
-    for (int64_t k = 0; k < tuple; k++) {
-      const int64_t index = tensor_get_int64(indices, i * tuple + k);
-      place += (index < 0 ? index + data->dims[k] : index) * strides[k];
+  int64_t places[INDEX_PIECE], some, polled = 0;
+  for (int64_t i = 0; i < tuples && block > 0; i += some) {
+    some = tuples - i < INDEX_PIECE ? tuples - i : INDEX_PIECE;
+    scatter_nd_places(indices, data, tuple, strides, i, some, places);
+    if (block == 1) scatter_row(&target, 0, 0, places, 1, i, some);
+    for (int64_t t = 0; t < some && block > 1; t++) {
+      scatter_block(&target, places[t], (i + t) * block, block);
+      if ((polled += block) < UPDATES_PER_POLL) continue;
+      polled = 0;
+      TRY(run_poll(context));
     }
-    scatter_block(&target, place, i * block, block);
+    if (block == 1 && i % UPDATES_PER_POLL == 0) TRY(run_poll(context));
   }
   return movement_finish(context, 0, &output);
 }

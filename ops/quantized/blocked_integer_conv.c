@@ -2,12 +2,13 @@
  * QLinearConv (norma): ai.onnx's QLinearConv on channel blocks of bytes (ops/blocked.h), two spatial axes.
  *
  * X in blocks, or plain [N, C, H, W] with `plain_input`, of up to four channels; W and all scales, zero points and the
- * bias constant and plain; Y in blocks. Weights are signed with zero point 0, or unsigned with 128. Groups are one, or
- * one per channel (depthwise), or begin at blocks on both sides. The results are those of QLinearConv to the bit.
+ * bias constant and plain; Y in blocks. Groups are one, or one per channel (depthwise), or begin at blocks on both
+ * sides. The results are those of QLinearConv to the bit.
  *
  * A piece of work copies the rows that its outputs see, with their padding, to where it stays in a cache; a 1x1 kernel
  * reads pixels as they lie. Zero points of X need no products: they are a term of each output, as the padding holds
- * them too.
+ * them too. Those of W (of unsigned weights 128 less) take the sum of the inputs that an output sees, which all outputs
+ * of a pixel share; of depthwise weights they are subtracted before, where two or three bytes hold the difference.
  */
 #include "ops/blocked.h"
 #include "ops/quantized/blocked_integer_conv.h"
@@ -50,6 +51,11 @@ size_t integer_planes_columns(const blocked_integer_conv_state *conv) {
 
 size_t integer_planes_fours(const blocked_integer_conv_state *conv) {
   return (size_t)divide_up(conv->window.kernel[1], 4);
+}
+
+/* Taps of a depthwise kernel. */
+static int64_t depthwise_taps(const blocked_integer_conv_state *conv) {
+  return conv->taps * conv->parts_of_tap;
 }
 
 static bool steps_over_nothing(const window *w) {
@@ -108,7 +114,7 @@ static void choose_pieces(blocked_integer_conv_state *conv, const struct kernel_
 }
 
 static norma_status prepare_scratch(prepare_context *context, blocked_integer_conv_state *conv) {
-  const size_t taps = (size_t)divide_up(conv->taps, 4) * 4;
+  const size_t taps = (size_t)divide_up(depthwise_taps(conv), 4) * 4;
   const size_t offsets = conv->path == INTEGER_CONV_DEPTHWISE ? taps : (size_t)conv->steps;
   size_t at;
   bool fits = scratch_append(&context->scratch_bytes, offsets, sizeof(size_t), &at);
@@ -118,6 +124,11 @@ static norma_status prepare_scratch(prepare_context *context, blocked_integer_co
   }
   if (conv->path == INTEGER_CONV_PLANES)
     fits = fits && scratch_append(&context->worker_scratch_bytes, integer_planes_columns(conv), 4, &conv->columns_at);
+  if (conv->has_w_zero) {
+    const int64_t unit = conv->path == INTEGER_CONV_DIRECT ? 1 : conv->window.output[1];
+    fits = fits && scratch_append(&context->worker_scratch_bytes, (size_t)(conv->slice * unit), sizeof(int32_t),
+                                  &conv->sums_at);
+  }
   return fits ? NORMA_OK : prepare_fail(context, NORMA_ERROR_BUDGET, "the convolution is too large");
 }
 
@@ -145,7 +156,7 @@ static void describe_memory(const struct kernel_table *kernels, blocked_integer_
   conv->steps = conv->path == INTEGER_CONV_PLANES ? conv->window.kernel[0] * (int64_t)integer_planes_fours(conv)
                                                   : conv->x_blocks * conv->taps;
   if (conv->path == INTEGER_CONV_DEPTHWISE)
-    conv->group_bytes = (size_t)divide_up(conv->taps, 4) * 4 * BYTE_BLOCK;
+    conv->group_bytes = (size_t)divide_up(depthwise_taps(conv), 4) * 4 * BYTE_BLOCK;
   else
     conv->group_bytes = kernels->conv_8bit_packed_size((size_t)conv->outputs, (size_t)conv->steps);
 }
@@ -168,6 +179,7 @@ static norma_status blocked_integer_conv_prepare(prepare_context *context) {
   if (!byte_blocks_init(&conv->rows, &conv->window))
     return prepare_fail(context, NORMA_ERROR_BUDGET, "the convolution is too large");
   conv->path = choose_path(conv);
+  blocked_integer_conv_find_zeros(context, conv);
   describe_memory(context->kernels, conv);
   choose_pieces(conv, context->kernels, context->workers);
   conv->grain = work_grain(context->flops / 8 / (double)conv->units);
@@ -209,7 +221,8 @@ static void set_offsets(const blocked_integer_conv_state *conv, size_t *offsets)
     return;
   case INTEGER_CONV_DEPTHWISE:
     byte_blocks_offsets(&conv->rows, offsets);
-    for (int64_t tap = conv->taps; tap % 4; tap++) offsets[tap] = offsets[0]; /* of weight 0 */
+    for (int64_t tap = conv->taps; tap < depthwise_taps(conv); tap++) offsets[tap] = offsets[tap - conv->taps];
+    for (int64_t tap = depthwise_taps(conv); tap % 4; tap++) offsets[tap] = offsets[0]; /* of weight 0 */
     return;
   }
 }
@@ -247,7 +260,7 @@ static void compute_depthwise(const blocked_integer_job *job, int64_t block, int
   const blocked_integer_conv_state *conv = job->conv;
   const int64_t first = slice * conv->slice, left = conv->window.output[0] - first, own = block % conv->blocks;
   const struct depthwise_8bit of = {
-      .fours = (size_t)divide_up(conv->taps, 4),
+      .fours = (size_t)divide_up(depthwise_taps(conv), 4),
       .offsets = job->offsets,
       .w = (const int8_t *)conv->weights + (size_t)own * conv->group_bytes,
       .term = conv->term + own * BYTE_BLOCK,
@@ -303,11 +316,17 @@ static void compute_band(const blocked_integer_job *job, int64_t group, int64_t 
                          .packed = (const char *)conv->weights + (size_t)own * conv->group_bytes,
                          .term = conv->term + output,
                          .scale = conv->scale + output,
+                         .w_zero = conv->w_zero + output,
                          .zero = job->store.zero,
                          .low = job->store.low,
                          .high = job->store.high,
                          .y_block = (size_t)conv->y_block};
   const uint8_t *x = prepare_band(job, group, first, &of, scratch);
+  if (conv->has_w_zero) {
+    int32_t *sums = (int32_t *)(void *)(scratch + conv->sums_at);
+    job->context->kernels->conv_8bit_sum(&of, x, conv->ones, sums);
+    of.x_sums = sums;
+  }
   const int64_t unit = conv->path == INTEGER_CONV_DIRECT ? 1 : conv->window.output[1];
   uint8_t *y =
       job->y + (group / conv->group * conv->blocks + output / BYTE_BLOCK) * conv->y_block + first * unit * BYTE_BLOCK;
@@ -333,7 +352,7 @@ static norma_status blocked_integer_conv_compute(run_context *context) {
   norma_tensor *y = run_output(context, 0);
   if (y->size_bytes == 0) return NORMA_OK;
   set_offsets(conv, context->scratch);
-  const blocked_integer_job job = {
+  blocked_integer_job job = {
       .context = context,
       .conv = conv,
       .store = quantized_store_of(context, INTEGER_Y_ZERO),
@@ -342,7 +361,7 @@ static norma_status blocked_integer_conv_compute(run_context *context) {
       .offsets = context->scratch,
       .outside = (uint8_t)((uint8_t)quantization_zero(run_input(context, INTEGER_X_ZERO)) ^ conv->flip),
   };
-  return run_parallel(context, conv->units, conv->grain, blocked_integer_pieces, (void *)&job);
+  return run_parallel(context, conv->units, conv->grain, blocked_integer_pieces, &job);
 }
 
 /* ------------------------------------------------------------------------------------------------------- descriptor */

@@ -36,26 +36,32 @@ typedef struct blocked_integer_conv_state {
   byte_blocks rows;
   norma_element_type x_type, w_type;
   uint8_t flip;                /* of x's bytes, for the kernel */
+  bool has_w_zero;             /* of weights as they are packed, and not depthwise: these take it from their taps */
+  int64_t parts_of_tap;        /* depthwise: bytes whose sum is a weight without its zero point */
   int64_t samples;             /* of all */
   int64_t inputs, outputs;     /* channels */
   int64_t all_outputs, blocks; /* of all groups; blocks of outputs of all groups */
   int64_t x_blocks, taps, steps;
-  int64_t x_sample, y_block;     /* bytes; of planes and of blocks */
-  int64_t slice, slices;         /* rows of outputs (pixels where direct) of a piece of work; pieces */
-  int64_t panels, parts;         /* of outputs; pieces that these are cut into */
-  int64_t units;                 /* all pieces of work */
-  int64_t grain;                 /* pieces that are worth a thread */
-  size_t group_bytes;            /* of packed weights */
-  size_t band_bytes, columns_at; /* in a worker's scratch: a block of copied rows; a row of planes */
+  int64_t x_sample, y_block;  /* bytes; of planes and of blocks */
+  int64_t slice, slices;      /* rows of outputs (pixels where direct) of a piece of work; pieces */
+  int64_t panels, parts;      /* of outputs; pieces that these are cut into */
+  int64_t units;              /* all pieces of work */
+  int64_t grain;              /* pieces that are worth a thread */
+  size_t group_bytes;         /* of packed weights */
+  size_t columns_at, sums_at; /* in a worker's scratch, behind copied rows: a row of planes; sums of pixels */
   const void *weights;
-  const int32_t *term; /* of all outputs, filled up to whole blocks; scale too */
-  const float *scale;
+  const float *scale; /* of all outputs, filled up to whole blocks; term and w_zero too */
+  const int32_t *term;
+  const int32_t *w_zero; /* where has_w_zero */
+  const int8_t *ones;    /* [steps][16], 0 where a channel is none */
 } blocked_integer_conv_state;
 
 /* Columns of planes that a row of outputs sees, and blocks of four of its taps. */
 size_t integer_planes_columns(const blocked_integer_conv_state *conv);
 size_t integer_planes_fours(const blocked_integer_conv_state *conv);
 
+/* has_w_zero and parts_of_tap. */
+void blocked_integer_conv_find_zeros(const prepare_context *context, blocked_integer_conv_state *conv);
 /* Packs weights, terms and scales, all of which are constant. */
 norma_status blocked_integer_conv_prepare_weights(prepare_context *context, blocked_integer_conv_state *conv);
 

@@ -1,6 +1,7 @@
 /*
  * Products and logarithms of sums of exponentials of float, along one stretch of neighbouring dimensions, by the
- * kernels of the table. An output is one call, so the order depends on the length that is reduced alone.
+ * kernels of the table. An output is one call, so the order depends on the length that is reduced alone. Products of
+ * several stretches whose results lie together are multiplied row by row, in double precision and rounded once.
  */
 #include "ops/reduction/reduce.h"
 #include "ops/work.h"
@@ -21,10 +22,11 @@ typedef struct reduce_products_job {
 
 bool reduce_products_suits(enum reduction reduction, norma_element_type type, const reduce_walk *walk) {
   if (type != NORMA_FLOAT || (reduction != PRODUCT && reduction != LOG_SUM_EXP)) return false;
-  if (walk->outputs < 1 || walk->reduced.rank != 1 || walk->reduced.dims[0] < 1) return false;
+  if (walk->outputs < 1 || walk->count < 1) return false;
+  if (walk->reduced.rank != 1 && (reduction != PRODUCT || walk->last_is_reduced)) return false;
   /* A cancelled run waits for one output, or a strip of them. */
   const double columns = walk->last_is_reduced ? 1 : PRODUCT_STRIP;
-  return (double)walk->reduced.dims[0] * columns * 4 < WORK_MOST && (walk->last_is_reduced || walk->kept.rank > 0);
+  return (double)walk->count * columns * 4 < WORK_MOST && (walk->last_is_reduced || walk->kept.rank > 0);
 }
 
 /* exp(x - largest) adds up to `sum`. */
@@ -48,6 +50,18 @@ static void reduce_products_runs(void *argument, int64_t begin, int64_t end, int
   }
 }
 
+/* y[j] = the product of column j over all that is reduced, any number of dimensions. */
+static void multiply_rows(const reduce_walk *walk, const float *x, size_t columns, float *y) {
+  const reduce_dims *reduced = &walk->reduced;
+  double product[PRODUCT_STRIP];
+  for (size_t j = 0; j < columns; j++) product[j] = 1;
+  for (int64_t i = 0; i < walk->count; i++) {
+    const float *row = x + reduce_walk_offset(reduced, reduced->rank, i);
+    for (size_t j = 0; j < columns; j++) product[j] *= (double)row[j];
+  }
+  for (size_t j = 0; j < columns; j++) y[j] = (float)product[j];
+}
+
 static void reduce_products_columns(void *argument, int64_t begin, int64_t end, int worker) {
   const reduce_products_job *job = argument;
   const struct kernel_table *kernels = job->kernels;
@@ -58,6 +72,10 @@ static void reduce_products_columns(void *argument, int64_t begin, int64_t end, 
     const size_t columns = (size_t)(left < PRODUCT_STRIP ? left : PRODUCT_STRIP);
     const float *x = job->x + reduce_walk_offset(kept, kept->rank - 1, outer) + first;
     float *y = job->y + outer * job->width + first, largest[PRODUCT_STRIP];
+    if (job->walk->reduced.rank != 1) {
+      multiply_rows(job->walk, x, columns, y);
+      continue;
+    }
     if (job->reduction == PRODUCT) {
       kernels->product_rows_f32(y, x, job->length, columns, job->stride);
       continue;
@@ -76,7 +94,7 @@ norma_status reduce_products(run_context *context, enum reduction reduction, con
                              .y = run_output(context, 0)->data,
                              .length = (size_t)walk->reduced.dims[0],
                              .stride = (size_t)walk->reduced.strides[0]};
-  const double step = reduction == PRODUCT ? 1 : 8, cost = step * (double)walk->reduced.dims[0];
+  const double step = reduction == PRODUCT ? 1 : 8, cost = step * (double)walk->count;
   if (walk->last_is_reduced) return run_parallel(context, walk->outputs, work_grain(cost), reduce_products_runs, &job);
   job.width = walk->kept.dims[walk->kept.rank - 1];
   job.strips = divide_up(job.width, PRODUCT_STRIP);

@@ -42,10 +42,11 @@ bool gradient_is_asked(const node *node) {
 }
 
 const gradient_entry *gradient_find(const node *node) {
-  static const gradient_entry *const tables[] = {
-      gradient_of_functions,      gradient_of_operands, gradient_of_products,
-      gradient_of_normalizations, gradient_of_losses,   gradient_of_movements,
-      gradient_of_reductions,     gradient_of_pools,    gradient_of_steps};
+  static const gradient_entry *const tables[] = {gradient_of_functions,  gradient_of_operands,
+                                                 gradient_of_products,   gradient_of_normalizations,
+                                                 gradient_of_losses,     gradient_of_movements,
+                                                 gradient_of_reductions, gradient_of_pools,
+                                                 gradient_of_steps,      gradient_of_layer_normalizations};
   const bool is_known = strcmp(node->domain, "") == 0 || strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0;
   for (size_t t = 0; is_known && t < sizeof tables / sizeof *tables; t++) {
     for (const gradient_entry *entry = tables[t]; entry->op_type; entry++) {

@@ -92,6 +92,6 @@ int gradient_rank(gradient_builder *builder, const graph_value *value);
 
 extern const gradient_entry gradient_of_functions[], gradient_of_operands[], gradient_of_products[],
     gradient_of_normalizations[], gradient_of_losses[], gradient_of_movements[], gradient_of_reductions[],
-    gradient_of_pools[], gradient_of_steps[];
+    gradient_of_pools[], gradient_of_steps[], gradient_of_layer_normalizations[];
 
 #endif

@@ -56,6 +56,8 @@ FUNCTION(softplus, TIMES(g, CALL("Sigmoid", x)))
 FUNCTION(softsign, OVER(g, SQUARE(PLUS(CALL("Abs", x), NUMBER(1)))))
 FUNCTION(relu, WHERE(ABOVE(x, 0), g))
 FUNCTION(thresholded_relu, WHERE(ABOVE(x, REAL_ATTRIBUTE("alpha", 1)), g))
+FUNCTION(shrink, WHERE(ABOVE(CALL("Abs", x), REAL_ATTRIBUTE("lambd", 0.5f)), g))
+FUNCTION(cast_like, gradient_cast(b, g, x))
 FUNCTION(leaky_relu, CHOOSE(ABOVE(x, 0), g, SCALED(g, REAL_ATTRIBUTE("alpha", 0.01f))))
 FUNCTION(elu, CHOOSE(ABOVE(x, 0), g, TIMES(g, PLUS(y, NUMBER(REAL_ATTRIBUTE("alpha", 1))))))
 FUNCTION(celu, CHOOSE(ABOVE(x, 0), g, TIMES(g, CALL("Exp", SCALED(x, 1 / REAL_ATTRIBUTE("alpha", 1))))))
@@ -104,8 +106,32 @@ FUNCTION(gelu, TIMES(g, gradient_gelu_factor(b, n, x)))
 
 FUNCTION(cast, gradient_cast(b, g, x))
 
+/* Where the node trains, g of the elements that it kept, which its mask tells. */
+static void gradient_of_dropout(gradient_builder *b, const node *n, graph_value *const *g, graph_value **dx) {
+  training_form form = {0};
+  if (!n->op->facts.training || !n->op->facts.training(n, &form) || !form.is_known) {
+    gradient_refuse(b, "the mode is not known");
+    return;
+  }
+  dx[0] = g[0];
+  if (!form.trains) return;
+  if (n->output_count < 2 || !n->outputs[1]) {
+    gradient_refuse(b, "the mask is no output of the node");
+    return;
+  }
+  graph_value *x = n->inputs[0], *one = gradient_number(b, x, 1);
+  graph_value *ratio = n->input_count > 1 && n->inputs[1]
+                           ? gradient_cast(b, n->inputs[1], x)
+                           : gradient_number(b, x, (double)attribute_float(n, "ratio", 0.5f));
+  graph_value *kept = gradient_product(b, g[0], gradient_cast(b, n->outputs[1], x));
+  dx[0] = gradient_quotient(b, kept, gradient_difference(b, one, ratio));
+}
+
 const gradient_entry gradient_of_functions[] = {
     {"Identity", 1, gradient_of_identity},
+    {"CastLike", 15, gradient_of_cast_like},
+    {"Shrink", 9, gradient_of_shrink},
+    {"Dropout", 7, gradient_of_dropout},
     {"Neg", 6, gradient_of_neg},
     {"Exp", 6, gradient_of_exp},
     {"Log", 6, gradient_of_log},

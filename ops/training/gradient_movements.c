@@ -94,6 +94,28 @@ static void gradient_of_pad(gradient_builder *b, const node *n, graph_value *con
   if (b->wanted[0]) dx[0] = gradient_make_inner(b, "ScatterSum", 3, g[0], positions, n->inputs[0]);
 }
 
+/* ---------------------------------------------------------------------------------------------------- linear in x */
+
+/* The operator applied to g, with the node's other inputs and attributes. */
+static graph_value *gradient_moved_alike(gradient_builder *b, const node *n, graph_value *g) {
+  graph_value *values[2] = {g, n->input_count > 1 ? n->inputs[1] : NULL};
+  node *made = gradient_make_node(b, n->op_type, "", values[1] ? 2 : 1, values, 1);
+  if (!made) return NULL;
+  gradient_copy_attributes(b, made, n);
+  return made->outputs[0];
+}
+
+static void gradient_of_trilu(gradient_builder *b, const node *n, graph_value *const *g, graph_value **dx) {
+  if (b->wanted[0]) dx[0] = gradient_moved_alike(b, n, g[0]);
+}
+
+/* An element is in the sums from its place on: those sums' gradients are summed from the other end. */
+static void gradient_of_cumulative_sum(gradient_builder *b, const node *n, graph_value *const *g, graph_value **dx) {
+  if (!b->wanted[0]) return;
+  dx[0] = gradient_moved_alike(b, n, g[0]);
+  gradient_set_int(b, dx[0], "reverse", !attribute_int(n, "reverse", 0));
+}
+
 const gradient_entry gradient_of_movements[] = {
     {"Reshape", 1, gradient_of_reshaped},
     {"Flatten", 1, gradient_of_reshaped},
@@ -108,6 +130,12 @@ const gradient_entry gradient_of_movements[] = {
     {"GatherElements", 11, gradient_of_moved},
     {"GatherND", 11, gradient_of_moved},
     {"Tile", 6, gradient_of_moved},
+    {"DepthToSpace", 1, gradient_of_moved},
+    {"SpaceToDepth", 1, gradient_of_moved},
+    {"ReverseSequence", 10, gradient_of_moved},
+    {"Compress", 9, gradient_of_moved},
+    {"Trilu", 14, gradient_of_trilu},
+    {"CumSum", 11, gradient_of_cumulative_sum},
     {"Pad", 11, gradient_of_pad},
     {0},
 };

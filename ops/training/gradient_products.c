@@ -5,6 +5,8 @@
  *   MatMul   the same for the last two axes, summed over axes that were broadcast
  *   Conv     dX is the transposed convolution of g with W. dW is a convolution too: channels and batch of X change
  *            places, g is the kernel, strides and dilations change places.
+ *   ConvTranspose  is the gradient of a Conv with respect to its input: dX is that Conv of g, dW its dW with g as the
+ *            picture and X as the gradient.
  */
 #include "ops/training/gradient.h"
 #include "ops/window.h"
@@ -119,9 +121,9 @@ static graph_value *gradient_conv_input(gradient_builder *b, const node *n, cons
   return made;
 }
 
-/* X [N, G I, ..] as [I, G N, ..]. */
-static graph_value *gradient_conv_batch(gradient_builder *b, const node *n, const window *w, int64_t groups) {
-  graph_value *x = n->inputs[0];
+/* The picture x [N, G I, ..] as [I, G N, ..]. */
+static graph_value *gradient_conv_batch(gradient_builder *b, const node *n, const window *w, graph_value *x,
+                                        int64_t groups) {
   int64_t order[NORMA_MAX_RANK], sizes[NORMA_MAX_RANK];
   const int64_t channels = n->inputs[1]->info.shape.dims[1];
   const int rank = w->axes + 2;
@@ -159,11 +161,13 @@ static graph_value *gradient_conv_turned(gradient_builder *b, graph_value *value
   return turned;
 }
 
-static graph_value *gradient_conv_weights(gradient_builder *b, const node *n, const window *w, graph_value *g) {
+/* Of the weights of a Conv from the picture x, whose outputs have the gradient g. */
+static graph_value *gradient_conv_weights(gradient_builder *b, const node *n, const window *w, graph_value *x,
+                                          graph_value *g) {
   const int64_t groups = attribute_int(n, "group", 1);
   const int rank = w->axes + 2;
   int64_t begins[NORMA_MAX_RANK] = {0}, axes[NORMA_MAX_RANK];
-  graph_value *batch = gradient_conv_batch(b, n, w, groups);
+  graph_value *batch = gradient_conv_batch(b, n, w, x, groups);
   graph_value *made = gradient_make(b, "Conv", 2, batch, gradient_conv_turned(b, g, rank));
   gradient_set_window(b, made, w->dilation, w->stride, w->pad_begin, w->pad_end, w->axes);
   gradient_set_int(b, made, "group", groups);
@@ -174,20 +178,71 @@ static graph_value *gradient_conv_weights(gradient_builder *b, const node *n, co
                        gradient_list(b, axes, w->axes));
 }
 
+static graph_value *gradient_conv_bias(gradient_builder *b, const window *w, graph_value *g) {
+  int64_t axes[NORMA_MAX_RANK] = {0};
+  for (int d = 0; d < w->axes; d++) axes[1 + d] = 2 + d;
+  return gradient_reduce(b, g, axes, w->axes + 1, false);
+}
+
 static void gradient_of_conv(gradient_builder *b, const node *n, graph_value *const *of_outputs, graph_value **dx) {
   window window;
   if (!gradient_conv_window(b, n, &window)) return;
   if (b->wanted[0]) dx[0] = gradient_conv_input(b, n, &window, of_outputs[0]);
-  if (b->wanted[1]) dx[1] = gradient_conv_weights(b, n, &window, of_outputs[0]);
-  if (n->input_count < 3 || !b->wanted[2]) return;
-  int64_t axes[NORMA_MAX_RANK] = {0};
-  for (int d = 0; d < window.axes; d++) axes[1 + d] = 2 + d;
-  dx[2] = gradient_reduce(b, of_outputs[0], axes, window.axes + 1, false);
+  if (b->wanted[1]) dx[1] = gradient_conv_weights(b, n, &window, n->inputs[0], of_outputs[0]);
+  if (n->input_count > 2 && b->wanted[2]) dx[2] = gradient_conv_bias(b, &window, of_outputs[0]);
+}
+
+/* ---------------------------------------------------------------------------------------------------- ConvTranspose */
+
+/* The window of the Conv whose gradient the node is. */
+static bool gradient_transposed_window(gradient_builder *b, const node *n, window *w) {
+  window_attributes attributes;
+  char message[WINDOW_MESSAGE_SIZE];
+  size_t count;
+  const int rank = gradient_rank(b, n->inputs[0]);
+  if (b->status != NORMA_OK || gradient_rank(b, n->inputs[1]) != rank || rank < 3) return false;
+  if (gradient_rank(b, n->outputs[0]) != rank) return false;
+  b->status = window_read(n, &attributes, b->error);
+  if (b->status != NORMA_OK) return false;
+  const int64_t *y = n->outputs[0]->info.shape.dims + 2, *kernel = n->inputs[1]->info.shape.dims + 2;
+  const int64_t *beyond = attribute_ints(n, "output_padding", &count);
+  if (attributes.padding == WINDOW_SAME_UPPER || attributes.padding == WINDOW_SAME_LOWER ||
+      node_attribute(n, "output_shape")) {
+    gradient_refuse(b, "with auto_pad or output_shape");
+    return false;
+  }
+  if (!window_resolve(&attributes, rank - 2, y, kernel, w, message)) {
+    gradient_refuse(b, "%s", message);
+    return false;
+  }
+  for (int d = 0; d < w->axes; d++) {
+    if (w->input[d] == DIM_UNKNOWN || w->kernel[d] == DIM_UNKNOWN) {
+      gradient_refuse(b, "sizes of the picture or of the kernel are not known when the model is loaded");
+    } else if ((size_t)d < count && beyond[d] >= w->stride[d]) {
+      gradient_refuse(b, "output_padding is not below the stride");
+    }
+  }
+  return b->status == NORMA_OK;
+}
+
+static void gradient_of_conv_transpose(gradient_builder *b, const node *n, graph_value *const *of_outputs,
+                                       graph_value **dx) {
+  window window;
+  graph_value *g = of_outputs[0];
+  if (!gradient_transposed_window(b, n, &window)) return;
+  if (b->wanted[0]) {
+    dx[0] = gradient_make(b, "Conv", 2, g, n->inputs[1]);
+    gradient_set_window(b, dx[0], window.stride, window.dilation, window.pad_begin, window.pad_end, window.axes);
+    gradient_set_int(b, dx[0], "group", attribute_int(n, "group", 1));
+  }
+  if (b->wanted[1]) dx[1] = gradient_conv_weights(b, n, &window, g, n->inputs[0]);
+  if (n->input_count > 2 && b->wanted[2]) dx[2] = gradient_conv_bias(b, &window, g);
 }
 
 const gradient_entry gradient_of_products[] = {
     {"Gemm", 7, gradient_of_gemm},
     {"MatMul", 1, gradient_of_matmul},
     {"Conv", 1, gradient_of_conv},
+    {"ConvTranspose", 1, gradient_of_conv_transpose},
     {0},
 };

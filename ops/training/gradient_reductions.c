@@ -2,7 +2,8 @@
  * Derivatives of reductions. g and y get back the axes that were removed, as sizes of 1:
  *
  *   ReduceSum g, ReduceMean g / count, ReduceSumSquare 2 x g, ReduceL1 sign(x) g, ReduceL2 x g / y,
- *   ReduceLogSum g / exp(y), ReduceLogSumExp exp(x - y) g, ReduceMax, ReduceMin g shared by the elements that equal y
+ *   ReduceLogSum g / exp(y), ReduceLogSumExp exp(x - y) g, ReduceMax, ReduceMin g shared by the elements that equal y,
+ *   ReduceProd g times the product of the other elements
  *
  * GlobalAveragePool and GlobalMaxPool are ReduceMean and ReduceMax.
  */
@@ -73,6 +74,30 @@ static void gradient_of_reduce_extreme(gradient_builder *b, const node *n, graph
   dx[0] = gradient_product(b, mask, share);
 }
 
+/* What reduces `value` as the node reduces x, but keeps the axes. */
+static graph_value *gradient_reduced_alike(gradient_builder *b, const node *n, const char *op_type,
+                                           graph_value *value) {
+  size_t count;
+  const int64_t *axes = attribute_ints(n, "axes", &count);
+  graph_value *list = n->input_count > 1 ? n->inputs[1] : NULL;
+  if (axes && count > 0 && count <= NORMA_MAX_RANK) list = gradient_list(b, axes, (int)count);
+  graph_value *made = list ? gradient_make(b, op_type, 2, value, list) : gradient_make(b, op_type, 1, value);
+  gradient_set_int(b, made, "noop_with_empty_axes", attribute_int(n, "noop_with_empty_axes", 0));
+  return made;
+}
+
+/* The product of the other elements is that of all but the zeros over x, where no other element is 0. */
+static void gradient_of_reduce_prod(gradient_builder *b, const node *n, graph_value *const *g, graph_value **dx) {
+  graph_value *x = n->inputs[0], *none = gradient_number(b, x, 0), *one = gradient_number(b, x, 1);
+  graph_value *is_zero = gradient_make(b, "Equal", 2, x, none), *zeros = gradient_cast(b, is_zero, x);
+  graph_value *rest = gradient_make(b, "Where", 3, is_zero, one, x);
+  graph_value *product = gradient_reduced_alike(b, n, "ReduceProd", rest);
+  graph_value *others = gradient_difference(b, gradient_reduced_alike(b, n, "ReduceSum", zeros), zeros);
+  graph_value *alone = gradient_cast(b, gradient_make(b, "Equal", 2, others, none), x);
+  graph_value *share = gradient_product(b, gradient_quotient(b, product, rest), alone);
+  dx[0] = gradient_product(b, share, gradient_reduced_axes(b, n, g[0]));
+}
+
 const gradient_entry gradient_of_reductions[] = {
     {"ReduceSum", 1, gradient_of_reduce_sum},
     {"ReduceMean", 1, gradient_of_reduce_mean},
@@ -81,6 +106,7 @@ const gradient_entry gradient_of_reductions[] = {
     {"ReduceL2", 1, gradient_of_l2},
     {"ReduceLogSum", 1, gradient_of_log_sum},
     {"ReduceLogSumExp", 1, gradient_of_log_sum_exp},
+    {"ReduceProd", 1, gradient_of_reduce_prod},
     {"ReduceMax", 1, gradient_of_reduce_extreme},
     {"ReduceMin", 1, gradient_of_reduce_extreme},
     {"GlobalAveragePool", 1, gradient_of_reduce_mean},

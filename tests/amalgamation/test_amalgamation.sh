@@ -46,6 +46,11 @@ sample() {
   # shellcheck disable=SC2086
   ${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$work/mlp" $driver "$work/mlp/norma.o" -o "$work/mlp/vectors" $libraries
   expect "models of the list" "1 passed, 0 failed" "$work/mlp/vectors" models/digits_mlp
+  # The program of README.md, whose model it gets.
+  sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md | sed 's|models/digits_[a-z_]*/|models/digits_mlp/|' >"$work/one.c"
+  # shellcheck disable=SC2086
+  ${CC:-cc} -std=c11 -I"$work/mlp" "$work/one.c" "$work/mlp/norma.o" -o "$work/one" $libraries
+  case $("$work/one") in "one: 0.9"*) echo "ok: the program of README.md" ;; *) fail "the program of README.md: $("$work/one")" ;; esac
   "$work/mlp/vectors" models/digits_cnn_bn >"$work/refused" && fail "operators that are not in the list were found"
   grep -q "'/pool2/MaxPool' (MaxPool, ai.onnx 17): operator not known to this build" "$work/refused" ||
     fail "a model of other operators: $(cat "$work/refused")"
@@ -64,7 +69,7 @@ link_tool() {
 # size_line NAME OBJECT-FLAGS FILE MODEL: for the table of tools/AMALGAMATION.md.
 size_line() {
   # shellcheck disable=SC2086
-  cc -O2 $2 -ffunction-sections -fdata-sections -Wl,--gc-sections -s -I"$(dirname "$3")" $driver "$3" \
+  cc -O2 $2 -s -I"$(dirname "$3")" $driver "$3" \
     -o "$work/sized" $libraries
   expect "$1" "1 passed, 0 failed" "$work/sized" "$4"
   printf 'size: %-44s %5d kB\n' "$1" $(($(stat -c %s "$work/sized") / 1000))

@@ -317,11 +317,26 @@ static int count_descriptors(void) {
   return count;
 }
 
+/* Removes the files in a folder. */
+static void empty_folder(const char *path) {
+  DIR *list = opendir(path);
+  for (const struct dirent *entry = list ? readdir(list) : NULL; entry; entry = readdir(list)) {
+    char name[600];
+    snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+    if (entry->d_name[0] != '.') unlink(name); /* not what is a folder */
+  }
+  if (list) closedir(list);
+}
+
 /* The folder `out`, with room for b.bin; `before` NULL: no model is there yet. */
 static void make_out_folder(const char *before) {
-  char command[512];
-  snprintf(command, sizeof command, "rm -rf '%s/out' && mkdir -p '%s/out/sub'", folder, folder);
-  assert_int_equal(system(command), 0);
+  char out[128], sub[160];
+  snprintf(out, sizeof out, "%s/out", folder);
+  snprintf(sub, sizeof sub, "%s/sub", out);
+  mkdir(out, 0700);
+  mkdir(sub, 0700);
+  empty_folder(sub);
+  empty_folder(out);
   if (before) write_file(out_path, before, strlen(before));
 }
 

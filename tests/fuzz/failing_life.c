@@ -71,17 +71,37 @@ static norma_status create_session(life *life) {
   return norma_session_create(life->model, NULL, &life->session, &life->error);
 }
 
+/* For models without data: ones and other small numbers, open dimensions of 2. */
+static norma_status make_up_input(life *life, const norma_value_info *info, norma_value **value) {
+  int64_t dims[NORMA_MAX_RANK];
+  const int rank = info->rank < 0 ? 1 : info->rank;
+  const norma_element_type type = info->type == NORMA_UNDEFINED ? NORMA_FLOAT : info->type;
+  for (int i = 0; i < rank; i++) dims[i] = info->rank < 0 || info->dims[i] < 0 ? 2 : info->dims[i];
+  norma_status status = norma_value_allocate_tensor(life->runtime, type, rank, dims, value, &life->error);
+  if (status != NORMA_OK || type == NORMA_STRING) return status;
+  const norma_tensor *tensor = norma_value_tensor(*value);
+  norma_tensor filled = *tensor;
+  for (int64_t i = 0; i < norma_tensor_count(tensor); i++) {
+    const int64_t number = type == NORMA_BOOL ? i % 2 : 1 + i % 3;
+    norma_tensor_set_integers(&filled, i, 1, &number);
+  }
+  return NORMA_OK;
+}
+
 static norma_status set_inputs_of(life *life, const norma_model *model, norma_session *session) {
   for (size_t i = 0; i < norma_model_input_count(model); i++) {
     norma_value_info info;
     const file_bytes *file = &life->vector->inputs[i];
-    if (i >= life->vector->input_count) break;
+    if (i >= VECTOR_MOST_FILES) break;
     norma_status status = norma_model_input(model, i, &info);
     if (status != NORMA_OK) return status;
-    if (!life->inputs[i]) {
+    if (i >= life->vector->input_count && (life->vector->input_count > 0 || info.kind != NORMA_VALUE_TENSOR)) break;
+    if (!life->inputs[i] && i < life->vector->input_count) {
       status = norma_value_read(life->runtime, file->data, file->size, info.kind, &life->inputs[i], &life->error);
-      if (status != NORMA_OK) return status;
+    } else if (!life->inputs[i]) {
+      status = make_up_input(life, &info, &life->inputs[i]);
     }
+    if (status != NORMA_OK) return status;
     status = norma_session_set_input_value(session, info.name, life->inputs[i], &life->error);
     if (status != NORMA_OK) return status;
   }

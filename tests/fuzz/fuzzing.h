@@ -10,9 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room); /* libFuzzer's own */
 
-/* A runtime within FUZZ_MEMORY, of a kernel table (NULL: the best). */
+/* A runtime within FUZZ_MEMORY, of a kernel table (NULL: the best); one at a time. */
 norma_runtime *fuzz_runtime(int threads, const char *kernels);
-/* Ends the program where memory is still held. */
+/* Destroys it, and ends the program where memory is still held. */
 void fuzz_end(norma_runtime *runtime);
 
 /* Ends the program unless the error is what a caller may expect: of that status, with a message, and no defect. */

@@ -8,7 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_CALLS_OF_OPERATOR = 24, MOST_ELEMENTS_OF_CALL = 50000 };
+enum {
+  MOST_CALLS_OF_OPERATOR = 24,
+  MOST_BUILT_MODELS = 100,
+  MOST_BYTES_OF_MODEL = 100000,
+  MOST_ELEMENTS_OF_CALL = 50000,
+  PATH_BYTES = 520
+};
 
 /* FNV-1a: models that are equal to the byte have been kept before. */
 static uint64_t hash_of(const unsigned char *bytes, size_t size) {
@@ -118,27 +124,46 @@ static void write_inputs(const char *folder, const driver_call *call) {
   }
 }
 
-/* Whether this program has kept few of the operator so far. */
-static bool may_keep(const char *folder, const driver_call *call) {
-  for (int i = 0; i < MOST_CALLS_OF_OPERATOR; i++) {
+/* Whether this program has kept fewer than `most` of that name so far. */
+static bool may_keep(const char *folder, const char *name, int most) {
+  for (int i = 0; i < most; i++) {
     char path[600];
-    snprintf(path, sizeof path, "%s/.%s-%ld-%d", folder, call->op_type, (long)getpid(), i);
+    snprintf(path, sizeof path, "%s/.%s-%ld-%d", folder, name, (long)getpid(), i);
     FILE *mark = fopen(path, "wx");
     if (mark) return fclose(mark) == 0;
   }
   return false;
 }
 
-void keep_call(const driver_call *call) {
+/* NULL: nothing is kept. */
+static const char *keeping_folder(void) {
   const char *folder = getenv("NORMA_KEEP_CALLS");
-  char path[520], inner[560];
+  return folder && folder[0] && strlen(folder) <= 400 ? folder : NULL;
+}
+
+/* Makes FOLDER/NAME-HASH/test_data_set_0; false where it is there, or where there are many of that name. */
+static bool make_folder(const char *folder, const char *name, const void *bytes, size_t size, int most, char *path) {
+  char inner[PATH_BYTES + 40];
+  snprintf(path, PATH_BYTES, "%s/%s-%016llx", folder, name, (unsigned long long)hash_of(bytes, size));
+  snprintf(inner, sizeof inner, "%s/test_data_set_0", path);
+  return access(path, F_OK) != 0 && may_keep(folder, name, most) && mkdir(path, 0777) == 0 && mkdir(inner, 0777) == 0;
+}
+
+void keep_built_model(const void *bytes, size_t size) {
+  const char *folder = keeping_folder();
+  char path[PATH_BYTES];
+  if (!folder || size > MOST_BYTES_OF_MODEL) return;
+  if (make_folder(folder, "built", bytes, size, MOST_BUILT_MODELS, path)) write_file(path, "model.onnx", bytes, size);
+}
+
+void keep_call(const driver_call *call) {
+  const char *folder = keeping_folder();
+  char path[PATH_BYTES];
   size_t size;
-  if (!folder || !folder[0] || strlen(folder) > 400 || !is_small(call)) return;
+  if (!folder || !is_small(call)) return;
   model_builder *builder = build_call(call);
   const void *bytes = builder_bytes(builder, &size);
-  snprintf(path, sizeof path, "%s/%s-%016llx", folder, call->op_type, (unsigned long long)hash_of(bytes, size));
-  snprintf(inner, sizeof inner, "%s/test_data_set_0", path);
-  if (access(path, F_OK) != 0 && may_keep(folder, call) && mkdir(path, 0777) == 0 && mkdir(inner, 0777) == 0) {
+  if (make_folder(folder, call->op_type, bytes, size, MOST_CALLS_OF_OPERATOR, path)) {
     write_file(path, "model.onnx", bytes, size);
     write_inputs(path, call);
   }

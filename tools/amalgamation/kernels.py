@@ -11,7 +11,12 @@ import tempfile
 
 from amalgamation.c_text import names, tokens
 
-ARCHITECTURES = {"x86_64": "__x86_64__", "aarch64": "__aarch64__", "wasm32": "__wasm__"}
+ARCHITECTURES = {
+    "x86_64": "defined(__x86_64__)",
+    "aarch64": "defined(__aarch64__)",
+    "wasm32": "defined(__wasm__)",
+    "generic": "!defined(__x86_64__) && !defined(__aarch64__) && !defined(__wasm__)",
+}
 FOLDER = "ops/kernels"
 PASTED = re.compile(r"\w+(?: ?## ?\w+)+")
 
@@ -76,7 +81,7 @@ class KernelUnits:
         that macros make are found behind the preprocessor."""
         macros = set(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", text, re.M))
         bare = re.sub(r"^[ \t]*#[ \t]*include[^\n]*", "", text, flags=re.M)
-        plain = subprocess.run(["cc", "-E", "-P", "-std=gnu11", "-x", "c", "-"], input=bare, capture_output=True,
+        plain = subprocess.run(["cc", "-E", "-P", "-std=gnu11", "-x", "c", "-"], input=bare, stdout=subprocess.PIPE,
                                text=True, check=True).stdout
         with tempfile.NamedTemporaryFile("w", suffix=".c") as file:
             file.write(plain)
@@ -145,7 +150,7 @@ class KernelUnits:
                      '#pragma GCC optimize("no-trapping-math", "tree-loop-vectorize", "vect-cost-model=dynamic")\n')
         begin, end = "", ""
         wanted = target(unit.flags)
-        if wanted and wanted != "simd128":
+        if wanted:
             begin = (f'#if defined(__clang__)\n#pragma clang attribute push(__attribute__((target("{wanted}"))), '
                      f'apply_to = function)\n#else\n#pragma GCC push_options\n#pragma GCC target("{wanted}")\n{loops}'
                      "#endif\n")
@@ -174,7 +179,7 @@ class KernelUnits:
         everywhere = self.amalgamation.system
         for architecture, isas in groups.items():
             self.amalgamation.system = list(everywhere)
-            parts.append(f"\n#if defined({ARCHITECTURES[architecture]})\n")
+            parts.append(f"\n#if {ARCHITECTURES[architecture]}\n")
             head = len(parts)
             lists = {True: ["", ""], False: ["", ""]}
             for number, (isa, flags) in enumerate(isas):

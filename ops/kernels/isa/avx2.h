@@ -105,6 +105,11 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vf vf_at_least(vf x, vf bound) {
+  return (vf)_mm256_max_ps((__m256)x, (__m256)bound);
+}
+#define vf_at_least vf_at_least
+
 INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
   return (vi)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16((__m256i)a, (__m256i)b));
 }
@@ -144,11 +149,12 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
-INLINE vi vi_low_bytes(const vi x[4]) {
-  const __m256i first = _mm256_packs_epi32((__m256i)(x[0] & 0xff), (__m256i)(x[1] & 0xff));
-  return (vi)_mm256_packus_epi16(first, _mm256_packs_epi32((__m256i)(x[2] & 0xff), (__m256i)(x[3] & 0xff)));
+INLINE vi vi_to_bytes(const vi x[4]) {
+  const __m256i first = _mm256_packs_epi32((__m256i)x[0], (__m256i)x[1]),
+                second = _mm256_packs_epi32((__m256i)x[2], (__m256i)x[3]);
+  return (vi)_mm256_packus_epi16(first, second);
 }
-#define vi_low_bytes vi_low_bytes
+#define vi_to_bytes vi_to_bytes
 
 INLINE vi vi_load_repeated(const void *p) {
   return (vi)_mm256_broadcastsi128_si256(_mm_loadu_si128(p));

@@ -144,6 +144,11 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vf vf_at_least(vf x, vf bound) {
+  return (vf)_mm512_max_ps((__m512)x, (__m512)bound);
+}
+#define vf_at_least vf_at_least
+
 INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
   return (vi)_mm512_add_epi32((__m512i)sum, _mm512_madd_epi16((__m512i)a, (__m512i)b));
 }
@@ -180,11 +185,12 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
-INLINE vi vi_low_bytes(const vi x[4]) {
-  const __m512i first = _mm512_packs_epi32((__m512i)(x[0] & 0xff), (__m512i)(x[1] & 0xff));
-  return (vi)_mm512_packus_epi16(first, _mm512_packs_epi32((__m512i)(x[2] & 0xff), (__m512i)(x[3] & 0xff)));
+INLINE vi vi_to_bytes(const vi x[4]) {
+  const __m512i first = _mm512_packs_epi32((__m512i)x[0], (__m512i)x[1]),
+                second = _mm512_packs_epi32((__m512i)x[2], (__m512i)x[3]);
+  return (vi)_mm512_packus_epi16(first, second);
 }
-#define vi_low_bytes vi_low_bytes
+#define vi_to_bytes vi_to_bytes
 
 INLINE vi vi_load_repeated(const void *p) {
   return (vi)_mm512_broadcast_i32x4(_mm_loadu_si128(p));

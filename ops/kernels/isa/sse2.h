@@ -53,6 +53,11 @@ INLINE vf vf_sqrt(vf x) {
 }
 #define vf_sqrt vf_sqrt
 
+INLINE vf vf_at_least(vf x, vf bound) {
+  return (vf)_mm_max_ps((__m128)x, (__m128)bound);
+}
+#define vf_at_least vf_at_least
+
 INLINE vi vi_dot_pairs(vi sum, vs a, vs b) {
   return (vi)_mm_add_epi32((__m128i)sum, _mm_madd_epi16((__m128i)a, (__m128i)b));
 }
@@ -70,11 +75,12 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #define vi_store_low_bytes vi_store_low_bytes
 
-INLINE vi vi_low_bytes(const vi x[4]) {
-  const __m128i first = _mm_packs_epi32((__m128i)(x[0] & 0xff), (__m128i)(x[1] & 0xff));
-  return (vi)_mm_packus_epi16(first, _mm_packs_epi32((__m128i)(x[2] & 0xff), (__m128i)(x[3] & 0xff)));
+INLINE vi vi_to_bytes(const vi x[4]) {
+  const __m128i first = _mm_packs_epi32((__m128i)x[0], (__m128i)x[1]),
+                second = _mm_packs_epi32((__m128i)x[2], (__m128i)x[3]);
+  return (vi)_mm_packus_epi16(first, second);
 }
-#define vi_low_bytes vi_low_bytes
+#define vi_to_bytes vi_to_bytes
 
 INLINE vi vi_load_bytes(const uint8_t *p) {
   int32_t bytes;

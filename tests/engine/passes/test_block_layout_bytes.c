@@ -142,10 +142,10 @@ static void stretches_of_convolutions(void **state) {
 
 /* Everything that follows blocks of bytes. */
 static void followers(void **state) {
-  static const char *const names[] = {"sum",   "product", "sigmoid", "maximum", "average",
-                                      "means", "concat",  "pad",     "slice",   "dequantized"};
+  static const char *const names[] = {"sum",    "product", "sigmoid", "maximum", "average",    "means",
+                                      "concat", "pad",     "slice",   "resized", "dequantized"};
   (void)state;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 22; i++) {
     const norma_element_type type = i % 2 ? NORMA_INT8 : NORMA_UINT8;
     model_builder *b = start(type, 20, 9, 11);
     add_conv(b, "x", "a", 20, 36, 1, 1);
@@ -190,6 +190,10 @@ static void followers(void **state) {
       builder_ints64(b, "axes", 1, DIMS(2), DIMS(1, 3));
       builder_node(b, "Slice", "a from to axes", "d");
       break;
+    case 9:
+      builder_floats(b, "scales", 1, DIMS(4), (const float[]){1, 1, 2, 1.5f});
+      builder_node(b, "Resize", "a - scales", "d");
+      break;
     default:
       builder_node(b, "DequantizeLinear", "a s2 z2", "e");
       builder_node(b, "Relu", "e", "r");
@@ -199,28 +203,21 @@ static void followers(void **state) {
     const int64_t channels = i / 2 == 6 ? 108 : i / 2 == 8 ? 20 : 36;
     add_conv(b, "d", "y", channels, 18, 1, 1);
     builder_output(b, "y", type, -1, NULL);
-    check_bytes(b, names[i / 2], type, DIMS(2, 20, 9, 11), i / 2 == 9 ? 4 : 2);
+    check_bytes(b, names[i / 2], type, DIMS(2, 20, 9, 11), i / 2 == 10 ? 4 : 2);
   }
 }
 
-/* Weights that are not centred, channels last and parameters that the model computes stay in the plain layout. */
+/* Parameters that the model computes keep the plain layout. */
 static void what_stays_plain(void **state) {
   (void)state;
-  for (int i = 0; i < 2; i++) {
-    model_builder *b = start(NORMA_UINT8, 20, 9, 11);
-    const uint8_t centre = 117;
-    builder_initializer(b, "c", NORMA_UINT8, 0, NULL, &centre);
-    add_bytes(b, "w", NORMA_UINT8, 4, DIMS(24, 20, 1, 1));
-    if (i == 0) builder_node(b, "QLinearConv", "x s1 z1 w ws c s2 z2", "y");
-    if (i == 1) {
-      builder_node(b, "ReduceMax", "x", "m");
-      builder_ints64(b, "one", 1, DIMS(1), DIMS(1));
-      builder_node(b, "Reshape", "m one", "z");
-      builder_node(b, "QLinearConv", "x s1 z w ws c s2 z2", "y");
-    }
-    builder_output(b, "y", NORMA_UINT8, -1, NULL);
-    check_bytes(b, "plain", NORMA_UINT8, DIMS(1, 20, 9, 11), i == 0 ? 2 : 0);
-  }
+  model_builder *b = start(NORMA_UINT8, 20, 9, 11);
+  add_bytes(b, "w", NORMA_INT8, 4, DIMS(24, 20, 1, 1));
+  builder_node(b, "ReduceMax", "x", "m");
+  builder_ints64(b, "one", 1, DIMS(1), DIMS(1));
+  builder_node(b, "Reshape", "m one", "z");
+  builder_node(b, "QLinearConv", "x s1 z w ws wz s2 z2", "y");
+  builder_output(b, "y", NORMA_UINT8, -1, NULL);
+  check_bytes(b, "plain", NORMA_UINT8, DIMS(1, 20, 9, 11), 0);
 }
 
 int main(void) {

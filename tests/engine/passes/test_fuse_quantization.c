@@ -204,6 +204,23 @@ static void parts_of_a_concat(void **state) {
   free_checked(&c);
 }
 
+/* QLinearConcat is taken apart in the same way. */
+static void concats_of_integers(void **state) {
+  (void)state;
+  model_builder *b = start(NORMA_UINT8, 2, DIMS(5, 4));
+  builder_import(b, "com.microsoft", 1);
+  builder_input(b, "z", NORMA_FLOAT, 2, DIMS(5, 4));
+  builder_node(b, "QuantizeLinear", "z half zero", "p");
+  node *concat = builder_named_node(b, "", "com.microsoft", "QLinearConcat",
+                                    "half zero q eighth zero p half zero q eighth zero", "yq");
+  builder_int(concat, "axis", 1);
+  builder_node(b, "DequantizeLinear", "yq half zero", "y");
+  checked c = check_nodes(b, PASS, 0, 7);
+  assert_int_equal(count_nodes(&c, "QuantizedActivation"), 2);
+  assert_string_equal(only_node(&c, "Concat")->domain, "");
+  free_checked(&c);
+}
+
 static void pools_and_softmax(void **state) {
   (void)state;
   model_builder *b = start(NORMA_INT8, 4, DIMS(1, 3, 4, 4));
@@ -272,6 +289,7 @@ int main(void) {
       cmocka_unit_test(products),
       cmocka_unit_test(arithmetic),
       cmocka_unit_test(parts_of_a_concat),
+      cmocka_unit_test(concats_of_integers),
       cmocka_unit_test(pools_and_softmax),
       cmocka_unit_test(functions_become_tables),
       cmocka_unit_test(what_others_read_stays),

@@ -22,14 +22,16 @@ static model_builder *start(void) {
 
 static void movers_take_integers(void **state) {
   (void)state;
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 6; i++) {
     model_builder *b = start();
     builder_ints64(b, "indices", 1, DIMS(2), DIMS(3, 0));
+    builder_floats(b, "scales", 1, DIMS(4), (const float[]){1, 1, 2, 1.5f});
     if (i == 0) builder_ints(builder_node(b, "Transpose", "d", "y"), "perm", 4, DIMS(0, 2, 3, 1));
     if (i == 1) builder_int(builder_node(b, "Flatten", "d", "y"), "axis", 2);
     if (i == 2) builder_int(builder_node(b, "Gather", "d indices", "y"), "axis", 1);
     if (i == 3) builder_ints(builder_node(b, "MaxPool", "d", "y"), "kernel_shape", 2, DIMS(2, 3));
     if (i == 4) builder_node(b, "Identity", "d", "y");
+    if (i == 5) builder_node(b, "Resize", "d - scales", "y");
     checked c = check_nodes(b, PASS, 0, 3);
     const node *last = only_node(&c, "DequantizeLinear");
     assert_string_equal(last->outputs[0]->name, "y");
@@ -76,6 +78,13 @@ static void what_is_left_alone(void **state) {
   builder_node(b, "Transpose", "d", "y");
   checked c = check_nodes(b, PASS, 0, 3);
   assert_int_equal(only_node(&c, "Transpose")->inputs[0]->info.type, NORMA_FLOAT);
+  free_checked(&c);
+
+  b = start();
+  builder_floats(b, "scales", 1, DIMS(4), (const float[]){1, 1, 2, 2});
+  builder_string(builder_node(b, "Resize", "d - scales", "y"), "mode", "linear");
+  c = check_nodes(b, PASS, 0, 3);
+  assert_int_equal(only_node(&c, "Resize")->inputs[0]->info.type, NORMA_FLOAT);
   free_checked(&c);
 
   b = start();

@@ -41,15 +41,21 @@ static struct store_8bit random_store(size_t outputs, size_t depth) {
 
 /* ---- whole products ---- */
 
+/* With zero points of the weights, ones are some zeros too. */
 static void check_conv(const struct kernel_table *table, size_t outputs, size_t steps, size_t rows, size_t pixels) {
-  const size_t padded = (outputs + 15) / 16 * 16, x_row = 16 * pixels + random_size(0, 40);
-  const size_t y_row = 16 * pixels + random_size(0, 9), y_block = y_row * rows + random_size(0, 9);
+  const size_t padded = (outputs + 15) / 16 * 16, x_row = 16 * (pixels + random_size(0, 2));
+  const size_t y_row = 16 * (pixels + random_size(0, 1)), y_block = y_row * rows + 16 * random_size(0, 1);
   const size_t columns = table->conv_8bit_columns, panels = (outputs + columns - 1) / columns;
   const size_t packed_size = table->conv_8bit_packed_size(outputs, steps), y_size = padded / 16 * y_block;
   size_t offsets[MOST_STEPS], furthest = 0;
   struct store_8bit s = random_store(padded, 16 * steps);
+  const bool has_zeros = random_bits() & 4096;
+  int32_t *sums = exact_buffer(rows * pixels * sizeof *sums), *w_zero = exact_buffer(padded * sizeof *w_zero);
+  int8_t *ones = exact_buffer(16 * steps);
+  for (size_t i = 0; i < padded; i++) w_zero[i] = (int32_t)random_size(0, 255) - 128;
+  for (size_t i = 0; i < 16 * steps; i++) ones[i] = (random_bits() & 7168) != 0;
   for (size_t i = 0; i < steps; i++) {
-    offsets[i] = random_size(0, 300);
+    offsets[i] = 16 * random_size(0, 20);
     if (offsets[i] > furthest) furthest = offsets[i];
   }
   uint8_t *x = random_bytes(furthest + (rows - 1) * x_row + 16 * pixels), *w = random_bytes(outputs * steps * 16);
@@ -59,21 +65,24 @@ static void check_conv(const struct kernel_table *table, size_t outputs, size_t 
   memset(y, UNTOUCHED, y_size);
   for (size_t i = 0; i < outputs * steps; i++)
     table->conv_8bit_pack(packed, (const int8_t *)w + 16 * i, outputs, steps, i / steps, i % steps);
-  const struct conv_8bit of = {.steps = steps,
-                               .offsets = offsets,
-                               .outputs = outputs,
-                               .packed = packed,
-                               .term = s.term,
-                               .scale = s.scale,
-                               .zero = s.zero,
-                               .low = s.low,
-                               .high = s.high,
-                               .rows = rows,
-                               .pixels = pixels,
-                               .x_row = x_row,
-                               .y_row = y_row,
-                               .y_block = y_block};
+  struct conv_8bit of = {.steps = steps,
+                         .offsets = offsets,
+                         .outputs = outputs,
+                         .packed = packed,
+                         .term = s.term,
+                         .scale = s.scale,
+                         .w_zero = w_zero,
+                         .zero = s.zero,
+                         .low = s.low,
+                         .high = s.high,
+                         .rows = rows,
+                         .pixels = pixels,
+                         .x_row = x_row,
+                         .y_row = y_row,
+                         .y_block = y_block};
   const size_t cut = random_size(0, panels);
+  table->conv_8bit_sum(&of, x, ones, sums);
+  if (has_zeros) of.x_sums = sums;
   table->conv_8bit_run(&of, x, y, 0, cut);
   table->conv_8bit_run(&of, x, y, cut, panels);
   for (size_t at = 0; at < y_size; at++) {
@@ -82,9 +91,11 @@ static void check_conv(const struct kernel_table *table, size_t outputs, size_t 
     if (row < rows && byte < 16 * pixels && o < padded) {
       if (o >= outputs) continue;
       uint32_t sum = (uint32_t)s.term[o];
-      for (size_t i = 0; i < 16 * steps; i++)
+      for (size_t i = 0; i < 16 * steps; i++) {
+        const int32_t zero = has_zeros && ones[i] ? w_zero[o] : 0;
         sum += (uint32_t)(number_of(table, x[row * x_row + byte / 16 * 16 + offsets[i / 16] + i % 16]) *
-                          (int8_t)w[o * steps * 16 + i]);
+                          ((int8_t)w[o * steps * 16 + i] - zero));
+      }
       expected = stored(sum, s.scale[o], s.zero, s.low, s.high);
     }
     if (y[at] != expected)
@@ -92,6 +103,7 @@ static void check_conv(const struct kernel_table *table, size_t outputs, size_t 
                rows, pixels, at, y[at], expected);
   }
   free(x), free(w), free(y), free(packed), free(s.term), free(s.scale);
+  free(sums), free(w_zero), free(ones);
 }
 
 TABLE_TEST(each_number_of_pixels_and_outputs) {
@@ -136,12 +148,12 @@ TABLE_TEST(extreme_factors) {
 /* ---- one channel at a time ---- */
 
 static void check_depthwise(const struct kernel_table *table, size_t fours, size_t rows, size_t pixels) {
-  const size_t x_row = 16 * pixels + random_size(0, 40), y_row = 16 * pixels + random_size(0, 9);
+  const size_t x_row = 16 * (pixels + random_size(0, 2)), y_row = 16 * (pixels + random_size(0, 1));
   const size_t y_size = (rows - 1) * y_row + 16 * pixels;
   size_t offsets[4 * MOST_STEPS], furthest = 0;
   struct store_8bit s = random_store(16, 4 * fours);
   for (size_t i = 0; i < 4 * fours; i++) {
-    offsets[i] = random_size(0, 300);
+    offsets[i] = 16 * random_size(0, 20);
     if (offsets[i] > furthest) furthest = offsets[i];
   }
   uint8_t *x = random_bytes(furthest + (rows - 1) * x_row + 16 * pixels + 64), *w = random_bytes(64 * fours);

@@ -16,10 +16,14 @@ static int64_t output_size(const blocked_conv_case *c, int d) {
   return room < 0 ? -1 : room / c->strides[d] + 1;
 }
 
-static value *repeated(workbench *bench, norma_element_type type, shape shape, double number) {
+/* Zero points of weights: none for signed ones and 128 for unsigned ones, or any, the ends too. */
+static const value *zeros_of(workbench *bench, const blocked_conv_case *c, norma_element_type type, shape shape) {
   value *made = bench_make(bench, type, shape);
-  for (int64_t i = 0; i < norma_tensor_count(&made->tensor); i++)
-    element_set_double(type, made->tensor.data, i, number);
+  for (int64_t i = 0; i < norma_tensor_count(&made->tensor); i++) {
+    const int64_t lowest = type == NORMA_INT8 ? -128 : 0;
+    const int64_t any = random_of(&bench->seed, 0, 255, 5, 117, 128, 250) + lowest;
+    element_set_double(type, made->tensor.data, i, (double)(c->code & 16 ? any : lowest + 128));
+  }
   return made;
 }
 
@@ -32,8 +36,8 @@ static void check_case(workbench *bench, const blocked_conv_case *c) {
   driver_call plain =
       CALL("QLinearConv", 10, x, one_number(bench, NORMA_FLOAT, 0.5), any_numbers(bench, x_type, SCALAR),
            any_numbers(bench, w_type, SHAPE(c->outputs, c->channels / c->group, c->kernel[0], c->kernel[1])),
-           scales_of(bench, NORMA_FLOAT, form), repeated(bench, w_type, form, w_type == NORMA_UINT8 ? 128 : 0),
-           one_number(bench, NORMA_FLOAT, 64), any_numbers(bench, y_type, SCALAR),
+           scales_of(bench, NORMA_FLOAT, form), zeros_of(bench, c, w_type, form), one_number(bench, NORMA_FLOAT, 64),
+           any_numbers(bench, y_type, SCALAR),
            c->bias ? bench_random(bench, NORMA_INT32, SHAPE(c->outputs), -9999, 9999) : NULL);
   plain.input_count = c->bias ? 9 : 8;
   plain.activation = c->activation;
@@ -68,7 +72,7 @@ static blocked_conv_case random_case(uint64_t *seed) {
   blocked_conv_case c = {.samples = random_int(seed, 1, 3),
                          .group = 1,
                          .bias = random_int(seed, 0, 1),
-                         .code = (int)random_int(seed, 0, 15)};
+                         .code = (int)random_int(seed, 0, 31)};
   for (int d = 0; d < 2; d++) random_axis(seed, &c, d);
   if (random_int(seed, 0, 2) == 0) c.activation = (struct activation){UNARY_CLIP, 20, 90};
   switch (random_int(seed, 0, 3)) {
@@ -117,6 +121,7 @@ static void shapes_of_networks(void **state) {
       {1, 1, 256, 128, {7, 7}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, false, true, 11, {UNARY_IDENTITY, 0, 0}},
       {1, 1, 3, 64, {57, 57}, {7, 7}, {2, 2}, {1, 1}, {3, 3, 3, 3}, true, true, 10, {UNARY_IDENTITY, 0, 0}},
       {1, 96, 96, 96, {61, 61}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, false, true, 10, {UNARY_IDENTITY, 0, 0}},
+      {1, 1, 100, 70, {15, 15}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, false, true, 24, {UNARY_IDENTITY, 0, 0}},
       {1, 1, 2048, 40, {9, 25}, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false, false, 10, {UNARY_IDENTITY, 0, 0}},
   };
   workbench bench;

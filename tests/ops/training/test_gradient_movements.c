@@ -119,11 +119,65 @@ static void pad_agrees(void **state) {
   gradient_check_finish(&check, "y");
 }
 
+static void depth_and_space_agree(void **state) {
+  (void)state;
+  for (int form = 0; form < 3; form++) {
+    gradient_check check;
+    gradient_check_begin(&check, 13);
+    gradient_check_variable(&check, "x", 4, form ? (int64_t[]){2, 8, 2, 3} : (int64_t[]){2, 3, 4, 6}, -1, 1);
+    node *node = builder_node(check.builder, form ? "DepthToSpace" : "SpaceToDepth", "x", "y");
+    builder_int(node, "blocksize", 2);
+    if (form) builder_string(node, "mode", form == 1 ? "DCR" : "CRD");
+    gradient_check_finish_twice(&check, "y");
+  }
+}
+
+static void chosen_and_reversed_agree(void **state) {
+  static const bool condition[] = {false, true, true};
+  static const int64_t three = 3;
+  (void)state;
+  gradient_check check = begin_moved(13);
+  builder_initializer(check.builder, "a", NORMA_BOOL, 1, &three, condition);
+  builder_int(builder_node(check.builder, "Compress", "x a", "y"), "axis", 1);
+  gradient_check_finish(&check, "y");
+  check = begin_moved(13);
+  LIST(check.builder, "a", 1, 2, 2);
+  node *node = builder_node(check.builder, "ReverseSequence", "x a", "y");
+  builder_int(node, "time_axis", 0);
+  builder_int(node, "batch_axis", 1);
+  gradient_check_finish(&check, "y");
+}
+
+static void linear_ones_agree(void **state) {
+  static const int64_t axis = -2, diagonal = 1;
+  (void)state;
+  for (int form = 0; form < 4; form++) {
+    gradient_check check = begin_moved(14);
+    builder_ints64(check.builder, "a", 0, NULL, &axis);
+    node *node = builder_node(check.builder, "CumSum", "x a", "y");
+    builder_int(node, "exclusive", form & 1);
+    builder_int(node, "reverse", form >> 1);
+    gradient_check_finish_twice(&check, "y");
+    check = begin_moved(14);
+    builder_ints64(check.builder, "k", 0, NULL, &diagonal);
+    node = builder_node(check.builder, "Trilu", form & 1 ? "x k" : "x", "y");
+    builder_int(node, "upper", form >> 1);
+    gradient_check_finish_twice(&check, "y");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shapes_go_back), cmocka_unit_test(transpose_agrees), cmocka_unit_test(concat_and_split_agree),
-      cmocka_unit_test(slice_agrees),   cmocka_unit_test(gather_agrees),    cmocka_unit_test(tile_agrees),
+      cmocka_unit_test(shapes_go_back),
+      cmocka_unit_test(transpose_agrees),
+      cmocka_unit_test(concat_and_split_agree),
+      cmocka_unit_test(slice_agrees),
+      cmocka_unit_test(gather_agrees),
+      cmocka_unit_test(tile_agrees),
       cmocka_unit_test(pad_agrees),
+      cmocka_unit_test(depth_and_space_agree),
+      cmocka_unit_test(chosen_and_reversed_agree),
+      cmocka_unit_test(linear_ones_agree),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

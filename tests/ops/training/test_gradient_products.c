@@ -1,4 +1,4 @@
-/* Derivatives of Gemm, MatMul and Conv against differences. */
+/* Derivatives of Gemm, MatMul, Conv and ConvTranspose against differences. */
 #include "tests/support/gradient_check.h"
 
 #include <setjmp.h>
@@ -92,11 +92,53 @@ static void conv_agrees(void **state) {
   }
 }
 
+typedef struct transpose_case {
+  int64_t batch, channels, filters, group; /* filters: of each group */
+  int axes;
+  int64_t size[3], kernel[3], stride[3], dilation[3], pads[6], beyond[3];
+} transpose_case;
+
+static const transpose_case transposes[] = {
+    {2, 2, 3, 1, 2, {3, 4}, {3, 3}, {1, 1}, {1, 1}, {0, 0, 0, 0}, {0, 0}},
+    {2, 2, 3, 1, 2, {3, 4}, {3, 2}, {2, 3}, {1, 1}, {1, 0, 1, 1}, {1, 2}},
+    {1, 4, 3, 2, 2, {3, 3}, {2, 3}, {1, 2}, {2, 1}, {1, 0, 0, 2}, {0, 1}},
+    {2, 3, 1, 3, 2, {3, 4}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, {1, 1}}, /* each channel alone */
+    {2, 2, 2, 1, 1, {4}, {3}, {4}, {1}, {0, 0}, {3}},
+    {1, 2, 2, 1, 3, {2, 3, 2}, {2, 2, 2}, {1, 2, 1}, {1, 1, 1}, {0, 1, 0, 0, 0, 1}, {0}},
+};
+
+static void conv_transpose_agrees(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof transposes / sizeof *transposes; i++) {
+    const transpose_case *c = &transposes[i];
+    const int64_t outputs = c->filters * c->group;
+    gradient_check check;
+    int64_t x[5] = {c->batch, c->channels}, w[5] = {c->channels, c->filters};
+    print_message("case %zu\n", i);
+    for (int d = 0; d < c->axes; d++) {
+      x[2 + d] = c->size[d];
+      w[2 + d] = c->kernel[d];
+    }
+    gradient_check_begin(&check, 13);
+    gradient_check_variable(&check, "x", 2 + c->axes, x, -1, 1);
+    gradient_check_variable(&check, "w", 2 + c->axes, w, -1, 1);
+    gradient_check_variable(&check, "b", 1, &outputs, -1, 1);
+    node *conv = builder_node(check.builder, "ConvTranspose", "x w b", "y");
+    builder_int(conv, "group", c->group);
+    builder_ints(conv, "strides", (size_t)c->axes, c->stride);
+    builder_ints(conv, "dilations", (size_t)c->axes, c->dilation);
+    builder_ints(conv, "pads", 2 * (size_t)c->axes, c->pads);
+    builder_ints(conv, "output_padding", (size_t)c->axes, c->beyond);
+    (i % 3 ? gradient_check_finish : gradient_check_finish_twice)(&check, "y");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gemm_agrees),
       cmocka_unit_test(matmul_agrees),
       cmocka_unit_test(conv_agrees),
+      cmocka_unit_test(conv_transpose_agrees),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-static const char *const names[] = {"ReduceSum",    "ReduceMean",      "ReduceSumSquare", "ReduceL1", "ReduceL2",
-                                    "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",       "ReduceMin"};
+static const char *const names[] = {"ReduceSum",    "ReduceMean",      "ReduceSumSquare", "ReduceL1",  "ReduceL2",
+                                    "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",       "ReduceMin", "ReduceProd"};
 
 /* form: 0 all axes, 1 the last two, 2 the middle one counted from the end, 3 an empty list; + 4: removed */
 static void check_reduction(const char *op_type, int64_t opset, int form, bool twice) {
@@ -36,6 +36,20 @@ static void reductions_agree(void **state) {
   }
 }
 
+/* The product of the other elements, of which one is 0, or two. */
+static void a_product_with_zeros(void **state) {
+  gradient_check check;
+  (void)state;
+  gradient_check_begin(&check, 18);
+  gradient_check_variable(&check, "x", 2, (int64_t[]){2, 3}, 0.5, 2);
+  check.data[0][1] = 0;
+  check.data[0][3] = check.data[0][5] = 0;
+  static const int64_t one = 1, axis = 1;
+  builder_ints64(check.builder, "axes", 1, &one, &axis);
+  builder_node(check.builder, "ReduceProd", "x axes", "y");
+  gradient_check_finish(&check, "y");
+}
+
 static void global_pools_agree(void **state) {
   static const char *const pools[] = {"GlobalAveragePool", "GlobalMaxPool"};
   (void)state;
@@ -51,6 +65,7 @@ static void global_pools_agree(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reductions_agree),
+      cmocka_unit_test(a_product_with_zeros),
       cmocka_unit_test(global_pools_agree),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
