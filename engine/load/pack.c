@@ -127,6 +127,13 @@ static void give_back(const node *node, uint32_t packed_inputs) {
   }
 }
 
+static bool pack_read_lazy(prepare_context *context, const value *constant, int64_t first, int64_t count,
+                           const void **data, norma_status *status) {
+  if (!value_is_lazy(constant)) return false;
+  *status = lazy_read(context->lazy, constant, first, count, data, context->error);
+  return true;
+}
+
 /* The state that prepare fills in goes: plans make their own, and find what was packed. */
 static norma_status pack_node(packer *packer, const node *node, norma_error *error) {
   region *region = &packer->region;
@@ -150,6 +157,7 @@ static norma_status pack_node(packer *packer, const node *node, norma_error *err
   }
   if (!infos_are_known(inputs, node->input_count) || !infos_are_known(outputs, node->output_count)) return NORMA_OK;
   prepare_context prepare = executor_prepare_context(packer->executor, node, state, inputs, constants, outputs, error);
+  prepare.read_lazy = pack_read_lazy;
   prepare.lazy = &packer->model->lazy_source;
   TRY(node->op->prepare(&prepare));
   give_back(node, packer->open_batch ? prepare.packed_for_good : prepare.packed_inputs);

@@ -5,7 +5,8 @@
 typedef struct planner {
   const plan_request *request;
   plan *plan;
-  bool *needed; /* by value id */
+  bool *needed;      /* by value id */
+  size_t most_slots; /* as many as all steps may need */
   norma_error *error;
 } planner;
 
@@ -20,7 +21,9 @@ static void mark_needed(planner *planner, const graph_value *value) {
 }
 
 static bool mark_captures_needed(void *context, graph *subgraph) {
-  for (int i = 0; i < subgraph->capture_count; i++) mark_needed(context, subgraph->captures[i]);
+  planner *planner = context;
+  for (int i = 0; i < subgraph->capture_count; i++) mark_needed(planner, subgraph->captures[i]);
+  planner->most_slots += (size_t)subgraph->capture_count;
   return true;
 }
 
@@ -49,9 +52,11 @@ static int count_steps(planner *planner) {
     if (plan_request_watches(planner->request, graph->values[i])) planner->needed[i] = true;
   }
   int count = 0;
+  planner->most_slots = (size_t)graph->input_count + (size_t)graph->capture_count + (size_t)graph->output_count;
   for (const node *node = graph->last; node; node = node->previous) {
     if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
     count++;
+    planner->most_slots += (size_t)node->input_count + (size_t)node->output_count;
     for (int i = 0; i < node->input_count; i++) mark_needed(planner, node->inputs[i]);
     node_visit_subgraphs(node, mark_captures_needed, planner);
   }
@@ -87,18 +92,10 @@ static int slot_for_read(planner *planner, const graph_value *value) {
   return index;
 }
 
-static int count_reads(const graph *graph) {
-  int count = graph->output_count;
-  for (const node *node = graph->first; node; node = node->next) count += node->input_count;
-  return count;
-}
-
 static norma_status make_arrays(planner *planner, int step_count) {
   plan *plan = planner->plan;
   const graph *graph = plan->graph;
-  /* Every own value, every capture, and constants of outer graphs, one per read at most. */
-  size_t slots = (size_t)graph->value_count + (size_t)graph->capture_count + (size_t)count_reads(graph);
-  plan->slots = region_array(&plan->region, slots, sizeof *plan->slots);
+  plan->slots = region_array(&plan->region, planner->most_slots, sizeof *plan->slots);
   plan->slot_of_value = region_array(&plan->region, (size_t)graph->value_count, sizeof(int));
   plan->inputs = region_array(&plan->region, (size_t)graph->input_count, sizeof(int));
   plan->outputs = region_array(&plan->region, (size_t)graph->output_count, sizeof(int));
@@ -308,6 +305,7 @@ static norma_status infer_plan(planner *planner) {
   }
   plan->inferrer.capture_infos = plan->capture_infos;
   plan->inferrer.capture_values = plan->capture_values;
+  if (request->similar) TRY(inferrer_follow(&plan->inferrer, &request->similar->inferrer, planner->error));
   return inferrer_run(&plan->inferrer, planner->error);
 }
 
@@ -337,7 +335,8 @@ norma_status plan_create(const plan_request *request, plan **result, norma_error
   own_request.executor = &undisturbed;
   planner planner = {.request = &own_request, .plan = plan, .error = error};
   norma_status status = plan_build(&planner);
-  plan->inferrer.executor = NULL; /* only its known contents are needed from here on */
+  plan->inferrer.executor = NULL; /* only what it has found is needed from here on */
+  plan->inferrer.earlier = NULL;
   if (status != NORMA_OK) {
     plan_destroy(plan);
     return status;

@@ -71,6 +71,7 @@ typedef struct plan_request {
   const value_info *inputs;           /* by graph input; constant ones are ignored */
   const value_info *captures;         /* by graph->captures */
   const value *const *capture_values; /* contents of these that the plan may rely on, or NULL entries */
+  const plan *similar;                /* of the same graph for other inputs, which saves time; NULL: none */
   bool keep_all;                      /* -O 0: every node becomes a step */
   bool (*is_watched)(void *context, const char *name); /* NULL: nothing is */
   void *watch_context;

@@ -175,8 +175,77 @@ static norma_status check_types(const inferrer *inferrer, const node_inference *
                        node->inputs[conflict.input]->name);
 }
 
+/* ------------------------------------------------------------------------------------------------- an earlier walk */
+
+static bool is_same_info(const value_info *a, const value_info *b) {
+  return a->kind == NORMA_VALUE_TENSOR && b->kind == NORMA_VALUE_TENSOR && a->type == b->type &&
+         shape_equal(&a->shape, &b->shape);
+}
+
+static bool is_same_contents(const value *a, const value *b) {
+  if (a == b) return true;
+  const norma_tensor *left = norma_value_tensor(a), *right = norma_value_tensor(b);
+  if (!left || !right || left->type == NORMA_STRING || left->size_bytes != right->size_bytes) return false;
+  return left->data == right->data || left->size_bytes == 0 || memcmp(left->data, right->data, left->size_bytes) == 0;
+}
+
+static bool is_same_value(const inferrer *inferrer, int id) {
+  const struct inferrer *earlier = inferrer->earlier;
+  return is_same_info(&inferrer->infos[id], &earlier->infos[id]) &&
+         is_same_contents(inferrer->known[id], earlier->known[id]);
+}
+
+norma_status inferrer_follow(inferrer *inferrer, const struct inferrer *earlier, norma_error *error) {
+  const graph *graph = inferrer->graph;
+  inferrer->same = region_array(inferrer->region, (size_t)graph->value_count, sizeof *inferrer->same);
+  if (!inferrer->same) return region_error(inferrer->region, error);
+  inferrer->earlier = earlier;
+  for (int i = 0; i < graph->value_count; i++) {
+    const graph_value *value = graph->values[i];
+    inferrer->same[i] = value->constant || (value->is_input && is_same_value(inferrer, i));
+  }
+  return NORMA_OK;
+}
+
+static bool is_unchanged(const inferrer *inferrer, const node *node) {
+  if (!inferrer->earlier || node->op->flags & (OPERATOR_RANDOM | OPERATOR_SUBGRAPHS)) return false;
+  for (int i = 0; i < node->input_count; i++) {
+    const graph_value *input = node->inputs[i];
+    if (input && !input->constant && (input->graph != inferrer->graph || !inferrer->same[input->id])) return false;
+  }
+  for (int i = 0; i < node->output_count; i++) { /* what a description of a container points to stays with its walk */
+    if (node->outputs[i] && inferrer->earlier->infos[node->outputs[i]->id].kind != NORMA_VALUE_TENSOR) return false;
+  }
+  return true;
+}
+
+static norma_status take_over(inferrer *inferrer, const node *node, norma_error *error) {
+  for (int i = 0; i < node->output_count; i++) {
+    if (!node->outputs[i]) continue;
+    const int id = node->outputs[i]->id;
+    inferrer->infos[id] = inferrer->earlier->infos[id];
+    inferrer->same[id] = true;
+    if (!inferrer->earlier->known[id]) continue;
+    owned_value *entry = add_owned(inferrer);
+    if (!entry) return region_error(inferrer->region, error);
+    TRY(value_copy(inferrer->executor->memory, &entry->value, inferrer->earlier->known[id], error));
+    inferrer->known[id] = &entry->value;
+  }
+  return NORMA_OK;
+}
+
+/* What was inferred anew may be what it was before, such as the number of rows while their length grows. */
+static void note_what_is_same(inferrer *inferrer, const node *node) {
+  for (int i = 0; inferrer->earlier && i < node->output_count; i++) {
+    if (node->outputs[i]) inferrer->same[node->outputs[i]->id] = is_same_value(inferrer, node->outputs[i]->id);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- walk */
+
 static norma_status infer_node(inferrer *inferrer, const node *node, norma_error *error) {
   if (!node->op) return NORMA_OK;
+  if (is_unchanged(inferrer, node)) return take_over(inferrer, node, error);
   node_inference work;
   TRY(node_inference_begin(inferrer, &work, node, error));
   TRY(check_types(inferrer, &work, error));
@@ -204,6 +273,7 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
       return region_error(node->graph->region, error);
     }
   }
+  note_what_is_same(inferrer, node);
   return NORMA_OK;
 }
 

@@ -27,11 +27,18 @@ typedef struct inferrer {
   /* Where there is no outer inferrer: of graph->captures; else NULL. Values are NONE where they are not known. */
   const value_info *capture_infos;
   const value *capture_values;
+  /* NULL, or a walk of the same graph that has ended well, from which results are taken where nothing has changed. */
+  const struct inferrer *earlier;
+  bool *same; /* by value id, where there is an earlier walk: what is known is what was known then */
 } inferrer;
 
 /* Inputs start with their declared info, constants with their contents. `region` must outlive the inferrer. */
 norma_status inferrer_init(inferrer *inferrer, executor *executor, region *region, const graph *graph,
                            struct inferrer *outer, norma_status failure, norma_error *error);
+/* For a walk whose inputs are set and which has not begun: nodes whose inputs are known to be what they were in
+ * `earlier` are not inferred again. That one may be released as soon as this walk has ended. Errors: OUT_OF_MEMORY,
+ * BUDGET. */
+norma_status inferrer_follow(inferrer *inferrer, const struct inferrer *earlier, norma_error *error);
 /* Walks the graph's nodes. Nodes without an operator leave their outputs unknown. */
 norma_status inferrer_run(inferrer *inferrer, norma_error *error);
 void inferrer_release(inferrer *inferrer);

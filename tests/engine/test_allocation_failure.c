@@ -61,7 +61,7 @@ static void fail_each(const char *path, norma_optimization optimization, bool fr
   print_message("%s at level %d: %ld allocations failed %s\n", path, (int)optimization - 1, k - 1,
                 from ? "from there on" : "once");
   assert_true(k > 20);
-  assert_int_equal(succeeded, 0);
+  assert_true(succeeded <= (from ? 0 : 1)); /* an arena that grows can do without its slack */
   free(pictures);
 }
 

@@ -1,13 +1,13 @@
 /*
- * bench_engine ENGINE MODEL INPUT SHAPE THREADS OUTPUT
+ * bench_engine ENGINE MODEL INPUTS THREADS OUTPUTS [PRECISION]
  *
  * One inference engine in one process, measured from inside: what tools/compare_engines.py starts once for
- * each engine and then asks in turns. ENGINE is "norma", or the path of ONNX Runtime's shared library. The model
- * has one float32 input, whose elements are the contents of the file INPUT and whose shape is SHAPE
- * ("1x3x224x224"), and one float32 output.
+ * each engine and then asks in turns. ENGINE is "norma", or the path of ONNX Runtime's shared library. INPUTS is a
+ * folder with a file input_N.pb for each input of the model, in its order. Inputs and outputs are tensors, no strings.
+ * PRECISION is for other engines.
  *
- * Loads, runs once, writes the output's elements to the file OUTPUT and prints a line of JSON with the times and the
- * memory that this took. Then each line on standard input is a command, answered by one line of JSON:
+ * Loads, runs once, writes the outputs as output_N.npy to the folder OUTPUTS and prints a line of JSON with the times
+ * and the memory that this took. Then each line on standard input is a command, answered by one line of JSON:
  *   run N     one run that is not timed, then N that are
  *   idle MS   sleeps, and says how much CPU time the process took meanwhile
  * Every answer waits until the process is at rest, so that threads of one engine that are still spinning do not disturb
@@ -16,29 +16,35 @@
  * Both engines get the same treatment: input and output tensors are made once, runs are calls of the C interface.
  */
 #include "engine/norma.h"
-#include "tools/options.h"
+#include "tools/bench/process_state.h"
+#include "tools/formats/npy.h"
+#include "tools/formats/tensor_file.h"
+#include "tools/option_values.h"
 #include "tools/report.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+enum { MOST_VALUES = 128 }; /* inputs, and outputs */
 
 typedef struct engine engine;
 
 /* What the rest of this file wants of an engine. On failure `open` and `run` print why. */
 struct engine {
   bool (*open)(engine *engine, const char *model); /* loads; the time of this is the load time */
-  bool (*bind)(engine *engine);                    /* the input tensor */
+  bool (*bind)(engine *engine);                    /* the inputs */
   bool (*run)(engine *engine);
-  const float *(*output)(engine *engine, size_t *count);
+  size_t (*output_count)(engine *engine);
+  bool (*output)(engine *engine, size_t index, norma_tensor *view); /* of the last run */
   const char *(*version)(const engine *engine);
   void (*close)(engine *engine);
   const char *library;
   int threads;
-  norma_tensor input;
+  norma_runtime *values; /* whose memory the inputs are */
+  size_t input_count;
+  norma_value *inputs[MOST_VALUES];
 };
 
 /* ------------------------------------------------------------------------------------------------------------ Norma */
@@ -66,7 +72,10 @@ static bool norma_open(engine *engine, const char *path) {
 static bool norma_bind(engine *engine) {
   norma_engine *own = (norma_engine *)engine;
   norma_error error;
-  bool good = norma_session_set_input(own->session, NULL, &engine->input, &error) == NORMA_OK;
+  bool good = true;
+  for (size_t i = 0; good && i < engine->input_count; i++) {
+    good = norma_session_set_input_value(own->session, NULL, engine->inputs[i], &error) == NORMA_OK;
+  }
   if (!good) tool_library_error(NULL, &error);
   return good;
 }
@@ -78,11 +87,14 @@ static bool norma_run(engine *engine) {
   return good;
 }
 
-static const float *norma_output(engine *engine, size_t *count) {
-  const norma_tensor *tensor = norma_value_tensor(norma_session_output(((norma_engine *)engine)->session, 0));
-  if (!tensor || tensor->type != NORMA_FLOAT) return NULL;
-  *count = (size_t)norma_tensor_count(tensor);
-  return tensor->data;
+static size_t norma_output_count(engine *engine) {
+  return norma_model_output_count(((norma_engine *)engine)->model);
+}
+
+static bool norma_output(engine *engine, size_t index, norma_tensor *view) {
+  const norma_tensor *tensor = norma_value_tensor(norma_session_output(((norma_engine *)engine)->session, index));
+  if (tensor) *view = *tensor;
+  return tensor;
 }
 
 static const char *norma_engine_version(const engine *engine) {
@@ -109,11 +121,15 @@ enum {
   ORT_CREATE_SESSION_OPTIONS = 10,
   ORT_SET_OPTIMIZATION_LEVEL = 23,
   ORT_SET_INTRA_OP_THREADS = 24,
+  ORT_GET_INPUT_COUNT = 30,
+  ORT_GET_OUTPUT_COUNT = 31,
   ORT_GET_INPUT_NAME = 36,
   ORT_GET_OUTPUT_NAME = 37,
   ORT_CREATE_TENSOR_WITH_DATA = 49,
   ORT_GET_TENSOR_DATA = 51,
-  ORT_GET_ELEMENT_COUNT = 64,
+  ORT_GET_ELEMENT_TYPE = 60,
+  ORT_GET_RANK = 61,
+  ORT_GET_DIMS = 62,
   ORT_GET_TENSOR_INFO = 65,
   ORT_CREATE_CPU_MEMORY_INFO = 69,
   ORT_GET_DEFAULT_ALLOCATOR = 78,
@@ -125,7 +141,7 @@ enum {
   ORT_RELEASE_SESSION_OPTIONS = 100,
 };
 
-enum { ORT_WARNING = 2, ORT_ALL_OPTIMIZATIONS = 99, ORT_ARENA_ALLOCATOR = 1, ORT_DEFAULT_MEMORY = 0, ORT_FLOAT = 1 };
+enum { ORT_WARNING = 2, ORT_ALL_OPTIMIZATIONS = 99, ORT_ARENA_ALLOCATOR = 1, ORT_DEFAULT_MEMORY = 0 };
 
 typedef void (*ort_function)(void);
 typedef void *ort_failure; /* NULL: it went well */
@@ -149,7 +165,9 @@ typedef ort_failure ort_run_session(void *session, const void *options, const ch
                                     const void *const *inputs, size_t input_count, const char *const *output_names,
                                     size_t output_count, void **outputs);
 typedef ort_failure ort_get(void *object, void **part);
-typedef ort_failure ort_get_count(void *info, size_t *count);
+typedef ort_failure ort_get_count(void *object, size_t *count);
+typedef ort_failure ort_get_number(void *info, int *number);
+typedef ort_failure ort_get_dims(void *info, int64_t *dims, size_t rank);
 typedef void ort_release(void *object);
 
 typedef struct ort_engine {
@@ -157,8 +175,10 @@ typedef struct ort_engine {
   void *library;
   const ort_base *base;
   const ort_function *api;
-  void *env, *options, *session, *allocator, *memory_info, *input, *output;
-  char *input_name, *output_name;
+  void *env, *options, *session, *allocator, *memory_info;
+  size_t input_count, output_count;
+  void *inputs[MOST_VALUES], *outputs[MOST_VALUES];
+  char *input_names[MOST_VALUES], *output_names[MOST_VALUES];
 } ort_engine;
 
 #define ORT(own, type, place) ((type *)(own)->api[place])
@@ -192,48 +212,80 @@ static bool ort_open(engine *engine, const char *path) {
          ort_good(own, ORT(own, ort_create_session, ORT_CREATE_SESSION)(own->env, path, own->options, &own->session));
 }
 
+/* ONNX Runtime numbers element types as ONNX does, and as Norma. */
+static bool ort_bind_input(ort_engine *own, size_t index) {
+  const norma_tensor *x = norma_value_tensor(own->engine.inputs[index]);
+  if (!x) {
+    tool_error("bench_engine: input %zu is no tensor", index);
+    return false;
+  }
+  return ort_good(own, ORT(own, ort_get_name, ORT_GET_INPUT_NAME)(own->session, index, own->allocator,
+                                                                  &own->input_names[index])) &&
+         ort_good(own, ORT(own, ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(own->memory_info, x->data,
+                                                                                x->size_bytes, x->dims, (size_t)x->rank,
+                                                                                (int)x->type, &own->inputs[index]));
+}
+
 static bool ort_bind(engine *engine) {
   ort_engine *own = (ort_engine *)engine;
-  const norma_tensor *x = &engine->input;
-  return ort_good(own, ORT(own, ort_create, ORT_GET_DEFAULT_ALLOCATOR)(&own->allocator)) &&
-         ort_good(own, ORT(own, ort_get_name, ORT_GET_INPUT_NAME)(own->session, 0, own->allocator, &own->input_name)) &&
-         ort_good(own,
-                  ORT(own, ort_get_name, ORT_GET_OUTPUT_NAME)(own->session, 0, own->allocator, &own->output_name)) &&
-         ort_good(own, ORT(own, ort_create_memory_info,
-                           ORT_CREATE_CPU_MEMORY_INFO)(ORT_ARENA_ALLOCATOR, ORT_DEFAULT_MEMORY, &own->memory_info)) &&
-         ort_good(own, ORT(own, ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(
-                           own->memory_info, x->data, x->size_bytes, x->dims, (size_t)x->rank, ORT_FLOAT, &own->input));
+  bool good = ort_good(own, ORT(own, ort_create, ORT_GET_DEFAULT_ALLOCATOR)(&own->allocator)) &&
+              ort_good(own, ORT(own, ort_create_memory_info, ORT_CREATE_CPU_MEMORY_INFO)(
+                                ORT_ARENA_ALLOCATOR, ORT_DEFAULT_MEMORY, &own->memory_info)) &&
+              ort_good(own, ORT(own, ort_get_count, ORT_GET_INPUT_COUNT)(own->session, &own->input_count)) &&
+              ort_good(own, ORT(own, ort_get_count, ORT_GET_OUTPUT_COUNT)(own->session, &own->output_count));
+  if (good && (own->input_count != engine->input_count || own->output_count > MOST_VALUES)) {
+    tool_error("bench_engine: %zu inputs are given, the model has %zu, and %zu outputs", engine->input_count,
+               own->input_count, own->output_count);
+    return false;
+  }
+  for (size_t i = 0; good && i < own->input_count; i++) good = ort_bind_input(own, i);
+  for (size_t i = 0; good && i < own->output_count; i++) {
+    good = ort_good(
+        own, ORT(own, ort_get_name, ORT_GET_OUTPUT_NAME)(own->session, i, own->allocator, &own->output_names[i]));
+  }
+  return good;
 }
 
-/* The output of the first run is handed in for the following ones, which spares their allocation. */
+/* The outputs of the first run are handed in for the following ones, which spares their allocation. */
 static bool ort_run(engine *engine) {
   ort_engine *own = (ort_engine *)engine;
-  const char *input_name = own->input_name, *output_name = own->output_name;
-  const void *input = own->input;
-  return ort_good(own, ORT(own, ort_run_session, ORT_RUN)(own->session, NULL, &input_name, &input, 1, &output_name, 1,
-                                                          &own->output));
+  return ort_good(own, ORT(own, ort_run_session, ORT_RUN)(
+                           own->session, NULL, (const char *const *)own->input_names, (const void *const *)own->inputs,
+                           own->input_count, (const char *const *)own->output_names, own->output_count, own->outputs));
 }
 
-static const float *ort_output(engine *engine, size_t *count) {
+static size_t ort_output_count(engine *engine) {
+  return ((ort_engine *)engine)->output_count;
+}
+
+static bool ort_output(engine *engine, size_t index, norma_tensor *view) {
   ort_engine *own = (ort_engine *)engine;
   void *info = NULL, *data = NULL;
-  bool good = own->output && ort_good(own, ORT(own, ort_get, ORT_GET_TENSOR_INFO)(own->output, &info)) &&
-              ort_good(own, ORT(own, ort_get_count, ORT_GET_ELEMENT_COUNT)(info, count)) &&
-              ort_good(own, ORT(own, ort_get, ORT_GET_TENSOR_DATA)(own->output, &data));
+  int type = 0;
+  size_t rank = 0;
+  int64_t dims[NORMA_MAX_RANK];
+  void *output = own->outputs[index];
+  bool good = output && ort_good(own, ORT(own, ort_get, ORT_GET_TENSOR_INFO)(output, &info)) &&
+              ort_good(own, ORT(own, ort_get_number, ORT_GET_ELEMENT_TYPE)(info, &type)) &&
+              ort_good(own, ORT(own, ort_get_count, ORT_GET_RANK)(info, &rank)) && rank <= NORMA_MAX_RANK &&
+              ort_good(own, ORT(own, ort_get_dims, ORT_GET_DIMS)(info, dims, rank)) &&
+              ort_good(own, ORT(own, ort_get, ORT_GET_TENSOR_DATA)(output, &data));
   if (info) ORT(own, ort_release, ORT_RELEASE_TENSOR_INFO)(info);
-  return good ? data : NULL;
+  return good && norma_tensor_init(view, (norma_element_type)type, (int)rank, dims, data) == NORMA_OK;
 }
 
 static const char *ort_version(const engine *engine) {
   return ((const ort_engine *)engine)->base->get_version();
 }
 
-/* Its threads end with the session. The library stays: unloading it is not something that it supports. The two names go
- * with the process. */
+/* Its threads end with the session. The library stays: unloading it is not something that it supports. Names go with
+ * the process. */
 static void ort_close(engine *engine) {
   ort_engine *own = (ort_engine *)engine;
-  if (own->output) ORT(own, ort_release, ORT_RELEASE_VALUE)(own->output);
-  if (own->input) ORT(own, ort_release, ORT_RELEASE_VALUE)(own->input);
+  for (size_t i = 0; i < MOST_VALUES; i++) {
+    if (own->outputs[i]) ORT(own, ort_release, ORT_RELEASE_VALUE)(own->outputs[i]);
+    if (own->inputs[i]) ORT(own, ort_release, ORT_RELEASE_VALUE)(own->inputs[i]);
+  }
   if (own->memory_info) ORT(own, ort_release, ORT_RELEASE_MEMORY_INFO)(own->memory_info);
   if (own->session) ORT(own, ort_release, ORT_RELEASE_SESSION)(own->session);
   if (own->options) ORT(own, ort_release, ORT_RELEASE_SESSION_OPTIONS)(own->options);
@@ -242,106 +294,58 @@ static void ort_close(engine *engine) {
 
 /* ------------------------------------------------------------------------------------------------------ measurement */
 
-static double cpu_seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void sleep_ms(long ms) {
-  struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-  nanosleep(&time, NULL);
-}
-
-/* Whether another thread of this process computes, or waits for a CPU to do so. */
-static bool others_run(void) {
-  DIR *folder = opendir("/proc/self/task");
-  bool runs = false;
-  for (struct dirent *entry; folder && !runs && (entry = readdir(folder)) != NULL;) {
-    char path[300], text[128] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
-    FILE *file = atoi(entry->d_name) > 0 && atoi(entry->d_name) != gettid() ? fopen(path, "r") : NULL;
-    if (!file) continue;
-    size_t length = fread(text, 1, sizeof text - 1, file);
-    text[length] = '\0';
-    const char *end = strrchr(text, ')'); /* of the thread's name, which the state follows */
-    runs = end && end[1] == ' ' && end[2] == 'R';
-    fclose(file);
-  }
-  if (folder) closedir(folder);
-  return runs;
-}
-
-/* Waits, 2 s at most, until no other thread of this process runs. Returns the CPU time that was taken until then. */
-static double come_to_rest(void) {
-  double start = cpu_seconds();
-  for (int i = 0, quiet = 0; i < 2000 && quiet < 2; i++) {
-    quiet = others_run() ? 0 : quiet + 1;
-    sleep_ms(1);
-  }
-  return cpu_seconds() - start;
-}
-
-/* A number of KiB from /proc/self/status; 0 if there is none of that name. */
-static long status_kib(const char *name) {
-  char line[256];
-  long kib = 0;
-  FILE *file = fopen("/proc/self/status", "r");
-  while (file && fgets(line, sizeof line, file)) {
-    if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':') kib = atol(line + strlen(name) + 1);
-  }
-  if (file) fclose(file);
-  return kib;
-}
-
 static int by_size(const void *a, const void *b) {
   double left = *(const double *)a, right = *(const double *)b;
   return left < right ? -1 : left > right;
 }
 
-/* The first output, kept to see that later ones are the same. */
-typedef struct expected_output {
-  float *data;
+/* The outputs of the first run, kept to see that later ones are the same. */
+typedef struct expected_outputs {
   size_t count;
-} expected_output;
+  norma_tensor views[MOST_VALUES]; /* with data of their own */
+} expected_outputs;
 
-static bool same_output(engine *engine, const expected_output *expected) {
-  size_t count = 0;
-  const float *data = engine->output(engine, &count);
-  return data && count == expected->count && memcmp(data, expected->data, count * sizeof *data) == 0;
+static bool same_outputs(engine *engine, const expected_outputs *expected) {
+  bool same = engine->output_count(engine) == expected->count;
+  for (size_t i = 0; same && i < expected->count; i++) {
+    norma_tensor view;
+    same = engine->output(engine, i, &view) && view.size_bytes == expected->views[i].size_bytes &&
+           (view.size_bytes == 0 || memcmp(view.data, expected->views[i].data, view.size_bytes) == 0);
+  }
+  return same;
 }
 
-static bool command_run(engine *engine, const expected_output *expected, long count) {
+static bool command_run(engine *engine, const expected_outputs *expected, long count) {
   double *times = malloc((size_t)count * sizeof *times);
   bool good = times && engine->run(engine);
-  double cpu = cpu_seconds(), total = 0;
+  double cpu = process_cpu_seconds(), total = 0;
   for (long i = 0; i < count && good; i++) {
     double begin = clock_seconds();
     good = engine->run(engine);
     times[i] = clock_seconds() - begin;
     total += times[i];
   }
-  cpu = cpu_seconds() - cpu;
+  cpu = process_cpu_seconds() - cpu;
   if (good) {
-    double awake = come_to_rest();
+    double awake = process_come_to_rest();
     qsort(times, (size_t)count, sizeof *times, by_size);
     printf("{\"median_ms\": %.6f, \"min_ms\": %.6f, \"wall_ms\": %.6f, \"cpu_ms\": %.6f, \"awake_ms\": %.3f, "
            "\"same\": %s}\n",
            times[count / 2] * 1e3, times[0] * 1e3, total * 1e3, cpu * 1e3, awake * 1e3,
-           same_output(engine, expected) ? "true" : "false");
+           same_outputs(engine, expected) ? "true" : "false");
   }
   free(times);
   return good;
 }
 
 static bool command_idle(long ms) {
-  double cpu = cpu_seconds();
-  sleep_ms(ms);
-  printf("{\"cpu_ms\": %.3f}\n", (cpu_seconds() - cpu) * 1e3);
+  double cpu = process_cpu_seconds();
+  sleep_milliseconds(ms);
+  printf("{\"cpu_ms\": %.3f}\n", (process_cpu_seconds() - cpu) * 1e3);
   return true;
 }
 
-static bool serve(engine *engine, const expected_output *expected) {
+static bool serve(engine *engine, const expected_outputs *expected) {
   char line[64];
   bool good = true;
   while (good && fgets(line, sizeof line, stdin)) {
@@ -361,41 +365,66 @@ static bool serve(engine *engine, const expected_output *expected) {
 
 /* ------------------------------------------------------------------------------------------------------------ start */
 
-static bool read_input(const char *path, const char *shape, norma_tensor *tensor) {
-  int64_t dims[NORMA_MAX_RANK];
-  int rank = parse_shape(shape, dims);
-  FILE *file = NULL;
-  bool good = rank >= 0 && norma_tensor_init(tensor, NORMA_FLOAT, rank, dims, NULL) == NORMA_OK;
-  if (good) tensor->data = aligned_alloc(64, (tensor->size_bytes + 63) / 64 * 64);
-  if (good && tensor->data) file = fopen(path, "rb");
-  good = file && fread(tensor->data, 1, tensor->size_bytes, file) == tensor->size_bytes && fgetc(file) == EOF;
-  if (!good) tool_error("bench_engine: %s does not hold an input of shape %s", path, shape);
-  if (file) fclose(file);
-  return good;
-}
-
-static bool keep_output(engine *engine, const char *path, expected_output *expected) {
-  const float *data = engine->output(engine, &expected->count);
-  expected->data = data ? malloc(expected->count * sizeof *data) : NULL;
-  if (!expected->data) {
-    tool_error("bench_engine: no float32 output");
+static bool read_inputs(engine *engine, const char *folder) {
+  const norma_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  const norma_value_info anything = {.name = ""};
+  norma_error error;
+  char path[4096];
+  if (norma_runtime_create(&options, &engine->values, &error) != NORMA_OK) {
+    tool_library_error(NULL, &error);
     return false;
   }
-  memcpy(expected->data, data, expected->count * sizeof *data);
+  for (; engine->input_count < MOST_VALUES; engine->input_count++) {
+    snprintf(path, sizeof path, "%s/input_%zu.pb", folder, engine->input_count);
+    if (access(path, R_OK) != 0) break;
+    if (tensor_file_read(engine->values, path, &anything, &engine->inputs[engine->input_count], &error) != NORMA_OK) {
+      tool_library_error(path, &error);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool keep_output(engine *engine, size_t index, const char *folder, norma_tensor *kept) {
+  char path[4096];
+  norma_tensor view;
+  if (!engine->output(engine, index, &view) || !npy_can_hold(&view)) {
+    tool_error("bench_engine: output %zu is no tensor of numbers", index);
+    return false;
+  }
+  *kept = view;
+  kept->data = malloc(view.size_bytes ? view.size_bytes : 1);
+  if (!kept->data) return false;
+  if (view.size_bytes) memcpy(kept->data, view.data, view.size_bytes);
+  snprintf(path, sizeof path, "%s/output_%zu.npy", folder, index);
   FILE *file = fopen(path, "wb");
-  bool good = file && fwrite(data, sizeof *data, expected->count, file) == expected->count;
+  if (file) npy_encode(file, &view);
+  bool good = file && !ferror(file);
   if (file && fclose(file) != 0) good = false;
   if (!good) tool_error("bench_engine: cannot write %s", path);
   return good;
 }
 
+static bool keep_outputs(engine *engine, const char *folder, expected_outputs *expected) {
+  const size_t count = engine->output_count(engine);
+  if (count > MOST_VALUES) {
+    tool_error("bench_engine: more than %d outputs", MOST_VALUES);
+    return false;
+  }
+  while (expected->count < count) {
+    if (!keep_output(engine, expected->count, folder, &expected->views[expected->count])) return false;
+    expected->count++;
+  }
+  return true;
+}
+
 static bool measure(engine *engine, char **argv) {
-  expected_output expected = {NULL, 0};
-  double begin = clock_seconds(), begin_cpu = cpu_seconds();
+  expected_outputs expected = {.count = 0};
+  double begin = clock_seconds(), begin_cpu = process_cpu_seconds();
   bool good = engine->open(engine, argv[2]);
-  double loaded = clock_seconds(), loaded_cpu = cpu_seconds();
-  long load_peak = status_kib("VmHWM"), load_now = status_kib("VmRSS");
-  good = good && read_input(argv[3], argv[4], &engine->input) && engine->bind(engine);
+  double loaded = clock_seconds(), loaded_cpu = process_cpu_seconds();
+  long load_peak = process_status_kib("VmHWM"), load_now = process_status_kib("VmRSS");
+  good = good && read_inputs(engine, argv[3]) && engine->bind(engine);
   double bound = clock_seconds();
   good = good && engine->run(engine);
   double first = clock_seconds() - bound;
@@ -404,31 +433,34 @@ static bool measure(engine *engine, char **argv) {
            "%ld, \"load_kib\": %ld, "
            "\"peak_kib\": %ld, \"kib\": %ld}\n",
            engine->version(engine), (loaded - begin) * 1e3, (loaded_cpu - begin_cpu) * 1e3, first * 1e3, load_peak,
-           load_now, status_kib("VmHWM"), status_kib("VmRSS"));
+           load_now, process_status_kib("VmHWM"), process_status_kib("VmRSS"));
     fflush(stdout);
-    good = keep_output(engine, argv[6], &expected) && serve(engine, &expected);
+    good = keep_outputs(engine, argv[5], &expected) && serve(engine, &expected);
   }
   engine->close(engine);
-  free(expected.data);
-  free(engine->input.data);
+  for (size_t i = 0; i < expected.count; i++) free(expected.views[i].data);
+  for (size_t i = 0; i < engine->input_count; i++) norma_value_destroy(engine->inputs[i]);
+  norma_runtime_destroy(engine->values);
   return good;
 }
 
 int main(int argc, char **argv) {
   int64_t threads = 0;
-  if (argc != 7 || !parse_integer(argv[5], 1, 256, &threads)) {
-    fprintf(stderr, "usage: bench_engine norma|LIBONNXRUNTIME MODEL INPUT SHAPE THREADS OUTPUT\n");
+  if (argc < 6 || argc > 7 || !parse_integer(argv[4], 1, 256, &threads)) {
+    fprintf(stderr, "usage: bench_engine norma|LIBONNXRUNTIME MODEL INPUTS THREADS OUTPUTS [PRECISION]\n");
     return EXIT_REFUSED;
   }
   norma_engine norma = {.engine = {.open = norma_open,
                                    .bind = norma_bind,
                                    .run = norma_run,
+                                   .output_count = norma_output_count,
                                    .output = norma_output,
                                    .version = norma_engine_version,
                                    .close = norma_close}};
   ort_engine ort = {.engine = {.open = ort_open,
                                .bind = ort_bind,
                                .run = ort_run,
+                               .output_count = ort_output_count,
                                .output = ort_output,
                                .version = ort_version,
                                .close = ort_close}};

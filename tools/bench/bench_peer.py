@@ -1,12 +1,13 @@
-"""One further engine in one process, for tools/compare_engines.py --engines.
+"""One further engine in one process, for tools/compare_engines.py.
 
-    python tools/bench/bench_peer.py ENGINE MODEL INPUT SHAPE THREADS OUTPUT
+    python tools/bench/bench_peer.py ENGINE MODEL INPUTS THREADS OUTPUTS PRECISION
 
 ENGINE is openvino, ncnn or opencv; its Python package must be there, for ncnn also pnnx, which converts the model.
 Speaks like tools/bench/bench_engine.c: a line of JSON after loading and the first run, then one for each command.
-All compute in float32.
+All compute in float32 but for models that say otherwise; ncnn and opencv take one input and give one output.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,23 +15,63 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import numpy as np
+import onnx
+from onnx import numpy_helper
 
 
-def open_openvino(path, x, threads):
-    import openvino
+@dataclasses.dataclass
+class Opened:
+    """A loaded model."""
 
-    core = openvino.Core()
+    version: str
+    run: Callable
+    outputs: Callable  # of the last run
+    is_reshaped: bool = False  # it was taken with fixed shapes only
+
+
+
+def openvino_settings(threads, precision):
+    """Activations of models whose weights alone are small stay floats, unless the model asks for integers."""
     settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
-    request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
-    return openvino.__version__.split("-")[0], request.infer, lambda: request.get_output_tensor().data
+    if not precision.endswith("-8"):
+        settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
+    return settings
 
 
-def open_opencv(path, x, threads):
+def open_openvino(path, feeds, threads, precision):
+    import openvino
+
+    core, settings = openvino.Core(), openvino_settings(threads, precision)
+    model, is_reshaped = core.read_model(path), False
+    try:
+        compiled = core.compile_model(model, "CPU", settings)
+    except RuntimeError:  # some models it takes with fixed shapes only
+        is_reshaped = True
+        model.reshape({name: list(x.shape) for name, x in feeds.items()})
+        compiled = core.compile_model(model, "CPU", settings)
+    request = compiled.create_infer_request()
+    known = {name for port in compiled.inputs for name in port.get_names()}
+    for name, x in feeds.items():
+        if name in known:  # one that nothing reads is gone
+            request.set_tensor(name, openvino.Tensor(x, shared_memory=True))
+    outputs = lambda: [request.get_output_tensor(i).data for i in range(len(compiled.outputs))]
+    return Opened(openvino.__version__.split("-")[0], request.infer, outputs, is_reshaped)
+
+
+def only(feeds):
+    if len(feeds) != 1:
+        raise SystemExit("bench_peer.py: this engine is asked for models of one input only")
+    return next(iter(feeds.values()))
+
+
+def open_opencv(path, feeds, threads, precision):
     import cv2
+
+    x = only(feeds)
 
     cv2.setNumThreads(threads)
     net = cv2.dnn.readNetFromONNX(path)
@@ -40,11 +81,13 @@ def open_opencv(path, x, threads):
         net.setInput(x)
         last[:] = [net.forward()]
 
-    return cv2.__version__, run, lambda: last[0]
+    return Opened(cv2.__version__, run, lambda: last)
 
 
-def open_ncnn(path, x, threads):
+def open_ncnn(path, feeds, threads, precision):
     import ncnn
+
+    x = only(feeds)
 
     with tempfile.TemporaryDirectory() as folder:
         # The converter writes beside the model and takes the name's first part for its files.
@@ -72,7 +115,7 @@ def open_ncnn(path, x, threads):
             raise SystemExit("bench_peer.py: ncnn cannot run the model")
         last[:] = [result]
 
-    return ncnn.__version__, run, lambda: np.array(last[0])
+    return Opened(ncnn.__version__, run, lambda: [np.array(last[0])])
 
 
 ENGINES = {"openvino": open_openvino, "opencv": open_opencv, "ncnn": open_ncnn}
@@ -113,8 +156,13 @@ def say(**values):
     print(json.dumps(values), flush=True)
 
 
-def command_run(run, output, first, count):
-    times = []
+def same(arrays, others):
+    return len(arrays) == len(others) and all(
+        np.array_equal(a, b, equal_nan=b.dtype.kind == "f") for a, b in zip(arrays, others))
+
+
+def command_run(opened, first, count):
+    times, run = [], opened.run
     run()
     cpu = time.process_time()
     for _ in range(count):
@@ -124,7 +172,7 @@ def command_run(run, output, first, count):
     cpu = (time.process_time() - cpu) * 1e3
     awake = come_to_rest()
     say(median_ms=sorted(times)[count // 2], min_ms=min(times), wall_ms=sum(times), cpu_ms=cpu, awake_ms=awake,
-        same=np.array_equal(output(), first, equal_nan=True))
+        same=same(opened.outputs(), first))
 
 
 def command_idle(milliseconds):
@@ -133,26 +181,36 @@ def command_idle(milliseconds):
     say(cpu_ms=(time.process_time() - cpu) * 1e3)
 
 
+def read_inputs(path, folder):
+    """By name: the files input_N.pb, for the inputs of the graph in their order."""
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = {w.name for w in graph.initializer}
+    names = [i.name for i in graph.input if i.name not in weights]
+    tensors = [onnx.load_tensor(f"{folder}/input_{i}.pb") for i in range(len(names))]
+    return {name: numpy_helper.to_array(t).copy() for name, t in zip(names, tensors)}
+
+
 def main():
     if len(sys.argv) != 7 or sys.argv[1] not in ENGINES:
         raise SystemExit(__doc__.strip())
-    name, path, input_file, shape, threads, output_file = sys.argv[1:]
-    x = np.fromfile(input_file, np.float32).reshape([int(d) for d in shape.split("x")])
+    name, path, inputs, threads, outputs, precision = sys.argv[1:]
+    feeds = read_inputs(path, inputs)
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    version, run, output = ENGINES[name](path, x, int(threads))
+    opened = ENGINES[name](path, feeds, int(threads), precision)
     loaded, loaded_cpu = time.perf_counter(), time.process_time()
     load_peak, load_now = status_kib("VmHWM"), status_kib("VmRSS")
-    run()
+    opened.run()
     first = time.perf_counter()
-    kept = np.array(output(), np.float32)
-    kept.tofile(output_file)
-    say(version=version, load_ms=(loaded - begin) * 1e3, load_cpu_ms=(loaded_cpu - begin_cpu) * 1e3,
+    kept = [np.array(y) for y in opened.outputs()]
+    for i, y in enumerate(kept):
+        np.save(f"{outputs}/output_{i}.npy", y)
+    say(version=opened.version, load_ms=(loaded - begin) * 1e3, load_cpu_ms=(loaded_cpu - begin_cpu) * 1e3,
         first_ms=(first - loaded) * 1e3, load_peak_kib=load_peak, load_kib=load_now, peak_kib=status_kib("VmHWM"),
-        kib=status_kib("VmRSS"))
+        kib=status_kib("VmRSS"), is_reshaped=opened.is_reshaped)
     for line in sys.stdin:
         command, number = line.split()
         if command == "run":
-            command_run(run, output, kept, int(number))
+            command_run(opened, kept, int(number))
         elif command == "idle":
             command_idle(int(number))
         else:
