@@ -9,7 +9,7 @@
 #                              that fail over every operator, models made anew, the bitwise promise and the error of
 #                              optimisation on all models there are, many random cases of each operator, models that
 #                              packages of PyPI ship against ONNX Runtime, applications of PyPI with Norma in ONNX
-#                              Runtime's place, ONNX's tests of backends, the Python wheel
+#                              Runtime's place, ONNX's tests of backends, the wheel
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -20,8 +20,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models abi amalgamation sweep python differential_sample debian_vectors onnx_vectors
-  shared_vectors shared_models asan)
+parts=(unit structure models abi amalgamation sweep python differential_sample debian_vectors onnx_vectors shared_vectors
+  shared_models asan)
 full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
   levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
