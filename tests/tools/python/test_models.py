@@ -139,7 +139,9 @@ class Options(unittest.TestCase):
         self.assertTrue(all(isinstance(level, int) and isinstance(line, str) for level, line in lines))
         self.assertIs(session.model.runtime, runtime)
         with self.assertRaises(norma.BudgetError):
-            norma.load(path, runtime=norma.Runtime(max_memory=10000))
+            norma.Runtime(max_memory=10000)
+        with self.assertRaises(norma.BudgetError):
+            norma.load(path, runtime=norma.Runtime(max_memory=40000))
 
 
 class Errors(unittest.TestCase):
