@@ -30,8 +30,8 @@
  * `norma_run_options options = {.struct_size = sizeof options};`, and in C++ before 20
  * `norma_run_options options = {}; options.struct_size = sizeof options;`.
  *
- * In this order: status and errors; the runtime; tensors and values; models and what is in them; sessions and runs;
- * statistics, edits and writing; BatchNormalization; what the build can do; operators of the program's own.
+ * In this order: status and errors; the runtime; cancellation; tensors and values; models and what is in them; sessions
+ * and runs; statistics, edits and writing; BatchNormalization; what the build can do; operators of the program's own.
  */
 #ifndef NORMA_H
 #define NORMA_H
@@ -163,6 +163,46 @@ NORMA_API int norma_runtime_threads(const norma_runtime *runtime);
 
 /* The kernel table that it uses, such as "avx2"; "" for NULL. A string literal. */
 NORMA_API const char *norma_runtime_kernels(const norma_runtime *runtime);
+
+/* ----------------------------------------------------------------------------------------------------- cancellation */
+
+/*
+ * Work that ends before it is done. Loads, plans, runs, edits and writing take a time limit and a function that they
+ * ask again and again whether to go on; they end with NORMA_ERROR_DEADLINE or NORMA_ERROR_CANCELLED within some 10 ms,
+ * and then everything is as before the call, except that bound outputs have any contents and a file that was to be
+ * written is not there. The function may be the program's own, or that of a norma_cancellation:
+ *
+ *     norma_cancellation *stop;
+ *     norma_cancellation_create(NULL, &stop, NULL);
+ *     norma_load_options options = {.struct_size = sizeof options, .timeout = 30};
+ *     options.is_cancelled = norma_cancellation_is_requested;
+ *     options.cancel_context = stop;
+ *     norma_model_load(...);                  // on this thread
+ *     norma_cancellation_request(stop);       // on any other, at any time
+ */
+typedef struct norma_cancellation norma_cancellation;
+
+/* A request that nobody has made. Any number of calls may ask it at once, and it must outlive them. It takes memory of
+ * `runtime`, which must outlive it; NULL: of the system. Errors: ARGUMENT, OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_cancellation_create(norma_runtime *runtime, norma_cancellation **cancellation,
+                                                 norma_error *error);
+NORMA_API void norma_cancellation_destroy(norma_cancellation *cancellation);
+
+/* Makes the request, from any thread (and from a signal handler); it stands until it is taken back. */
+NORMA_API void norma_cancellation_request(norma_cancellation *cancellation);
+NORMA_API void norma_cancellation_reset(norma_cancellation *cancellation);
+
+/* Whether the request is made; `cancellation` is a norma_cancellation. For the field is_cancelled of options. */
+NORMA_API bool norma_cancellation_is_requested(void *cancellation);
+
+/* Limits of calls that take no options of their own. Begin with `norma_limits limits = {.struct_size = sizeof limits};`
+ */
+typedef struct norma_limits {
+  size_t struct_size;
+  double timeout; /* seconds; 0: no limit */
+  bool (*is_cancelled)(void *context);
+  void *cancel_context;
+} norma_limits;
 
 /* ----------------------------------------------------------------------------------------------------------- tensor */
 
@@ -453,14 +493,19 @@ typedef struct norma_load_options {
   const norma_input_shape *input_shapes; /* fixes dimensions that the model leaves open; contradictions are ARGUMENT */
   size_t input_shape_count;
   norma_denormals denormals;
+  double timeout; /* seconds for the whole load, optimisation and packing included; 0: no limit */
+  /* Asked again and again from the thread that loads: true ends the load with NORMA_ERROR_CANCELLED. Must be quick; see
+   * norma_cancellation. */
+  bool (*is_cancelled)(void *context);
+  void *cancel_context;
 } norma_load_options;
 
 typedef struct norma_model norma_model;
 
 /* Loads, checks and optimises the model in file `path`; external data is read from files beneath its folder. `options`
  * may be NULL. On failure *model is NULL. Errors: ARGUMENT (an option that cannot be: no pass, overridable initializer
- * or input of that name), FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, and THREAD where no runtime
- * is given. */
+ * or input of that name), FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE, and
+ * THREAD where no runtime is given. */
 NORMA_API norma_status norma_model_load(const char *path, const norma_load_options *options, norma_model **model,
                                         norma_error *error);
 
@@ -662,13 +707,16 @@ typedef struct norma_session_options {
   bool profile;       /* measure every node of every run */
   norma_progress progress; /* default: none */
   void *progress_context;
+  double timeout; /* seconds that norma_session_create, and each norma_session_prepare, may take; 0: no limit */
+  bool (*is_cancelled)(void *context); /* asked meanwhile: true ends it with NORMA_ERROR_CANCELLED */
+  void *cancel_context;
 } norma_session_options;
 
 typedef struct norma_session norma_session;
 
 /* Creates a session on `model`, which must outlive it. Where the model's inputs fix all shapes, the plan is made
  * here. Errors: ARGUMENT (an option that cannot be, or a model of NORMA_FORM_INSPECT), BUDGET (the arena is too small),
- * OUT_OF_MEMORY, and what operators say of shapes that do not fit (INPUT). */
+ * OUT_OF_MEMORY, CANCELLED, DEADLINE, and what operators say of shapes that do not fit (INPUT). */
 NORMA_API norma_status norma_session_create(norma_model *model, const norma_session_options *options,
                                             norma_session **session, norma_error *error);
 NORMA_API void norma_session_destroy(norma_session *session);
@@ -694,8 +742,8 @@ NORMA_API norma_status norma_session_bind_output(norma_session *session, size_t 
                                                  norma_error *error);
 
 /* Makes the plan for the inputs that are bound, without running, so that the next run allocates nothing. Errors: INPUT
- * (an input is missing, or shapes do not fit together), BUDGET, OUT_OF_MEMORY, UNSUPPORTED (an operator cannot do it
- * with these shapes). */
+ * (an input is missing, or shapes do not fit together), BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE, UNSUPPORTED (an
+ * operator cannot do it with these shapes). */
 NORMA_API norma_status norma_session_prepare(norma_session *session, norma_error *error);
 
 /* What output `index` will be in the next run, for making the buffer that it is bound to: its type and shape, with
@@ -751,8 +799,8 @@ NORMA_API norma_status norma_session_run_named(norma_session *session, const nor
                                                size_t input_count, const char *const *output_names,
                                                const norma_value **outputs, size_t output_count, norma_error *error);
 
-/* Ends the run in progress with NORMA_ERROR_CANCELLED; may be called from any thread, and before a run (which then ends
- * at once). The request is forgotten when that run has ended. */
+/* Ends the run or norma_session_prepare in progress with NORMA_ERROR_CANCELLED; may be called from any thread, and
+ * before a run (which then ends at once). The request is forgotten when that call has ended. */
 NORMA_API void norma_session_cancel(norma_session *session);
 
 /* Each later run ends with NORMA_ERROR_DEADLINE when it takes longer than this; 0: no limit. */
@@ -861,8 +909,12 @@ NORMA_API norma_status norma_moments_create(norma_runtime *runtime, int64_t chan
                                             norma_error *error);
 NORMA_API void norma_moments_destroy(norma_moments *moments);
 
+/* Limits for all later calls with these moments, the time counting from here; NULL: none. What they end has added
+ * nothing. Errors: ARGUMENT. */
+NORMA_API norma_status norma_moments_set_limits(norma_moments *moments, const norma_limits *limits, norma_error *error);
+
 /* Adds all elements of a tensor N x channels x ... of a float type. On failure nothing was added. Errors: ARGUMENT
- * (type or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET. */
+ * (type or shape), RUN (an element is NaN or infinite), OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE. */
 NORMA_API norma_status norma_moments_add(norma_moments *moments, const norma_tensor *tensor, norma_error *error);
 
 /* Adds what `other`, of as many channels, has gathered; `other` stays as it is. Errors: ARGUMENT, OUT_OF_MEMORY,
@@ -912,6 +964,14 @@ NORMA_API norma_status norma_editor_open(norma_runtime *runtime, const char *pat
 NORMA_API norma_status norma_editor_open_memory(norma_runtime *runtime, const void *data, size_t size,
                                                 norma_read_external read_external, void *context, norma_editor **editor,
                                                 norma_error *error);
+
+/* Opens `path` within limits, which hold for all later calls with the editor too, the time counting from here; NULL:
+ * none. norma_editor_set_limits sets others, from then on. Errors: as norma_editor_open, CANCELLED, DEADLINE; of
+ * set_limits ARGUMENT. */
+NORMA_API norma_status norma_editor_open_within(norma_runtime *runtime, const char *path, const norma_limits *limits,
+                                                norma_editor **editor, norma_error *error);
+NORMA_API norma_status norma_editor_set_limits(norma_editor *editor, const norma_limits *limits, norma_error *error);
+
 NORMA_API void norma_editor_destroy(norma_editor *editor);
 
 /* Tells files apart, by length and contents, as they were opened; not made against forgery. */
@@ -956,11 +1016,11 @@ NORMA_API norma_status norma_editor_remove_output(norma_editor *editor, const ch
 
 /* Writes the model to `path`, whole or not at all; not to the file that was opened. External data are copied beside it
  * where they are not there yet. Errors: FILE, ARGUMENT, INVALID_MODEL (external data outside the model's folder),
- * UNSUPPORTED (external data of a model from memory), OUT_OF_MEMORY, BUDGET. */
+ * UNSUPPORTED (external data of a model from memory), OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE. */
 NORMA_API norma_status norma_editor_save(const norma_editor *editor, const char *path, norma_error *error);
 
 /* The same to wherever `write` puts the bytes; external data stay where they are. Errors: ARGUMENT, FILE (`write` said
- * so), OUT_OF_MEMORY, BUDGET. */
+ * so), OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE. */
 NORMA_API norma_status norma_editor_write(const norma_editor *editor, norma_write write, void *context,
                                           norma_error *error);
 
@@ -972,10 +1032,11 @@ typedef struct norma_save_report {
 
 /* Writes a model that was loaded with NORMA_FORM_FOLDED or NORMA_FORM_OPTIMIZED as an edit of its source: what
  * optimisation left alone keeps its bytes, with names, comments, metadata and external data. `source` is the file that
- * the model was loaded from, `options` what it was loaded with (may be NULL; level, form and passes do not matter),
+ * the model was loaded from, `options` what it was loaded with (may be NULL; level, form and passes do not matter; its
+ * limits are those of this call, from now on),
  * `path` another file, which is written whole or not at all. `report` may be NULL. Errors: ARGUMENT (also for a model
  * of NORMA_FORM_INSPECT, and for one whose weights were packed), UNSUPPORTED (a node that has no form in ONNX), FILE,
- * FORMAT, BUDGET, OUT_OF_MEMORY. */
+ * FORMAT, BUDGET, OUT_OF_MEMORY, CANCELLED, DEADLINE. */
 NORMA_API norma_status norma_model_save(const norma_model *model, const char *source, const norma_load_options *options,
                                         const char *path, norma_save_report *report, norma_error *error);
 

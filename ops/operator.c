@@ -1,5 +1,7 @@
 #include "ops/operator.h"
 
+#include "engine/base/interruption.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -136,12 +138,17 @@ const norma_tensor *prepare_constant(const prepare_context *context, int index) 
   return norma_value_tensor(context->constants[index]);
 }
 
+norma_status prepare_poll(prepare_context *context) {
+  return interruption_poll(context->interruption, context->error);
+}
+
 norma_status prepare_read(prepare_context *context, int index, int64_t first, int64_t count, const void **data) {
   const value *constant = context->constants[index];
   norma_status status;
   if (context->read_lazy && context->read_lazy(context, constant, first, count, data, &status)) {
     return status == NORMA_OK ? NORMA_OK : error_add_node(context->error, context->node);
   }
+  TRY(prepare_poll(context));
   const norma_tensor *tensor = &constant->tensor;
   if (!tensor->data && tensor->size_bytes > 0) { /* given back when it was packed: asked for again only by mistake */
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "the contents of input %d are gone", index);

@@ -159,6 +159,7 @@ struct prepare_context {
   bool (*read_lazy)(struct prepare_context *context, const value *constant, int64_t first, int64_t count,
                     const void **data, norma_status *status);
   struct lazy_source *lazy;
+  struct interruption *interruption; /* behind prepare_poll; NULL: nothing ends it early */
   norma_error *error;
 };
 
@@ -167,6 +168,10 @@ const shape *prepare_shape(const prepare_context *context, int index); /* of inp
 norma_element_type prepare_type(const prepare_context *context, int index);
 norma_status prepare_fail(prepare_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* CANCELLED or DEADLINE when the load or plan has to end, else OK: for long work, between pieces of some milliseconds.
+ * prepare_read asks by itself. */
+norma_status prepare_poll(prepare_context *context);
 
 #define PREPARE_PIECE_BYTES (256 << 10) /* a good size for pieces of constants: they stay in the cache */
 

@@ -121,6 +121,7 @@ static norma_status open_location(external_data *external, const char *location,
                      is_known ? "the file has more than one link" : "nothing is known of the file");
   }
   TRY(byte_source_adopt(&external->file, external->memory, file, location, external->map, error));
+  external->file.interruption = external->interruption;
   size_t size = strlen(location) + 1;
   external->location = memory_allocate(external->memory, size);
   if (!external->location) {

@@ -14,6 +14,7 @@ typedef struct external_data {
   bool map;
   norma_read_external read; /* used when there is no model_path; may be NULL */
   void *read_context;
+  interruption *interruption; /* asked between pieces of what is read; NULL: nobody is */
   /* Private: the folder and the file that was read last. */
   int folder;
   char *location;

@@ -82,7 +82,7 @@ void free_functions(reader *reader) {
   name_table_free(&reader->functions);
 }
 
-const function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status) {
+function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status) {
   *status = NORMA_OK;
   if (reader->functions.count == 0) return NULL;
   char *key = function_key(reader, domain_normalize(proto->domain), text_or_empty(proto->op_type),

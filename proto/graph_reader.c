@@ -193,6 +193,7 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
     return error_set(reader->error, NORMA_ERROR_BUDGET, "more than %zu nodes, functions expanded",
                      reader->options->max_nodes);
   }
+  TRY(reader_poll(reader));
   if (!text_or_empty(proto->op_type)[0]) {
     return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "it has no operator type");
   }
@@ -208,25 +209,26 @@ static norma_status read_node(reader *reader, const context *context, const Onnx
                   : reader_add_node(reader, context, proto, index);
 }
 
-/* Names the node in an error that names none yet. */
-__attribute__((noinline, cold)) static norma_status add_node_to_error(reader *reader, const context *context,
+__attribute__((noinline, cold)) norma_status reader_add_node_to_error(reader *reader, const call *call,
                                                                       const Onnx__NodeProto *proto, size_t index,
                                                                       norma_status status) {
   norma_error *error = reader->error;
-  if (error->node[0] || status == NORMA_ERROR_OUT_OF_MEMORY) return status;
-  const char *name = node_text(reader, context->call, proto, index);
+  const bool is_of_model =
+      status != NORMA_ERROR_OUT_OF_MEMORY && status != NORMA_ERROR_CANCELLED && status != NORMA_ERROR_DEADLINE;
+  if (error->node[0] || !is_of_model) return status;
+  const char *name = node_text(reader, call, proto, index);
   const char *domain = domain_normalize(proto->domain);
   ERROR_COPY(error->node, name ? name : text_or_empty(proto->name));
   ERROR_COPY(error->op_type, text_or_empty(proto->op_type));
   ERROR_COPY(error->domain, domain_text(domain));
-  error->opset = context_opset(reader, context->call, domain);
+  error->opset = context_opset(reader, call, domain);
   return error_prefix(error, "node '%s' (%s)", error->node, error->op_type);
 }
 
 norma_status read_nodes(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes) {
   for (size_t i = 0; i < count; i++) {
     norma_status status = read_node(reader, context, nodes[i], i);
-    if (status != NORMA_OK) return add_node_to_error(reader, context, nodes[i], i, status);
+    if (status != NORMA_OK) return reader_add_node_to_error(reader, context->call, nodes[i], i, status);
   }
   return NORMA_OK;
 }
@@ -293,6 +295,7 @@ static norma_status read_initializers(reader *reader, const context *context, co
   for (size_t i = 0; i < proto->n_initializer; i++) {
     value contents = {0};
     const char *name = text_or_empty(proto->initializer[i]->name);
+    TRY(reader_poll(reader));
     if (!name[0]) return no_initializer_name(reader);
     bool may_wait = !context->builder->parent && !is_overridable(reader, name);
     reader->tensors.lazy_source = may_wait ? reader->options->lazy_source : NULL;
@@ -351,13 +354,18 @@ static norma_status read_output(reader *reader, const context *context, const On
 
 static norma_status fill_graph(reader *reader, const context *context, const Onnx__GraphProto *proto) {
   TRY(count_items(reader, proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer));
-  for (size_t i = 0; i < proto->n_input; i++) TRY(read_input(reader, context, proto->input[i]));
+  for (size_t i = 0; i < proto->n_input; i++) {
+    TRY(reader_poll(reader));
+    TRY(read_input(reader, context, proto->input[i]));
+  }
   TRY(read_initializers(reader, context, proto));
   TRY(add_inputs(reader, context, proto));
   TRY(declare_outputs(reader, context, proto->n_node, proto->node));
   TRY(read_nodes(reader, context, proto->n_node, proto->node));
   for (size_t i = 0; i < proto->n_output; i++) TRY(read_output(reader, context, proto->output[i]));
-  return context->builder->unsorted ? graph_sort(reader->memory, context->builder->graph, reader->error) : NORMA_OK;
+  return context->builder->unsorted
+             ? graph_sort(reader->memory, context->builder->graph, reader->options->interruption, reader->error)
+             : NORMA_OK;
 }
 
 static norma_status read_graph(reader *reader, builder *parent, scope *outer, call *call, graph *target,

@@ -20,6 +20,8 @@ typedef struct sorter {
   capture *captures; /* by value */
   size_t capture_count, capture_capacity;
   int user; /* whose subgraphs are being visited */
+  interruption *interruption;
+  unsigned polls;
 } sorter;
 
 static void heap_add(sorter *sorter, size_t item) {
@@ -117,6 +119,7 @@ static norma_status sort(sorter *sorter, norma_error *error) {
   size_t placed = 0;
   while (sorter->heap_count > 0) {
     node *next = sorter->nodes[heap_take(sorter)];
+    TRY(interruption_poll_often(sorter->interruption, &sorter->polls, error));
     graph_move_before(next, NULL); /* to the end */
     placed++;
     change_readers_of_outputs(sorter, next, -1);
@@ -147,8 +150,8 @@ static bool sort_allocate(sorter *sorter, memory *memory) {
   return true;
 }
 
-norma_status graph_sort(memory *memory, graph *graph, norma_error *error) {
-  sorter sorter = {.graph = graph};
+norma_status graph_sort(memory *memory, graph *graph, interruption *interruption, norma_error *error) {
+  sorter sorter = {.graph = graph, .interruption = interruption};
   norma_status status = sort_allocate(&sorter, memory)
                             ? sort(&sorter, error)
                             : memory_error(memory, (size_t)graph->node_count * sizeof *sorter.nodes, error);

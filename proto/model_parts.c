@@ -1,6 +1,7 @@
 #include "proto/model_parts.h"
 
 #include "engine/base/status.h"
+#include "proto/polled_write.h"
 
 #include <string.h>
 
@@ -124,7 +125,11 @@ norma_status model_parts_write(const model_parts *parts, write_bytes write, void
   build_add(&model, parts->before);
   build_message(&model, MODEL_GRAPH, &graph);
   build_add(&model, parts->after);
-  norma_status status = build_write(&model, write, context, error);
+  polled_write polled = {.write = write, .context = context, .interruption = parts->interruption};
+  norma_status status = build_write(&model, polled_write_bytes, &polled, error);
+  if (status == NORMA_ERROR_FILE && interruption_reason(parts->interruption) != NORMA_OK) {
+    status = interruption_poll(parts->interruption, error);
+  }
   build_free(&graph);
   build_free(&model);
   return status;

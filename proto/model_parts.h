@@ -6,6 +6,7 @@
 #ifndef PROTO_MODEL_PARTS_H
 #define PROTO_MODEL_PARTS_H
 
+#include "engine/base/interruption.h"
 #include "engine/base/name_table.h"
 #include "proto/wire_edit.h"
 
@@ -66,6 +67,7 @@ typedef struct model_parts {
   size_t count;
   graph_part *parts;
   graph_addition *additions, *last_addition; /* oldest first */
+  interruption *interruption;                /* of writing; NULL: nothing ends it early. Set it after reading. */
 } model_parts;
 
 /* `bytes` are borrowed, and must have passed the wire check; all else lives in the region. Errors: INVALID_MODEL (no

@@ -29,10 +29,12 @@ struct model_patch {
 
 static norma_status patch_read_bytes(model_patch *patch, const byte_source *source, const wire_limits *limits,
                                      norma_error *error) {
+  byte_source reading = *source;
+  reading.interruption = limits->interruption;
   patch->size = (size_t)source->size;
   patch->bytes = memory_allocate(patch->memory, patch->size);
   if (!patch->bytes) return memory_error(patch->memory, patch->size, error);
-  TRY(byte_source_read(source, 0, patch->bytes, patch->size, error));
+  TRY(byte_source_read(&reading, 0, patch->bytes, patch->size, error));
   wire_skeleton skeleton = {0};
   const byte_source bytes = byte_source_from_memory(patch->bytes, patch->size);
   norma_status status = wire_check(&bytes, WIRE_MODEL, limits, patch->memory, &skeleton, error);
@@ -77,6 +79,7 @@ static norma_status patch_fill(model_patch *patch, const byte_source *source, co
   TRY(patch_read_bytes(patch, source, limits, error));
   const wire_span bytes = {patch->bytes, patch->size};
   TRY(model_parts_read(&patch->parts, &patch->region, bytes, error));
+  patch->parts.interruption = limits->interruption;
   return patch_index_parts(patch, error);
 }
 

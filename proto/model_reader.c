@@ -10,13 +10,17 @@
 
 /* Wire check and unpacking into the temporary region. */
 static norma_status unpack_model(reader *reader, const byte_source *source, Onnx__ModelProto **proto) {
-  wire_limits limits = {.max_nodes = reader->options->max_nodes, .max_depth = reader->options->max_depth};
+  interruption *interruption = reader->options->interruption;
+  wire_limits limits = {
+      .max_nodes = reader->options->max_nodes, .max_depth = reader->options->max_depth, .interruption = interruption};
+  unpacking unpacking = {.region = reader->temporary, .interruption = interruption};
   wire_skeleton skeleton;
   TRY(wire_check(source, WIRE_MODEL, &limits, reader->memory, &skeleton, reader->error));
-  ProtobufCAllocator allocator = region_allocator(reader->temporary);
+  ProtobufCAllocator allocator = unpacking_allocator(&unpacking);
   *proto = onnx__model_proto__unpack(&allocator, skeleton.size, skeleton.bytes);
   memory_free(reader->memory, skeleton.bytes);
   if (*proto) return NORMA_OK;
+  TRY(interruption_poll(interruption, reader->error));
   return region_error(reader->temporary, reader->error); /* what the wire check let pass can only fail for memory */
 }
 
@@ -84,6 +88,7 @@ static norma_status read_model(reader *reader, const byte_source *source) {
   TRY(read_model_opsets(reader, proto));
   TRY(read_functions(reader, proto->n_functions, proto->functions));
   if (!proto->graph) return error_set(reader->error, NORMA_ERROR_INVALID_MODEL, "the model has no graph");
+  TRY(check_expansion(reader, proto->graph));
   return read_main_graph(reader, proto->graph);
 }
 
@@ -96,6 +101,7 @@ static norma_status read_source(norma_model *model, const byte_source *source, c
   region_init(&temporary, model->memory);
   external_data_init(&external, model->memory, path, options->map_file, options->read_external,
                      options->read_external_context);
+  external.interruption = options->interruption;
   reader reader = {.model = model,
                    .options = options,
                    .memory = model->memory,
@@ -123,6 +129,7 @@ norma_status model_read_file(norma_model *model, const char *path, const model_r
   byte_source own, *source = options->lazy_source ? &options->lazy_source->source : &own;
   if (!error) error = &unwanted;
   TRY(byte_source_open(source, model->memory, path, options->map_file, error));
+  source->interruption = options->interruption;
   norma_status status = read_source(model, source, path, options, error);
   if (!options->lazy_source) byte_source_close(source);
   return status == NORMA_OK ? NORMA_OK : error_prefix(error, "%s", path);
@@ -133,5 +140,6 @@ norma_status model_read_memory(norma_model *model, const void *data, size_t size
   norma_error unwanted;
   byte_source own, *source = options->lazy_source ? &options->lazy_source->source : &own;
   *source = byte_source_from_memory(data, size);
+  source->interruption = options->interruption;
   return read_source(model, source, NULL, options, error ? error : &unwanted);
 }

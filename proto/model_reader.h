@@ -27,6 +27,7 @@ typedef struct model_read_options {
   bool map_file;                     /* map files instead of reading them; constants are then views */
   norma_read_external read_external; /* for model_read_memory; NULL: external data are refused */
   void *read_external_context;
+  interruption *interruption; /* asked again and again; NULL: nobody is */
 } model_read_options;
 
 /* Newest versions that the reader accepts. */
@@ -37,7 +38,8 @@ typedef struct model_read_options {
 /*
  * model->memory must be set and model->region initialised; graph, strings, opsets, metadata and function_count are
  * filled in. On failure model->graph is NULL, no data are held, and what was taken from the region stays there until it
- * is freed. Errors: FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, ARGUMENT.
+ * is freed. Errors: FILE, FORMAT, INVALID_MODEL, UNSUPPORTED, BUDGET, OUT_OF_MEMORY, ARGUMENT,
+ * CANCELLED, DEADLINE.
  */
 norma_status model_read_file(norma_model *model, const char *path, const model_read_options *options,
                              norma_error *error);

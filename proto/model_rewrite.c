@@ -19,6 +19,8 @@ typedef struct rewrite {
   name_table used;                           /* names that the changed graph reads or gives out */
   name_table file_names[2], before_names[2]; /* name -> part; [0] nodes, [1] initializers */
   rewrite_counts counts;
+  interruption *interruption; /* NULL: nothing ends it early */
+  unsigned polls;
   norma_error *error;
 } rewrite;
 
@@ -28,21 +30,25 @@ static norma_status rewrite_no_memory(rewrite *work) {
 
 static norma_status rewrite_read_source(rewrite *work, const norma_model *model, const byte_source *source) {
   wire_skeleton skeleton = {0};
-  const wire_limits limits = {model->runtime->max_nodes, model->runtime->max_depth};
+  const wire_limits limits = {model->runtime->max_nodes, model->runtime->max_depth, work->interruption};
+  byte_source reading = *source;
+  reading.interruption = work->interruption;
   const size_t size = (size_t)source->size;
   work->file_bytes = memory_allocate(work->memory, size);
   if (!work->file_bytes) return memory_error(work->memory, size, work->error);
-  TRY(byte_source_read(source, 0, work->file_bytes, size, work->error));
+  TRY(byte_source_read(&reading, 0, work->file_bytes, size, work->error));
   const byte_source copy = byte_source_from_memory(work->file_bytes, size);
   norma_status status = wire_check(&copy, WIRE_MODEL, &limits, work->memory, &skeleton, work->error);
   memory_free(work->memory, skeleton.bytes);
   if (status != NORMA_OK) return status;
-  return model_parts_read(&work->file, &work->region, (wire_span){work->file_bytes, size}, work->error);
+  TRY(model_parts_read(&work->file, &work->region, (wire_span){work->file_bytes, size}, work->error));
+  work->file.interruption = work->interruption;
+  return NORMA_OK;
 }
 
 static norma_status write_form(rewrite *work, const norma_model *model, void **bytes, model_parts *parts) {
   size_t size;
-  TRY(model_write_memory(model, bytes, &size, work->error));
+  TRY(model_write_memory(model, work->interruption, bytes, &size, work->error));
   return model_parts_read(parts, &work->region, (wire_span){*bytes, size}, work->error);
 }
 
@@ -105,6 +111,7 @@ static norma_status rewrite_nodes(rewrite *work) {
   for (size_t i = 0; i < work->after.count; i++) {
     const graph_part *part = &work->after.parts[i];
     if (part->field.number != GRAPH_NODE) continue;
+    TRY(interruption_poll_often(work->interruption, &work->polls, work->error));
     const graph_part *kept = find_kept(work, part, 0);
     TRY(model_parts_add(&work->file, GRAPH_NODE, kept ? kept->contents : part->contents, work->error));
     *(kept ? &work->counts.kept : &work->counts.changed) += 1;
@@ -145,6 +152,8 @@ static norma_status rewrite_initializers(rewrite *work) {
     const graph_part *part = &work->after.parts[i];
     if (part->field.number != GRAPH_INITIALIZER || !is_used(work, part->name)) continue;
     bool added;
+    status = interruption_poll(work->interruption, work->error);
+    if (status != NORMA_OK) break;
     if (!find_kept(work, part, 1)) {
       status = add_initializer(work, part);
     } else if (!name_table_add(&kept, part->name, &added)) {
@@ -191,8 +200,8 @@ static norma_status run(rewrite *work, const norma_model *before, const norma_mo
   return rewrite_initializers(work);
 }
 
-static void rewrite_init(rewrite *work, memory *memory, norma_error *error) {
-  *work = (rewrite){.memory = memory, .error = error};
+static void rewrite_init(rewrite *work, memory *memory, interruption *interruption, norma_error *error) {
+  *work = (rewrite){.memory = memory, .interruption = interruption, .error = error};
   region_init(&work->region, memory);
   name_table_init(&work->used, memory);
   for (int i = 0; i < 2; i++) {
@@ -214,11 +223,11 @@ static void rewrite_free(rewrite *work) {
 }
 
 norma_status model_rewrite(const norma_model *before, const norma_model *after, const char *source, const char *path,
-                           rewrite_counts *counts, norma_error *error) {
+                           interruption *interruption, rewrite_counts *counts, norma_error *error) {
   norma_error unwanted;
   rewrite work;
   byte_source bytes;
-  rewrite_init(&work, after->memory, error ? error : &unwanted);
+  rewrite_init(&work, after->memory, interruption, error ? error : &unwanted);
   norma_status status = byte_source_open(&bytes, work.memory, source, false, work.error);
   if (status == NORMA_OK) {
     status = run(&work, before, after, &bytes);
@@ -231,10 +240,11 @@ norma_status model_rewrite(const norma_model *before, const norma_model *after, 
 }
 
 norma_status model_rewrite_memory(const norma_model *before, const norma_model *after, const void *data, size_t size,
-                                  write_bytes write, void *context, rewrite_counts *counts, norma_error *error) {
+                                  write_bytes write, void *context, interruption *interruption, rewrite_counts *counts,
+                                  norma_error *error) {
   norma_error unwanted;
   rewrite work;
-  rewrite_init(&work, after->memory, error ? error : &unwanted);
+  rewrite_init(&work, after->memory, interruption, error ? error : &unwanted);
   const byte_source bytes = byte_source_from_memory(data, size);
   norma_status status = run(&work, before, after, &bytes);
   if (status == NORMA_OK) status = model_parts_write(&work.file, write, context, work.error);

@@ -16,13 +16,14 @@ typedef struct rewrite_counts {
 
 /* `before` is the model of the file `source` at level 0, `after` the changed one. Writes `path`, whole or not at all.
  * Errors: UNSUPPORTED (a node that has no form in ONNX), FILE, FORMAT, ARGUMENT (`path` is the source), BUDGET,
- * OUT_OF_MEMORY. `counts` may be NULL. */
+ * OUT_OF_MEMORY, CANCELLED, DEADLINE. `counts` and `interruption` may be NULL. */
 norma_status model_rewrite(const norma_model *before, const norma_model *after, const char *source, const char *path,
-                           rewrite_counts *counts, norma_error *error);
+                           interruption *interruption, rewrite_counts *counts, norma_error *error);
 
 /* The same from and to memory: `data` is the model that `before` was read from. What refers to external data goes on
  * doing so. */
 norma_status model_rewrite_memory(const norma_model *before, const norma_model *after, const void *data, size_t size,
-                                  write_bytes write, void *context, rewrite_counts *counts, norma_error *error);
+                                  write_bytes write, void *context, interruption *interruption, rewrite_counts *counts,
+                                  norma_error *error);
 
 #endif

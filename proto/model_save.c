@@ -13,8 +13,9 @@
 /* One save. */
 typedef struct saving {
   memory *memory;
-  const char *source, *path; /* source NULL: memory */
-  name_table copied;         /* locations that were dealt with */
+  const char *source, *path;  /* source NULL: memory */
+  name_table copied;          /* locations that were dealt with */
+  interruption *interruption; /* NULL: nothing ends it early */
 } saving;
 
 /* "folder of path" + location; false where it is too long. */
@@ -49,6 +50,7 @@ static norma_status walk_bytes(const byte_source *from, const byte_source *to, w
   *same = !to || from->size == to->size;
   for (uint64_t done = 0; done < from->size && *same;) {
     size_t count = from->size - done < COPY_PIECE ? (size_t)(from->size - done) : COPY_PIECE;
+    TRY(interruption_poll(from->interruption, error));
     TRY(byte_source_read(from, done, first, count, error));
     if (to) {
       TRY(byte_source_read(to, done, second, count, error));
@@ -67,6 +69,7 @@ static norma_status copy_file(saving *saving, const char *from, const char *to, 
   struct stat facts;
   bool same = false, exists = stat(to, &facts) == 0;
   TRY(byte_source_open(&source, saving->memory, from, false, error));
+  source.interruption = saving->interruption;
   norma_status status = exists ? byte_source_open(&target, saving->memory, to, false, error)
                                : whole_file_begin(&file, saving->memory, to, from, error);
   if (status == NORMA_OK) status = walk_bytes(&source, exists ? &target : NULL, &file, &same, error);
@@ -100,7 +103,7 @@ static norma_status take_location(void *context, const char *location, norma_err
 norma_status model_parts_save(const model_parts *parts, const char *source, const char *path, norma_error *error) {
   norma_error unwanted;
   whole_file file;
-  saving saving = {.memory = parts->memory, .source = source, .path = path};
+  saving saving = {.memory = parts->memory, .source = source, .path = path, .interruption = parts->interruption};
   if (!error) error = &unwanted;
   name_table_init(&saving.copied, parts->memory);
   norma_status status = whole_file_begin(&file, parts->memory, path, source, error);
@@ -111,6 +114,7 @@ norma_status model_parts_save(const model_parts *parts, const char *source, cons
     }
   }
   if (status == NORMA_OK) status = model_parts_external(parts, take_location, &saving, error);
+  if (status == NORMA_OK) status = interruption_poll(parts->interruption, error);
   if (status == NORMA_OK) status = whole_file_commit(&file, error);
   whole_file_discard(&file);
   name_table_free(&saving.copied);

@@ -11,6 +11,8 @@ typedef struct writer {
   const norma_model *model;
   region region;
   norma_error *error;
+  interruption *interruption; /* NULL: nothing ends it early */
+  unsigned polls;
 } writer;
 
 static norma_status no_memory(writer *writer) {
@@ -303,6 +305,7 @@ static norma_status write_graph(writer *writer, const graph *graph, Onnx__GraphP
   TRY(write_initializers(writer, graph, proto));
   if (!NEW_LIST(writer, proto->node, (size_t)graph->node_count)) return no_memory(writer);
   for (const node *node = graph->first; node; node = node->next) {
+    TRY(interruption_poll_often(writer->interruption, &writer->polls, writer->error));
     TRY(write_node(writer, node, &proto->node[proto->n_node]));
     proto->n_node++;
   }
@@ -371,13 +374,15 @@ norma_status model_write(const norma_model *model, write_bytes write, void *cont
   return status;
 }
 
-norma_status model_write_memory(const norma_model *model, void **bytes, size_t *size, norma_error *error) {
+norma_status model_write_memory(const norma_model *model, interruption *interruption, void **bytes, size_t *size,
+                                norma_error *error) {
   norma_error unwanted;
-  writer writer = {.model = model, .error = error ? error : &unwanted};
+  writer writer = {.model = model, .interruption = interruption, .error = error ? error : &unwanted};
   Onnx__ModelProto *proto = NULL;
   region_init(&writer.region, model->memory);
   norma_status status = model_make_message(&writer, &proto);
-  if (status == NORMA_OK) status = message_write_memory(model->memory, &proto->base, bytes, size, writer.error);
+  if (status == NORMA_OK)
+    status = message_write_memory(model->memory, &proto->base, interruption, bytes, size, writer.error);
   region_free(&writer.region);
   return status;
 }

@@ -16,7 +16,9 @@
  * (write said so), ARGUMENT (a constant was packed and given back, or never read), BUDGET, OUT_OF_MEMORY. */
 norma_status model_write(const norma_model *model, write_bytes write, void *context, norma_error *error);
 
-/* The same into memory: *bytes is for the caller to free with memory_free. */
-norma_status model_write_memory(const norma_model *model, void **bytes, size_t *size, norma_error *error);
+/* The same into memory: *bytes is for the caller to free with memory_free. `interruption` may be NULL. Errors: the
+ * same, CANCELLED, DEADLINE. */
+norma_status model_write_memory(const norma_model *model, interruption *interruption, void **bytes, size_t *size,
+                                norma_error *error);
 
 #endif

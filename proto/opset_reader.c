@@ -12,6 +12,10 @@ const char *domain_normalize(const char *domain) {
   return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
 
+norma_status reader_poll(reader *reader) {
+  return interruption_poll_often(reader->options->interruption, &reader->polls, reader->error);
+}
+
 norma_status reader_no_memory(reader *reader) {
   return region_error(reader->region, reader->error);
 }

@@ -2,6 +2,7 @@
 #ifndef PROTO_PROTO_WRITER_H
 #define PROTO_PROTO_WRITER_H
 
+#include "engine/base/interruption.h"
 #include "engine/base/tensor.h"
 #include "proto/value_writer.h"
 
@@ -13,9 +14,9 @@ Onnx__TensorProto *tensor_message(region *region, const norma_tensor *tensor, co
 /* Hands the packed message to `write`, piece by piece. */
 norma_status message_write(const ProtobufCMessage *message, write_bytes write, void *context, norma_error *error);
 
-/* The packed message in one block, for the caller to free with memory_free. */
-norma_status message_write_memory(memory *memory, const ProtobufCMessage *message, void **bytes, size_t *size,
-                                  norma_error *error);
+/* The packed message in one block, for the caller to free with memory_free. `interruption` may be NULL. */
+norma_status message_write_memory(memory *memory, const ProtobufCMessage *message, interruption *interruption,
+                                  void **bytes, size_t *size, norma_error *error);
 
 /* protobuf-c does not write through strings, but its fields are not const. */
 static inline char *message_text(const char *text) {

@@ -34,7 +34,8 @@ typedef struct function {
   const char *domain;
   opset_import *opsets;
   size_t opset_count;
-  name_table attributes; /* name -> its default (AttributeProto), NULL where there is none */
+  name_table attributes;       /* name -> its default (AttributeProto), NULL where there is none */
+  struct expansion *expansion; /* see function_count.c */
 } function;
 
 /* An attribute that a call gives to its function: names inside it (a graph's) are those of the caller. */
@@ -65,7 +66,8 @@ typedef struct reader {
   size_t nodes, items; /* items: what they consist of; see count_items */
   int depth;           /* graphs and calls that are open */
   size_t suffix;       /* of the last name that was made up */
-  norma_error *error;  /* never NULL */
+  unsigned polls;
+  norma_error *error; /* never NULL */
 } reader;
 
 /* Where names and references are looked up: a graph and, inside a function, the call. */
@@ -78,6 +80,9 @@ typedef struct context {
 /* "" for NULL and, of domains, for "ai.onnx". */
 const char *text_or_empty(const char *text);
 const char *domain_normalize(const char *domain);
+
+/* CANCELLED or DEADLINE when the load has to end; for loops over small things. */
+norma_status reader_poll(reader *reader);
 
 /* The status for memory that could not be had. */
 norma_status reader_no_memory(reader *reader);
@@ -95,6 +100,10 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
  * memory. */
 const char *node_text(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index);
 
+/* Names the node in an error that names none yet; returns the status that stands. */
+norma_status reader_add_node_to_error(reader *reader, const call *call, const Onnx__NodeProto *proto, size_t index,
+                                      norma_status status);
+
 /* shared_reader.c: a function that is called often must not cost its tensors and lists once per call. */
 norma_status read_shared_tensor(reader *reader, const Onnx__TensorProto *proto, value *into);
 norma_status read_shared_sparse_tensor(reader *reader, const Onnx__SparseTensorProto *proto, value *into);
@@ -104,6 +113,7 @@ norma_status note_shared_attribute(reader *reader, const Onnx__AttributeProto *p
 void free_shared(reader *reader);
 /* Counts what nodes consist of against the budget, in models with functions. */
 norma_status count_items(reader *reader, size_t count);
+size_t reader_item_limit(const reader *reader);
 
 /* opset_reader.c */
 norma_status read_opsets(reader *reader, size_t count, Onnx__OperatorSetIdProto *const *protos, region *region,
@@ -121,9 +131,12 @@ norma_status follow_reference(reader *reader, const context *context, const Onnx
 /* function_reader.c */
 norma_status read_functions(reader *reader, size_t count, Onnx__FunctionProto *const *protos);
 void free_functions(reader *reader);
-const function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status);
+function *find_function(reader *reader, const Onnx__NodeProto *proto, norma_status *status);
 norma_status inline_call(reader *reader, const context *context, const function *function, const Onnx__NodeProto *proto,
                          size_t index);
+
+/* function_count.c: refuses a model whose functions would expand beyond the budgets. */
+norma_status check_expansion(reader *reader, const Onnx__GraphProto *graph);
 
 /* type_reader.c */
 norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info *info);
@@ -131,6 +144,6 @@ norma_status read_type(reader *reader, const Onnx__TypeProto *proto, value_info 
 norma_status read_dim_names(reader *reader, const Onnx__TypeProto *proto, const char *const **names);
 
 /* graph_sort.c */
-norma_status graph_sort(memory *memory, graph *graph, norma_error *error);
+norma_status graph_sort(memory *memory, graph *graph, interruption *interruption, norma_error *error);
 
 #endif

@@ -93,10 +93,14 @@ void free_shared(reader *reader) {
   name_table_free(&reader->shared);
 }
 
-norma_status count_items(reader *reader, size_t count) {
+size_t reader_item_limit(const reader *reader) {
   size_t limit;
+  return size_multiply(reader->options->max_nodes, 16, &limit) ? limit : SIZE_MAX;
+}
+
+norma_status count_items(reader *reader, size_t count) {
+  const size_t limit = reader_item_limit(reader);
   if (!is_shared(reader)) return NORMA_OK;
-  if (!size_multiply(reader->options->max_nodes, 16, &limit)) limit = SIZE_MAX;
   if (count > limit || reader->items > limit - count) {
     return error_set(reader->error, NORMA_ERROR_BUDGET, "expanded functions make the model larger than %zu nodes allow",
                      reader->options->max_nodes);

@@ -236,6 +236,7 @@ __attribute__((noinline)) static norma_status read_integers(const tensor_source 
   bool ended;
   if (element_type_bits(tensor->type) == 6) memset(tensor->data, 0, tensor->size_bytes);
   for (size_t i = 0; i < count; i++) {
+    if ((i & 0xFFFF) == 0xFFFF) TRY(interruption_poll(source->bytes->interruption, error));
     TRY(stream_next(&stream, &number, &ended, error));
     if (ended) {
       return tensor_fail(error, NORMA_ERROR_INVALID_MODEL, proto, "%zu numbers stand for %zu", i, count);

@@ -1,3 +1,4 @@
+#include "proto/polled_write.h"
 #include "proto/proto_writer.h"
 
 #include "engine/base/status.h"
@@ -203,13 +204,25 @@ norma_status message_write(const ProtobufCMessage *message, write_bytes write, v
   return sink.failed ? error_set(error, NORMA_ERROR_FILE, "the bytes could not be written") : NORMA_OK;
 }
 
-norma_status message_write_memory(memory *memory, const ProtobufCMessage *message, void **bytes, size_t *size,
-                                  norma_error *error) {
+/* Where the next bytes go. */
+static bool write_into_block(void *context, const void *bytes, size_t count) {
+  char **next = context;
+  memcpy(*next, bytes, count);
+  *next += count;
+  return true;
+}
+
+norma_status message_write_memory(memory *memory, const ProtobufCMessage *message, interruption *interruption,
+                                  void **bytes, size_t *size, norma_error *error) {
   *size = protobuf_c_message_get_packed_size(message);
   *bytes = memory_allocate(memory, *size);
   if (!*bytes) return memory_error(memory, *size, error);
-  protobuf_c_message_pack(message, *bytes);
-  return NORMA_OK;
+  char *next = *bytes;
+  polled_write polled = {.write = write_into_block, .context = &next, .interruption = interruption};
+  if (message_write(message, polled_write_bytes, &polled, error) == NORMA_OK) return NORMA_OK;
+  memory_free(memory, *bytes);
+  *bytes = NULL;
+  return interruption_poll(interruption, error);
 }
 
 /* ------------------------------------------------------------------------------------------------- what has no form */
@@ -307,7 +320,7 @@ norma_status value_write_memory(memory *memory, const value *from, const char *n
   ProtobufCMessage *message;
   region_init(&region, memory);
   norma_status status = value_make_message(&region, from, name, &message, error);
-  if (status == NORMA_OK) status = message_write_memory(memory, message, bytes, size, error);
+  if (status == NORMA_OK) status = message_write_memory(memory, message, NULL, bytes, size, error);
   region_free(&region);
   return status;
 }

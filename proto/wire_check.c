@@ -44,6 +44,8 @@ typedef struct checker {
   int graph_depth, graph_limit;
   size_t nodes, attributes, fields, unknown;
   size_t node_limit, attribute_limit, field_limit, unknown_limit;
+  interruption *interruption;
+  unsigned polls;
 } checker;
 
 size_t wire_varint(const unsigned char *bytes, size_t available, uint64_t *value) {
@@ -220,6 +222,7 @@ static norma_status pass_contents(checker *check, const wire_field *field, uint6
     if (!muted) TRY(append(check, bytes, count));
     check->position += count;
     length -= count;
+    if (length > 0) TRY(interruption_poll(check->interruption, check->error));
   }
   if (utf8.following) return wire_fail(check, NORMA_ERROR_FORMAT, field->name, "a string that is not UTF-8");
   if (run) return wire_fail(check, NORMA_ERROR_FORMAT, field->name, "a number is cut off");
@@ -448,6 +451,7 @@ static norma_status check_all(checker *check, wire_root root) {
       TRY(pop(check));
       if (check->depth == 0) return NORMA_OK;
     }
+    TRY(interruption_poll_often(check->interruption, &check->polls, check->error));
     TRY(pass_field(check));
   }
 }
@@ -459,7 +463,7 @@ static size_t multiple(size_t count, size_t factor, size_t more) {
 
 norma_status wire_check(const byte_source *source, wire_root root, const wire_limits *limits, memory *memory,
                         wire_skeleton *skeleton, norma_error *error) {
-  checker check = {.source = source, .memory = memory, .error = error};
+  checker check = {.source = source, .memory = memory, .error = error, .interruption = limits->interruption};
   int depth = limits->max_depth < INT32_MAX / 8 ? limits->max_depth : INT32_MAX / 8;
   check.graph_limit = depth + 1;
   check.frame_limit = 4 * depth + 16; /* graph, node, attribute per graph; more for types, which nest too */

@@ -22,6 +22,7 @@ typedef enum wire_root { WIRE_MODEL, WIRE_TENSOR, WIRE_SEQUENCE, WIRE_OPTIONAL, 
 typedef struct wire_limits {
   size_t max_nodes; /* NodeProto messages; attributes, fields and unknown fields are bounded by multiples of it */
   int max_depth;    /* graphs below the main graph */
+  interruption *interruption; /* asked again and again; NULL: nobody is */
 } wire_limits;
 
 /* Arrays from this length on are cut out. */

@@ -155,7 +155,8 @@ static bool prepare(bench_state *state, int *code) {
   state->runtime = settings_create_runtime(&settings->common);
   if (!state->runtime || !model_file_open(&state->file, path, state->runtime)) return false;
   norma_load_options options = settings_load(&settings->common, state->runtime, -1);
-  norma_session_options session_options = {.struct_size = sizeof session_options, .profile = settings->profile != NULL};
+  norma_session_options session_options = settings_session(&settings->common);
+  session_options.profile = settings->profile != NULL;
   double begin = clock_seconds();
   if (model_file_load_for(&state->file, &options, &settings->inputs, &state->model, &error) != NORMA_OK ||
       norma_session_create(state->model, &session_options, &state->session, &error) != NORMA_OK) {

@@ -41,8 +41,9 @@ static bool prepare_side(comparison *comparison, side *side, norma_runtime *runt
   norma_error error;
   const struct compare_settings *settings = comparison->settings;
   norma_load_options options = settings_load(&settings->common, runtime, side->level);
+  const norma_session_options session = settings_session(&settings->common);
   if (model_file_load_for(side->file, &options, &settings->inputs, &side->model, &error) != NORMA_OK ||
-      norma_session_create(side->model, NULL, &side->session, &error) != NORMA_OK ||
+      norma_session_create(side->model, &session, &side->session, &error) != NORMA_OK ||
       norma_session_watch(side->session, "*", &error) != NORMA_OK) {
     comparison->code = tool_library_error(side->file->path, &error);
     return false;

@@ -92,7 +92,8 @@ static void measure_arena(inspection *found) {
   const struct inspect_settings *settings = found->settings;
   norma_error error = {.status = NORMA_OK};
   norma_load_options load = settings_load(&settings->common, found->runtime, -1);
-  const norma_session_options options = {.struct_size = sizeof options, .profile = settings->html != NULL};
+  norma_session_options options = settings_session(&settings->common);
+  options.profile = settings->html != NULL;
   norma_status status = model_file_load(&found->file, &load, &found->optimised, &error);
   if (status == NORMA_OK) status = norma_session_create(found->optimised, &options, &found->session, &error);
   if (status == NORMA_OK &&

@@ -85,7 +85,8 @@ static const tool_option all_options[] = {
     {"max-memory", 0, "SIZE", "budget for all memory, such as 512MiB or 2GiB (default: no limit)",
      "a size such as 2GiB", take_size},
     {"timeout", 0, "TIME",
-     "end a run that takes longer, such as 5s, 100ms or 2min (default: no limit; for test 60s for each test)",
+     "end a load, a run or a writing of a model that takes longer, such as 5s, 100ms or 2min (default: no limit; for "
+     "test 60s for each test)",
      "a time such as 5s", take_duration},
     {"quiet", 0, NULL, "no progress and no warnings", NULL, take_flag},
     {"help", 'h', NULL, "print this and exit", NULL, NULL},
@@ -272,7 +273,16 @@ norma_load_options settings_load(const struct common_settings *settings, norma_r
                               .disabled_passes = settings->disabled.items,
                               .disabled_pass_count = settings->disabled.count,
                               .exact = settings->exact,
-                              .denormals = settings->denormals};
+                              .denormals = settings->denormals,
+                              .timeout = settings->timeout};
+}
+
+norma_session_options settings_session(const struct common_settings *settings) {
+  return (norma_session_options){.struct_size = sizeof(norma_session_options), .timeout = settings->timeout};
+}
+
+norma_limits settings_limits(const struct common_settings *settings) {
+  return (norma_limits){.struct_size = sizeof(norma_limits), .timeout = settings->timeout};
 }
 
 norma_runtime *settings_create_runtime(const struct common_settings *settings) {

@@ -66,6 +66,8 @@ void settings_free(struct common_settings *settings); /* NULL is fine */
 /* What the library is told. `level` -1 takes that of the settings. */
 norma_runtime_options settings_runtime(const struct common_settings *settings);
 norma_load_options settings_load(const struct common_settings *settings, norma_runtime *runtime, int level);
+norma_session_options settings_session(const struct common_settings *settings);
+norma_limits settings_limits(const struct common_settings *settings);
 
 /* Creates the runtime of these settings; NULL after printing why not. */
 norma_runtime *settings_create_runtime(const struct common_settings *settings);

@@ -24,7 +24,8 @@ static norma_session *run_model(const rewriting *work, norma_model *model, const
   const double timeout = work->settings->common.timeout;
   norma_error error;
   norma_session *session = NULL;
-  norma_status status = norma_session_create(model, NULL, &session, &error);
+  const norma_session_options options = settings_session(&work->settings->common);
+  norma_status status = norma_session_create(model, &options, &session, &error);
   if (status == NORMA_OK && timeout > 0) norma_session_set_timeout(session, timeout);
   if (status == NORMA_OK && !inputs_bind(inputs, session)) goto failed;
   if (status == NORMA_OK) status = norma_session_run(session, &error);

@@ -185,7 +185,8 @@ static bool prepare(run_state *state) {
   state->runtime = settings_create_runtime(&settings->common);
   if (!state->runtime || !model_file_open(&state->file, state->path, state->runtime)) return false;
   norma_load_options load = settings_load(&settings->common, state->runtime, -1);
-  norma_session_options options = {.struct_size = sizeof options, .profile = settings->profile != NULL};
+  norma_session_options options = settings_session(&settings->common);
+  options.profile = settings->profile != NULL;
   if (model_file_load_for(&state->file, &load, &settings->inputs, &state->model, &error) != NORMA_OK ||
       norma_session_create(state->model, &options, &state->session, &error) != NORMA_OK) {
     state->code = tool_library_error(state->path, &error);

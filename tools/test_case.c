@@ -128,6 +128,7 @@ static bool load(test_state *state, const struct common_settings *settings, int 
     return fail(state, "runtime: %s", error.message);
   }
   norma_load_options load_options = settings_load(settings, state->runtime, -1);
+  load_options.timeout = 0; /* the limit is for the process of the whole test */
   load_options.report = note_unsupported;
   load_options.report_context = state->result;
   norma_status status = norma_model_load(path, &load_options, &state->model, &error);

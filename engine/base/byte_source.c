@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PIECE_BYTES ((size_t)1 << 20) /* read between two questions whether to go on */
+
 byte_source byte_source_from_memory(const void *data, size_t size) {
   static const unsigned char nothing[1];
   return (byte_source){.size = size, .data = data ? data : nothing, .file = -1};
@@ -76,18 +78,12 @@ void byte_source_close(byte_source *source) {
   *source = (byte_source){.file = -1};
 }
 
-norma_status byte_source_read(const byte_source *source, uint64_t offset, void *destination, size_t length,
-                              norma_error *error) {
-  if (offset > source->size || length > source->size - offset) {
-    return error_set(error, NORMA_ERROR_FORMAT, "%zu bytes at %" PRIu64 " lie outside the file's %" PRIu64 " bytes",
-                     length, offset, source->size);
-  }
-  if (length == 0) return NORMA_OK;
+static norma_status read_piece(const byte_source *source, uint64_t offset, char *next, size_t length,
+                               norma_error *error) {
   if (source->data) {
-    memcpy(destination, source->data + offset, length);
+    memcpy(next, source->data + offset, length);
     return NORMA_OK;
   }
-  char *next = destination;
   while (length > 0) {
     ssize_t got = pread(source->file, next, length, (off_t)offset);
     if (got < 0 && errno == EINTR) continue;
@@ -96,6 +92,24 @@ norma_status byte_source_read(const byte_source *source, uint64_t offset, void *
     next += got;
     offset += (uint64_t)got;
     length -= (size_t)got;
+  }
+  return NORMA_OK;
+}
+
+norma_status byte_source_read(const byte_source *source, uint64_t offset, void *destination, size_t length,
+                              norma_error *error) {
+  if (offset > source->size || length > source->size - offset) {
+    return error_set(error, NORMA_ERROR_FORMAT, "%zu bytes at %" PRIu64 " lie outside the file's %" PRIu64 " bytes",
+                     length, offset, source->size);
+  }
+  char *next = destination;
+  while (length > 0) {
+    const size_t piece = length < PIECE_BYTES ? length : PIECE_BYTES;
+    TRY(read_piece(source, offset, next, piece, error));
+    next += piece;
+    offset += piece;
+    length -= piece;
+    if (length > 0) TRY(interruption_poll(source->interruption, error));
   }
   return NORMA_OK;
 }

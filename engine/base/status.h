@@ -12,6 +12,12 @@ norma_status error_set(norma_error *error, norma_status status, const char *form
 /* Puts "prefix: " in front of the message that stands. Returns the status that stands. */
 norma_status error_prefix(norma_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whether a status tells of limits rather than of the model: who tries something that can fail passes such a one on. */
+static inline bool status_is_of_limits(norma_status status) {
+  return status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET || status == NORMA_ERROR_CANCELLED ||
+         status == NORMA_ERROR_DEADLINE;
+}
+
 /* Copies a string into a fixed field, cutting it at a character border of UTF-8. */
 void error_copy_text(char *field, size_t size, const char *text);
 

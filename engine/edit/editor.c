@@ -1,14 +1,25 @@
 #include "engine/edit/editor.h"
 
+#include "engine/base/struct_size.h"
 #include "engine/execute/owned_values.h"
 
-static norma_status editor_create(norma_runtime *runtime, norma_editor **result, wire_limits *limits,
-                                  norma_error *error) {
-  *limits = (wire_limits){runtime->max_nodes, runtime->max_depth};
-  *result = memory_allocate_zeroed(&runtime->memory, sizeof **result);
-  if (!*result) return memory_error(&runtime->memory, sizeof **result, error);
-  (*result)->runtime = runtime;
+/* NULL: none. */
+static norma_status editor_take_limits(norma_editor *editor, const norma_limits *given, norma_error *error) {
+  norma_limits limits;
+  TRY(options_take(&limits, sizeof limits, given, "norma_limits", error));
+  atomic_store(&editor->interruption.cancelled, false);
+  interruption_begin(&editor->interruption, "edit", limits.timeout, limits.is_cancelled, limits.cancel_context);
   return NORMA_OK;
+}
+
+static norma_status editor_create(norma_runtime *runtime, const norma_limits *given, norma_editor **result,
+                                  wire_limits *limits, norma_error *error) {
+  norma_editor *editor = memory_allocate_zeroed(&runtime->memory, sizeof *editor);
+  *result = editor;
+  if (!editor) return memory_error(&runtime->memory, sizeof *editor, error);
+  editor->runtime = runtime;
+  *limits = (wire_limits){runtime->max_nodes, runtime->max_depth, &editor->interruption};
+  return editor_take_limits(editor, given, error);
 }
 
 /* Gives back what could not be opened. */
@@ -19,14 +30,20 @@ static norma_status editor_finish(norma_status status, norma_editor **result) {
   return status;
 }
 
-norma_status norma_editor_open(norma_runtime *runtime, const char *path, norma_editor **result, norma_error *error) {
+norma_status norma_editor_open_within(norma_runtime *runtime, const char *path, const norma_limits *given,
+                                      norma_editor **result, norma_error *error) {
   wire_limits limits;
   if (result) *result = NULL;
   if (!runtime || !path || !result) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "a runtime, a path and a place for the editor are needed");
   }
-  TRY(editor_create(runtime, result, &limits, error));
-  return editor_finish(model_patch_open(&runtime->memory, path, &limits, &(*result)->patch, error), result);
+  norma_status status = editor_create(runtime, given, result, &limits, error);
+  if (status == NORMA_OK) status = model_patch_open(&runtime->memory, path, &limits, &(*result)->patch, error);
+  return editor_finish(status, result);
+}
+
+norma_status norma_editor_open(norma_runtime *runtime, const char *path, norma_editor **result, norma_error *error) {
+  return norma_editor_open_within(runtime, path, NULL, result, error);
 }
 
 norma_status norma_editor_open_memory(norma_runtime *runtime, const void *data, size_t size,
@@ -37,10 +54,15 @@ norma_status norma_editor_open_memory(norma_runtime *runtime, const void *data, 
   if (!runtime || !data || !result) {
     return error_set(error, NORMA_ERROR_ARGUMENT, "a runtime, bytes and a place for the editor are needed");
   }
-  TRY(editor_create(runtime, result, &limits, error));
+  TRY(editor_create(runtime, NULL, result, &limits, error));
   return editor_finish(
       model_patch_open_memory(&runtime->memory, data, size, read_external, context, &limits, &(*result)->patch, error),
       result);
+}
+
+norma_status norma_editor_set_limits(norma_editor *editor, const norma_limits *limits, norma_error *error) {
+  if (!editor) return error_set(error, NORMA_ERROR_ARGUMENT, "an editor is needed");
+  return editor_take_limits(editor, limits, error);
 }
 
 void norma_editor_destroy(norma_editor *editor) {

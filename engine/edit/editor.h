@@ -8,6 +8,7 @@
 struct norma_editor {
   norma_runtime *runtime;
   model_patch *patch;
+  interruption interruption; /* of its limits */
 };
 
 #endif

@@ -68,6 +68,8 @@ static void measure_doubles(norma_element_type type, const void *data, int64_t f
   *squares = deviations;
 }
 
+#define ELEMENTS_PER_POLL ((int64_t)1 << 18)
+
 typedef struct moments_work {
   moments *moments;
   const struct kernel_table *kernels;
@@ -128,12 +130,17 @@ static void channel_range(const moments_work *work, size_t piece, int64_t *begin
 /* All samples are measured before any is added, so that a failure leaves the moments as they were. */
 static void measure_piece(void *argument, size_t piece, int worker) {
   const moments_work *work = argument;
-  int64_t begin, end;
+  int64_t begin, end, unasked = ELEMENTS_PER_POLL;
   (void)worker;
   channel_range(work, piece, &begin, &end);
   for (int64_t row = 0; row < work->rows; row++) {
     for (int64_t c = begin; c < end; c++) {
       int64_t at = row * work->moments->channels + c;
+      unasked += work->inner;
+      if (unasked >= ELEMENTS_PER_POLL) {
+        if (interruption_reason(work->moments->interruption) != NORMA_OK) return;
+        unasked = 0;
+      }
       measure(work, row, c, &work->means[at], &work->squares[at]);
       if (!isfinite(work->means[at]) || !isfinite(work->squares[at])) work->bad[piece] = true;
     }
@@ -217,8 +224,10 @@ norma_status moments_add(moments *moments, const norma_runtime *runtime, const n
   memset(work.bad, 0, count);
   run_pieces(runtime, count, measure_piece, &work);
   bool bad = memchr(work.bad, 1, count) != NULL;
-  if (!bad) run_pieces(runtime, count, add_piece, &work);
+  const norma_status status = interruption_poll(moments->interruption, error);
+  if (!bad && status == NORMA_OK) run_pieces(runtime, count, add_piece, &work);
   memory_free(moments->memory, work.means);
+  if (status != NORMA_OK) return status;
   if (bad) return error_set(error, NORMA_ERROR_RUN, "an element is NaN or infinite");
   double counts[MOMENTS_LEVELS];
   for (int i = 0; i < MOMENTS_LEVELS; i++) counts[i] = moments->levels[i].count;

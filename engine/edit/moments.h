@@ -24,7 +24,8 @@ typedef struct moments_group {
 typedef struct moments {
   memory *memory;
   int64_t channels;
-  uint64_t samples; /* bit i tells whether levels[i] is filled */
+  uint64_t samples;           /* bit i tells whether levels[i] is filled */
+  interruption *interruption; /* of moments_add; NULL: nothing ends it early */
   moments_group levels[MOMENTS_LEVELS];
 } moments;
 
@@ -38,7 +39,7 @@ norma_status moments_reserve(moments *moments, uint64_t more, norma_error *error
 
 /* Adds the first `rows` indices of axis 0 of a tensor of a float type whose elements per row are channels x inner.
  * Works on the runtime's threads; `runtime` NULL: on the calling thread. Errors: ARGUMENT (shape or type), RUN (an
- * element is NaN or infinite: nothing was added), OUT_OF_MEMORY, BUDGET. */
+ * element is NaN or infinite), OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE; then nothing was added. */
 norma_status moments_add(moments *moments, const norma_runtime *runtime, const norma_tensor *tensor, int64_t rows,
                          norma_error *error);
 

@@ -6,15 +6,19 @@
 
 /* The model as its source has it, which tells what has changed. */
 static norma_status load_source(const norma_model *model, const model_source *source, const norma_load_options *given,
-                                norma_model **before, norma_error *error) {
+                                interruption *interruption, norma_model **before, norma_error *error) {
   norma_load_options options;
   TRY(options_take(&options, sizeof options, given, "norma_load_options", error));
+  interruption_begin(interruption, "saving", options.timeout, options.is_cancelled, options.cancel_context);
   const norma_load_options plain = {.struct_size = sizeof plain,
                                     .runtime = model->runtime,
                                     .optimization = NORMA_OPTIMIZE_NONE,
                                     .map_file = options.map_file,
                                     .read_external = options.read_external,
-                                    .read_external_context = options.read_external_context};
+                                    .read_external_context = options.read_external_context,
+                                    .timeout = options.timeout,
+                                    .is_cancelled = options.is_cancelled,
+                                    .cancel_context = options.cancel_context};
   return model_load_source(source, &plain, NULL, NULL, before, error);
 }
 
@@ -39,8 +43,9 @@ norma_status norma_model_save(const norma_model *model, const char *source, cons
   TRY(check_savable(model, report, error));
   norma_model *before;
   rewrite_counts counts = {0};
-  TRY(load_source(model, &(model_source){.path = source}, options, &before, error));
-  norma_status status = model_rewrite(before, model, source, path, &counts, error);
+  interruption interruption = {.work = NULL};
+  TRY(load_source(model, &(model_source){.path = source}, options, &interruption, &before, error));
+  norma_status status = model_rewrite(before, model, source, path, &interruption, &counts, error);
   norma_model_destroy(before);
   return status == NORMA_OK ? give_report(&counts, report) : status;
 }
@@ -54,8 +59,10 @@ norma_status norma_model_write(const norma_model *model, const void *source, siz
   TRY(check_savable(model, report, error));
   norma_model *before;
   rewrite_counts counts = {0};
-  TRY(load_source(model, &(model_source){.data = source, .size = size}, options, &before, error));
-  norma_status status = model_rewrite_memory(before, model, source, size, write, context, &counts, error);
+  interruption interruption = {.work = NULL};
+  TRY(load_source(model, &(model_source){.data = source, .size = size}, options, &interruption, &before, error));
+  norma_status status =
+      model_rewrite_memory(before, model, source, size, write, context, &interruption, &counts, error);
   norma_model_destroy(before);
   return status == NORMA_OK ? give_report(&counts, report) : status;
 }

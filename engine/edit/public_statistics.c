@@ -1,10 +1,12 @@
 /* The public face of moments: checks of arguments around engine/edit/moments.h. */
+#include "engine/base/struct_size.h"
 #include "engine/edit/moments.h"
 #include "engine/edit/moments_state.h"
 
 struct norma_moments {
   norma_runtime *runtime;
   moments moments;
+  interruption interruption; /* of its limits */
 };
 
 norma_status norma_moments_create(norma_runtime *runtime, int64_t channels, norma_moments **result,
@@ -17,6 +19,7 @@ norma_status norma_moments_create(norma_runtime *runtime, int64_t channels, norm
   if (!created) return memory_error(&runtime->memory, sizeof *created, error);
   created->runtime = runtime;
   moments_init(&created->moments, &runtime->memory, channels);
+  created->moments.interruption = &created->interruption;
   return NORMA_OK;
 }
 
@@ -25,6 +28,15 @@ void norma_moments_destroy(norma_moments *moments) {
   memory *memory = moments->moments.memory;
   moments_free(&moments->moments);
   memory_free(memory, moments);
+}
+
+norma_status norma_moments_set_limits(norma_moments *moments, const norma_limits *given, norma_error *error) {
+  norma_limits limits;
+  if (!moments) return error_set(error, NORMA_ERROR_ARGUMENT, "moments are needed");
+  TRY(options_take(&limits, sizeof limits, given, "norma_limits", error));
+  atomic_store(&moments->interruption.cancelled, false);
+  interruption_begin(&moments->interruption, "gathering", limits.timeout, limits.is_cancelled, limits.cancel_context);
+  return NORMA_OK;
 }
 
 norma_status norma_moments_add(norma_moments *moments, const norma_tensor *tensor, norma_error *error) {

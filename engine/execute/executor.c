@@ -1,7 +1,5 @@
 #include "engine/execute/executor.h"
 
-#include "engine/base/platform.h"
-
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +30,7 @@ prepare_context executor_prepare_context(const executor *executor, const node *n
                            .exact = executor->exact,
                            .kernel_name = "",
                            .packed = executor->packed,
+                           .interruption = executor->interruption,
                            .error = error};
 }
 
@@ -44,29 +43,12 @@ norma_status executor_check_scratch(const executor *executor, prepare_context *p
   return NORMA_OK;
 }
 
-static norma_status executor_stop_reason(const executor *executor) {
-  if (executor->cancelled && atomic_load_explicit(executor->cancelled, memory_order_relaxed)) {
-    return NORMA_ERROR_CANCELLED;
-  }
-  if (executor->is_cancelled && executor->is_cancelled(executor->cancel_context)) {
-    /* One yes is enough: what was left out because of it stays left out. */
-    if (executor->cancelled) atomic_store_explicit(executor->cancelled, true, memory_order_relaxed);
-    return NORMA_ERROR_CANCELLED;
-  }
-  if (executor->deadline_ns && clock_now_ns() >= executor->deadline_ns) return NORMA_ERROR_DEADLINE;
-  return NORMA_OK;
-}
-
 norma_status executor_poll(const executor *executor, norma_error *error) {
-  norma_status reason = executor_stop_reason(executor);
-  if (reason == NORMA_OK) return NORMA_OK;
-  return error_set(error, reason, "%s",
-                   reason == NORMA_ERROR_CANCELLED ? "the run was cancelled"
-                                                   : "the run took longer than its time limit");
+  return interruption_poll(executor->interruption, error);
 }
 
 bool run_cancelled(const run_context *context) {
-  return executor_stop_reason(context->executor) != NORMA_OK;
+  return interruption_reason(context->executor->interruption) != NORMA_OK;
 }
 
 norma_status run_poll(const run_context *context) {
@@ -96,7 +78,7 @@ static bool parallel_loop_stopped(parallel_loop *loop) {
 static void parallel_loop_run(void *argument, size_t first, size_t last, int worker) {
   parallel_loop *loop = argument;
   if (parallel_loop_stopped(loop)) return;
-  if (executor_stop_reason(loop->executor) != NORMA_OK) {
+  if (interruption_reason(loop->executor->interruption) != NORMA_OK) {
     atomic_store_explicit(&loop->stopped, true, memory_order_relaxed);
     if (loop->pool) thread_pool_drop_rest(loop->pool);
     return;

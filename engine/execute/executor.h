@@ -6,6 +6,7 @@
 #define ENGINE_EXECUTE_EXECUTOR_H
 
 #include "engine/base/float_control.h"
+#include "engine/base/interruption.h"
 #include "engine/base/thread_pool.h"
 #include "engine/execute/packed_constants.h"
 #include "ops/operator.h"
@@ -21,12 +22,9 @@ typedef struct executor {
   thread_pool *pool;           /* NULL: loops run on the calling thread, or by `parallel` */
   norma_parallel_for parallel; /* the caller's, or NULL */
   void *parallel_context;
-  atomic_bool *cancelled;              /* NULL: cannot be cancelled */
-  bool (*is_cancelled)(void *context); /* asked as well, from any worker; NULL: nobody is */
-  void *cancel_context;
-  uint64_t deadline_ns;    /* of clock_now_ns; 0: none */
-  double work_left;        /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
-  norma_progress progress; /* of the outermost graph's steps, or NULL */
+  interruption *interruption; /* NULL: nothing ends it early */
+  double work_left;           /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
+  norma_progress progress;    /* of the outermost graph's steps, or NULL */
   void *progress_context;
   norma_log log; /* of the run in progress, or NULL */
   void *log_context;

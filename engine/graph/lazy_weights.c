@@ -112,7 +112,9 @@ static norma_status lazy_multiply(lazy_source *lazy_source, const value *value, 
   if (first % run != 0 || count % run != 0) {
     return error_set(error, NORMA_ERROR_INTERNAL, "a part of a channel is read that has to be scaled as a whole");
   }
+  unsigned polls = 0;
   for (int64_t i = 0; i < count; i += run) {
+    TRY(interruption_poll_often(lazy_source->source.interruption, &polls, error));
     const double factor = lazy->factors[(first + i) / run];
     const size_t offset = (size_t)i * element_type_bytes(type);
     const void *channel = (const char *)from + offset;
@@ -156,6 +158,7 @@ static norma_status read_unscaled(lazy_source *lazy_source, const value *value, 
 
 norma_status lazy_read(lazy_source *lazy_source, const value *value, int64_t first, int64_t count, const void **data,
                        norma_error *error) {
+  TRY(interruption_poll(lazy_source->source.interruption, error));
   TRY(read_unscaled(lazy_source, value, first, count, data, error));
   if (!lazy_of(value)->factors) return NORMA_OK;
   if (*data != lazy_source->buffer) {

@@ -44,7 +44,8 @@ struct norma_model {
   graph_value **runtime_inputs;
 
   struct packed_constants *packed;
-  lazy_source lazy_source; /* closed when the model is loaded */
+  lazy_source lazy_source;    /* closed when the model is loaded */
+  interruption *interruption; /* of the load; NULL when it is done */
 };
 
 #endif

@@ -10,10 +10,11 @@ typedef struct inspect_walk {
   norma_status status;
 } inspect_walk;
 
-/* A node without a usable operator keeps none; a lack of memory ends the walk. */
+/* A node without a usable operator keeps none; a lack of memory or an interruption ends the walk. */
 static norma_status inspect_resolve_node(norma_model *model, node *node, norma_error *error) {
   const char *reason = NULL;
   norma_error refused;
+  TRY(interruption_poll(model->interruption, error));
   if (strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0) { /* inner operators are not for files */
     node->op = NULL;
     return NORMA_OK;

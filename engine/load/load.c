@@ -9,9 +9,8 @@
 #include "engine/passes/pass.h"
 #include "engine/plan/shape_inference.h"
 
-/* Operations that nodes evaluated at load may cost in all, some seconds: loading has no deadline, and what is not
- * folded is computed by runs, which have. A number of operations rather than a time, so that each load gives the same
- * graph. */
+/* Operations that nodes evaluated at load may cost in all, some seconds: what is not folded is computed by runs. A
+ * number of operations rather than a time, so that each load gives the same graph; a deadline ends the load. */
 #define LOAD_WORK 1e10
 
 /* Puts derivatives in the place of Gradient nodes. These name tensors, which passes and a written file would lose. */
@@ -95,6 +94,7 @@ norma_status load_prepare(norma_model *model, const norma_load_options *options,
   executor executor;
   executor_init_serial(&executor, model->memory, model->runtime->kernels, packed, model->exact);
   executor.work_left = LOAD_WORK;
+  executor.interruption = model->interruption;
   region spare;
   region_init(&spare, model->memory);
   executor.spare = &spare;

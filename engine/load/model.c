@@ -47,6 +47,7 @@ static norma_status model_read_source(norma_model *model, const loading *loading
                              .overridable_count = options->overridable_count,
                              .max_nodes = model->runtime->max_nodes,
                              .max_depth = model->runtime->max_depth,
+                             .interruption = model->interruption,
                              .lazy_source = may_be_lazy(loading) ? &model->lazy_source : NULL,
                              .map_file = options->map_file,
                              .read_external = options->read_external,
@@ -56,14 +57,20 @@ static norma_status model_read_source(norma_model *model, const loading *loading
 }
 
 static norma_status run_load(norma_model *model, const loading *loading, norma_error *error) {
+  const norma_load_options *options = &loading->options;
   region_init(&model->region, model->memory);
   lazy_source_init(&model->lazy_source, model->memory, model->runtime->kernels);
   model->packed = packed_constants_create(model->memory);
   if (!model->packed) return memory_error(model->memory, sizeof *model, error);
-  norma_status status = model_read_source(model, loading, error);
+  interruption interruption = {.work = NULL};
+  interruption_begin(&interruption, "load", options->timeout, options->is_cancelled, options->cancel_context);
+  model->interruption = &interruption;
+  norma_status status = interruption_poll(&interruption, error);
+  if (status == NORMA_OK) status = model_read_source(model, loading, error);
   if (status == NORMA_OK && loading->edit) status = loading->edit(loading->edit_context, model, error);
   if (status == NORMA_OK) status = load_prepare(model, &loading->options, error);
   lazy_source_close(&model->lazy_source);
+  model->interruption = NULL;
   return status;
 }
 

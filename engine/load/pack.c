@@ -14,8 +14,10 @@ static bool is_read_by_packing(const graph_value *value) {
 
 static norma_status fetch_constants(norma_model *model, bool all, norma_error *error) {
   graph *graph = model->graph;
+  unsigned polls = 0;
   for (int i = 0; i < graph->value_count; i++) {
     graph_value *value = graph->values[i];
+    TRY(interruption_poll_often(model->interruption, &polls, error));
     if (!value->constant || !value_is_lazy(value->constant) || (!all && is_read_by_packing(value))) continue;
     TRY(lazy_fetch(&model->lazy_source, value->constant, error));
   }
@@ -168,7 +170,8 @@ static norma_status pack_nodes(packer *packer, norma_error *error) {
   find_needed(packer);
   for (const node *node = packer->model->graph->first; node; node = node->next) {
     if (!has_constants_to_pack(node) || !will_run(packer, node)) continue;
-    norma_status status = pack_node(packer, node, error);
+    norma_status status = executor_poll(packer->executor, error);
+    if (status == NORMA_OK) status = pack_node(packer, node, error);
     region_free(&packer->region);
     if (status != NORMA_OK) return status;
   }

@@ -57,9 +57,17 @@ static norma_status make_required_outputs(node *node, norma_error *error) {
   return NORMA_OK;
 }
 
+static bool resolution_goes_on(resolution *resolution) {
+  norma_status status =
+      interruption_poll_often(resolution->model->interruption, &resolution->polls, &resolution->invalid);
+  if (status != NORMA_OK) resolution->status = status;
+  return status == NORMA_OK;
+}
+
 static bool resolve_graph(void *context, graph *graph) {
   resolution *resolution = context;
   for (node *node = graph->first; node; node = node->next) {
+    if (!resolution_goes_on(resolution)) return false;
     const char *reason = "operator not known to this build"; /* inner operators are not for files */
     norma_error error;
     bool is_inner = strcmp(node->domain, OPERATOR_INNER_DOMAIN) == 0;
@@ -107,6 +115,7 @@ static void describe_conflict(resolution *resolution, const node *node, const ty
 static bool check_graph_types(void *context, graph *graph) {
   resolution *resolution = context;
   for (node *node = graph->first; node; node = node->next) {
+    if (!resolution_goes_on(resolution)) return false;
     const value_info **inputs = region_array(&resolution->region, (size_t)node->input_count, sizeof *inputs);
     if (!inputs) {
       resolution->status = region_error(&resolution->region, &resolution->invalid);

@@ -18,12 +18,13 @@ typedef struct resolution {
   norma_error first;   /* node, op_type, domain and opset of the first of them */
   char list[sizeof((norma_error *)0)->message];
   region region;
+  unsigned polls;
 } resolution;
 
 void resolution_init(resolution *resolution, norma_model *model, const norma_load_options *options);
 void resolution_free(resolution *resolution);
 
-/* Finds all operators. false: a node is invalid, which ends the walk. */
+/* Finds all operators. false: a node is invalid, which ends the walk, or the load is interrupted. */
 bool resolve_operators(resolution *resolution);
 /* Holds element types against the operators' rules, types and shapes being inferred. false as above. */
 bool resolve_types(resolution *resolution);

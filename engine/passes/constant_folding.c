@@ -147,11 +147,13 @@ static norma_status evaluate(pass_context *context, node *node, bool *changed) {
     status = evaluated;
     *context->error = ignored;
   }
-  if (evaluated != NORMA_OK) goto done;
+  if (status == NORMA_OK) status = executor_poll(context->executor, context->error);
+  if (evaluated != NORMA_OK || status != NORMA_OK) goto clear;
   if (all_are_tensors(context, node, results)) {
     status = become_constants(context, node, results);
     *changed = status == NORMA_OK;
   }
+clear:
   for (size_t i = 0; i < out; i++) value_clear(&results[i]);
 done:
   region_free(&region);

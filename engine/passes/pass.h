@@ -47,8 +47,8 @@ const pass *pass_find(const char *name);
 /* Visits all passes in the order in which they first run; NULL past the end. */
 const pass *pass_at(size_t index);
 
-/* Runs all passes of the model's level that are not among the disabled names. Errors: OUT_OF_MEMORY, BUDGET, ARGUMENT
- * (no pass of a disabled name), INTERNAL. */
+/* Runs all passes of the model's level that are not among the disabled names. Errors: OUT_OF_MEMORY, BUDGET, CANCELLED,
+ * DEADLINE, ARGUMENT (no pass of a disabled name), INTERNAL. */
 norma_status passes_run(norma_model *model, executor *executor, const char *const *disabled, size_t disabled_count,
                         norma_error *error);
 

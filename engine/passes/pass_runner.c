@@ -30,6 +30,7 @@ typedef struct pass_walk {
   const pass *pass;
   pass_context *context;
   int changes;
+  unsigned polls;
   norma_status status;
 } pass_walk;
 
@@ -54,6 +55,8 @@ static bool walk_graph(void *argument, graph *graph) {
   const bool backwards = walk->pass->backwards;
   for (node *node = backwards ? graph->last : graph->first; node;) {
     struct node *behind = node->next;
+    walk->status = interruption_poll_often(walk->context->executor->interruption, &walk->polls, walk->context->error);
+    if (walk->status != NORMA_OK) return false;
     if (!node_visit_subgraphs(node, walk_graph, walk)) return false;
     bool changed = false;
     walk->status = walk->pass->apply(walk->context, node, &changed);
@@ -108,6 +111,7 @@ static norma_status run_round(pass_context *context, const pass_group *group, co
     const pass *pass = pass_find(*name);
     if (!pass) return error_set(context->error, NORMA_ERROR_INTERNAL, "there is no pass '%s' to run", *name);
     if (!is_selected(selection, pass) || !has_all_it_makes(context, pass)) continue;
+    TRY(executor_poll(context->executor, context->error));
     pass_walk walk = {.pass = pass, .context = context};
     if (!walk_graph(&walk, context->model->graph)) return walk.status;
     if (walk.changes == 0) continue;

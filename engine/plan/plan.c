@@ -327,13 +327,7 @@ norma_status plan_create(const plan_request *request, plan **result, norma_error
   plan->memory = memory;
   plan->graph = request->graph;
   region_init(&plan->region, memory);
-  /* What small known values are worth must not depend on when somebody cancels: plans are kept. */
-  executor undisturbed = *request->executor;
-  undisturbed.cancelled = NULL;
-  undisturbed.deadline_ns = 0;
-  plan_request own_request = *request;
-  own_request.executor = &undisturbed;
-  planner planner = {.request = &own_request, .plan = plan, .error = error};
+  planner planner = {.request = request, .plan = plan, .error = error};
   norma_status status = plan_build(&planner);
   plan->inferrer.executor = NULL; /* only what it has found is needed from here on */
   plan->inferrer.earlier = NULL;

@@ -111,7 +111,7 @@ static bool can_infer_contents(const node_inference *work) {
   return true;
 }
 
-/* A node that fails here may stand in a branch that never runs, so only a lack of memory is reported. */
+/* A node that fails here may stand in a branch that never runs, so only limits are reported. */
 static norma_status evaluate_known(inferrer *inferrer, const node_inference *work, norma_error *error) {
   const node *node = work->node;
   region *region = inferrer->region;
@@ -127,7 +127,8 @@ static norma_status evaluate_known(inferrer *inferrer, const node_inference *wor
   norma_error ignored;
   norma_status status =
       evaluate_node(inferrer->executor, node, work->values, no_constants, outputs, inferrer->failure, &ignored);
-  if (status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET) {
+  TRY(executor_poll(inferrer->executor, error));
+  if (status_is_of_limits(status) && status != NORMA_ERROR_DEADLINE) { /* it would only cost too much by now */
     if (error) *error = ignored;
     return status;
   }
@@ -280,7 +281,7 @@ static norma_status infer_node(inferrer *inferrer, const node *node, norma_error
 static norma_status infer_tolerantly(inferrer *inferrer, const node *node, norma_error *error) {
   norma_error failed;
   norma_status status = infer_node(inferrer, node, &failed);
-  if (status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET) {
+  if (status_is_of_limits(status)) {
     if (error) *error = failed;
     return status;
   }
@@ -291,7 +292,10 @@ static norma_status infer_tolerantly(inferrer *inferrer, const node *node, norma
 }
 
 norma_status inferrer_run(inferrer *inferrer, norma_error *error) {
+  unsigned polls = 0;
+  TRY(executor_poll(inferrer->executor, error));
   for (const node *node = inferrer->graph->first; node; node = node->next) {
+    TRY(interruption_poll_often(inferrer->executor->interruption, &polls, error));
     TRY(inferrer->is_tolerant ? infer_tolerantly(inferrer, node, error) : infer_node(inferrer, node, error));
   }
   return NORMA_OK;

@@ -44,10 +44,10 @@ norma_status inferrer_run(inferrer *inferrer, norma_error *error);
 void inferrer_release(inferrer *inferrer);
 
 /* Infers the whole graph, subgraphs included, into graph_value.info, as far as the model tells. Errors: INVALID_MODEL,
- * OUT_OF_MEMORY, BUDGET. */
+ * OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE. */
 norma_status infer_graph(graph *graph, executor *executor, norma_error *error);
 /* The same as far as it goes: outputs of nodes for which inference fails stay as they were described before. Errors:
- * OUT_OF_MEMORY, BUDGET. */
+ * OUT_OF_MEMORY, BUDGET, CANCELLED, DEADLINE. */
 norma_status infer_graph_partly(graph *graph, executor *executor, norma_error *error);
 
 /* What is known of a value of this graph or an outer one. */

@@ -1,6 +1,5 @@
 #include "engine/run/session.h"
 
-#include "engine/base/platform.h"
 #include "engine/base/struct_size.h"
 
 #include <stdarg.h>
@@ -288,6 +287,17 @@ static norma_status prepare_plan(norma_session *session, norma_error *error) {
 
 /* ----------------------------------------------------------------------------------------------------------- create */
 
+static void begin_planning(norma_session *session) {
+  const norma_limits *limits = &session->planning;
+  interruption_begin(&session->interruption, "planning", limits->timeout, limits->is_cancelled, limits->cancel_context);
+}
+
+/* What ends the next call early is asked for anew. */
+static void end_work(norma_session *session) {
+  interruption_begin(&session->interruption, "run", 0, NULL, NULL);
+  atomic_store(&session->interruption.cancelled, false);
+}
+
 static norma_status plan_when_static(norma_session *session, norma_error *error) {
   const graph *graph = session->model->graph;
   for (int i = 0; i < graph->input_count; i++) {
@@ -338,7 +348,7 @@ static void session_init_executor(norma_session *session) {
   session->executor.workers = runtime->workers;
   session->executor.parallel = runtime->parallel;
   session->executor.parallel_context = runtime->parallel_context;
-  session->executor.cancelled = &session->cancelled;
+  session->executor.interruption = &session->interruption;
   session->subgraphs.memory = session->memory;
   session->subgraphs.keep_all = session->model->optimization == NORMA_OPTIMIZE_NONE;
   session->executor.subgraphs = &session->subgraphs;
@@ -374,8 +384,12 @@ norma_status norma_session_create(norma_model *model, const norma_session_option
   session_init_executor(session);
   session->progress = options.progress;
   session->progress_context = options.progress_context;
+  session->planning = (norma_limits){
+      .timeout = options.timeout, .is_cancelled = options.is_cancelled, .cancel_context = options.cancel_context};
+  begin_planning(session);
   norma_status status = session_allocate(session, options.max_plans ? options.max_plans : DEFAULT_MAX_PLANS, error);
   if (status == NORMA_OK) status = plan_when_static(session, error);
+  end_work(session);
   if (status != NORMA_OK) {
     norma_session_destroy(session);
     return status;
@@ -418,7 +432,10 @@ norma_status norma_session_prepare(norma_session *session, norma_error *error) {
   if (!session) return error_set(error, NORMA_ERROR_ARGUMENT, "a session is needed");
   session->has_run = false;
   norma_error local;
-  return prepare_plan(session, error ? error : &local);
+  begin_planning(session);
+  norma_status status = prepare_plan(session, error ? error : &local);
+  end_work(session);
+  return status;
 }
 
 void norma_session_trim(norma_session *session) {
@@ -471,11 +488,6 @@ static norma_status collect_outputs(norma_session *session, norma_error *error) 
   return NORMA_OK;
 }
 
-/* Longer ones are none, and neither is NaN. */
-static bool is_time_limit(double seconds) {
-  return seconds > 0 && seconds < 1e9;
-}
-
 /* What one run is told, the session's own settings standing in for what it is not. */
 static norma_status begin_run(norma_session *session, const norma_run_options *options, norma_error *error) {
   executor *executor = &session->executor;
@@ -483,7 +495,7 @@ static norma_status begin_run(norma_session *session, const norma_run_options *o
     return error_set(error, NORMA_ERROR_ARGUMENT, "profile %d does not exist", (int)options->profile);
   }
   const double timeout = options->timeout != 0 ? options->timeout : session->timeout;
-  executor->deadline_ns = is_time_limit(timeout) ? clock_now_ns() + (uint64_t)(timeout * 1e9) : 0;
+  interruption_begin(&session->interruption, "run", timeout, options->is_cancelled, options->cancel_context);
   executor->progress = options->progress ? options->progress : session->progress;
   executor->progress_context = options->progress ? options->progress_context : session->progress_context;
   if (options->log) {
@@ -494,11 +506,9 @@ static norma_status begin_run(norma_session *session, const norma_run_options *o
 }
 
 static void end_run(norma_session *session) {
-  session->executor.is_cancelled = NULL;
+  end_work(session);
   session->executor.progress = NULL;
-  session->executor.deadline_ns = 0;
   session_use_runtime_log(session);
-  atomic_store(&session->cancelled, false);
 }
 
 static norma_status run_frame(norma_session *session, const norma_run_options *options, norma_error *error) {
@@ -509,8 +519,6 @@ static norma_status run_frame(norma_session *session, const norma_run_options *o
   const bool profile =
       options->profile == NORMA_PROFILE_SESSION ? session->profile : options->profile == NORMA_PROFILE_ON;
   TRY(frame_set_profile(frame, profile, error));
-  executor->is_cancelled = options->is_cancelled; /* planning is not disturbed */
-  executor->cancel_context = options->cancel_context;
   for (int i = 0; i < plan->graph->input_count; i++) frame_set(frame, plan->inputs[i], &session->inputs[i]);
   bool has_pool = runtime->pool && thread_pool_enter(runtime->pool);
   executor->pool = has_pool ? runtime->pool : NULL;
@@ -544,9 +552,9 @@ norma_status norma_session_run(norma_session *session, norma_error *error) {
 }
 
 void norma_session_cancel(norma_session *session) {
-  if (session) atomic_store(&session->cancelled, true);
+  if (session) atomic_store(&session->interruption.cancelled, true);
 }
 
 void norma_session_set_timeout(norma_session *session, double seconds) {
-  if (session) session->timeout = is_time_limit(seconds) ? seconds : 0;
+  if (session) session->timeout = interruption_is_limit(seconds) ? seconds : 0;
 }

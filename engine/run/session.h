@@ -30,9 +30,10 @@ struct norma_session {
   memory *memory;
   executor executor;
   subgraph_cache subgraphs;
-  region spare; /* of the executor */
-  atomic_bool cancelled;
-  double timeout;
+  region spare;              /* of the executor */
+  interruption interruption; /* of the run or of planning */
+  double timeout;            /* of runs */
+  norma_limits planning;     /* of norma_session_create and norma_session_prepare */
   bool profile;
   norma_progress progress;
   void *progress_context;

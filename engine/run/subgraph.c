@@ -293,7 +293,7 @@ norma_status run_infer_subgraph(run_context *context, const graph *subgraph, con
   if (executor->subgraphs && input_count == subgraph->input_count) {
     status = find_entry(executor, subgraph, inputs, &plans, &entry, &ignored);
   }
-  if (status == NORMA_ERROR_OUT_OF_MEMORY || status == NORMA_ERROR_BUDGET) {
+  if (status_is_of_limits(status)) {
     *context->error = ignored;
     return status;
   }

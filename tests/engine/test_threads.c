@@ -123,7 +123,8 @@ static void eight_threads(void **state) {
   (void)state;
   static common common;
   open_common(&common, 2);
-  thread_life lives[THREADS] = {{NULL}};
+  thread_life lives[THREADS];
+  memset(lives, 0, sizeof lives);
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) {
     lives[i].common = &common;
@@ -200,7 +201,8 @@ static void two_sessions_on_the_callers_pool(void **state) {
   assert_int_equal(norma_runtime_create(&options, &runtime, NULL), NORMA_OK);
   norma_load_options load = {.struct_size = sizeof load, .runtime = runtime};
   assert_int_equal(norma_model_load(DIGITS_BN, &load, &model, NULL), NORMA_OK);
-  pool_user users[2] = {{NULL}};
+  pool_user users[2];
+  memset(users, 0, sizeof users);
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) {
     users[i].common = &common;

@@ -17,7 +17,7 @@
 static norma_status sort_built(model_builder *b, norma_error *error) {
   memory memory;
   memory_init(&memory, NULL, 0);
-  norma_status status = graph_sort(&memory, builder_model(b)->graph, error);
+  norma_status status = graph_sort(&memory, builder_model(b)->graph, NULL, error);
   assert_int_equal(atomic_load(&memory.used), 0);
   return status;
 }

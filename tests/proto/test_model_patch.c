@@ -175,7 +175,7 @@ static void close_fixture(fixture *made) {
   free(made);
 }
 
-static const wire_limits limits = {1000, 8};
+static const wire_limits limits = {.max_nodes = 1000, .max_depth = 8};
 
 static model_patch *open_model(fixture *made, encoding encoding, uint64_t ir_version) {
   byte_block *model = make_model(encoding, ir_version);

@@ -135,7 +135,7 @@ static void run_model(norma_model *model, float y[2]) {
 static void rewrite_model(fixture *made) {
   float expected[2], found[2];
   if (model_rewrite(made->before, made->after, folder_path(&made->folder, "in.onnx"),
-                    folder_path(&made->folder, "out.onnx"), &made->counts, &made->error) != NORMA_OK) {
+                    folder_path(&made->folder, "out.onnx"), NULL, &made->counts, &made->error) != NORMA_OK) {
     fail_msg("%s", made->error.message);
   }
   free(made->result);
@@ -361,7 +361,7 @@ static void branches_that_change(void **state) {
 static norma_status rewrite_to(fixture *made, const char *source, const char *name) {
   memset(&made->error, 0, sizeof made->error);
   return model_rewrite(made->before, made->after, folder_path(&made->folder, source), folder_path(&made->folder, name),
-                       NULL, &made->error);
+                       NULL, NULL, &made->error);
 }
 
 static void what_cannot_be_written(void **state) {
@@ -379,7 +379,7 @@ static void what_cannot_be_written(void **state) {
   made->after->graph->first->epilogue.activation.kind = UNARY_IDENTITY;
   assert_false(folder_has(&made->folder, "out.onnx"));
   assert_int_equal(model_rewrite(made->before, made->after, folder_path(&made->folder, "in.onnx"),
-                                 folder_path(&made->folder, "out.onnx"), NULL, NULL),
+                                 folder_path(&made->folder, "out.onnx"), NULL, NULL, NULL),
                    NORMA_OK); /* neither counts nor error are needed */
   fixture_close(made);
 }
@@ -394,7 +394,7 @@ static norma_status rewrite_in(void *context, const norma_allocator *allocator, 
   before.memory = after.memory = &memory;
   remove(folder_path(&made->folder, "out.onnx"));
   norma_status status = model_rewrite(&before, &after, folder_path(&made->folder, "in.onnx"),
-                                      folder_path(&made->folder, "out.onnx"), NULL, error);
+                                      folder_path(&made->folder, "out.onnx"), NULL, NULL, error);
   assert_int_equal(folder_has(&made->folder, "out.onnx"), status == NORMA_OK);
   assert_int_equal(atomic_load(&memory.used), 0);
   return status;

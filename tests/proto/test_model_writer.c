@@ -25,7 +25,7 @@ static void expect_same_bytes(const void *bytes, size_t size) {
   model_reading reading;
   reading_init(&reading, 0);
   if (reading_read(&reading, bytes, size) != NORMA_OK) fail_msg("%s", reading.error.message);
-  assert_int_equal(model_write_memory(&reading.model, &again, &again_size, &reading.error), NORMA_OK);
+  assert_int_equal(model_write_memory(&reading.model, NULL, &again, &again_size, &reading.error), NORMA_OK);
   assert_int_equal(again_size, size);
   assert_memory_equal(again, bytes, size);
   memory_free(&reading.memory, again);
@@ -60,7 +60,7 @@ static void written_models_read_the_same(void **state) {
   reading_init(&reading, 0);
   assert_int_equal(reading_read(&reading, bytes, size), NORMA_OK);
   assert_int_equal(reading.model.graph->inputs[1]->info.item->item->type, NORMA_INT64);
-  assert_int_equal(model_write_memory(&reading.model, &again, &again_size, &reading.error), NORMA_OK);
+  assert_int_equal(model_write_memory(&reading.model, NULL, &again, &again_size, &reading.error), NORMA_OK);
   assert_int_equal(again_size, size);
   assert_memory_equal(again, bytes, size);
   memory_free(&reading.memory, again);
@@ -157,7 +157,7 @@ static void lists_of_all_kinds(void **state) {
   model_reading reading;
   reading_init(&reading, 0);
   assert_int_equal(read_graph_message(&reading, &graph), NORMA_OK);
-  assert_int_equal(model_write_memory(&reading.model, &bytes, &size, &reading.error), NORMA_OK);
+  assert_int_equal(model_write_memory(&reading.model, NULL, &bytes, &size, &reading.error), NORMA_OK);
   expect_same_bytes(bytes, size);
   memory_free(&reading.memory, bytes);
   assert_int_equal(reading_release(&reading), 0);
@@ -204,7 +204,7 @@ static void unread_constants_of_passes_are_left_out(void **state) {
   }
   model_reading reading;
   reading_init(&reading, 0);
-  assert_int_equal(model_write_memory(builder_model(b), &bytes, &size, NULL), NORMA_OK);
+  assert_int_equal(model_write_memory(builder_model(b), NULL, &bytes, &size, NULL), NORMA_OK);
   if (reading_read(&reading, bytes, size) != NORMA_OK) fail_msg("%s", reading.error.message);
   assert_non_null(graph_find_value(reading.model.graph, "given"));
   assert_non_null(graph_find_value(reading.model.graph, "read"));
@@ -232,7 +232,7 @@ static void fused_nodes_are_refused(void **state) {
     if (part == 0) node->epilogue.bias_input = 2;
     if (part == 1) node->epilogue.residual_input = 2;
     if (part == 2) node->epilogue.activation.kind = UNARY_RELU;
-    norma_status status = model_write_memory(builder_model(b), &bytes, &size, &error);
+    norma_status status = model_write_memory(builder_model(b), NULL, &bytes, &size, &error);
     assert_int_equal(status, part < 3 ? NORMA_ERROR_UNSUPPORTED : NORMA_OK);
     if (part < 3) assert_string_equal(error.node, "fused");
     if (part < 3) assert_non_null(strstr(error.message, "fused node"));
@@ -263,7 +263,7 @@ static void models_optimised_for_runs_are_refused(void **state) {
   assert_int_equal(norma_model_load_memory(built, built_size, &options, &model, &error), NORMA_OK);
   builder_destroy(b);
   assert_true(find_node(model, "MatMul")->epilogue.bias_input > 0);
-  assert_int_equal(model_write_memory(model, &bytes, &size, &error), NORMA_ERROR_UNSUPPORTED);
+  assert_int_equal(model_write_memory(model, NULL, &bytes, &size, &error), NORMA_ERROR_UNSUPPORTED);
   norma_model_destroy(model);
 }
 
@@ -282,7 +282,7 @@ static void nodes_of_other_opsets_are_refused(void **state) {
       builder_output(branch, "z", NORMA_UNDEFINED, -1, NULL);
     }
     changed->opset = 16;
-    assert_int_equal(model_write_memory(builder_model(b), &bytes, &size, &error), NORMA_ERROR_UNSUPPORTED);
+    assert_int_equal(model_write_memory(builder_model(b), NULL, &bytes, &size, &error), NORMA_ERROR_UNSUPPORTED);
     assert_non_null(strstr(error.message, "does not import opset 16"));
     builder_destroy(b);
   }
@@ -322,7 +322,7 @@ static norma_status write_in(void *context, const norma_allocator *allocator, no
   memory_init(&account, allocator, 0);
   norma_model model = *(const norma_model *)context;
   model.memory = &account;
-  norma_status status = model_write_memory(&model, &bytes, &size, error);
+  norma_status status = model_write_memory(&model, NULL, &bytes, &size, error);
   if (status == NORMA_OK) memory_free(&account, bytes);
   assert_int_equal(atomic_load(&account.used), 0);
   return status;

@@ -85,7 +85,7 @@ const void *builder_bytes(model_builder *builder, size_t *size) {
   norma_error error;
   memory_free(&root->memory, root->bytes);
   root->bytes = NULL;
-  if (model_write_memory(&root->model, &root->bytes, size, &error) != NORMA_OK) {
+  if (model_write_memory(&root->model, NULL, &root->bytes, size, &error) != NORMA_OK) {
     fprintf(stderr, "model_builder: %s\n", error.message);
     abort();
   }

@@ -398,6 +398,12 @@ static void keep_warning(void *context, norma_log_level level, const char *line)
   snprintf(driver->warning, sizeof driver->warning, "%s", line);
 }
 
+/* Answers an operator that asks whether to go on. */
+static bool count_poll(void *context) {
+  driver *driver = context;
+  return atomic_fetch_add(&driver->polls, 1) + 1 == driver->cancel_at;
+}
+
 norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
   keep_call(call);
@@ -416,8 +422,11 @@ norma_status driver_run(driver *driver, const driver_call *call) {
   run.executor.log = keep_warning;
   run.executor.log_context = driver;
   driver->warning[0] = 0;
-  atomic_bool cancelled = call->cancelled;
-  run.executor.cancelled = &cancelled;
+  interruption interruption = {
+      .work = "run", .cancelled = call->cancelled, .is_cancelled = count_poll, .context = driver};
+  driver->polls = 0;
+  driver->cancel_at = call->cancel_at;
+  run.executor.interruption = &interruption;
   norma_status status = execute(&run);
   if (call->workers > 1) thread_pool_leave(driver->pool);
   for (int i = 0; i < DRIVER_MAX; i++) {

@@ -45,6 +45,7 @@ typedef struct driver_call {
   const struct kernel_table *kernels; /* NULL: kernel_table_default() */
   int workers;                        /* 0: 1 */
   bool cancelled;                     /* from the beginning */
+  int cancel_at;                      /* the question whether to go on that is answered with yes, from 1; 0: none */
   driver_inspect *inspect;            /* NULL: none */
   void *inspect_argument;
 } driver_call;
@@ -76,6 +77,8 @@ typedef struct driver {
   char warning[256];               /* the last line that the last run logged; empty: none */
   bool wrote;                      /* whether that run wrote to an output of known shape before it failed */
   thread_pool *pool;               /* of `pool_workers`, kept for the next run */
+  atomic_int polls;                /* how often the last run asked whether to go on */
+  int cancel_at;                   /* of the run in progress */
   int pool_workers;
 } driver;
 

@@ -118,7 +118,8 @@ static bool prepare_nodes(bn_estimate *estimate) {
 static bool fingerprint(bn_estimate *estimate) {
   norma_editor *editor;
   norma_error error;
-  if (norma_editor_open(estimate->runtime, estimate->path, &editor, &error) != NORMA_OK) {
+  const norma_limits limits = settings_limits(&estimate->settings->common);
+  if (norma_editor_open_within(estimate->runtime, estimate->path, &limits, &editor, &error) != NORMA_OK) {
     tool_library_error(estimate->path, &error);
     return false;
   }
@@ -196,11 +197,13 @@ static bool open_stage(pass_run *run) {
     }
   }
   norma_load_options options = load_options(estimate);
+  const norma_session_options session = settings_session(&estimate->settings->common);
   if (norma_bn_stage(estimate->study, &options, run->settings, &run->model, &error) != NORMA_OK ||
-      norma_session_create(run->model, NULL, &run->session, &error) != NORMA_OK) {
+      norma_session_create(run->model, &session, &run->session, &error) != NORMA_OK) {
     tool_library_error(estimate->path, &error);
     return false;
   }
+  norma_session_set_timeout(run->session, session.timeout);
   return true;
 }
 
@@ -275,6 +278,8 @@ static bool add_node(pass_run *run, size_t index, int64_t valid) {
     return fail_node(estimate, index, "a batch has fewer than 2 values per channel; choose another --batch");
   }
   const norma_tensor counted = first_rows(x, rows);
+  const norma_limits limits = settings_limits(&estimate->settings->common);
+  norma_moments_set_limits(node->moments, &limits, NULL);
   if (norma_moments_add(node->moments, &counted, &error) != NORMA_OK) return fail_node(estimate, index, error.message);
   if (estimate->settings->method == METHOD_EMA) {
     bool good = update_running(estimate, index, count);

@@ -79,8 +79,9 @@ static int freeze(const void *given) {
   norma_runtime *runtime = settings_create_runtime(&settings->common);
   if (!runtime) return code;
   norma_load_options options = settings_load(&settings->common, runtime, -1);
+  const norma_limits limits = settings_limits(&settings->common);
   if (norma_bn_open(path, &options, &study, &error) != NORMA_OK ||
-      norma_editor_open(runtime, path, &editor, &error) != NORMA_OK) {
+      norma_editor_open_within(runtime, path, &limits, &editor, &error) != NORMA_OK) {
     code = tool_library_error(path, &error);
   } else {
     code = freeze_study(study, editor, path, settings->output_file);

@@ -40,7 +40,8 @@ static bool write_model(const bn_estimate *estimate, const char *path) {
   norma_editor *editor = NULL;
   norma_error error;
   size_t copies = 0;
-  norma_status status = norma_editor_open(estimate->runtime, estimate->path, &editor, &error);
+  const norma_limits limits = settings_limits(&estimate->settings->common);
+  norma_status status = norma_editor_open_within(estimate->runtime, estimate->path, &limits, &editor, &error);
   if (status == NORMA_OK && norma_editor_fingerprint(editor) != estimate->fingerprint) {
     status = set_error(&error, NORMA_ERROR_FILE, "%s: has changed in the meantime", estimate->path);
   }

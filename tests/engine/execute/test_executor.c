@@ -56,7 +56,7 @@ static void a_serial_executor_has_no_limits(void **state) {
   running_open(&run, 1);
   assert_int_equal(run.executor.workers, 1);
   assert_true(isinf(run.executor.work_left));
-  assert_null(run.executor.cancelled);
+  assert_null(run.executor.interruption);
   assert_null(run.executor.pool);
   assert_int_equal(executor_poll(&run.executor, &run.error), NORMA_OK);
   assert_false(run_cancelled(&run.context));
@@ -91,21 +91,21 @@ static void scratch_must_be_addressable(void **state) {
 static void runs_end_when_asked(void **state) {
   (void)state;
   running run;
-  atomic_bool cancelled = false;
+  interruption interruption = {.work = "run"};
   running_open(&run, 1);
-  run.executor.cancelled = &cancelled;
+  run.executor.interruption = &interruption;
   assert_int_equal(run_poll(&run.context), NORMA_OK);
-  atomic_store(&cancelled, true);
+  atomic_store(&interruption.cancelled, true);
   assert_true(run_cancelled(&run.context));
   assert_int_equal(run_poll(&run.context), NORMA_ERROR_CANCELLED);
   assert_string_equal(run.error.message, "the run was cancelled");
-  atomic_store(&cancelled, false);
-  run.executor.deadline_ns = clock_now_ns() + (uint64_t)1000000000 * 3600;
+  atomic_store(&interruption.cancelled, false);
+  interruption.deadline_ns = clock_now_ns() + (uint64_t)1000000000 * 3600;
   assert_int_equal(run_poll(&run.context), NORMA_OK);
-  run.executor.deadline_ns = clock_now_ns();
+  interruption.deadline_ns = clock_now_ns();
   assert_int_equal(run_poll(&run.context), NORMA_ERROR_DEADLINE);
   assert_true(run_cancelled(&run.context));
-  atomic_store(&cancelled, true); /* both: who cancels does not want to know of the deadline */
+  atomic_store(&interruption.cancelled, true); /* both: who cancels does not want to know of the deadline */
   assert_int_equal(run_poll(&run.context), NORMA_ERROR_CANCELLED);
   running_close(&run);
 }
@@ -153,10 +153,10 @@ static void run_loop(loop_way way, bool units, int64_t count, int64_t grain, boo
   static loop_record record;
   running run;
   thread_pool *pool = NULL;
-  atomic_bool cancelled = false;
+  interruption interruption = {.work = "run"};
   int calls_of_caller = 0;
   running_open(&run, way == LOOP_SERIAL ? 1 : 3);
-  run.executor.cancelled = &cancelled;
+  run.executor.interruption = &interruption;
   if (way == LOOP_POOL) {
     assert_int_equal(thread_pool_create(&run.memory, 3, &pool, &run.error), NORMA_OK);
     assert_true(thread_pool_enter(pool));
@@ -170,7 +170,7 @@ static void run_loop(loop_way way, bool units, int64_t count, int64_t grain, boo
   record.grain = grain < 1 ? 1 : grain;
   record.workers = run.executor.workers;
   record.exact = !units;
-  record.cancelled = cancel ? &cancelled : NULL;
+  record.cancelled = cancel ? &interruption.cancelled : NULL;
   norma_status status = units ? run_parallel_units(&run.context, count, record_range, &record)
                               : run_parallel(&run.context, count, grain, record_range, &record);
   assert_false(atomic_load(&record.wrong));
@@ -225,13 +225,14 @@ static void cancelled_loops_of_any_length_end(void **state) {
   for (int workers = 1; workers <= 3; workers += 2) {
     running run;
     thread_pool *pool = NULL;
-    atomic_bool cancelled = false;
+    interruption interruption = {.work = "run"};
     running_open(&run, workers);
-    run.executor.cancelled = &cancelled;
+    run.executor.interruption = &interruption;
     assert_int_equal(thread_pool_create(&run.memory, workers, &pool, &run.error), NORMA_OK);
     assert_true(thread_pool_enter(pool));
     if (workers > 1) run.executor.pool = pool;
-    assert_int_equal(run_parallel(&run.context, INT64_MAX / 2, 1, cancel_range, &cancelled), NORMA_ERROR_CANCELLED);
+    assert_int_equal(run_parallel(&run.context, INT64_MAX / 2, 1, cancel_range, &interruption.cancelled),
+                     NORMA_ERROR_CANCELLED);
     thread_pool_leave(pool);
     thread_pool_destroy(pool);
     running_close(&run);

@@ -214,7 +214,7 @@ static norma_model *write_and_load(const norma_model *model) {
   norma_error error;
   norma_model *again;
   norma_load_options options = {.struct_size = sizeof options, .optimization = NORMA_OPTIMIZE_NONE};
-  if (model_write_memory(model, &bytes, &size, &error) != NORMA_OK) fail_msg("%s", error.message);
+  if (model_write_memory(model, NULL, &bytes, &size, &error) != NORMA_OK) fail_msg("%s", error.message);
   if (norma_model_load_memory(bytes, size, &options, &again, &error) != NORMA_OK) fail_msg("%s", error.message);
   memory_free(model->memory, bytes);
   return again;

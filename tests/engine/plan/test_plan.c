@@ -333,19 +333,23 @@ static void values_that_are_too_large_are_refused(void **state) {
   planned_close(&planned);
 }
 
-/* Somebody cancels a run while another one is planned: the plan is kept, so it must not depend on when. */
-static void plans_do_not_depend_on_cancelling(void **state) {
+/* What is known while a plan is made must not depend on when somebody cancels: then there is no plan. */
+static void planning_is_cancelled_as_a_whole(void **state) {
   (void)state;
   planned planned;
-  atomic_bool cancelled = true;
+  interruption interruption = {.work = "run", .deadline_ns = 1};
   model_builder *b = start();
   builder_node(b, "Shape", "x", "s");
   builder_node(b, "Reshape", "x s", "y");
   builder_output(b, "y", NORMA_FLOAT, -1, NULL);
   planned_open(&planned, b, NORMA_OPTIMIZE_NONE);
   planned.inputs[0] = batch_of(2);
-  planned.executor.cancelled = &cancelled;
-  planned.executor.deadline_ns = 1;
+  planned.executor.interruption = &interruption;
+  assert_int_equal(planned_make(&planned), NORMA_ERROR_DEADLINE);
+  assert_string_equal(planned.error.message, "the run took longer than its time limit");
+  atomic_store(&interruption.cancelled, true);
+  assert_int_equal(planned_make(&planned), NORMA_ERROR_CANCELLED);
+  planned.executor.interruption = NULL;
   planned_need(&planned);
   assert_int_equal(slot_named(&planned, "s")->kind, SLOT_KNOWN);
   planned_close(&planned);
@@ -400,7 +404,7 @@ int main(void) {
       cmocka_unit_test(subgraphs_have_captures),
       cmocka_unit_test(shapes_that_do_not_fit_are_refused),
       cmocka_unit_test(values_that_are_too_large_are_refused),
-      cmocka_unit_test(plans_do_not_depend_on_cancelling),
+      cmocka_unit_test(planning_is_cancelled_as_a_whole),
       cmocka_unit_test(allocations_that_fail_are_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

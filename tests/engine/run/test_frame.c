@@ -187,20 +187,20 @@ static void failures_leave_the_frame_usable(void **state) {
 static void cancelled_runs_end_between_steps(void **state) {
   (void)state;
   framed_model framed;
-  atomic_bool cancelled = true;
+  interruption interruption = {.work = "run", .cancelled = true};
   float data[2] = {1, 5};
   value x = framed_floats(1, DIMS(2), data);
   model_builder *b = start();
   builder_node(b, "Neg", "x", "y");
   builder_output(b, "y", NORMA_FLOAT, -1, NULL);
   framed_open(&framed, b, NULL, &x, true);
-  framed.executor.cancelled = &cancelled;
+  framed.executor.interruption = &interruption;
   assert_int_equal(framed_run(&framed), NORMA_ERROR_CANCELLED);
   assert_int_equal(framed.frame->profile[0].runs, 0);
-  cancelled = false;
-  framed.executor.deadline_ns = 1;
+  atomic_store(&interruption.cancelled, false);
+  interruption.deadline_ns = 1;
   assert_int_equal(framed_run(&framed), NORMA_ERROR_DEADLINE);
-  framed.executor.deadline_ns = 0;
+  interruption.deadline_ns = 0;
   need_run(&framed);
   assert_int_equal(framed.frame->profile[0].runs, 1);
   framed_close(&framed);
