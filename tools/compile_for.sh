@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 
 # Debian's arm-none-eabi takes GCC's own <stdint.h>, after which newlib's <inttypes.h> leaves PRId64 out.
 case $1 in *none-eabi*) set -- "$@" -D__int64_t_defined ;; esac
-includes=(-I"$root" -I"$root/engine" -I"$build" -I"$folder")
+includes=(-I"$root" -I"$root/engine" -I"$root/ops/kernels" -I"$build" -I"$folder")
 cc -O0 -ffunction-sections "${includes[@]}" "$folder/$name.c" "$folder/${name}_main.c" "$build/libnorma.a" -lprotobuf-c \
   -lpthread -lm -ldl -Wl,-Map="$work/map" -o "$work/host"
 kernels=$(sed -n 's/^extern const struct kernel_table kernel_table_\([a-z0-9_]*\);$/\1/p' "$source")
@@ -24,14 +24,26 @@ kernels=$(sed -n 's/^extern const struct kernel_table kernel_table_\([a-z0-9_]*\
 # Members of the archive are called after their sources, but for kernels, which are one source for every table.
 mapfile -t members < <(sed -nE 's|^[^ ]*libnorma\.a\((.*)\.o\)$|\1|p' "$work/map" | sort -u)
 for member in "${members[@]}"; do
+  (cd "$root" && find engine ops -name "$member") >>"$work/all"
+done
+
+# Entries of the kernel table that none of these sources asks for are left out, and their kernels with them.
+(cd "$root" && xargs cat ops/*.h $(find ops -mindepth 2 -name '*.h' -not -path 'ops/kernels/*') < <(grep -v _isa.c$ "$work/all")) |
+  grep -oE '(->|\.)[a-z0-9_]+' | sed -E 's/^(->|\.)//' | sort -u >"$work/asked"
+awk 'NR == FNR { asked[$1]; next } /^    \.[a-z0-9_]+ = [A-Za-z0-9_&]+,$/ { name = substr($1, 2); if (!(name in asked)) next } 1' \
+  "$work/asked" "$root/ops/kernels/kernel_table_isa.c" >"$work/kernel_table_isa.c"
+
+for member in "${members[@]}"; do
   found=$(cd "$root" && find engine ops -name "$member")
   [ "$(wc -w <<<"$found")" = 1 ] || { echo "compile_for.sh: $member is not one file: $found" >&2; exit 1; }
   flags=()
   case $member in *_isa.c) flags=("-DKERNEL_ISA=$kernels" "-DKERNEL_ISA_FILE=\"ops/kernels/isa/$kernels.h\"") ;; esac
+  file=$root/$found
+  [ "$member" != kernel_table_isa.c ] || file=$work/kernel_table_isa.c
   echo "$found" >>"$work/list"
-  "$@" -std=gnu11 -ffunction-sections -fdata-sections -ffp-contract=off -fno-math-errno "${includes[@]}" "${flags[@]}" \
-    -c "$root/$found" -o "$work/${found//\//_}.o"
+  "$@" -std=gnu11 -D_GNU_SOURCE -ffunction-sections -fdata-sections -ffp-contract=off -fno-math-errno "${includes[@]}" "${flags[@]}" \
+    -c "$file" -o "$work/${found//\//_}.o"
 done
-"$@" -std=gnu11 -ffunction-sections -fdata-sections -ffp-contract=off "${includes[@]}" "$folder/$name.c" \
+"$@" -std=gnu11 -D_GNU_SOURCE -ffunction-sections -fdata-sections -ffp-contract=off "${includes[@]}" ${EXTRA-} "$folder/$name.c" \
   "$folder/${name}_main.c" "$work"/*.o -Wl,--gc-sections -lm -o "$program"
 echo "$program: $(wc -l <"$work/list") sources of the library"

@@ -100,7 +100,7 @@ static model_builder *start(norma_element_type type, int64_t channels, int64_t h
   builder_import(b, "com.microsoft", 1);
   builder_input(b, "x", type, 4, DIMS(-1, channels, height, width));
   for (int i = 1; i <= 3; i++) {
-    char name[8];
+    char name[16];
     const float scale = 0.01f * (float)i;
     snprintf(name, sizeof name, "s%d", i);
     builder_floats(b, name, 0, NULL, &scale);
