@@ -348,6 +348,10 @@ static norma_status infer_plan(planner *planner) {
 }
 
 static norma_status plan_build(planner *planner) {
+  const struct plan *similar = planner->request->similar;
+  if (similar && !region_reserve(&planner->plan->region, region_used(&similar->region))) {
+    return planner_out_of_memory(planner);
+  }
   TRY(infer_plan(planner));
   planner->needed = region_array(&planner->plan->region, (size_t)planner->plan->graph->value_count, sizeof(bool));
   if (!planner->needed) return planner_out_of_memory(planner);
