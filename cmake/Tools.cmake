@@ -27,7 +27,7 @@ if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
   set_target_properties(norma_tool PROPERTIES OUTPUT_NAME norma)
   target_link_libraries(norma_tool PRIVATE norma_tool_parts)
 
-  # The man page comes from the tables that --help prints.
+  # The man page and the completions come from the tables that --help prints.
   if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)
     add_custom_command(
       OUTPUT ${PROJECT_BINARY_DIR}/norma.1
@@ -35,7 +35,16 @@ if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
       DEPENDS norma_tool
       COMMENT "Writing norma.1"
       VERBATIM)
-    add_custom_target(norma_man ALL DEPENDS ${PROJECT_BINARY_DIR}/norma.1)
+    foreach(shell bash zsh)
+      add_custom_command(
+        OUTPUT ${PROJECT_BINARY_DIR}/completion.${shell}
+        COMMAND norma_tool --completion ${shell} > ${PROJECT_BINARY_DIR}/completion.${shell}
+        DEPENDS norma_tool
+        COMMENT "Writing completion.${shell}"
+        VERBATIM)
+    endforeach()
+    add_custom_target(norma_man ALL DEPENDS ${PROJECT_BINARY_DIR}/norma.1
+      ${PROJECT_BINARY_DIR}/completion.bash ${PROJECT_BINARY_DIR}/completion.zsh)
   endif()
 endif()
 

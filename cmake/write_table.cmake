@@ -29,6 +29,7 @@ endif()
 
 set(declarations "")
 set(entries "")
+set(names "")
 set(count 0)
 file(STRINGS ${LIST} sources)
 list(SORT sources)
@@ -41,9 +42,19 @@ foreach(source IN LISTS sources)
     endif()
     string(APPEND declarations "extern const ${type} ${prefix}${name}${brackets};\n")
     string(APPEND entries "  ${reference}${prefix}${name},\n")
+    string(APPEND names "  \"${prefix}${name}\",\n")
     math(EXPR count "${count} + 1")
   endif()
 endforeach()
+
+# What the operators of each file are called in C, for programs that are written.
+if(KIND STREQUAL "operator")
+  set(named "
+extern const char *const ${KIND}_table_names[];
+const char *const ${KIND}_table_names[] = {
+${names}  NULL,
+};")
+endif()
 
 set(declared "extern const ${type} *const ${array}[];\nextern const size_t ${KIND}_table_count;\n")
 # Nothing to list needs no header either.
@@ -65,5 +76,5 @@ ${declared}
 const ${type} *const ${array}[] = {
 ${entries}  NULL,
 };
-const size_t ${KIND}_table_count = ${count};
+const size_t ${KIND}_table_count = ${count};${named}
 " @ONLY)

@@ -22,7 +22,8 @@
  * Errors. Each call that can fail returns a norma_status. An optional norma_error, owned by the caller, receives the
  * details; it is written only when the call fails. The library prints nothing, ends no process and has no global state.
  *
- * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time.
+ * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time. A
+ * child that was forked while no other thread was in a call may use all of them; it computes on the calling thread.
  *
  * Structs. Options and answers begin with their size, which the caller sets: they may grow at their end, and a program
  * that was compiled with a shorter one goes on working. All else of options may be zero:
@@ -817,6 +818,32 @@ NORMA_API size_t norma_session_profile_count(const norma_session *session);
 NORMA_API norma_status norma_session_profile(const norma_session *session, size_t index, norma_profile_entry *entry);
 NORMA_API void norma_session_profile_reset(norma_session *session);
 
+/* -------------------------------------------------------------------------------------------------------- C source */
+
+/* A file of a model that is compiled into a program. */
+typedef enum norma_source_part {
+  NORMA_SOURCE_DATA,   /* NAME.c: plan, weights, memory, and what runs it */
+  NORMA_SOURCE_HEADER, /* NAME.h: what the program calls */
+  NORMA_SOURCE_MAIN    /* NAME_main.c: a program to try it with */
+} norma_source_part;
+
+/* Begin with `norma_source_options options = {.struct_size = sizeof options};`. */
+typedef struct norma_source_options {
+  size_t struct_size;
+  norma_source_part part;
+  const char *name;   /* a C identifier, with which all names in the header begin */
+  size_t spare_bytes; /* that operators may take while they run; a run that needs more ends with NORMA_ERROR_BUDGET. Few
+                         operators take any: the most that a run took beyond what it began with tells */
+} norma_source_options;
+
+/* Writes the plan for the inputs that are bound (norma_session_prepare) as C. What it becomes reads no file and takes
+ * no memory but its own arrays; it is built together with the library or its one C file, and gives the bits that a
+ * session of one thread gives on the same kernel table, of which it needs one without overrides ("avx2:plain"). Errors:
+ * ARGUMENT (options, threads, overrides, or no plan), UNSUPPORTED (nodes whose shapes depend on data, strings,
+ * subgraphs; all are named as far as the message goes), FILE (`write` said so), OUT_OF_MEMORY, BUDGET. */
+NORMA_API norma_status norma_session_write_source(const norma_session *session, const norma_source_options *options,
+                                                  norma_write write, void *context, norma_error *error);
+
 /* ------------------------------------------------------------------------------------------------ statistics, edits */
 
 /* Mean and variance of each channel of any value, gathered over any number of runs: watch the value, and add it after
@@ -1072,6 +1099,10 @@ typedef struct norma_operator_info {
 
 NORMA_API size_t norma_operator_count(void);
 NORMA_API norma_status norma_operator(size_t index, norma_operator_info *info);
+
+/* Whether a model that was loaded with the runtime has operator `index`, or had it on the way to its optimised form:
+ * with all of these a smaller build runs the same models in the same way. false for what is not there. */
+NORMA_API bool norma_runtime_uses_operator(const norma_runtime *runtime, size_t index);
 
 /* Inputs and outputs of an operator that have one element type in common, and which ones it may be. Inputs and outputs
  * in no rule may have any. */

@@ -10,7 +10,8 @@ norma_status infer_blocked_input(infer_context *context, shape *x) {
 /* -------------------------------------------------------------------------------------------------------- questions */
 
 bool value_is_blockable(const graph_value *value) {
-  return value_is_of(value, TYPES_BLOCKED) && value->info.shape.rank == 4 && value->info.shape.dims[1] > 0;
+  return value_is_of(value, TYPES_IN_BLOCKS) && (value->info.shape.rank == 3 || value->info.shape.rank == 4) &&
+         value->info.shape.dims[1] > 0;
 }
 
 graph_value *value_blocked_copy(const graph *graph, const graph_value *value) {
@@ -27,7 +28,8 @@ bool value_is_wanted_in_blocks(const graph_value *value) {
 
 bool node_follows_block(const node *node) {
   return node_has_input(node, 0) && node_has_one_output(node) && value_blocked_copy(node->graph, node->inputs[0]) &&
-         value_is_blockable(node->inputs[0]) && value_is_blockable(node->outputs[0]);
+         value_is_blockable(node->inputs[0]) && value_is_blockable(node->outputs[0]) &&
+         node->inputs[0]->info.shape.rank == node->outputs[0]->info.shape.rank;
 }
 
 bool block_fills_lanes(const block_form *form, int64_t channels) {
@@ -43,6 +45,13 @@ bool block_takes_window(const int64_t *kernel, size_t axes) {
     if (taps > BLOCKED_MOST_TAPS) return false;
   }
   return true;
+}
+
+int block_axis(const graph_value *value, int64_t axis) {
+  const int rank = value->info.shape.rank;
+  if (axis < 0) axis += rank;
+  if (axis < 0 || axis >= rank) return -1;
+  return rank == 3 && axis == 2 ? 3 : (int)axis;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ forms */
@@ -62,6 +71,20 @@ block_list *block_add_list(block_form *form, int input, const char *stem) {
   block_list *list = &form->lists[form->list_count++];
   *list = (block_list){.input = input, .stem = stem};
   return list;
+}
+
+bool block_set_window(block_form *form, const window_attributes *window) {
+  const window_attributes *a = window;
+  if (a->axes != 1) return true;
+  int64_t *kernel = a->has_kernel ? block_set_ints(form, "kernel_shape", 2) : NULL;
+  int64_t *strides = block_set_ints(form, "strides", 2), *dilations = block_set_ints(form, "dilations", 2);
+  int64_t *pads = block_set_ints(form, "pads", 4);
+  if ((a->has_kernel && !kernel) || !strides || !dilations || !pads) return false;
+  if (kernel) memcpy(kernel, (int64_t[]){1, a->kernel[0]}, 2 * sizeof *kernel);
+  memcpy(strides, (int64_t[]){1, a->stride[0]}, 2 * sizeof *strides);
+  memcpy(dilations, (int64_t[]){1, a->dilation[0]}, 2 * sizeof *dilations);
+  memcpy(pads, (int64_t[]){0, a->pad_begin[0], 0, a->pad_end[0]}, 4 * sizeof *pads);
+  return true;
 }
 
 bool node_read_list(const node *node, const char *attribute, int input, block_list *list) {

@@ -115,7 +115,7 @@ typedef struct block_list {
   int64_t values[2 * NORMA_MAX_RANK];
 } block_list;
 
-#define BLOCK_MOST_USES       4
+#define BLOCK_MOST_USES       5
 #define BLOCK_MOST_ATTRIBUTES 8
 #define BLOCK_MOST_LISTS      4
 
@@ -123,7 +123,8 @@ typedef struct block_list {
  * is always made blocks. Questions about blocks of values stand in ops/blocked.h. */
 typedef struct block_form {
   /* Given: */
-  int64_t block; /* channels of a block, for the element type */
+  int64_t block;           /* channels of a block, for the element type */
+  const size_t *blocks_of; /* and for each other one; 0: it has none */
   norma_element_type type;
   region *region; /* for lists; the model's */
   /* To be set; all zero before: */

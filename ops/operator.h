@@ -156,7 +156,10 @@ struct prepare_context {
   const char *kernel_name;  /* for profiles; a string literal */
   double flops;
   struct packed_constants *packed; /* behind prepare_packed */
-  struct lazy_source *lazy;        /* behind prepare_read, while a model is loaded */
+  /* Behind prepare_read, while a model is loaded: reads what is still in its file, false for all else; else NULL. */
+  bool (*read_lazy)(struct prepare_context *context, const value *constant, int64_t first, int64_t count,
+                    const void **data, norma_status *status);
+  struct lazy_source *lazy;
   norma_error *error;
 };
 
@@ -230,6 +233,8 @@ bool run_cancelled(const run_context *context);
 norma_status run_poll(const run_context *context);
 norma_status run_fail(run_context *context, norma_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line to the log of the run, with the node's name in front: for results that are right but may surprise. */
+void run_warn(run_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Makes output `index`, whose shape was not inferred. NULL shape data on failure; the error is set. An output that is
  * not wanted must not be asked for. */

@@ -1,12 +1,18 @@
 #include "ops/registry.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct registry_slot {
+  const operator_descriptor *op; /* NULL: the slot is free */
+  atomic_bool is_used;
+} registry_slot;
 
 /* Open addressing; at most half of the slots are taken. */
 struct operator_registry {
   memory *memory;
   pthread_rwlock_t lock;
-  const operator_descriptor **slots;
+  registry_slot *slots;
   size_t slot_count, count; /* slot_count is a power of two */
 };
 
@@ -22,11 +28,10 @@ static size_t operator_hash(const char *domain, const char *name) {
 }
 
 /* The slot where the operator stands or would stand. */
-static const operator_descriptor **operator_slot(const operator_registry *registry, const char *domain,
-                                                 const char *name) {
+static registry_slot *operator_slot(const operator_registry *registry, const char *domain, const char *name) {
   size_t mask = registry->slot_count - 1, at = operator_hash(domain, name) & mask;
   const operator_descriptor *op;
-  while ((op = registry->slots[at]) && (strcmp(op->name, name) != 0 || strcmp(op->domain, domain) != 0)) {
+  while ((op = registry->slots[at].op) && (strcmp(op->name, name) != 0 || strcmp(op->domain, domain) != 0)) {
     at = (at + 1) & mask;
   }
   return &registry->slots[at];
@@ -38,10 +43,13 @@ static bool registry_grow(operator_registry *registry) {
   grown.slots = memory_allocate_zeroed(registry->memory, grown.slot_count * sizeof *grown.slots);
   if (!grown.slots) return false;
   for (size_t i = 0; i < registry->slot_count; i++) {
-    const operator_descriptor *op = registry->slots[i];
-    if (op) *operator_slot(&grown, op->domain, op->name) = op;
+    const registry_slot *old = &registry->slots[i];
+    if (!old->op) continue;
+    registry_slot *slot = operator_slot(&grown, old->op->domain, old->op->name);
+    slot->op = old->op;
+    atomic_init(&slot->is_used, old->is_used);
   }
-  memory_free(registry->memory, (void *)registry->slots);
+  memory_free(registry->memory, registry->slots);
   registry->slots = grown.slots;
   registry->slot_count = grown.slot_count;
   return true;
@@ -49,9 +57,9 @@ static bool registry_grow(operator_registry *registry) {
 
 static bool registry_put(operator_registry *registry, const operator_descriptor *op) {
   if (registry->count * 2 >= registry->slot_count && !registry_grow(registry)) return false;
-  const operator_descriptor **slot = operator_slot(registry, op->domain, op->name);
-  if (!*slot) registry->count++;
-  *slot = op;
+  registry_slot *slot = operator_slot(registry, op->domain, op->name);
+  if (!slot->op) registry->count++;
+  slot->op = op;
   return true;
 }
 
@@ -72,7 +80,7 @@ operator_registry *operator_registry_create(memory *memory) {
 void operator_registry_destroy(operator_registry *registry) {
   if (!registry) return;
   pthread_rwlock_destroy(&registry->lock);
-  memory_free(registry->memory, (void *)registry->slots);
+  memory_free(registry->memory, registry->slots);
   memory_free(registry->memory, registry);
 }
 
@@ -85,9 +93,26 @@ norma_status operator_registry_add(operator_registry *registry, const operator_d
 
 const operator_descriptor *operator_registry_find(operator_registry *registry, const char *domain, const char *name) {
   pthread_rwlock_rdlock(&registry->lock);
-  const operator_descriptor *op = *operator_slot(registry, domain, name);
+  const operator_descriptor *op = operator_slot(registry, domain, name)->op;
   pthread_rwlock_unlock(&registry->lock);
   return op;
+}
+
+const operator_descriptor *operator_registry_use(operator_registry *registry, const char *domain, const char *name) {
+  pthread_rwlock_rdlock(&registry->lock);
+  registry_slot *slot = operator_slot(registry, domain, name);
+  const operator_descriptor *op = slot->op;
+  if (op) atomic_store_explicit(&slot->is_used, true, memory_order_relaxed);
+  pthread_rwlock_unlock(&registry->lock);
+  return op;
+}
+
+bool operator_registry_uses(operator_registry *registry, const operator_descriptor *op) {
+  pthread_rwlock_rdlock(&registry->lock);
+  const registry_slot *slot = operator_slot(registry, op->domain, op->name);
+  const bool is_used = slot->op == op && atomic_load_explicit(&slot->is_used, memory_order_relaxed);
+  pthread_rwlock_unlock(&registry->lock);
+  return is_used;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- resolve */
@@ -164,7 +189,7 @@ static norma_status check_attributes(const node *node, norma_error *error) {
 
 norma_status operator_resolve(operator_registry *registry, node *node, const char **reason, norma_error *error) {
   *reason = NULL;
-  const operator_descriptor *op = operator_registry_find(registry, node->domain, node->op_type);
+  const operator_descriptor *op = operator_registry_use(registry, node->domain, node->op_type);
   if (!op) {
     *reason = "operator not known to this build";
     return NORMA_OK;

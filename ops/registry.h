@@ -20,6 +20,11 @@ norma_status operator_registry_add(operator_registry *registry, const operator_d
 /* NULL if there is none. */
 const operator_descriptor *operator_registry_find(operator_registry *registry, const char *domain, const char *name);
 
+/* The same, and remembers that a model has it. */
+const operator_descriptor *operator_registry_use(operator_registry *registry, const char *domain, const char *name);
+/* Whether that was asked for. */
+bool operator_registry_uses(operator_registry *registry, const operator_descriptor *op);
+
 /* Finds the operator of one node, checks arity and attributes, and reads the attributes into node->state. *reason is
  * set, with status OK, when the node is unsupported; an invalid node is an error. */
 norma_status operator_resolve(operator_registry *registry, node *node, const char **reason, norma_error *error);

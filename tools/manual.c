@@ -96,7 +96,7 @@ void manual_print_overview(FILE *file) {
   print_options(file, "options of all commands", common_options);
   fprintf(file, "\nExit codes: 0 yes; 1 the answer is no (a test failed, something is unsupported,\n"
                 "tensors differ); 2 usage, or input that is refused.\n"
-                "norma COMMAND --help says more.\n");
+                "norma help COMMAND says more.\n");
 }
 
 void manual_print_group(FILE *file, const char *group) {

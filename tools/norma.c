@@ -1,4 +1,5 @@
 /* The command-line tool: picks the subcommand. */
+#include "tools/completion.h"
 #include "tools/manual.h"
 #include "tools/report.h"
 
@@ -50,6 +51,31 @@ static int run_of_group(const char *group, int argc, char **argv) {
   return run_command(name, argc - 1, argv + 1);
 }
 
+/* norma help [COMMAND], where COMMAND may be two words or a group. */
+static int help(int argc, char **argv) {
+  char name[64];
+  const command *command = NULL;
+  if (argc == 0) {
+    manual_print_overview(stdout);
+    return EXIT_YES;
+  }
+  if (argc == 1 && is_group(argv[0])) {
+    manual_print_group(stdout, argv[0]);
+    return EXIT_YES;
+  }
+  snprintf(name, sizeof name, "%s%s%s", argv[0], argc == 2 ? " " : "", argc == 2 ? argv[1] : "");
+  if (argc <= 2) command = command_find(name);
+  if (!command) return tool_error("there is no command '%s'; norma --help says what there is", argv[argc - 1]);
+  manual_print_command(stdout, command);
+  return EXIT_YES;
+}
+
+/* norma --completion SHELL */
+static int print_completion(int argc, char **argv) {
+  if (argc == 1 && completion_print(stdout, argv[0])) return EXIT_YES;
+  return tool_error("--completion needs the name of a shell, bash or zsh");
+}
+
 /* Results that could not be written are no success. */
 static int close_output(int code) {
   errno = 0;
@@ -64,12 +90,16 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN); /* a reader that goes away is a write error, so that files are cleaned up */
   if (argc < 2) {
     code = tool_error("no command is given; norma --help says what there is");
-  } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+  } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
     manual_print_overview(stdout);
+  } else if (strcmp(argv[1], "help") == 0) {
+    code = help(argc - 2, argv + 2);
   } else if (strcmp(argv[1], "--version") == 0) {
     manual_print_version(stdout);
   } else if (strcmp(argv[1], "--man") == 0) {
     manual_print_page(stdout);
+  } else if (strcmp(argv[1], "--completion") == 0) {
+    code = print_completion(argc - 2, argv + 2);
   } else if (is_group(argv[1])) {
     code = run_of_group(argv[1], argc - 1, argv + 1);
   } else {

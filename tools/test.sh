@@ -5,9 +5,10 @@
 #                              models, thread sweep, two random cases of each version of each operator against other
 #                              implementations, and unit tests and vectors under the address sanitizer
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
-#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, models made
-#                              anew, the bitwise promise and the error of optimisation on all models there are, many
-#                              random cases of each operator, models that packages of PyPI ship against ONNX Runtime
+#                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, allocations
+#                              that fail over every operator, models made anew, the bitwise promise and the error of
+#                              optimisation on all models there are, many random cases of each operator, models that
+#                              packages of PyPI ship against ONNX Runtime
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -18,9 +19,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models sweep differential_sample debian_vectors onnx_vectors shared_vectors shared_models asan)
-full_parts=(pages clang tsan valgrind aarch64 wasm asan_vectors fuzz random_models promises levels wheels rerun_models
-  differential)
+parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors
+  shared_models asan)
+full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
+  levels wheels rerun_models differential)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -81,11 +83,11 @@ expect() {
 
 # ---------------------------------------------------------------------------------------------------------------- steps
 
-# build PRESET: configures and builds; a failure is a failed test.
+# build PRESET [TARGET]: configures and builds; a failure is a failed test.
 build() {
   local log=$logs/build-$1.log
   {
-    cmake --preset "$1" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" && cmake --build --preset "$1" -j "$jobs"
+    cmake --preset "$1" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" && cmake --build --preset "$1" -j "$jobs" ${2:+--target "$2"}
   } >"$log" 2>&1 && return 0
   fail "build $1"
   grep -E -A8 'error|Error|FAILED|warning' "$log" | head -n 60 | sed 's/^/    /'
@@ -228,6 +230,7 @@ part_structure() {
   expect "includes point one way" python3 tests/structure/include_direction.py
   expect "names at file scope are unique" python3 tests/structure/file_scope_names.py
   expect "engine/ names no operator" python3 tests/structure/operator_names.py $norma
+  expect "recursion has bounds" python3 tests/structure/recursion.py
   expect "sources have tests" python3 tests/structure/test_mirror.py
 }
 
@@ -272,6 +275,8 @@ part_sweep() {
 part_debian_vectors() {
   if link_debian_vectors named; then
     vectors "libonnx-testdata" $norma $debian_vectors --manifest $own_manifest --jobs "$jobs"
+    [ -x build/release/tests/fail_allocations ] || build release fail_allocations || return
+    expect "failing allocations, a sample" build/release/tests/fail_allocations --most 6 --jobs "$jobs" $debian_vectors
   else
     skip "vectors of libonnx-testdata: the package has none"
   fi
@@ -370,6 +375,25 @@ part_aarch64() {
   complete "aarch64: models" tests/conformance/under_qemu.sh models
 }
 
+part_abi() {
+  tools/install_packages.sh python3 abigail-tools || return
+  expect "programs of the last release go on working" sh tests/abi/test_abi.sh
+}
+
+part_amalgamation() {
+  tools/install_packages.sh python3 universal-ctags || return
+  expect "one C file for one model" env NORMA=$norma BUILD=build/release sh tests/amalgamation/test_amalgamation.sh
+}
+
+# Everything, by GCC and Clang, with all vectors that Debian has; the sizes are printed.
+part_amalgamation_full() {
+  tools/install_packages.sh python3 universal-ctags clang || return
+  link_debian_vectors
+  expect "one C file for everything" env NORMA=$norma BUILD=build/release sh tests/amalgamation/test_amalgamation.sh \
+    --full
+  sed -n 's/^size: /    /p' "$logs/one_C_file_for_everything.log"
+}
+
 part_wasm() {
   if ! tools/install_packages.sh emscripten; then
     skip "WebAssembly: the packages cannot be installed"
@@ -388,18 +412,27 @@ part_asan_vectors() {
   fi
 }
 
-# Each fuzz target for a minute.
+# Each fuzz target for half a minute; for longer: tests/fuzz/fuzz.sh.
 part_fuzz() {
   local target
-  tools/install_packages.sh clang libclang-rt-14-dev llvm
-  build fuzz || return
+  tools/install_packages.sh clang libclang-rt-14-dev llvm python3
+  build fuzz fuzz_targets || return
   for target in build/fuzz/tests/fuzz/fuzz_*; do
-    if [ -x "$target" ]; then
-      expect "$(basename "$target"), 60 s" "$target" -max_total_time=60 -timeout=20 -rss_limit_mb=4096
-    else
-      skip "fuzz targets: there are none"
-    fi
+    expect "$(basename "$target"), 30 s" tests/fuzz/fuzz.sh 30 "$(basename "$target")"
   done
+}
+
+# Failing allocations over models of every operator, under the address sanitizer.
+part_failing() {
+  local calls=$PWD/build/kept_calls
+  build release && build asan fail_allocations || return
+  if ! [ -d "$calls" ]; then
+    mkdir -p "$calls"
+    NORMA_KEEP_CALLS=$calls ctest --test-dir build/release -j "$jobs" -R '^ops/' >$logs/keep_calls.log 2>&1
+  fi
+  expect "failing allocations" tests/fuzz/fail_allocations.sh build/asan/tests/fail_allocations --most 100 \
+    --jobs "$jobs"
+  tail -n 1 $logs/failing_allocations.log | sed 's/^/    /'
 }
 
 # Graphs with random weights, in build/random_models: those that the light models cannot prove, since their weights are
@@ -572,7 +605,7 @@ for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
   start=$SECONDS
   echo "== $part"
-  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|asan|asan_vectors) ]] && ! [ -x $norma ]; then
+  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|failing|asan|asan_vectors) ]] && ! [ -x $norma ]; then
     build release || continue
   fi
   "part_$part"

@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifndef NORMA_BARE_METAL
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 /* What rounding up adds to a block belongs to nobody: the address sanitizer is told so. */
 #if defined(__has_feature)
@@ -31,7 +33,12 @@ _Static_assert(sizeof(block_header) <= MEMORY_ALIGNMENT, "a header takes one ali
 
 static void *default_allocate(void *context, size_t size, size_t alignment) {
   (void)context;
+#ifdef NORMA_BARE_METAL /* there is no memory but what the program gives */
+  (void)size, (void)alignment;
+  return NULL;
+#else
   return aligned_alloc(alignment, size_align(size, alignment));
+#endif
 }
 
 static void default_deallocate(void *context, void *pointer, size_t size) {
@@ -42,12 +49,18 @@ static void default_deallocate(void *context, void *pointer, size_t size) {
 
 /* More can never be used, though the operating system may promise it: an allocation beyond it would end in the kernel
  * killing the process when the pages are touched. */
+#ifdef NORMA_BARE_METAL
+static size_t physical_memory(void) {
+  return SIZE_MAX;
+}
+#else
 static size_t physical_memory(void) {
   long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
   size_t bytes;
   if (pages <= 0 || page_bytes <= 0 || !size_multiply((size_t)pages, (size_t)page_bytes, &bytes)) return SIZE_MAX;
   return bytes;
 }
+#endif
 
 void memory_init(memory *memory, const norma_allocator *allocator, size_t limit) {
   memset(memory, 0, sizeof *memory);
@@ -136,9 +149,12 @@ norma_status memory_error(const memory *memory, size_t bytes, norma_error *error
 
 /* ----------------------------------------------------------------------------------------------------------- region */
 
-#define REGION_ALIGNMENT     16
+#define REGION_ALIGNMENT 16
+/* Tests compile this file with chunks for single blocks, so that each block is an allocation that can fail. */
+#ifndef REGION_FIRST_CHUNK
 #define REGION_FIRST_CHUNK   4096
 #define REGION_LARGEST_CHUNK (256 * 1024)
+#endif
 
 typedef struct region_chunk {
   struct region_chunk *next;

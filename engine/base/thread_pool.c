@@ -2,11 +2,49 @@
 
 #include "engine/base/status.h"
 
+#ifdef NORMA_BARE_METAL
+
+/* One thread: nobody makes a pool, and what asks for one runs its loops itself. */
+int thread_pool_available_cpus(void) {
+  return 1;
+}
+
+norma_status thread_pool_create(memory *memory, int threads, thread_pool **result, norma_error *error) {
+  (void)memory;
+  *result = NULL;
+  return error_set(error, NORMA_ERROR_THREAD, "there are no threads here to make %d of", threads);
+}
+
+void thread_pool_destroy(thread_pool *pool) {
+  (void)pool;
+}
+
+bool thread_pool_enter(thread_pool *pool) {
+  (void)pool;
+  return false;
+}
+
+void thread_pool_leave(thread_pool *pool) {
+  (void)pool;
+}
+
+void thread_pool_drop_rest(thread_pool *pool) {
+  (void)pool;
+}
+
+void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, void *argument) {
+  (void)pool;
+  body(argument, 0, count, 0);
+}
+
+#else
+
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 /* Some 50 to 100 microseconds: longer than the gap between two steps of a run, or between two runs in a row. */
-#define SPIN_ROUNDS 4000
+#define SPIN_ROUNDS        4000
 
 /* Iterations that one call of a body may cover: a run is cancelled between calls. */
 #define MOST_TAKEN_AT_ONCE 8
@@ -26,6 +64,7 @@ typedef struct range {
 
 struct thread_pool {
   memory *memory;
+  pid_t process;    /* that has the threads; its children have none of them */
   int worker_count; /* without the caller */
   int started;
   pthread_t *threads;
@@ -187,6 +226,7 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   thread_pool *pool = memory_allocate_zeroed(memory, sizeof *pool);
   if (!pool) return memory_error(memory, sizeof *pool, error);
   pool->memory = memory;
+  pool->process = getpid();
   pool->worker_count = threads - 1;
   pool->caller_cpu = -1;
   find_cpus(pool);
@@ -220,8 +260,12 @@ norma_status thread_pool_create(memory *memory, int threads, thread_pool **resul
   return NORMA_OK;
 }
 
-void thread_pool_destroy(thread_pool *pool) {
-  if (!pool) return;
+/* What a forked child has of a pool: its memory. Threads that are not there may hold the locks, and wait for them. */
+static bool is_copy_of_parent(const thread_pool *pool) {
+  return pool->process != getpid();
+}
+
+static void stop_workers(thread_pool *pool) {
   pthread_mutex_lock(&pool->mutex);
   atomic_store(&pool->stop, true);
   pthread_cond_broadcast(&pool->wake);
@@ -229,13 +273,18 @@ void thread_pool_destroy(thread_pool *pool) {
   for (int i = 0; i < pool->started; i++) pthread_join(pool->threads[i], NULL);
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
+}
+
+void thread_pool_destroy(thread_pool *pool) {
+  if (!pool) return;
+  if (!is_copy_of_parent(pool)) stop_workers(pool);
   memory_free(pool->memory, pool->threads);
   memory_free(pool->memory, pool->ranges);
   memory_free(pool->memory, pool);
 }
 
 bool thread_pool_enter(thread_pool *pool) {
-  return !atomic_flag_test_and_set_explicit(&pool->owned, memory_order_acquire);
+  return !is_copy_of_parent(pool) && !atomic_flag_test_and_set_explicit(&pool->owned, memory_order_acquire);
 }
 
 void thread_pool_leave(thread_pool *pool) {
@@ -269,3 +318,5 @@ void thread_pool_run(thread_pool *pool, size_t count, thread_pool_body body, voi
       sched_yield();
   }
 }
+
+#endif

@@ -22,7 +22,7 @@ int thread_pool_available_cpus(void);
 norma_status thread_pool_create(memory *memory, int threads, thread_pool **pool, norma_error *error);
 void thread_pool_destroy(thread_pool *pool); /* NULL is fine; nobody may own it */
 
-/* Takes the pool for a run; false when somebody else has it. */
+/* Takes the pool for a run; false when somebody else has it, and in a forked child, which has none of the threads. */
 bool thread_pool_enter(thread_pool *pool);
 void thread_pool_leave(thread_pool *pool);
 

@@ -3,6 +3,8 @@
 #include "engine/base/platform.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 void executor_init_serial(executor *executor, memory *memory, const struct kernel_table *kernels,
                           packed_constants *packed, bool exact) {
@@ -136,6 +138,19 @@ norma_status run_parallel(run_context *context, int64_t count, int64_t grain, pa
 norma_status run_parallel_units(run_context *context, int64_t count, parallel_body body, void *argument) {
   parallel_loop loop = {.count = count, .grain = 1, .body = body, .argument = argument};
   return count <= 0 ? NORMA_OK : parallel_loop_start(context, &loop, parallel_loop_run);
+}
+
+void run_warn(run_context *context, const char *format, ...) {
+  const executor *executor = context->executor;
+  if (!executor->log) return;
+  norma_error warning;
+  char text[sizeof warning.message];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  error_at_node(&warning, NORMA_ERROR_RUN, context->node, "%s", text);
+  executor->log(executor->log_context, NORMA_LOG_WARNING, warning.message);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- outputs */

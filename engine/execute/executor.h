@@ -28,6 +28,8 @@ typedef struct executor {
   double work_left;        /* operations and bytes that evaluate_node may still cost; INFINITY: no limit */
   norma_progress progress; /* of the outermost graph's steps, or NULL */
   void *progress_context;
+  norma_log log; /* of the run in progress, or NULL */
+  void *log_context;
   region *spare;                    /* where evaluate_node keeps memory for its next call; NULL: nowhere */
   struct frame *frame;              /* the graph that runs now; NULL outside a session */
   struct subgraph_cache *subgraphs; /* plans of subgraphs; NULL outside a session */

@@ -186,10 +186,10 @@ norma_status norma_value_create_map(norma_runtime *runtime, const norma_value *k
   return block_finish(status, result);
 }
 
-norma_status norma_value_copy(norma_runtime *runtime, const norma_value *value, norma_value **result,
+norma_status norma_value_copy(norma_runtime *runtime, const norma_value *original, norma_value **value,
                               norma_error *error) {
-  owned_value_forget(result);
-  if (!value) return error_set(error, NORMA_ERROR_ARGUMENT, "a value is needed");
-  TRY(block_create(runtime, result, error));
-  return block_finish(value_copy(&runtime->memory, *result, value, error), result);
+  owned_value_forget(value);
+  if (!original) return error_set(error, NORMA_ERROR_ARGUMENT, "a value is needed");
+  TRY(block_create(runtime, value, error));
+  return block_finish(value_copy(&runtime->memory, *value, original, error), value);
 }

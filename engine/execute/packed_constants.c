@@ -1,22 +1,23 @@
 #include "engine/execute/packed_constants.h"
 
+#include "engine/base/lock.h"
 #include "ops/operator.h"
-
-#include <pthread.h>
 
 #define FIRST_BUCKETS 64 /* a power of two; the table grows with what it holds */
 
 typedef struct packed_constant {
   const node *node;
   uint64_t key;
-  void *data; /* NULL while it is being filled */
+  const void *data; /* NULL while it is being filled */
+  void *owned;      /* the same; NULL: lent */
+  size_t bytes;
   struct packed_constant *next;
 } packed_constant;
 
 struct packed_constants {
   memory *memory;
-  pthread_mutex_t lock;
-  pthread_cond_t changed; /* an entry was filled, or given up */
+  lock_mutex lock;
+  lock_condition changed; /* an entry was filled, or given up */
   packed_constant **buckets;
   size_t bucket_count, count, bytes;
 };
@@ -31,8 +32,8 @@ packed_constants *packed_constants_create(memory *memory) {
     memory_free(memory, created);
     return NULL;
   }
-  pthread_mutex_init(&created->lock, NULL);
-  pthread_cond_init(&created->changed, NULL);
+  lock_init(&created->lock);
+  lock_condition_init(&created->changed);
   return created;
 }
 
@@ -42,20 +43,20 @@ void packed_constants_destroy(packed_constants *constants) {
     while (constants->buckets[i]) {
       packed_constant *entry = constants->buckets[i];
       constants->buckets[i] = entry->next;
-      memory_free(constants->memory, entry->data);
+      memory_free(constants->memory, entry->owned);
       memory_free(constants->memory, entry);
     }
   }
-  pthread_cond_destroy(&constants->changed);
-  pthread_mutex_destroy(&constants->lock);
+  lock_condition_destroy(&constants->changed);
+  lock_destroy(&constants->lock);
   memory_free(constants->memory, constants->buckets);
   memory_free(constants->memory, constants);
 }
 
 size_t packed_constants_bytes(packed_constants *constants) {
-  pthread_mutex_lock(&constants->lock);
+  lock_take(&constants->lock);
   size_t bytes = constants->bytes;
-  pthread_mutex_unlock(&constants->lock);
+  lock_give(&constants->lock);
   return bytes;
 }
 
@@ -109,6 +110,33 @@ static void packed_give_up(packed_constants *constants, packed_constant *entry) 
   memory_free(constants->memory, entry);
 }
 
+bool packed_constants_lend(packed_constants *constants, const node *node, uint64_t key, const void *data) {
+  lock_take(&constants->lock);
+  packed_constant *entry = packed_add(constants, node, key);
+  if (entry) entry->data = data;
+  lock_give(&constants->lock);
+  return entry != NULL;
+}
+
+size_t packed_constants_need(size_t count) {
+  const size_t around = 3 * MEMORY_ALIGNMENT; /* of a block, alignment and what the allocator keeps */
+  size_t buckets = FIRST_BUCKETS, bytes = sizeof(packed_constants) + around;
+  bytes += buckets * sizeof(packed_constant *) + around;
+  while (buckets < count) { /* what the table was before it grew stays taken in a pool */
+    buckets *= 2;
+    bytes += buckets * sizeof(packed_constant *) + around;
+  }
+  return bytes + count * (sizeof(packed_constant) + around);
+}
+
+void packed_constants_visit(packed_constants *constants, const node *node, packed_visit visit, void *context) {
+  for (size_t i = 0; i < constants->bucket_count; i++) {
+    for (const packed_constant *entry = constants->buckets[i]; entry; entry = entry->next) {
+      if (entry->node == node && entry->data) visit(context, entry->key, entry->data, entry->bytes);
+    }
+  }
+}
+
 /* ---------------------------------------------------------------------------------------------------------- filling */
 
 static norma_status packed_fill(prepare_context *context, size_t bytes, prepare_fill fill, const void *argument,
@@ -130,30 +158,31 @@ static norma_status packed_fill(prepare_context *context, size_t bytes, prepare_
 norma_status prepare_packed_from(prepare_context *context, uint64_t key, size_t bytes, prepare_fill fill,
                                  const void *argument, const void **packed) {
   packed_constants *constants = context->packed;
-  pthread_mutex_lock(&constants->lock);
+  lock_take(&constants->lock);
   packed_constant *entry = *packed_find(constants, context->node, key);
   while (entry && !entry->data) { /* somebody else is filling it */
-    pthread_cond_wait(&constants->changed, &constants->lock);
+    lock_wait(&constants->changed, &constants->lock);
     entry = *packed_find(constants, context->node, key);
   }
   norma_status status = NORMA_OK;
   if (!entry) {
     entry = packed_add(constants, context->node, key);
-    pthread_mutex_unlock(&constants->lock);
+    lock_give(&constants->lock);
     if (!entry) return memory_error(constants->memory, sizeof *entry, context->error);
     void *data;
     status = packed_fill(context, bytes, fill, argument, &data);
-    pthread_mutex_lock(&constants->lock);
+    lock_take(&constants->lock);
     if (status == NORMA_OK) {
-      entry->data = data;
+      entry->data = entry->owned = data;
+      entry->bytes = bytes;
       constants->bytes += bytes;
     } else {
       packed_give_up(constants, entry);
     }
-    pthread_cond_broadcast(&constants->changed);
+    lock_wake_all(&constants->changed);
   }
   *packed = status == NORMA_OK ? entry->data : NULL; /* last, since the argument may be the place of the result */
-  pthread_mutex_unlock(&constants->lock);
+  lock_give(&constants->lock);
   return status;
 }
 

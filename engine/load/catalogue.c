@@ -1,5 +1,6 @@
 /* Lists of what the build contains, for callers of the library: operators, passes, kernel tables. */
 #include "engine/base/struct_size.h"
+#include "engine/execute/runtime.h"
 #include "engine/passes/pass.h"
 #include "ops/kernels/kernel_table.h"
 #include "ops/operator.h"
@@ -56,6 +57,11 @@ norma_status norma_operator(size_t index, norma_operator_info *info) {
                                       .block_types = op->facts.block ? op->facts.block_types : 0,
                                       .stored_types = store->bias | store->residual | store->activation};
   return info_give(info, &filled, sizeof filled);
+}
+
+bool norma_runtime_uses_operator(const norma_runtime *runtime, size_t index) {
+  const operator_descriptor *op = operator_at(index);
+  return runtime && op && operator_registry_uses(runtime->operators, op);
 }
 
 norma_status norma_operator_type_rule(size_t index, size_t rule, norma_type_rule *info) {

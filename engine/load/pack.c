@@ -238,6 +238,13 @@ static void give_back(const node *node, uint32_t packed_inputs) {
   }
 }
 
+static bool pack_read_lazy(prepare_context *context, const value *constant, int64_t first, int64_t count,
+                           const void **data, norma_status *status) {
+  if (!value_is_lazy(constant)) return false;
+  *status = lazy_read(context->lazy, constant, first, count, data, context->error);
+  return true;
+}
+
 /* The state that prepare fills in goes: plans make their own, and find what was packed. */
 static norma_status pack_node(packer *packer, const node *node, norma_error *error) {
   node_packing packing;
@@ -247,6 +254,7 @@ static norma_status pack_node(packer *packer, const node *node, norma_error *err
   if (!is_known && (!packs_all_alone(node) || !choose_sizes(packer, &packing))) return NORMA_OK;
   prepare_context prepare = executor_prepare_context(packer->executor, node, packing.state, packing.inputs,
                                                      packing.constants, packing.outputs, error);
+  prepare.read_lazy = pack_read_lazy;
   prepare.lazy = &packer->model->lazy_source;
   TRY(node->op->prepare(&prepare));
   const bool is_open = packer->open_batch || packer->open_shapes || !is_known;

@@ -9,10 +9,12 @@
  *
  * Each operator says what it becomes in blocks and when that is worth it (facts.block): a convolution starts a stretch,
  * others join it while their input is a block already. Functions of single elements run on blocks as they are. Each
- * value remembers its blocked copy (graph_value.blocked). Four dimensions, a known number of channels.
+ * value remembers its blocked copy (graph_value.blocked). Three or four dimensions, a known number of channels.
  */
 #include "engine/passes/pass_helpers.h"
 #include "ops/blocked.h"
+
+#include <stdio.h>
 
 typedef struct conversion {
   pass_context *context;
@@ -27,9 +29,9 @@ static norma_status conversion_out_of_memory(const conversion *conversion) {
 /* --------------------------------------------------------------------------------------------------------- reorders */
 
 static norma_status add_reorder(conversion *conversion, node *position, bool to_blocks, graph_value *from,
-                                graph_value *to, int64_t channels) {
+                                graph_value *to, const graph_value *plain) {
   node *reorder = graph_insert_reorder(conversion->node->graph, position, conversion->node->name, to_blocks,
-                                       conversion->form.block, channels);
+                                       conversion->form.block, &plain->info.shape);
   if (!reorder) return conversion_out_of_memory(conversion);
   node_set_input(reorder, 0, from);
   node_set_output(reorder, 0, to);
@@ -46,7 +48,7 @@ static norma_status need_blocks(conversion *conversion, graph_value *value, grap
   if (*blocks) return NORMA_OK;
   *blocks = graph_add_unique_value(graph, value->name);
   if (!*blocks) return conversion_out_of_memory(conversion);
-  TRY(add_reorder(conversion, position, true, value, *blocks, value->info.shape.dims[1]));
+  TRY(add_reorder(conversion, position, true, value, *blocks, value));
   if (is_own) value->blocked = *blocks;
   return NORMA_OK;
 }
@@ -61,18 +63,21 @@ static norma_status give_outputs(conversion *conversion) {
     if (!blocks) return conversion_out_of_memory(conversion);
     node_set_output(node, i, blocks);
     plain->blocked = blocks;
-    TRY(add_reorder(conversion, node->next, false, blocks, plain, plain->info.shape.dims[1]));
+    TRY(add_reorder(conversion, node->next, false, blocks, plain, plain));
   }
   return NORMA_OK;
 }
 
 /* -------------------------------------------------------------------------------------------------------- constants */
 
-/* The dimensions of a constant as those of four: false where it has more, or channels that are neither one nor all. */
-static bool constant_dims(const norma_tensor *tensor, int64_t channels, int64_t dims[4]) {
-  if (!tensor || tensor->rank > 4) return false;
-  for (int i = 0; i < 4; i++) dims[i] = i < 4 - tensor->rank ? 1 : tensor->dims[i - (4 - tensor->rank)];
-  return dims[1] == 1 || dims[1] == channels;
+/* The dimensions of a constant that is broadcast to `rank` ones, as planes: false where it has more, or channels that
+ * are neither one nor all. */
+static bool constant_dims(const norma_tensor *tensor, int rank, int64_t channels, shape *planes) {
+  shape whole = {.rank = rank};
+  if (!tensor || tensor->rank > rank) return false;
+  for (int i = 0; i < rank; i++) whole.dims[i] = i < rank - tensor->rank ? 1 : tensor->dims[i - (rank - tensor->rank)];
+  *planes = plane_shape(&whole);
+  return planes->dims[1] == 1 || planes->dims[1] == channels;
 }
 
 /* Whether each plane of pixels holds one number. */
@@ -89,30 +94,32 @@ static bool has_uniform_planes(const char *data, size_t element, int64_t planes,
 /* Whether an operand that is no constant is known to have these sizes of pixels, so that the constant need not. */
 static bool has_pixels(const node *node, int64_t height, int64_t width) {
   for (int i = 0; i < node->input_count; i++) {
-    if (!node->inputs[i] || node->inputs[i]->constant || node->inputs[i]->info.shape.rank < 4) continue;
-    const shape *x = &node->inputs[i]->info.shape;
-    if (x->dims[2] == height && x->dims[3] == width) return true;
+    if (!node->inputs[i] || node->inputs[i]->constant || node->inputs[i]->info.shape.rank < 3) continue;
+    const shape x = plane_shape(&node->inputs[i]->info.shape);
+    if (x.dims[2] == height && x.dims[3] == width) return true;
   }
   return false;
 }
 
-/* A constant of four dimensions or fewer in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding lanes being 1,
- * which no operator turns into something slow. With `broadcasts` a single channel is not made a block ([N, 1, H, W,
- * 1]), and pixels that are all alike become one where the node has another operand of that size. */
+/* A constant that is broadcast to the rank of output 0, in blocks: [N, C, H, W] -> [N, C / b, H, W, b], the padding
+ * lanes being 1, which no operator turns into something slow. With `broadcasts` a single channel is not made a block
+ * ([N, 1, H, W, 1]), and pixels that are all alike become one where the node has another operand of that size. */
 static norma_status need_constant(conversion *conversion, graph_value *constant, bool broadcasts,
                                   graph_value **result) {
   const norma_tensor *tensor = norma_value_tensor(constant->constant);
   const size_t element = element_type_bytes(tensor->type);
-  int64_t dims[4], block = conversion->form.block;
-  constant_dims(tensor, tensor->rank >= 3 ? tensor->dims[tensor->rank - 3] : 1, dims);
-  int64_t pixels = dims[2] * dims[3], step = pixels;
+  const int rank = conversion->node->outputs[0]->info.shape.rank;
+  int64_t block = conversion->form.block;
+  shape planes;
+  constant_dims(tensor, rank, 1, &planes);
+  int64_t *dims = planes.dims, pixels = dims[2] * dims[3], step = pixels;
   const char *plain = tensor->data;
   *result = constant;
   if (broadcasts && tensor->rank == 0) return NORMA_OK;
   bool may_shrink = broadcasts && has_pixels(conversion->node, dims[2], dims[3]);
   if (may_shrink && has_uniform_planes(plain, element, dims[0] * dims[1], pixels)) dims[2] = dims[3] = pixels = 1;
   if (broadcasts && dims[1] == 1) block = 1;
-  shape plain_form = shape_make(4, dims), shape = blocked_shape(&plain_form, block);
+  shape shape = blocked_shape(&planes, block);
   graph *graph = conversion->node->graph;
   value contents;
   TRY(value_allocate_tensor(graph->memory, &contents, tensor->type, &shape, conversion->context->error));
@@ -134,9 +141,11 @@ static norma_status need_constant(conversion *conversion, graph_value *constant,
 
 /* A constant of any shape that can be broadcast to the output's. */
 static bool is_blockable_constant(const node *node, int input, int64_t channels, bool numpy) {
-  int64_t dims[4];
+  shape planes;
   const norma_tensor *tensor = node_constant_input(node, input);
-  if (!constant_dims(tensor, channels, dims) || tensor->type != node->outputs[0]->info.type) return false;
+  if (!constant_dims(tensor, node->outputs[0]->info.shape.rank, channels, &planes) ||
+      tensor->type != node->outputs[0]->info.type)
+    return false;
   return norma_tensor_count(tensor) == 1 || numpy;
 }
 
@@ -158,7 +167,7 @@ static bool operands_fit(const node *node, bool numpy) {
       if (!is_blockable_constant(node, i, channels, numpy)) return false;
       continue;
     }
-    if (!value_is_blockable(input)) return false;
+    if (!value_is_blockable(input) || input->info.shape.rank != node->outputs[0]->info.shape.rank) return false;
     if (numpy && is_one_channel(node, input)) continue;
     if (input->info.shape.dims[1] != channels) return false;
     if (value_blocked_copy(node->graph, input)) has_block = true;
@@ -186,10 +195,11 @@ static bool elementwise_form_in_blocks(const node *node, block_form *form) {
   return value_is_blockable(node->outputs[0]) && operands_fit(node, elementwise.numpy);
 }
 
-/* [N, 1, H, W] -> [N, b, H, W], in front of the node. */
+/* [N, 1, H, W] -> [N, b, H, W], in front of the node; [N, 1, W] as well. */
 static norma_status repeat_channel(conversion *conversion, graph_value *channel, graph_value **result) {
   graph *graph = conversion->node->graph;
-  const int64_t count[1] = {4}, dims[4] = {1, conversion->form.block, 1, 1};
+  const int rank = channel->info.shape.rank;
+  const int64_t count[1] = {rank}, dims[4] = {1, conversion->form.block, 1, 1};
   const shape shape = shape_make(1, count);
   value contents;
   graph_value *list;
@@ -197,7 +207,7 @@ static norma_status repeat_channel(conversion *conversion, graph_value *channel,
   *result = graph_add_unique_value(graph, channel->name);
   if (!expand || !*result) return conversion_out_of_memory(conversion);
   TRY(value_allocate_tensor(graph->memory, &contents, NORMA_INT64, &shape, conversion->context->error));
-  memcpy(contents.tensor.data, dims, sizeof dims);
+  memcpy(contents.tensor.data, dims, (size_t)rank * sizeof *dims);
   TRY(pass_add_constant(conversion->context, graph, channel->name, &contents, &list));
   (*result)->info = channel->info;
   (*result)->info.shape.dims[1] = conversion->form.block;
@@ -327,16 +337,28 @@ static norma_status convert(conversion *conversion) {
   return form->plain_output ? NORMA_OK : give_outputs(conversion);
 }
 
+static bool has_inner_operator(const pass_context *context, const block_form *form) {
+  char name[64];
+  if (!form->inner) return true;
+  snprintf(name, sizeof name, OPERATOR_INNER_DOMAIN ":%s", form->inner);
+  return pass_can_make(context, name);
+}
+
 /* What the node becomes; false where it stays as it is. */
 static bool find_form(pass_context *context, const node *node, block_form *form) {
   if (!node->op || !node_has_input(node, 0) || !node_has_output(node, 0) || node->outputs[0]->blocked) return false;
   if (node->inputs[0]->info.kind != NORMA_VALUE_TENSOR || node->epilogue.bias_input) return false;
   const norma_element_type type = node->inputs[0]->info.type;
   const size_t block = context->executor->kernels->channel_block[type];
-  *form = (block_form){.block = (int64_t)block, .type = type, .region = node->graph->region};
+  *form = (block_form){.block = (int64_t)block,
+                       .blocks_of = context->executor->kernels->channel_block,
+                       .type = type,
+                       .region = node->graph->region};
   if (block == 0) return false;
   const operator_facts *facts = &node->op->facts;
-  if (facts->block) return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form);
+  if (facts->block) {
+    return (facts->block_types & TYPE_BIT(type)) && facts->block(node, form) && has_inner_operator(context, form);
+  }
   return elementwise_form_in_blocks(node, form);
 }
 
@@ -351,5 +373,6 @@ const pass pass_block_layout = {
     .name = "block_layout",
     .level = 2,
     .changes_rounding = true,
+    .makes = channel_block_operators,
     .apply = block_layout_apply,
 };

@@ -135,9 +135,12 @@ static norma_status collapse_scale_shift_apply(pass_context *context, node *node
   return status;
 }
 
+static const char *const collapse_makes[] = {"BatchNormalization", NULL};
+
 const pass pass_collapse_scale_shift = {
     .name = "collapse_scale_shift",
     .level = 2,
     .changes_rounding = true,
+    .makes = collapse_makes,
     .apply = collapse_scale_shift_apply,
 };

@@ -23,5 +23,6 @@ const pass pass_fold_batch_normalization_into_conv = {
     .name = "fold_batch_normalization_into_conv",
     .level = 2,
     .changes_rounding = true,
+    .makes = fold_operators,
     .apply = fold_batch_normalization_into_conv_apply,
 };

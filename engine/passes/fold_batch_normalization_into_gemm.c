@@ -25,5 +25,6 @@ const pass pass_fold_batch_normalization_into_gemm = {
     .name = "fold_batch_normalization_into_gemm",
     .level = 2,
     .changes_rounding = true,
+    .makes = fold_operators,
     .apply = fold_batch_normalization_into_gemm_apply,
 };

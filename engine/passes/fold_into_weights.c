@@ -1,7 +1,11 @@
 #include "engine/passes/fold_into_weights.h"
 
+#include "ops/elementwise/elementwise_chain.h"
+
 #include <float.h>
 #include <math.h>
+
+const char *const fold_operators[] = {OPERATOR_INNER_DOMAIN ":" CHAIN_OPERATOR, NULL};
 
 /* A layer with what its form leaves open. Of all groups, inputs and outputs are counted. */
 typedef struct linear_layer {
@@ -268,6 +272,7 @@ static bool weights_change(const linear_change *change) {
 static bool is_possible(const linear_change *change, bool new_weights, bool new_bias) {
   const linear_layer *layer = change->layer;
   if (new_weights && !layer->weights) return false;
+  if (new_bias && layer->form.biased && !pass_can_make(change->context, layer->form.biased)) return false;
   return !new_bias || (layer->form.takes_bias && (!layer->has_bias || layer->bias));
 }
 

@@ -11,6 +11,9 @@
 
 #include "engine/passes/scale_shift.h"
 
+/* pass.makes of passes that fold factors: what undoes a fold (engine/load/unfold.h). */
+extern const char *const fold_operators[];
+
 /* The whole of a pass that moves `last`, a scale and shift, into the layer in front of it; `accepts` chooses among
  * layers, NULL: all. A layer that takes no bias becomes its namesake that does (linear_form.biased). */
 norma_status fold_behind(pass_context *context, node *last, bool (*accepts)(const linear_form *form), bool *changed);

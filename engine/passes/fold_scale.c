@@ -20,5 +20,6 @@ const pass pass_fold_scale = {
     .name = "fold_scale",
     .level = 2,
     .changes_rounding = true,
+    .makes = fold_operators,
     .apply = fold_scale_apply,
 };

@@ -33,5 +33,6 @@ const pass pass_fold_scale_shift_into_next = {
     .name = "fold_scale_shift_into_next",
     .level = 2,
     .changes_rounding = true,
+    .makes = fold_operators,
     .apply = fold_scale_shift_into_next_apply,
 };

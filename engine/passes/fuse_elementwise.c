@@ -224,9 +224,12 @@ static norma_status fuse_elementwise_apply(pass_context *context, node *node, bo
   return make_chain(context, &group);
 }
 
+static const char *const fuse_elementwise_makes[] = {OPERATOR_INNER_DOMAIN ":" CHAIN_OPERATOR, NULL};
+
 const pass pass_fuse_elementwise = {
     .name = "fuse_elementwise",
     .level = 2,
     .backwards = true,
+    .makes = fuse_elementwise_makes,
     .apply = fuse_elementwise_apply,
 };

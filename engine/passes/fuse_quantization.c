@@ -6,12 +6,13 @@
  *   Conv                             QLinearConv, with a bias that was int32 of scale x_scale * w_scale
  *   MatMul, Gemm                     QLinearMatMul, QGemm (the bias likewise)
  *   Add, Sum of two, Mul             QLinearAdd, QLinearMul
- *   Concat, Softmax                  QLinearConcat, QLinearSoftmax
+ *   Softmax                          QLinearSoftmax
+ *   Concat                           Concat, of parts that QuantizedActivation has brought to the scale of y
  *   AveragePool, GlobalAveragePool   QLinearAveragePool, QLinearGlobalAveragePool
  *   a function of one input, none    QuantizedActivation
  *
  * The root is QuantizeLinear. A Relu or Clip in front of it is left out where the range of y's type does the same, and
- * else limits what QLinearConv stores: rounding keeps the order of numbers.
+ * else limits what QLinearConv, QLinearAdd and QLinearMul store: rounding keeps the order of numbers.
  *
  * Legal where scales and zero points are constants, those of activations single numbers, and nobody else reads what is
  * in between. The results are those of the integer operators' definitions: sums are exact, but what was rounded to
@@ -67,6 +68,13 @@ static norma_status set_result(pass_context *context, const fusion *fusion, node
   return set_quantized(context, made, first, false, &y);
 }
 
+/* What the node stores is limited, as a Relu or Clip does it. */
+static void set_limits(const fusion *fusion, node *made) {
+  if (!fusion->is_limited) return;
+  made->epilogue.activation =
+      (struct activation){.kind = UNARY_CLIP, .a = (float)fusion->low, .b = (float)fusion->high};
+}
+
 /* Without an attribute that the new operator does not know. */
 static void drop_attribute(node *made, const char *name) {
   int kept = 0;
@@ -99,7 +107,7 @@ static bool has_weights(const node *layer, int index, int axis, quantized *w) {
 static bool has_integer_bias(const node *layer, int index, const quantized *x, const quantized *w, int64_t count,
                              quantized *bias) {
   if (!input_is_dequantized(layer, index, bias) || bias->type != NORMA_INT32) return false;
-  if (bias->q->info.shape.rank != 1 || bias->q->info.shape.dims[0] != count || count < 1) return false;
+  if (bias->q->info.shape.rank != 1 || bias->q->info.shape.dims[0] != count) return false;
   for (int64_t i = 0; i < count; i++) {
     const double expected = quantized_scale_at(x, 0) * quantized_scale_at(w, i);
     if (quantized_zero_at(bias, i) != 0 || fabs(quantized_scale_at(bias, i) - expected) > 1e-6 * expected) return false;
@@ -107,19 +115,67 @@ static bool has_integer_bias(const node *layer, int index, const quantized *x, c
   return true;
 }
 
+#define BIAS_MOST 1e9 /* of int32: sums have room above it */
+
+/* Any other bias that is constant, in integers of that scale: off by half a step of the sums at most, which is less
+ * than a hundredth of a step of y in all but strange models. */
+static norma_status make_integer_bias(pass_context *context, const node *layer, int index, const quantized *x,
+                                      const quantized *w, int64_t count, graph_value **bias) {
+  quantized source;
+  const bool is_integer = input_is_dequantized(layer, index, &source);
+  const graph_value *held = is_integer ? source.q : layer->inputs[index];
+  const norma_tensor *tensor = held->constant ? norma_value_tensor(held->constant) : NULL;
+  const shape shape = shape_make(1, &count);
+  value contents;
+  *bias = NULL;
+  if (!tensor || !tensor->data || tensor->rank != 1 || tensor->dims[0] != count) return NORMA_OK;
+  if (!is_integer && tensor->type != NORMA_FLOAT) return NORMA_OK;
+  TRY(value_allocate_tensor(layer->graph->memory, &contents, NORMA_INT32, &shape, context->error));
+  for (int64_t i = 0; i < count; i++) {
+    const double unit = quantized_scale_at(x, 0) * quantized_scale_at(w, i);
+    const double number =
+        is_integer ? (double)(element_get_int64(tensor->type, tensor->data, i) - quantized_zero_at(&source, i)) *
+                         quantized_scale_at(&source, i)
+                   : element_get_double(tensor->type, tensor->data, i);
+    const double steps = rint(number / unit);
+    if (!(fabs(steps) <= BIAS_MOST)) {
+      value_clear(&contents);
+      return NORMA_OK;
+    }
+    ((int32_t *)contents.tensor.data)[i] = (int32_t)steps;
+  }
+  return pass_add_constant(context, layer->graph, held->name, &contents, bias);
+}
+
+/* The bias of a layer of `count` outputs; NULL where it has none. *found: it has none, or one that integers hold. */
+static norma_status find_bias(pass_context *context, const node *layer, int index, const quantized *x,
+                              const quantized *w, int64_t count, graph_value **bias, bool *found) {
+  quantized integers;
+  *bias = NULL;
+  *found = !node_has_input(layer, index);
+  if (*found || count < 1) return NORMA_OK;
+  if (has_integer_bias(layer, index, x, w, count, &integers))
+    *bias = integers.q;
+  else
+    TRY(make_integer_bias(context, layer, index, x, w, count, bias));
+  *found = *bias != NULL;
+  return NORMA_OK;
+}
+
 static norma_status make_conv(pass_context *context, const fusion *fusion, node **made) {
   const node *layer = fusion->layer;
-  quantized x, w, bias = {.q = NULL};
+  quantized x, w;
+  graph_value *bias;
+  bool has_bias;
   if (!has_single_input(layer, 0, &x) || !has_weights(layer, 1, 0, &w) || w.q->info.shape.rank < 1) return NORMA_OK;
-  if (node_has_input(layer, 2) && !has_integer_bias(layer, 2, &x, &w, w.q->info.shape.dims[0], &bias)) return NORMA_OK;
+  TRY(find_bias(context, layer, 2, &x, &w, w.q->info.shape.dims[0], &bias, &has_bias));
+  if (!has_bias) return NORMA_OK;
   TRY(make_integer_node(context, fusion, "QLinearConv", false, 9, made));
   TRY(set_quantized(context, *made, 0, true, &x));
   TRY(set_quantized(context, *made, 3, true, &w));
   TRY(set_result(context, fusion, *made, 6));
-  node_set_input(*made, 8, bias.q);
-  if (fusion->is_limited)
-    (*made)->epilogue.activation =
-        (struct activation){.kind = UNARY_CLIP, .a = (float)fusion->low, .b = (float)fusion->high};
+  node_set_input(*made, 8, bias);
+  set_limits(fusion, *made);
   return NORMA_OK;
 }
 
@@ -138,18 +194,20 @@ static norma_status make_matmul(pass_context *context, const fusion *fusion, nod
 static norma_status make_gemm(pass_context *context, const fusion *fusion, node **made) {
   const node *layer = fusion->layer;
   const int columns = attribute_int(layer, "transB", 0) ? 0 : 1;
-  quantized a, b, bias = {.q = NULL};
+  quantized a, b;
+  graph_value *bias;
+  bool has_bias;
   if (layer->version < 7 || !has_single_input(layer, 0, &a) || !has_weights(layer, 1, columns, &b)) return NORMA_OK;
   if (b.q->info.shape.rank != 2) return NORMA_OK;
-  if (node_has_input(layer, 2)) {
-    if (attribute_float(layer, "alpha", 1) != 1 || attribute_float(layer, "beta", 1) != 1) return NORMA_OK;
-    if (!has_integer_bias(layer, 2, &a, &b, b.q->info.shape.dims[columns], &bias)) return NORMA_OK;
-  }
+  if (node_has_input(layer, 2) && (attribute_float(layer, "alpha", 1) != 1 || attribute_float(layer, "beta", 1) != 1))
+    return NORMA_OK;
+  TRY(find_bias(context, layer, 2, &a, &b, b.q->info.shape.dims[columns], &bias, &has_bias));
+  if (!has_bias) return NORMA_OK;
   TRY(make_integer_node(context, fusion, "QGemm", true, 9, made));
   drop_attribute(*made, "beta");
   TRY(set_quantized(context, *made, 0, true, &a));
   TRY(set_quantized(context, *made, 3, true, &b));
-  node_set_input(*made, 6, bias.q);
+  node_set_input(*made, 6, bias);
   return set_result(context, fusion, *made, 7);
 }
 
@@ -164,6 +222,7 @@ static norma_status make_binary(pass_context *context, const fusion *fusion, con
   TRY(make_integer_node(context, fusion, op_type, true, 8, made));
   TRY(set_quantized(context, *made, 0, true, &a));
   TRY(set_quantized(context, *made, 3, true, &b));
+  set_limits(fusion, *made);
   return set_result(context, fusion, *made, 6);
 }
 
@@ -203,16 +262,38 @@ static norma_status make_softmax(pass_context *context, const fusion *fusion, no
   return region_error(fusion->layer->graph->region, context->error);
 }
 
+/* The integers of a part, brought to y's scale and zero point in front of `position`. */
+static norma_status requantize(pass_context *context, const fusion *fusion, node *position, quantized *part,
+                               graph_value **result) {
+  graph *graph = position->graph;
+  *result = part->q;
+  if (quantized_equal(part, &fusion->y)) return NORMA_OK;
+  node *made = graph_insert_node(graph, position, part->q->name, "QuantizedActivation", OPERATOR_INNER_DOMAIN, 5, 1, 0);
+  *result = graph_add_unique_value(graph, part->q->name);
+  if (!made || !*result || !node_set_attribute_int(made, "kind", UNARY_IDENTITY))
+    return region_error(graph->region, context->error);
+  made->opset = 1;
+  (*result)->info = part->q->info;
+  (*result)->info.type = fusion->y.type;
+  node_set_output(made, 0, *result);
+  TRY(set_quantized(context, made, 0, true, part));
+  TRY(set_result(context, fusion, made, 3));
+  return pass_resolve(context, made);
+}
+
 static norma_status make_concat(pass_context *context, const fusion *fusion, node **made) {
   const node *layer = fusion->layer;
   quantized parts[MOST_PARTS];
   if (layer->input_count > MOST_PARTS || layer->version < 4) return NORMA_OK;
   for (int i = 0; i < layer->input_count; i++) {
-    if (!has_single_input(layer, i, &parts[i]) || parts[i].type != fusion->y.type) return NORMA_OK;
+    if (!has_single_input(layer, i, &parts[i])) return NORMA_OK;
   }
-  TRY(make_integer_node(context, fusion, "QLinearConcat", true, 2 + 3 * layer->input_count, made));
-  TRY(set_result(context, fusion, *made, 0));
-  for (int i = 0; i < layer->input_count; i++) TRY(set_quantized(context, *made, 2 + 3 * i, true, &parts[i]));
+  TRY(make_integer_node(context, fusion, "Concat", false, layer->input_count, made));
+  for (int i = 0; i < layer->input_count; i++) {
+    graph_value *part;
+    TRY(requantize(context, fusion, *made, &parts[i], &part));
+    node_set_input(*made, i, part);
+  }
   return NORMA_OK;
 }
 
@@ -220,9 +301,9 @@ static const layer_form layer_forms[] = {
     {"Conv", true, make_conv},
     {"MatMul", false, make_matmul},
     {"Gemm", false, make_gemm},
-    {"Add", false, make_add},
-    {"Sum", false, make_add},
-    {"Mul", false, make_mul},
+    {"Add", true, make_add},
+    {"Sum", true, make_add},
+    {"Mul", true, make_mul},
     {"Concat", false, make_concat},
     {"Softmax", false, make_softmax},
     {"AveragePool", false, make_average_pool},
@@ -322,9 +403,22 @@ static norma_status fuse_quantization_apply(pass_context *context, node *quantiz
   return pass_resolve(context, made);
 }
 
+static const char *const fuse_quantization_makes[] = {"QLinearConv",
+                                                      "QLinearMatMul",
+                                                      "com.microsoft:QGemm",
+                                                      "com.microsoft:QLinearAdd",
+                                                      "com.microsoft:QLinearMul",
+                                                      "com.microsoft:QLinearAveragePool",
+                                                      "com.microsoft:QLinearGlobalAveragePool",
+                                                      "com.microsoft:QLinearSoftmax",
+                                                      "com.microsoft:QLinearConcat",
+                                                      OPERATOR_INNER_DOMAIN ":QuantizedActivation",
+                                                      NULL};
+
 const pass pass_fuse_quantization = {
     .name = "fuse_quantization",
     .level = 2,
     .changes_rounding = true,
+    .makes = fuse_quantization_makes,
     .apply = fuse_quantization_apply,
 };

@@ -27,6 +27,9 @@ typedef struct pass {
   int level;             /* the optimisation level that it belongs to: 1 or 2 */
   bool changes_rounding; /* weights are scaled, sums ordered anew: left out where the model is to be exact */
   bool backwards;        /* nodes are offered from the last to the first */
+  /* Operators that its rewrites need besides those that they find: "Transpose" of ai.onnx, "norma:GroupedConv" of
+   * another domain. Ended by NULL. The pass is left out of a build that lacks one of them. */
+  const char *const *makes;
   norma_status (*apply)(pass_context *context, node *node, bool *changed);
 } pass;
 

@@ -140,6 +140,24 @@ norma_status pass_add_epilogue_input(pass_context *context, node *node, graph_va
   return NORMA_OK;
 }
 
+/* "norma:GroupedConv" is an operator of the domain "norma", "Conv" one of ai.onnx. */
+static const operator_descriptor *find_made(const pass_context *context, const char *name, bool is_used) {
+  const char *colon = strchr(name, ':');
+  char domain[64] = "";
+  if (colon) snprintf(domain, sizeof domain, "%.*s", (int)(colon - name), name);
+  if (colon) name = colon + 1;
+  operator_registry *registry = context->model->runtime->operators;
+  return is_used ? operator_registry_use(registry, domain, name) : operator_registry_find(registry, domain, name);
+}
+
+bool pass_can_make(const pass_context *context, const char *name) {
+  return find_made(context, name, false) != NULL;
+}
+
+void pass_use(const pass_context *context, const char *name) {
+  find_made(context, name, true);
+}
+
 norma_status pass_resolve(pass_context *context, node *node) {
   const char *reason;
   TRY(operator_resolve(context->model->runtime->operators, node, &reason, context->error));

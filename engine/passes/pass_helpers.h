@@ -40,6 +40,9 @@ norma_status pass_add_constant(pass_context *context, graph *graph, const char *
                                graph_value **result);
 /* Gives the node `value` as an input behind all that its operator knows; *index is where it stands. */
 norma_status pass_add_epilogue_input(pass_context *context, node *node, graph_value *value, int *index);
+/* Whether this build has the operator, as pass.makes names it; `use` says that the model has it now. */
+bool pass_can_make(const pass_context *context, const char *name);
+void pass_use(const pass_context *context, const char *name);
 /* Resolves the operator of a node that a pass made, and reads its attributes. */
 norma_status pass_resolve(pass_context *context, node *node);
 

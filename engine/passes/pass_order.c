@@ -4,7 +4,8 @@
 
 /* First of all, quantised models: what computes with integers must be found before constants that stand for integers,
  * such as weights, are folded to floats. */
-static const char *const quantize_passes[] = {"move_dequantization", "fuse_quantization", NULL};
+static const char *const quantize_passes[] = {"fold_quantized_constants", "move_dequantization", "fuse_quantization",
+                                              NULL};
 
 /* Then the graph gets smaller: what can be computed is, what does nothing goes. All later passes then see constants as
  * constants and producers as direct neighbours. Activations that are written out in simple operators are found here,

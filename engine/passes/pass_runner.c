@@ -1,4 +1,4 @@
-#include "engine/passes/pass.h"
+#include "engine/passes/pass_helpers.h"
 
 #include "engine/plan/shape_inference.h"
 
@@ -94,16 +94,24 @@ static bool is_selected(const selection *selection, const pass *pass) {
   return !is_disabled(pass, selection->disabled, selection->disabled_count);
 }
 
+static bool has_all_it_makes(const pass_context *context, const pass *pass) {
+  for (const char *const *name = pass->makes; name && *name; name++) {
+    if (!pass_can_make(context, *name)) return false;
+  }
+  return true;
+}
+
 /* Each pass of the group once. */
 static norma_status run_round(pass_context *context, const pass_group *group, const selection *selection,
                               int *changes) {
   for (const char *const *name = group->passes; *name; name++) {
     const pass *pass = pass_find(*name);
     if (!pass) return error_set(context->error, NORMA_ERROR_INTERNAL, "there is no pass '%s' to run", *name);
-    if (!is_selected(selection, pass)) continue;
+    if (!is_selected(selection, pass) || !has_all_it_makes(context, pass)) continue;
     pass_walk walk = {.pass = pass, .context = context};
     if (!walk_graph(&walk, context->model->graph)) return walk.status;
     if (walk.changes == 0) continue;
+    for (const char *const *made = pass->makes; made && *made; made++) pass_use(context, *made);
     runtime_log(context->model->runtime, NORMA_LOG_DEBUG, "pass %s: %d changes", pass->name, walk.changes);
     TRY(infer_graph(context->model->graph, context->executor, context->error));
     *changes += walk.changes;

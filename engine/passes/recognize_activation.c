@@ -260,8 +260,11 @@ static norma_status recognize_activation_apply(pass_context *context, node *node
   return replace_match(context, &match, node);
 }
 
+static const char *const recognize_activation_makes[] = {"HardSigmoid", "HardSwish", "Mish", "Swish", "Gelu", NULL};
+
 const pass pass_recognize_activation = {
     .name = "recognize_activation",
     .level = 2,
+    .makes = recognize_activation_makes,
     .apply = recognize_activation_apply,
 };

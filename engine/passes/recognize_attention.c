@@ -182,15 +182,15 @@ static bool attention_find(attention_match *match, const node *last) {
 /* A mask that says which keys are seen. */
 static norma_status attention_invert(pass_context *context, node *position, graph_value **mask) {
   graph *graph = position->graph;
-  node *not = graph_insert_node(graph, position, position->name, "Not", "", 1, 1, 0);
-  graph_value *inverted = not ? graph_add_unique_value(graph, (*mask)->name) : NULL;
+  node *inversion = graph_insert_node(graph, position, position->name, "Not", "", 1, 1, 0);
+  graph_value *inverted = inversion ? graph_add_unique_value(graph, (*mask)->name) : NULL;
   if (!inverted) return region_error(graph->region, context->error);
-  not ->opset = 1;
+  inversion->opset = 1;
   inverted->info = (*mask)->info;
-  node_set_input(not, 0, *mask);
-  node_set_output(not, 0, inverted);
+  node_set_input(inversion, 0, *mask);
+  node_set_output(inversion, 0, inverted);
   *mask = inverted;
-  return pass_resolve(context, not );
+  return pass_resolve(context, inversion);
 }
 
 static norma_status attention_replace(pass_context *context, attention_match *match, node *last) {
@@ -244,9 +244,12 @@ static norma_status recognize_attention_apply(pass_context *context, node *node,
   return attention_replace(context, &match, node);
 }
 
+static const char *const recognize_attention_makes[] = {"Not", OPERATOR_INNER_DOMAIN ":DotProductAttention", NULL};
+
 const pass pass_recognize_attention = {
     .name = "recognize_attention",
     .level = 2,
     .changes_rounding = true,
+    .makes = recognize_attention_makes,
     .apply = recognize_attention_apply,
 };

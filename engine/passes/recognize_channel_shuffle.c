@@ -62,8 +62,11 @@ static norma_status recognize_channel_shuffle_apply(pass_context *context, node 
   return pass_resolve(context, shuffle);
 }
 
+static const char *const recognize_channel_shuffle_makes[] = {OPERATOR_INNER_DOMAIN ":ChannelShuffle", NULL};
+
 const pass pass_recognize_channel_shuffle = {
     .name = "recognize_channel_shuffle",
     .level = 2,
+    .makes = recognize_channel_shuffle_makes,
     .apply = recognize_channel_shuffle_apply,
 };

@@ -252,9 +252,12 @@ static norma_status recognize_layer_normalization_apply(pass_context *context, n
   return is_sum ? layer_take_bias(context, node, changed) : NORMA_OK;
 }
 
+static const char *const recognize_layer_normalization_makes[] = {"LayerNormalization", "RMSNormalization", NULL};
+
 const pass pass_recognize_layer_normalization = {
     .name = "recognize_layer_normalization",
     .level = 2,
     .changes_rounding = true,
+    .makes = recognize_layer_normalization_makes,
     .apply = recognize_layer_normalization_apply,
 };

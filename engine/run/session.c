@@ -194,19 +194,18 @@ static planned *make_room_for_plan(norma_session *session) {
   return oldest;
 }
 
-/* One line to the log of the run in progress, if it has one, else to the runtime's. */
+/* One line to the log of the run in progress. */
 static void session_log(const norma_session *session, norma_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void session_log(const norma_session *session, norma_log_level level, const char *format, ...) {
-  const norma_runtime *runtime = session->model->runtime;
-  const norma_log log = session->run_log ? session->run_log : runtime->log;
-  if (!log) return;
+  const executor *executor = &session->executor;
+  if (!executor->log) return;
   char line[1024];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  log(session->run_log ? session->run_log_context : runtime->log_context, level, line);
+  executor->log(executor->log_context, level, line);
 }
 
 /* The plan that was used last: its shapes tend to be the most like the next ones. NULL: there is none. */
@@ -325,6 +324,12 @@ static norma_status session_allocate(norma_session *session, int max_plans, norm
   return NORMA_OK;
 }
 
+static void session_use_runtime_log(norma_session *session) {
+  const norma_runtime *runtime = session->model->runtime;
+  session->executor.log = runtime->log;
+  session->executor.log_context = runtime->log_context;
+}
+
 static void session_init_executor(norma_session *session) {
   const norma_runtime *runtime = session->model->runtime;
   executor_init_serial(&session->executor, session->memory, runtime->kernels, session->model->packed,
@@ -339,6 +344,7 @@ static void session_init_executor(norma_session *session) {
   session->executor.subgraphs = &session->subgraphs;
   region_init(&session->spare, session->memory);
   session->executor.spare = &session->spare;
+  session_use_runtime_log(session);
 }
 
 norma_status norma_session_create(norma_model *model, const norma_session_options *given, norma_session **result,
@@ -480,8 +486,10 @@ static norma_status begin_run(norma_session *session, const norma_run_options *o
   executor->deadline_ns = is_time_limit(timeout) ? clock_now_ns() + (uint64_t)(timeout * 1e9) : 0;
   executor->progress = options->progress ? options->progress : session->progress;
   executor->progress_context = options->progress ? options->progress_context : session->progress_context;
-  session->run_log = options->log;
-  session->run_log_context = options->log_context;
+  if (options->log) {
+    executor->log = options->log;
+    executor->log_context = options->log_context;
+  }
   return NORMA_OK;
 }
 
@@ -489,7 +497,7 @@ static void end_run(norma_session *session) {
   session->executor.is_cancelled = NULL;
   session->executor.progress = NULL;
   session->executor.deadline_ns = 0;
-  session->run_log = NULL;
+  session_use_runtime_log(session);
   atomic_store(&session->cancelled, false);
 }
 

@@ -36,8 +36,6 @@ struct norma_session {
   bool profile;
   norma_progress progress;
   void *progress_context;
-  norma_log run_log; /* of the run in progress; NULL: the runtime's */
-  void *run_log_context;
 
   value *inputs; /* by graph input; NONE where not bound */
   value_info *input_infos;

@@ -38,6 +38,8 @@ static norma_status optional_infer(infer_context *context) {
   value_info optional = {.kind = NORMA_VALUE_OPTIONAL, .shape = {.rank = RANK_UNKNOWN}};
   const value_info *element = infer_has_input(context, 0) ? context->inputs[0] : state->type;
   norma_status status;
+  /* No type nests deeper than the model writes it: what walks over types recurses. */
+  if (element->kind == NORMA_VALUE_OPTIONAL) return infer_fail(context, "the element is an optional itself");
   optional.item = infer_new_item(context, element, &status);
   TRY(status);
   infer_output_info(context, 0, &optional);

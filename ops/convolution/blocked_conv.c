@@ -1,10 +1,10 @@
 /*
- * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), two spatial axes. Half precision is computed in float
- * and rounded once, when the result is stored.
+ * Conv (norma): ai.onnx's Conv on channel blocks (ops/blocked.h), two spatial axes or one, which is a
+ * height of 1. Half precision is computed in float and rounded once, when the result is stored.
  *
- * X in blocks, or plain [N, C, H, W] with `plain_input`; W [M, C/group, kh, kw] and B [M] constant and plain; Y in
- * blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks on both sides. The epilogue's
- * residual is laid out as Y.
+ * X in blocks, or plain [N, C, H, W] or [N, C, W] with `plain_input`; W [M, C/group, kh, kw], of the rank of a plain X,
+ * and B [M] constant and plain; Y in blocks. Groups are one, or one per channel (depthwise, M = C), or begin at blocks
+ * on both sides. The epilogue's residual is laid out as Y.
  */
 #include "ops/blocked.h"
 #include "ops/half.h"
@@ -43,18 +43,19 @@ static norma_status blocked_conv_read(const node *node, void *state, norma_error
 
 static norma_status blocked_conv_infer(infer_context *context) {
   const blocked_conv_state *conv = context->state;
-  const shape *w = infer_shape(context, 1);
+  const shape *weights = infer_shape(context, 1), w = plane_shape(weights);
   shape x = *infer_shape(context, 0);
-  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(conv->plain_input ? 4 : 5);
-  if (w->rank != 4 || x.rank != (conv->plain_input ? 4 : 5)) {
-    return infer_fail(context, "its inputs have ranks %d and %d", x.rank, w->rank);
+  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(conv->plain_input ? weights->rank : 5);
+  if (w.rank != 4 || x.rank != (conv->plain_input ? weights->rank : 5)) {
+    return infer_fail(context, "its inputs have ranks %d and %d", x.rank, weights->rank);
   }
+  x = plane_shape(&x);
   window window;
   char message[WINDOW_MESSAGE_SIZE];
-  if (!window_resolve(&conv->attributes, 2, x.dims + 2, w->dims + 2, &window, message)) {
+  if (!window_resolve(&conv->attributes, 2, x.dims + 2, w.dims + 2, &window, message)) {
     return infer_fail(context, "%s", message);
   }
-  int64_t dims[4] = {x.dims[0], w->dims[0], window.output[0], window.output[1]};
+  int64_t dims[4] = {x.dims[0], w.dims[0], window.output[0], window.output[1]};
   shape plain = shape_make(4, dims);
   shape y = blocked_shape(&plain, conv->block);
   return window_infer_output(context, 0, infer_type(context, 0), &y);
@@ -165,19 +166,28 @@ static norma_status blocked_conv_prepare_weights(prepare_context *context, block
   return NORMA_OK;
 }
 
+/* Whether a line of pixels is better computed as a column of them: then it can be cut anywhere, in bands that fit the
+ * cache and in parts for workers. */
+static bool is_upright(const blocked_conv_state *conv) {
+  const window *w = &conv->window;
+  return !conv->plain_input && w->input[0] == 1 && w->output[0] == 1 && w->kernel[0] == 1 && w->pad_begin[0] == 0;
+}
+
 static void describe_problem(const prepare_context *context, blocked_conv_state *conv) {
   const window *w = &conv->window;
+  const bool upright = is_upright(conv);
   struct blocked_conv_f32 *problem = &conv->problem;
   problem->type = conv->type;
   problem->channels = (size_t)(conv->channels / conv->group);
   problem->outputs = (size_t)(conv->outputs / conv->group);
   for (int d = 0; d < 2; d++) {
-    problem->input[d] = (size_t)w->input[d];
-    problem->output[d] = (size_t)w->output[d];
-    problem->kernel[d] = (size_t)w->kernel[d];
-    problem->stride[d] = (size_t)w->stride[d];
-    problem->dilation[d] = (size_t)w->dilation[d];
-    problem->pad[d] = (size_t)w->pad_begin[d];
+    const int from = upright ? 1 - d : d;
+    problem->input[d] = (size_t)w->input[from];
+    problem->output[d] = (size_t)w->output[from];
+    problem->kernel[d] = (size_t)w->kernel[from];
+    problem->stride[d] = (size_t)w->stride[from];
+    problem->dilation[d] = (size_t)w->dilation[from];
+    problem->pad[d] = (size_t)w->pad_begin[from];
   }
   problem->plain_input = conv->plain_input;
   problem->algorithm = context->kernels->blocked_conv_choose(problem, context->exact);
@@ -191,7 +201,8 @@ static const char *const algorithm_names[] = {
 
 static norma_status blocked_conv_prepare(prepare_context *context) {
   blocked_conv_state *conv = context->state;
-  const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
+  const shape planes = plane_shape(prepare_shape(context, 0)), *x = &planes;
+  const shape weights = plane_shape(prepare_shape(context, 1)), *w = &weights;
   char message[WINDOW_MESSAGE_SIZE];
   if (!window_resolve(&conv->attributes, 2, x->dims + 2, w->dims + 2, &conv->window, message)) {
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "%s", message);

@@ -1,8 +1,9 @@
 /*
  * ConvTranspose (norma): ai.onnx's ConvTranspose on channel blocks (ops/blocked.h), float, two spatial axes, one group.
  *
- * X in blocks; W [C, M, k0, k1] and B [M] constant and plain; Y in blocks. `pads` are given, no output has a negative
- * first input, and the kernel reaches over the stride. The epilogue's residual is laid out as Y.
+ * X in blocks; W [C, M, k0, k1] or, of one axis, [C, M, k1], and B [M] constant and plain; Y in blocks. `pads` are
+ * given, no output has a negative first input, and the kernel reaches over the stride. The epilogue's residual is laid
+ * out as Y.
  *
  * Outputs whose place has the same remainder by the stride, a phase, are a convolution of stride 1 with every s-th tap,
  * the last one first. Each phase is computed by the kernels of Conv into a part of scratch; then the rows of all are
@@ -69,7 +70,7 @@ static int64_t output_size(const blocked_conv_transpose_state *state, int axis, 
 
 static norma_status blocked_conv_transpose_infer(infer_context *context) {
   const blocked_conv_transpose_state *state = context->state;
-  const shape *w = infer_shape(context, 1);
+  const shape weights = plane_shape(infer_shape(context, 1)), *w = &weights;
   shape x;
   TRY(infer_blocked_input(context, &x));
   if (w->rank != 4) return infer_fail(context, "its weights have rank %d, expected 4", w->rank);
@@ -228,7 +229,7 @@ static norma_status describe_phases(prepare_context *context, blocked_conv_trans
 
 static norma_status blocked_conv_transpose_prepare(prepare_context *context) {
   blocked_conv_transpose_state *state = context->state;
-  const shape *x = prepare_shape(context, 0), *w = prepare_shape(context, 1);
+  const shape *x = prepare_shape(context, 0), weights = plane_shape(prepare_shape(context, 1)), *w = &weights;
   if ((size_t)state->block != context->kernels->channel_block[NORMA_FLOAT])
     return prepare_fail(context, NORMA_ERROR_INTERNAL, "blocks of %d channels are not this kernel table's",
                         (int)state->block);

@@ -37,7 +37,7 @@ static norma_status grouped_conv_infer(infer_context *context) {
   const shape *w = infer_shape(context, 1);
   shape x;
   TRY(infer_blocked_input(context, &x));
-  if (w->rank != 4) return infer_fail(context, "its weights have rank %d, expected 4", w->rank);
+  if (w->rank != 3 && w->rank != 4) return infer_fail(context, "its weights have rank %d, expected 3 or 4", w->rank);
   shape y = x;
   y.dims[1] = divide_up(w->dims[0], conv->block);
   infer_output(context, 0, NORMA_FLOAT, &y);

@@ -638,7 +638,7 @@ static bool conv_is_grouped(const node *node, const block_form *form, const norm
   const window_attributes *a = &conv->attributes;
   const int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];
   if (conv->group < 2 || w->dims[1] < 2 || w->dims[1] > CONV_MOST_GROUP_CHANNELS) return false;
-  if (w->dims[2] != 1 || w->dims[3] != 1) return false;
+  if (dims_product(w->dims, 2, w->rank) != 1) return false;
   if (w->dims[1] * conv->group != channels || outputs % conv->group != 0) return false;
   for (int i = 0; i < a->axes; i++) {
     if (a->stride[i] != 1 || a->pad_begin[i] != 0 || a->pad_end[i] != 0) return false;
@@ -651,10 +651,10 @@ static bool conv_block(const node *node, block_form *form) {
   const conv_state *conv = node->state;
   const norma_tensor *w = node_constant_input(node, 1);
   const int residual = node->epilogue.residual_input;
-  if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
-  if (w->size_bytes == 0) return false;
+  if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w) return false;
+  if (w->rank != node->inputs[0]->info.shape.rank || w->size_bytes == 0) return false;
   if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
-  if (!block_takes_window(w->dims + 2, 2)) return false;
+  if (!block_takes_window(w->dims + 2, (size_t)w->rank - 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
   const int64_t channels = node->inputs[0]->info.shape.dims[1];
   const bool is_grouped = form->type == NORMA_FLOAT && conv_is_grouped(node, form, w);
@@ -666,7 +666,7 @@ static bool conv_block(const node *node, block_form *form) {
   block_set_int(form, "block", form->block);
   block_set_int(form, "channels", channels);
   if (plain_input) block_set_int(form, "plain_input", true);
-  return true;
+  return block_set_window(form, &conv->attributes);
 }
 
 const operator_descriptor operators_conv[] = {

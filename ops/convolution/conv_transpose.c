@@ -620,9 +620,9 @@ static bool conv_transpose_linear(const node *node, linear_form *form) {
 
 /* ------------------------------------------------------------------------------------------------ in channel blocks */
 
-/* What the inner operator is told. */
+/* What the inner operator is told: of two axes, the first one of height 1 where the node has one. */
 typedef struct transposed {
-  int64_t strides[2], pads[4], extra[2];
+  int64_t kernel[2], strides[2], pads[4], extra[2];
 } transposed;
 
 /* Pads and output_padding of an axis that states what the output shall be: both sizes must be known. */
@@ -639,12 +639,12 @@ static bool transposed_resolve(const window_attributes *a, transposed *t, int d,
 }
 
 /* Each phase of the outputs must have a tap, and its first output one that lies before all inputs or on the first. */
-static bool transposed_phases_fit(const transposed *t, const int64_t *kernel) {
+static bool transposed_phases_fit(const transposed *t) {
   for (int d = 0; d < 2; d++) {
     int64_t stride = t->strides[d];
-    if (kernel[d] < stride || t->pads[d] > kernel[d]) return false;
+    if (t->kernel[d] < stride || t->pads[d] > t->kernel[d]) return false;
     for (int64_t first = 0; first < stride; first++) {
-      int64_t place = first + t->pads[d], taps = (kernel[d] - place % stride + stride - 1) / stride;
+      int64_t place = first + t->pads[d], taps = (t->kernel[d] - place % stride + stride - 1) / stride;
       if (taps - 1 < place / stride) return false;
     }
   }
@@ -655,30 +655,33 @@ static bool transposed_read(const node *node, const norma_tensor *w, transposed 
   const conv_transpose_state *state = node->state;
   const window_attributes *a = &state->attributes;
   const shape *x = node_input_shape(node, 0), *y = node_output_shape(node, 0);
-  if ((a->axes && a->axes != 2) || (state->extra_count && state->extra_count != 2)) return false;
-  for (int d = 0; d < 2; d++) {
+  const int axes = w->rank - 2;
+  if ((a->axes && a->axes != axes) || (state->extra_count && state->extra_count != axes)) return false;
+  *t = (transposed){.kernel = {1, 1}, .strides = {1, 1}};
+  for (int i = 0; i < axes; i++) {
+    const int d = i + 2 - axes; /* of the plane */
     const bool given = a->axes && a->padding == WINDOW_PADS_GIVEN;
-    const int64_t kernel = w->dims[2 + d];
-    if (a->axes && a->dilation[d] != 1) return false;
-    t->strides[d] = a->axes ? a->stride[d] : 1;
-    t->extra[d] = state->extra_count ? state->extra[d] : 0;
-    t->pads[d] = given ? a->pad_begin[d] : 0;
-    t->pads[2 + d] = given ? a->pad_end[d] : 0;
+    const int64_t kernel = t->kernel[d] = w->dims[2 + i];
+    if (a->axes && a->dilation[i] != 1) return false;
+    t->strides[d] = a->axes ? a->stride[i] : 1;
+    t->extra[d] = state->extra_count ? state->extra[i] : 0;
+    t->pads[d] = given ? a->pad_begin[i] : 0;
+    t->pads[2 + d] = given ? a->pad_end[i] : 0;
     if (kernel < 1 || kernel > BLOCKED_MOST_TAPS || t->strides[d] > BLOCKED_MOST_PHASES || t->extra[d] > INT32_MAX ||
         t->pads[2 + d] > INT32_MAX)
       return false;
     const bool is_wanted = state->shape_count || a->padding == WINDOW_SAME_UPPER || a->padding == WINDOW_SAME_LOWER;
-    if (is_wanted && !transposed_resolve(a, t, d, x->dims[2 + d], y->dims[2 + d], kernel)) return false;
+    if (is_wanted && !transposed_resolve(a, t, d, x->dims[2 + i], y->dims[2 + i], kernel)) return false;
   }
-  return block_takes_window(w->dims + 2, 2) && t->strides[0] * t->strides[1] <= BLOCKED_MOST_PHASES &&
-         transposed_phases_fit(t, w->dims + 2);
+  return block_takes_window(t->kernel, 2) && t->strides[0] * t->strides[1] <= BLOCKED_MOST_PHASES &&
+         transposed_phases_fit(t);
 }
 
 /* Few outputs, whose taps do not overlap: they share blocks, and the result is plain. */
 static bool transposed_is_narrow(const node *node, const norma_tensor *w, const transposed *t) {
-  if (node->epilogue.residual_input) return false;
+  if (node->epilogue.residual_input || w->rank != 4) return false;
   for (int d = 0; d < 2; d++) {
-    if (w->dims[2 + d] != t->strides[d] || t->pads[d] || t->pads[2 + d] || t->extra[d]) return false;
+    if (t->kernel[d] != t->strides[d] || t->pads[d] || t->pads[2 + d] || t->extra[d]) return false;
   }
   return true;
 }
@@ -687,7 +690,7 @@ static bool transposed_is_narrow(const node *node, const norma_tensor *w, const 
  * reorders have not been shown to pay. */
 static bool transposed_starts(const node *node, const block_form *form, const norma_tensor *w, const transposed *t) {
   return node_has_one_output(node) && value_is_blockable(node->inputs[0]) && value_is_blockable(node->outputs[0]) &&
-         t->strides[0] == 1 && t->strides[1] == 1 && w->dims[2] * w->dims[3] >= 9 &&
+         t->strides[0] == 1 && t->strides[1] == 1 && t->kernel[0] * t->kernel[1] >= 9 &&
          block_fills_lanes(form, w->dims[0]) && block_fills_lanes(form, w->dims[1]);
 }
 
@@ -697,7 +700,7 @@ static bool conv_transpose_block(const node *node, block_form *form) {
   const int residual = node->epilogue.residual_input;
   transposed t;
   if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0])) return false;
-  if (state->group != 1 || !w || w->rank != 4) return false;
+  if (state->group != 1 || !w || w->rank != node->inputs[0]->info.shape.rank) return false;
   if (node_has_input(node, 2) && residual != 2 && !node_constant_input(node, 2)) return false;
   if (residual && (residual != 3 || !value_is_blockable(node->inputs[residual]))) return false;
   const int64_t channels = node->inputs[0]->info.shape.dims[1], outputs = node->outputs[0]->info.shape.dims[1];

@@ -171,9 +171,8 @@ static void divide_double_row(void *argument, char *const *pointers, const int64
   for (int64_t i = 0; i < count; i++) element_set_double(row->type, pointers[0], i, sum[i] / row->divisor);
 }
 
-static bool sums_in_double(const node *node) {
-  const arithmetic_state *state = node->state;
-  return state->kind == BINARY_ADD && node->input_count > MOST_ROUNDED;
+static bool sums_in_double(const arithmetic_state *state, int input_count) {
+  return state->kind == BINARY_ADD && input_count > MOST_ROUNDED;
 }
 
 /* Walks `target`, of the output's shape, with `source`. */
@@ -211,7 +210,7 @@ static norma_status variadic_compute(run_context *context) {
   arithmetic_job job = {.kernels = context->kernels, .kind = state->kind};
   norma_tensor *output = run_output(context, 0);
   if (!output) return NORMA_OK;
-  if (sums_in_double(context->node)) return sum_in_double(context);
+  if (sums_in_double(state, context->input_count)) return sum_in_double(context);
   if (context->input_count < 2) TRY(copy_first(context));
   for (int i = 1; i < context->input_count; i++) {
     TRY(arithmetic_apply(context, &job, NULL, i == 1 ? run_input(context, 0) : output, run_input(context, i)));
@@ -236,7 +235,7 @@ static const operator_attribute variadic_attributes[] = {
 
 static bool arithmetic_form(const node *node, elementwise_form *form) {
   const arithmetic_state *state = node->state;
-  form->kind = state->mean || sums_in_double(node) ? ELEMENTWISE_OTHER : ELEMENTWISE_BINARY;
+  form->kind = state->mean || sums_in_double(state, node->input_count) ? ELEMENTWISE_OTHER : ELEMENTWISE_BINARY;
   form->binary = state->kind;
   form->numpy = node->version >= 7 || !node_attribute(node, "broadcast");
   return true;

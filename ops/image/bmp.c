@@ -28,7 +28,7 @@ static uint32_t bmp_u32(const uint8_t *bytes) {
 }
 
 static uint8_t *bmp_pixel(const bmp_reader *reader, int64_t x, int64_t row) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   const int64_t y = reader->top_down ? row : d->height - 1 - row;
   return d->pixels + 3 * (y * d->width + x);
 }
@@ -36,7 +36,7 @@ static uint8_t *bmp_pixel(const bmp_reader *reader, int64_t x, int64_t row) {
 /* ----------------------------------------------------------------------------------------------------------- header */
 
 static norma_status bmp_read_palette(bmp_reader *reader, size_t at, size_t entry, uint32_t colors) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   const uint32_t most = 1u << reader->bits;
   if (colors == 0 || colors > most) colors = most;
   if (at > d->size || (d->size - at) / entry < colors) return image_fail(d, "its palette is cut off");
@@ -46,7 +46,7 @@ static norma_status bmp_read_palette(bmp_reader *reader, size_t at, size_t entry
 }
 
 static norma_status bmp_read_masks(bmp_reader *reader) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   static const uint32_t masks_16[] = {0x7C00, 0x3E0, 0x1F}, masks_32[] = {0xFF0000, 0xFF00, 0xFF};
   memcpy(reader->masks, reader->bits == 16 ? masks_16 : masks_32, sizeof reader->masks);
   if (reader->compression != BMP_MASKS && reader->compression != BMP_ALPHA_MASKS) return NORMA_OK;
@@ -74,7 +74,7 @@ static bool bmp_is_known(const bmp_reader *reader) {
 }
 
 static norma_status bmp_read_header(bmp_reader *reader, int64_t *width, int64_t *height) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   if (d->size < 14 + 12) return image_fail(d, "its header is cut off");
   const uint32_t header = bmp_u32(d->bytes + 14);
   const uint8_t *fields = d->bytes + 14;
@@ -146,7 +146,7 @@ static bool bmp_has_rows(const bmp_reader *reader, int64_t width, int64_t height
 }
 
 static norma_status bmp_read_rows(const bmp_reader *reader) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   const size_t bytes = bmp_row_bytes(reader, d->width);
   for (int64_t y = 0; y < d->height; y++) {
     const uint8_t *row = d->bytes + reader->pixels_at + (size_t)y * bytes;
@@ -164,7 +164,7 @@ static int bmp_run_color(const bmp_reader *reader, uint8_t byte, int i) {
 /* Pairs of a count and a color; a count of 0 stands for the end of a row or of the image, a move, or colors that
  * follow. What no run reaches has color 0. */
 static norma_status bmp_read_runs(const bmp_reader *reader) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   const uint8_t *bytes = d->bytes;
   int64_t x = 0, y = 0, turn = 0;
   for (int64_t i = 0; i < d->width * d->height; i++) {

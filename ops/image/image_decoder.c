@@ -3,8 +3,10 @@
  *
  * pixel_format is RGB, BGR or Grayscale (one channel, (19595 R + 38470 G + 7471 B) / 2^16 rounded). The format is told
  * by the first bytes: BMP, JPEG, JPEG 2000, TIFF, PNG, WebP, PBM, PGM, PPM. Transparency is left out, 16-bit samples
- * lose their lower half. What cannot be decoded ends the run with an error that says why, where the definition would
- * have an empty tensor.
+ * lose their lower half.
+ *
+ * Bytes that cannot be decoded (no known format, cut off, broken) become an empty tensor, [0, 0, channels]; a warning
+ * says why. That a decoder's library is missing, or memory, is not the bytes' fault: it ends the run with an error.
  */
 #include "ops/image/image_decoding.h"
 #include "ops/work.h"
@@ -78,15 +80,23 @@ static void image_convert(void *argument, int64_t begin, int64_t end, int worker
   }
 }
 
+static norma_status image_decode_pixels(image_decoding *d) {
+  image_decode *const decode = image_decoder_for(d);
+  return decode ? decode(d) : image_fail(d, "its %zu bytes are of no known format", d->size);
+}
+
 static norma_status image_decoder_compute(run_context *context) {
   const image_decoder_state *state = context->state;
   const norma_tensor *x = run_input(context, 0);
   image_decoding d = {
       .context = context, .bytes = x->data, .size = x->size_bytes, .channels = state->pixels == IMAGE_GRAY ? 1 : 3};
   if (!context->outputs[0]) return NORMA_OK;
-  image_decode *const decode = image_decoder_for(&d);
-  if (!decode) return image_fail(&d, "its %zu bytes are of no known format", d.size);
-  TRY(decode(&d));
+  const norma_status status = image_decode_pixels(&d);
+  if (d.is_broken) {
+    run_warn(context, "the image cannot be decoded: %s", d.reason);
+    return run_allocate_output(context, 0, NORMA_UINT8, &(shape){.rank = 3, .dims = {0, 0, d.channels}}, &d.output);
+  }
+  TRY(status);
   image_conversion conversion = {&d, state->pixels};
   if (state->pixels == IMAGE_RGB) return NORMA_OK;
   return run_parallel(context, d.width * d.height, work_grain(8), image_convert, &conversion);

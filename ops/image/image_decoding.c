@@ -11,8 +11,10 @@ norma_status image_begin(image_decoding *d, int64_t width, int64_t height) {
   void *block;
   d->width = width;
   d->height = height;
-  if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX || width > IMAGE_MOST_BYTES / 3 / height)
-    return image_fail(d, "it has %" PRId64 " x %" PRId64 " pixels", width, height);
+  if (width < 1 || height < 1) return image_fail(d, "it has %" PRId64 " x %" PRId64 " pixels", width, height);
+  if (width > INT32_MAX || height > INT32_MAX || width > IMAGE_MOST_BYTES / 3 / height)
+    return run_fail(d->context, NORMA_ERROR_RUN, "the image has %" PRId64 " x %" PRId64 " pixels, more than 1 GiB",
+                    width, height);
   const shape shape = {.rank = 3, .dims = {height, width, d->channels}};
   TRY(run_allocate_output(d->context, 0, NORMA_UINT8, &shape, &d->output));
   if (d->channels == 3) {
@@ -32,13 +34,13 @@ norma_status image_reserve(const image_decoding *d, uint64_t count, uint64_t byt
   return run_allocate_temporary(d->context, all, &block);
 }
 
-norma_status image_fail(const image_decoding *d, const char *format, ...) {
-  char reason[200];
+norma_status image_fail(image_decoding *d, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(reason, sizeof reason, format, arguments);
+  vsnprintf(d->reason, sizeof d->reason, format, arguments);
   va_end(arguments);
-  return run_fail(d->context, NORMA_ERROR_RUN, "the image cannot be decoded: %s", reason);
+  d->is_broken = true;
+  return NORMA_ERROR_RUN;
 }
 
 norma_status image_library_open(const image_decoding *d, const char *format, const char *const *names,

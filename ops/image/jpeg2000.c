@@ -103,7 +103,7 @@ static uint64_t jpeg2000_u32(const uint8_t *bytes) {
 }
 
 /* What a code stream that begins at `bytes` says of its tiles. */
-static norma_status jpeg2000_reserve_tiles(const image_decoding *d, const uint8_t *bytes) {
+static norma_status jpeg2000_reserve_tiles(image_decoding *d, const uint8_t *bytes) {
   const uint64_t right = jpeg2000_u32(bytes + 8), bottom = jpeg2000_u32(bytes + 12);
   const uint64_t width = jpeg2000_u32(bytes + 24), height = jpeg2000_u32(bytes + 28);
   const uint64_t left = jpeg2000_u32(bytes + 32), top = jpeg2000_u32(bytes + 36);
@@ -116,7 +116,7 @@ static norma_status jpeg2000_reserve_tiles(const image_decoding *d, const uint8_
 
 /* The library takes memory for tiles while it reads the header, as much as that says. Wherever the code stream begins,
  * its first bytes are these. */
-static norma_status jpeg2000_reserve(const image_decoding *d) {
+static norma_status jpeg2000_reserve(image_decoding *d) {
   for (size_t at = 0; d->size - at >= JPEG2000_SIZE_BYTES; at++) {
     const uint8_t *found = memchr(d->bytes + at, 0xFF, d->size - at - (JPEG2000_SIZE_BYTES - 1));
     if (!found) break;

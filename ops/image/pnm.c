@@ -14,7 +14,7 @@ static bool pnm_is_blank(uint8_t byte) {
 
 /* Skips blanks and comments. */
 static void pnm_skip(pnm_reader *reader) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   for (; reader->at < d->size; reader->at++) {
     if (d->bytes[reader->at] == '#') {
       while (reader->at < d->size && d->bytes[reader->at] != '\n' && d->bytes[reader->at] != '\r') reader->at++;
@@ -27,7 +27,7 @@ static void pnm_skip(pnm_reader *reader) {
 
 /* The next number of decimal digits; `digits` of them at most. */
 static norma_status pnm_number(pnm_reader *reader, int digits, int64_t *number) {
-  const image_decoding *d = reader->d;
+  image_decoding *d = reader->d;
   int found = 0;
   *number = 0;
   pnm_skip(reader);

@@ -217,10 +217,43 @@ static void blocked_direct_copy_row(const struct blocked_conv_f32 *conv, const s
   }
 }
 
+/* A run of rows of one pixel each, `stride` apart in the image, that follow each other in the copy; the first one is
+ * row `first` of the padded image. */
+static void blocked_direct_copy_column(const struct blocked_conv_f32 *conv, const struct blocked_direct *d,
+                                       const void *x, size_t first, size_t count, float *to) {
+  const size_t stride = conv->stride[0], pad = conv->pad[0], inside = conv->input[0] + pad;
+  const size_t begin = first < pad ? blocked_smaller((pad - first + stride - 1) / stride, count) : 0;
+  const size_t seen = first < inside ? blocked_smaller((inside - first + stride - 1) / stride, count) : 0;
+  const size_t end = seen > begin ? seen : begin;
+  window_fill(to, begin * d->lanes, 0);
+  if (begin < end) {
+    const void *from = const_element_at(x, (first + begin * stride - pad) * d->lanes, conv->type);
+    if (stride == 1 && conv->type != NORMA_FLOAT)
+      widen(to + begin * d->lanes, from, (end - begin) * d->lanes, conv->type);
+    else
+      for (size_t i = 0; i < end - begin; i++)
+        vf_store(to + (begin + i) * VF_LANES, vf_load_as(from, i * stride * VF_LANES, conv->type));
+  }
+  window_fill(to + end * d->lanes, (count - end) * d->lanes, 0);
+}
+
+/* Whether each row is a pixel in channel blocks, and neighbours are neighbours in the copy. */
+INLINE bool blocked_direct_is_column(const struct blocked_conv_f32 *conv, const struct blocked_direct *d) {
+  return d->lanes == VF_LANES && conv->input[1] == 1 && conv->output[1] == 1 && conv->kernel[1] == 1 &&
+         conv->pad[1] == 0 && d->row_step == 1 && d->segment.pieces == 1;
+}
+
 /* All that output rows [first, first + rows) need. */
 static void blocked_direct_copy_band(const struct blocked_conv_f32 *conv, const struct blocked_direct *d, const void *x,
                                      size_t first, size_t rows, float *band) {
   const size_t input_row = conv->input[1] * d->lanes, needed = d->part.length - d->band_rows + rows;
+  if (blocked_direct_is_column(conv, d)) {
+    for (size_t plane = 0; plane < d->planes; plane++, x = const_element_at(x, conv->input[0] * input_row, conv->type))
+      for (size_t part = 0; part < d->part.pieces; part++)
+        blocked_direct_copy_column(conv, d, x, first * conv->stride[0] + blocked_sorted_first(conv, &d->part, 0, part),
+                                   needed, band + (plane * d->plane + part * d->part_step) * d->lanes);
+    return;
+  }
   for (size_t plane = 0; plane < d->planes; plane++, x = const_element_at(x, conv->input[0] * input_row, conv->type))
     for (size_t i = 0; i < needed; i++)
       for (size_t part = 0; part < d->part.pieces; part++) {

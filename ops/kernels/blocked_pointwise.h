@@ -80,10 +80,19 @@ static void unblock_channels_f32(float *y, const float *x, size_t channels, size
 
 enum { BLOCKED_CONVERTED_PIXELS = 64 }; /* a block of them fits the first-level cache twice */
 
+static void block_channels_8bit(uint8_t *y, const uint8_t *x, size_t channels, size_t pixels) {
+  if (channels < 16) memset(y, 0, 16 * pixels);
+  transpose_8bit(y, 16, x, pixels, channels, pixels);
+}
+
 static void block_channels(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type) {
   float planes[VF_LANES * BLOCKED_CONVERTED_PIXELS], block[VF_LANES * BLOCKED_CONVERTED_PIXELS];
   if (type == NORMA_FLOAT) {
     block_channels_f32(y, x, channels, pixels);
+    return;
+  }
+  if (type == NORMA_INT8 || type == NORMA_UINT8) {
+    block_channels_8bit(y, x, channels, pixels);
     return;
   }
   for (size_t p = 0; p < pixels; p += BLOCKED_CONVERTED_PIXELS) {
@@ -99,6 +108,10 @@ static void unblock_channels(void *y, const void *x, size_t channels, size_t pix
   float planes[VF_LANES * BLOCKED_CONVERTED_PIXELS], block[VF_LANES * BLOCKED_CONVERTED_PIXELS];
   if (type == NORMA_FLOAT) {
     unblock_channels_f32(y, x, channels, pixels);
+    return;
+  }
+  if (type == NORMA_INT8 || type == NORMA_UINT8) {
+    transpose_8bit(y, pixels, x, 16, pixels, channels);
     return;
   }
   for (size_t p = 0; p < pixels; p += BLOCKED_CONVERTED_PIXELS) {

@@ -14,30 +14,19 @@
 #define BLOCKED_EACH_PIXEL_COUNT_2(X) EACH_UP_TO(BLOCKED_PIXELS_2, X, 2)
 #define BLOCKED_EACH_PIXEL_COUNT_3(X) EACH_UP_TO(BLOCKED_PIXELS_3, X, 3)
 
-enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14, BLOCKED_CHUNK = 4 /* steps between looks at the fetch */ };
-
-/* Weights that are used next, fetched into the second-level cache meanwhile: a round of one cache line from each of
- * four streams every `period` chunks. A few streams use memory better than one. */
-struct blocked_fetch {
-  const char *next; /* of the first stream */
-  size_t stream;    /* from one stream to the next, in bytes */
-  const char *end;  /* of the first stream */
-  size_t period;    /* 0: nothing to fetch */
-};
-
-enum { BLOCKED_FETCH_STREAMS = 4, BLOCKED_CACHE_LINE = 64 };
+enum { BLOCKED_PANEL_VECTORS = 3, BLOCKED_LARGEST_TILE = 14 };
 
 /* What the tiles of one panel and one block of depth have in common. */
 struct blocked_tile {
   const float *weights; /* of the first group */
   const size_t *offset; /* of each group, from the first pixel */
   size_t groups;
-  size_t whole_groups; /* the first ones, which have all b channels */
-  size_t rest;         /* channels of the others */
-  struct blocked_fetch fetch;
-  bool add_partial;     /* partial holds the sum of the groups before */
-  bool store_partial;   /* more groups follow: the sum goes to partial, nothing to y */
-  size_t partial_plane; /* from one block of outputs to the next, in floats */
+  size_t whole_groups;       /* the first ones, which have all b channels */
+  size_t rest;               /* channels of the others */
+  struct stream_fetch fetch; /* weights that are used next */
+  bool add_partial;          /* partial holds the sum of the groups before */
+  bool store_partial;        /* more groups follow: the sum goes to partial, nothing to y */
+  size_t partial_plane;      /* from one block of outputs to the next, in floats */
   size_t y_plane;
   const float *bias; /* of the panel */
   struct pointwise_end end;
@@ -124,17 +113,16 @@ INLINE void blocked_tile_body(struct blocked_tile *t, const float *x, float *par
     size_t wait = period;
     for (; group < t->whole_groups; group++) {
       const float *from = x + t->offset[group];
-      for (int c = 0; c < VF_LANES; c += BLOCKED_CHUNK) {
+      for (int c = 0; c < VF_LANES; c += STREAM_FETCH_CHUNK) {
         if (--wait == 0) {
-          UNROLL
-          for (int i = 0; i < BLOCKED_FETCH_STREAMS; i++) __builtin_prefetch(ahead + i * stream, 0, 2);
-          ahead += BLOCKED_CACHE_LINE;
+          stream_fetch_round(ahead, stream);
+          ahead += STREAM_FETCH_LINE;
           wait = period;
         }
         UNROLL
-        for (int i = 0; i < BLOCKED_CHUNK; i++)
+        for (int i = 0; i < STREAM_FETCH_CHUNK; i++)
           blocked_tile_step(sum, from + c + i, weights + i * vectors * VF_LANES, pixels, vectors, VF_LANES);
-        weights += BLOCKED_CHUNK * vectors * VF_LANES;
+        weights += STREAM_FETCH_CHUNK * vectors * VF_LANES;
       }
     }
     t->fetch.next = ahead;
@@ -184,17 +172,9 @@ INLINE size_t blocked_line_tiles(size_t length, size_t vectors) {
   return (length + most - 1) / most;
 }
 
-/* Large layers stream their weights from memory. Were they waited for where they are used first, memory would be idle
- * during the other tiles of the panel. So the `tiles` tiles of one block of depth share in fetching the `floats` of the
- * next, as evenly as chunks allow. */
+/* The `tiles` tiles of one block of depth share in fetching the `floats` of the next, as evenly as chunks allow. */
 INLINE void blocked_tile_fetch(struct blocked_tile *t, const float *next, size_t floats, size_t tiles) {
-  const size_t round = BLOCKED_FETCH_STREAMS * BLOCKED_CACHE_LINE;
-  const size_t rounds = (floats * sizeof(float) + round - 1) / round;
-  const size_t chunks = tiles * t->whole_groups * (VF_LANES / BLOCKED_CHUNK);
-  t->fetch.next = (const char *)next;
-  t->fetch.stream = rounds * BLOCKED_CACHE_LINE;
-  t->fetch.end = t->fetch.next + t->fetch.stream;
-  t->fetch.period = !rounds ? 0 : rounds < chunks ? chunks / rounds : 1;
+  t->fetch = stream_fetch_of(next, floats * sizeof(float), tiles * t->whole_groups * (VF_LANES / STREAM_FETCH_CHUNK));
 }
 
 /* One tile whose y and residual are of half precision: they go through float, in the first-level cache. */
@@ -229,7 +209,7 @@ static void blocked_tile_line(struct blocked_tile *t, size_t vectors, bool plain
         float *stored = (float *)y + v * t->y_plane;
         t->end.function(stored, stored, pixels * VF_LANES, t->a, t->b);
       }
-    if (t->fetch.next >= t->fetch.end) t->fetch.period = 0;
+    stream_fetch_stop(&t->fetch);
     x += pixels * x_step;
     if (partial) partial += pixels * VF_LANES;
     y = element_at(y, pixels * VF_LANES, t->type);

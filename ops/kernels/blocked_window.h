@@ -78,6 +78,50 @@ static void blocked_depthwise_pixel(const struct blocked_depthwise *d, size_t p,
   blocked_depthwise_store(d, sum, residual, y);
 }
 
+/* Eight neighbouring output pixels that see the same columns of the window, whatever its stride and dilation: the sums
+ * of single pixels. */
+INLINE void blocked_depthwise_eight(const struct blocked_depthwise *d, size_t p, struct blocked_taps taps,
+                                    const float *residual, float *y) {
+  const struct window_2d *w = d->row.window;
+  const size_t step = w->stride[1] * VF_LANES, tap_step = w->dilation[1] * VF_LANES;
+  vf sum[8];
+  UNROLL
+  for (int i = 0; i < 8; i++) sum[i] = d->bias;
+  if (taps.begin < taps.end)
+    for (size_t k0 = d->row.taps.begin; k0 < d->row.taps.end; k0++) {
+      const float *weights = d->weights + k0 * w->kernel[1] * VF_LANES;
+      const float *x =
+          blocked_row_input(&d->row, k0) + (p * w->stride[1] + taps.begin * w->dilation[1] - w->pad[1]) * VF_LANES;
+      for (size_t k1 = taps.begin; k1 < taps.end; k1++, x += tap_step) {
+        const vf weight = vf_load(weights + k1 * VF_LANES);
+        UNROLL
+        for (size_t i = 0; i < 8; i++) sum[i] = vf_fma(weight, vf_load(x + i * step), sum[i]);
+      }
+    }
+  UNROLL
+  for (size_t i = 0; i < 8; i++)
+    blocked_depthwise_store(d, sum[i], residual ? residual + i * VF_LANES : NULL, y + i * VF_LANES);
+}
+
+/* Output pixels [p, end) of a row, any columns. */
+static void blocked_depthwise_span(const struct blocked_depthwise *d, size_t p, size_t end, const float *residual,
+                                   float *y) {
+  while (p < end) {
+    const float *addend = residual ? residual + p * VF_LANES : NULL;
+    if (p + 8 <= end) {
+      const struct blocked_taps taps = blocked_taps_at(d->row.window, 1, p);
+      const struct blocked_taps last = blocked_taps_at(d->row.window, 1, p + 7);
+      if (taps.begin == last.begin && taps.end == last.end) {
+        blocked_depthwise_eight(d, p, taps, addend, y + p * VF_LANES);
+        p += 8;
+        continue;
+      }
+    }
+    blocked_depthwise_pixel(d, p, addend, y + p * VF_LANES);
+    p++;
+  }
+}
+
 /* One row of the window for `count` neighbouring output pixels without a border. */
 INLINE void blocked_depthwise_taps(vf *sum, const float *x, const float *weights, const int kernel, const int stride,
                                    const int count) {
@@ -287,8 +331,7 @@ static void blocked_depthwise_3_row_stride_2(const struct blocked_depthwise *d,
 }
 
 static void blocked_depthwise_any(const struct blocked_depthwise *d, const float *residual, float *y) {
-  for (size_t p = d->row.inner.begin; p < d->row.inner.end; p++)
-    blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+  blocked_depthwise_span(d, d->row.inner.begin, d->row.inner.end, residual, y);
 }
 
 static blocked_depthwise_columns *blocked_depthwise_columns_for(const struct window_2d *w) {
@@ -320,11 +363,9 @@ static void blocked_depthwise_parts(const struct blocked_depthwise *d, blocked_d
     columns(d, residual, y);
     return;
   }
-  for (size_t p = 0; p < d->row.inner.begin; p++)
-    blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+  blocked_depthwise_span(d, 0, d->row.inner.begin, residual, y);
   columns(d, residual, y);
-  for (size_t p = d->row.inner.end; p < width; p++)
-    blocked_depthwise_pixel(d, p, residual ? residual + p * VF_LANES : NULL, y + p * VF_LANES);
+  blocked_depthwise_span(d, d->row.inner.end, width, residual, y);
 }
 
 static void blocked_depthwise_f32(const struct window_2d *w, const float *x, const float *weights, const float *bias,

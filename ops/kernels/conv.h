@@ -310,7 +310,9 @@ static void conv_f32_run(const struct conv_f32 *conv, const float *x, float *y, 
     size_t p = 0;
     do {
       const size_t depth = k - p < depth_block ? k - p : depth_block;
+      struct stream_fetch nothing = {0};
       struct gemm_f32_block block = {.b = scratch,
+                                     .fetch = &nothing,
                                      .b_panel_stride = GEMM_F32_TILE_COLUMNS * depth,
                                      .depth = depth,
                                      .column_begin = pixel,

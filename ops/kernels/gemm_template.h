@@ -57,24 +57,45 @@ static size_t GEMM(packed_b_size)(size_t k, size_t n) {
 
 /* ---- the register tile ----
  * tile[r][v] = sum over p < depth of a[p][r] * b[p][v], where a has `rows` columns and b a row stride of b_stride. */
-INLINE void GEMM(tile_body)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile, const int rows,
-                            const int vectors) {
+INLINE void GEMM(tile_step)(VEC sum[][TILE_VECTORS], const REAL *a, const REAL *b, const int rows, const int vectors) {
+  VEC right[TILE_VECTORS];
+  UNROLL
+  for (int v = 0; v < vectors; v++) right[v] = VEC_LOAD(b + v * LANES);
+  UNROLL
+  for (int r = 0; r < rows; r++) {
+    const VEC left = VEC_SET1(a[r]);
+    UNROLL
+    for (int v = 0; v < vectors; v++) sum[r][v] = VEC_FMA(left, right[v], sum[r][v]);
+  }
+}
+
+INLINE void GEMM(tile_body)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile,
+                            struct stream_fetch *fetch, const int rows, const int vectors) {
   VEC sum[TILE_ROWS][TILE_VECTORS];
+  const char *ahead = fetch->next;
+  const size_t period = fetch->period, stream = fetch->stream;
+  size_t wait = period;
   UNROLL
   for (int r = 0; r < rows; r++) {
     UNROLL
     for (int v = 0; v < vectors; v++) sum[r][v] = VEC_SET1(0);
   }
-  for (; depth; depth--) {
-    VEC right[TILE_VECTORS];
-    UNROLL
-    for (int v = 0; v < vectors; v++) right[v] = VEC_LOAD(b + v * LANES);
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-      const VEC left = VEC_SET1(a[r]);
-      UNROLL
-      for (int v = 0; v < vectors; v++) sum[r][v] = VEC_FMA(left, right[v], sum[r][v]);
+  for (; depth >= STREAM_FETCH_CHUNK; depth -= STREAM_FETCH_CHUNK) {
+    if (--wait == 0) {
+      stream_fetch_round(ahead, stream);
+      ahead += STREAM_FETCH_LINE;
+      wait = period;
     }
+    UNROLL
+    for (int i = 0; i < STREAM_FETCH_CHUNK; i++) {
+      GEMM(tile_step)(sum, a, b, rows, vectors);
+      a += rows;
+      b += b_stride;
+    }
+  }
+  fetch->next = ahead;
+  for (; depth; depth--) {
+    GEMM(tile_step)(sum, a, b, rows, vectors);
     a += rows;
     b += b_stride;
   }
@@ -85,11 +106,13 @@ INLINE void GEMM(tile_body)(const REAL *a, const REAL *b, size_t b_stride, size_
   }
 }
 
-typedef void GEMM(tile_function)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile);
+typedef void GEMM(tile_function)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile,
+                                 struct stream_fetch *fetch);
 
 #define TILE_INSTANCE(rows, vectors)                                                                                   \
-  static void GEMM(tile_##rows##x##vectors)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile) { \
-    GEMM(tile_body)(a, b, b_stride, depth, tile, rows, vectors);                                                       \
+  static void GEMM(tile_##rows##x##vectors)(const REAL *a, const REAL *b, size_t b_stride, size_t depth, REAL *tile,   \
+                                            struct stream_fetch *fetch) {                                              \
+    GEMM(tile_body)(a, b, b_stride, depth, tile, fetch, rows, vectors);                                                \
   }
 #define TILE_NAME(rows, vectors) GEMM(tile_##rows##x##vectors),
 
@@ -180,14 +203,17 @@ INLINE struct GEMM(output) GEMM(output_of_depth)(const struct GEMM(output) * out
 }
 
 /* Stores `rows` x `columns` of a tile, whose row stride is TILE_COLUMNS, at C[row][column]. A missing row bias is -0,
- * which leaves every sum as it is. The three flags are constants of the compiler. */
-INLINE void GEMM(store_body)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,
+ * which leaves every sum as it is. The three flags are constants of the compiler. A function is applied to a full tile
+ * at once, where it lies: rows are too short for it to be fast. */
+INLINE void GEMM(store_body)(const struct GEMM(output) * out, REAL *tile, size_t row, size_t rows, size_t column,
                              size_t columns, const bool add_partial, const bool add_column_bias,
                              const bool add_residual) {
 #ifdef GEMM_FLOAT
   const vf low = vf_set1(out->low), high = vf_set1(out->high);
+  const bool in_tile = out->function && columns == TILE_COLUMNS;
 #define FINISH(sum) vf_min(high, vf_max(low, sum))
 #else
+  const bool in_tile = false;
 #define FINISH(sum) (sum)
 #endif
 #define STORE_VECTOR(load, store)                                                                                      \
@@ -197,7 +223,7 @@ INLINE void GEMM(store_body)(const struct GEMM(output) * out, const REAL *tile, 
     sum += row_bias;                                                                                                   \
     if (add_column_bias) sum += load(out->column_bias + column + j);                                                   \
     if (add_residual) sum += load(residual + j);                                                                       \
-    store(c + j, FINISH(sum));                                                                                         \
+    store(to + j, FINISH(sum));                                                                                        \
   }
 #define LOAD_REST(p)     VEC_LOAD_N(p, columns - j)
 #define STORE_REST(p, x) VEC_STORE_N(p, x, columns - j)
@@ -205,6 +231,7 @@ INLINE void GEMM(store_body)(const struct GEMM(output) * out, const REAL *tile, 
   const REAL *residual = add_residual ? out->residual + row * out->residual_stride + column : NULL;
   for (size_t r = 0; r < rows; r++) {
     const VEC row_bias = VEC_SET1(out->row_bias ? out->row_bias[row + r] : (REAL)-0.0);
+    REAL *to = in_tile ? tile : c;
     if (columns == TILE_COLUMNS) {
       UNROLL
       for (size_t j = 0; j < TILE_COLUMNS; j += LANES) STORE_VECTOR(VEC_LOAD, VEC_STORE)
@@ -214,23 +241,33 @@ INLINE void GEMM(store_body)(const struct GEMM(output) * out, const REAL *tile, 
       if (j < columns) STORE_VECTOR(LOAD_REST, STORE_REST)
     }
 #ifdef GEMM_FLOAT
-    if (out->function) out->function(c, c, columns, out->a, out->b);
+    if (out->function && !in_tile) out->function(c, c, columns, out->a, out->b);
 #endif
     tile += TILE_COLUMNS;
     c += out->c_row_stride;
     if (add_residual) residual += out->residual_stride;
   }
+#ifdef GEMM_FLOAT
+  if (!in_tile) return;
+  tile -= rows * TILE_COLUMNS;
+  out->function(tile, tile, rows * TILE_COLUMNS, out->a, out->b);
+  for (size_t r = 0; r < rows; r++) {
+    c = out->c + (row + r) * out->c_row_stride + column;
+    UNROLL
+    for (size_t j = 0; j < TILE_COLUMNS; j += LANES) VEC_STORE(c + j, VEC_LOAD(tile + r * TILE_COLUMNS + j));
+  }
+#endif
 #undef FINISH
 #undef STORE_VECTOR
 #undef LOAD_REST
 #undef STORE_REST
 }
 
-typedef void GEMM(store_function)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows,
-                                  size_t column, size_t columns);
+typedef void GEMM(store_function)(const struct GEMM(output) * out, REAL *tile, size_t row, size_t rows, size_t column,
+                                  size_t columns);
 
 #define STORE_INSTANCE(name, add_partial, add_column_bias, add_residual)                                               \
-  static void GEMM(name)(const struct GEMM(output) * out, const REAL *tile, size_t row, size_t rows, size_t column,    \
+  static void GEMM(name)(const struct GEMM(output) * out, REAL * tile, size_t row, size_t rows, size_t column,         \
                          size_t columns) {                                                                             \
     GEMM(store_body)(out, tile, row, rows, column, columns, add_partial, add_column_bias, add_residual);               \
   }
@@ -260,6 +297,7 @@ struct GEMM(block) {
   size_t b_panel_stride; /* from one column panel to the next */
   size_t depth;
   size_t column_begin, column_end;
+  struct stream_fetch *fetch;
 };
 
 static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct GEMM(output) * out) {
@@ -280,7 +318,8 @@ static void GEMM(multiply_block)(const struct GEMM(block) * block, const struct 
     const size_t left = block->column_end - column, columns = left < TILE_COLUMNS ? left : TILE_COLUMNS;
     const size_t vectors = (columns + LANES - 1) / LANES;
     const size_t b_stride = block->b_stride ? block->b_stride : vectors * LANES;
-    GEMM(tiles)[vectors - 1][block->rows - 1](block->a, b, b_stride, block->depth, tile);
+    GEMM(tiles)[vectors - 1][block->rows - 1](block->a, b, b_stride, block->depth, tile, block->fetch);
+    stream_fetch_stop(block->fetch);
     store(&now, tile, block->row, block->rows, column, columns);
   }
 }
@@ -378,10 +417,21 @@ INLINE bool GEMM(reads_b_in_place)(const struct GEMM_PROBLEM *gemm) {
   return !gemm->packed_b && gemm->b_column_stride == 1 && gemm->m <= TILE_ROWS;
 }
 
+/* What a call packs of a before it multiplies, so that each row is packed once and not for each block of columns. */
+#define GEMM_PACKED_ROWS_BYTES (2 * 1024 * 1024)
+
+/* Rows of a that are packed together, all their depth; 0: panel by panel, as it goes. */
+INLINE size_t GEMM(packed_rows)(const struct GEMM_PROBLEM *gemm, size_t column_block) {
+  const size_t most = gemm->k ? GEMM_PACKED_ROWS_BYTES / sizeof(REAL) / gemm->k : 0;
+  if (gemm->packed_a || !gemm->packed_b || gemm->n <= 2 * column_block || gemm->m < 2 || most < 4 * TILE_ROWS) return 0;
+  return gemm->m < most ? gemm->m : most;
+}
+
 static size_t GEMM(scratch_size)(const struct GEMM_PROBLEM *gemm) {
   const size_t depth = GEMM(depth_block)(gemm->k), block = GEMM(column_block)(depth);
+  const size_t rows = GEMM(packed_rows)(gemm, block);
   size_t size = 0;
-  if (!gemm->packed_a) size += TILE_ROWS * depth;
+  if (!gemm->packed_a) size += rows ? rows * gemm->k : TILE_ROWS * depth;
   if (!gemm->packed_b) {
     const size_t n = GEMM(padded_columns)(gemm->n);
     size += depth * (GEMM(reads_b_in_place)(gemm) ? TILE_COLUMNS : n < block ? n : block);
@@ -389,76 +439,157 @@ static size_t GEMM(scratch_size)(const struct GEMM_PROBLEM *gemm) {
   return size * sizeof(REAL);
 }
 
-static void GEMM(run)(const struct GEMM_PROBLEM *gemm, size_t row_panel_begin, size_t row_panel_end,
-                      size_t column_panel_begin, size_t column_panel_end, void *scratch) {
-  const size_t m = gemm->m, n = gemm->n, k = gemm->k;
-  const size_t row_panels = GEMM(row_panels)(m), padded_n = GEMM(padded_columns)(n);
-  const size_t depth_block = GEMM(depth_block)(k), column_block = GEMM(column_block)(depth_block);
-  const size_t begin = column_panel_begin * TILE_COLUMNS;
-  const size_t end = column_panel_end * TILE_COLUMNS < n ? column_panel_end * TILE_COLUMNS : n;
-  const bool in_place = GEMM(reads_b_in_place)(gemm);
-  REAL *a_scratch = scratch;
-  REAL *b_scratch = gemm->packed_a ? a_scratch : a_scratch + TILE_ROWS * depth_block;
-#ifdef GEMM_FLOAT
-  struct GEMM(output) out = GEMM(output_of)(gemm->c, gemm->c_row_stride, &gemm->epilogue);
-#else
-  struct GEMM(output) out = {
-      .c = gemm->c, .c_row_stride = gemm->c_row_stride, .row_bias = gemm->row_bias, .column_bias = gemm->column_bias};
-#endif
+/* What the blocks of a call have in common. */
+struct GEMM(call) {
+  const struct GEMM_PROBLEM *gemm;
+  struct GEMM(output) out;
+  size_t row_panels, padded_n, depth_block, column_block;
+  size_t begin, end; /* columns */
+  bool in_place;
+  const REAL *rows; /* packed rows of a, of panels from first_panel on; NULL: a panel at a time */
+  size_t first_row; /* of these */
+  size_t row_count;
+  REAL *a_scratch, *b_scratch;
+};
 
-  for (size_t column = begin; column < end; column += column_block) {
-    const size_t column_end = end - column < column_block ? end : column + column_block;
+/* b's part for columns [column, column_end) and `depth` steps from p on; `tail` is the columns that do not fill a
+ * vector where b is read in place. */
+static void GEMM(take_b)(const struct GEMM(call) * call, size_t p, struct GEMM(block) * block,
+                         struct GEMM(block) * tail) {
+  const struct GEMM_PROBLEM *gemm = call->gemm;
+  const size_t column = block->column_begin, column_end = block->column_end, depth = block->depth;
+  block->b_panel_stride = TILE_COLUMNS * depth;
+  if (gemm->packed_b) {
+    block->b = gemm->packed_b + p * call->padded_n + column * depth;
+  } else if (call->in_place) {
+    block->b = gemm->b + p * gemm->b_row_stride + column;
+    block->b_stride = gemm->b_row_stride;
+    block->b_panel_stride = TILE_COLUMNS;
+    block->column_end = column + (column_end - column) / LANES * LANES;
+    tail->column_begin = block->column_end;
+    tail->b = call->b_scratch;
+    GEMM(pack_columns)
+    (call->b_scratch, gemm->b + p * gemm->b_row_stride + tail->column_begin, column_end - tail->column_begin, depth,
+     gemm->b_row_stride, 1);
+  } else {
+    block->b = call->b_scratch;
+    GEMM(pack_columns)
+    (call->b_scratch, gemm->b + p * gemm->b_row_stride + column * gemm->b_column_stride, column_end - column, depth,
+     gemm->b_row_stride, gemm->b_column_stride);
+  }
+}
+
+static const REAL *GEMM(take_a)(const struct GEMM(call) * call, size_t p, const struct GEMM(block) * block) {
+  const struct GEMM_PROBLEM *gemm = call->gemm;
+  if (gemm->packed_a) return gemm->packed_a + p * gemm->m + block->row * block->depth;
+  if (call->rows) return call->rows + p * call->row_count + (block->row - call->first_row) * block->depth;
+  const REAL *a = gemm->a + block->row * gemm->a_row_stride + p * gemm->a_column_stride;
+  if (block->rows == 1 && gemm->a_column_stride == 1) return a;
+  GEMM(pack_panel)
+  (call->a_scratch, a, block->rows, block->rows, block->depth, gemm->a_row_stride, gemm->a_column_stride);
+  return call->a_scratch;
+}
+
+/* The block of b that comes after this one, fetched while the row panels pass by. */
+static struct stream_fetch GEMM(fetch_next)(const struct GEMM(call) * call, size_t column, size_t p, size_t depth,
+                                            size_t panels) {
+  const struct GEMM_PROBLEM *gemm = call->gemm;
+  const size_t column_end = call->end - column < call->column_block ? call->end : column + call->column_block;
+  const size_t tiles = panels * GEMM(column_panels)(column_end - column);
+  size_t next_p = p + depth, next_column = column;
+  if (!gemm->packed_b) return (struct stream_fetch){0};
+  if (next_p >= gemm->k) next_p = 0, next_column = column_end;
+  if (next_column >= call->end) return (struct stream_fetch){0};
+  const size_t left = call->end - next_column, columns = left < call->column_block ? left : call->column_block;
+  const size_t next_depth = gemm->k - next_p < call->depth_block ? gemm->k - next_p : call->depth_block;
+  return stream_fetch_of(gemm->packed_b + next_p * call->padded_n + next_column * next_depth,
+                         GEMM(padded_columns)(columns) * next_depth * sizeof(REAL),
+                         tiles * (depth / STREAM_FETCH_CHUNK));
+}
+
+/* Row panels [panel_begin, panel_end), all columns of the call. */
+static void GEMM(run_rows)(struct GEMM(call) * call, size_t panel_begin, size_t panel_end) {
+  const struct GEMM_PROBLEM *gemm = call->gemm;
+  const size_t m = gemm->m, k = gemm->k;
+  for (size_t column = call->begin; column < call->end; column += call->column_block) {
+    const size_t column_end = call->end - column < call->column_block ? call->end : column + call->column_block;
     size_t p = 0;
     do { /* once for k = 0 as well */
-      const size_t depth = k - p < depth_block ? k - p : depth_block;
-      struct GEMM(block) block = {.depth = depth, .column_begin = column, .column_end = column_end};
-      struct GEMM(block) tail = {.depth = depth, .column_begin = column_end, .column_end = column_end};
-      out.first_depth = p == 0;
-      out.last_depth = p + depth == k;
-
-      block.b_panel_stride = TILE_COLUMNS * depth;
-      if (gemm->packed_b) {
-        block.b = gemm->packed_b + p * padded_n + column * depth;
-      } else if (in_place) { /* all but the columns that do not fill a vector */
-        block.b = gemm->b + p * gemm->b_row_stride + column;
-        block.b_stride = gemm->b_row_stride;
-        block.b_panel_stride = TILE_COLUMNS;
-        block.column_end = column + (column_end - column) / LANES * LANES;
-        tail.column_begin = block.column_end;
-        tail.b = b_scratch;
-        GEMM(pack_columns)
-        (b_scratch, gemm->b + p * gemm->b_row_stride + tail.column_begin, column_end - tail.column_begin, depth,
-         gemm->b_row_stride, 1);
-      } else {
-        block.b = b_scratch;
-        GEMM(pack_columns)
-        (b_scratch, gemm->b + p * gemm->b_row_stride + column * gemm->b_column_stride, column_end - column, depth,
-         gemm->b_row_stride, gemm->b_column_stride);
-      }
-
-      for (size_t panel = row_panel_begin; panel < row_panel_end; panel++) {
-        block.row = GEMM(panel_row)(m, row_panels, panel);
-        block.rows = GEMM(panel_row)(m, row_panels, panel + 1) - block.row;
-        if (gemm->packed_a) {
-          block.a = gemm->packed_a + p * m + block.row * depth;
-        } else if (block.rows == 1 && gemm->a_column_stride == 1) {
-          block.a = gemm->a + block.row * gemm->a_row_stride + p;
-        } else {
-          block.a = a_scratch;
-          GEMM(pack_panel)
-          (a_scratch, gemm->a + block.row * gemm->a_row_stride + p * gemm->a_column_stride, block.rows, block.rows,
-           depth, gemm->a_row_stride, gemm->a_column_stride);
-        }
-        GEMM(multiply_block)(&block, &out);
+      const size_t depth = k - p < call->depth_block ? k - p : call->depth_block;
+      struct stream_fetch fetch = GEMM(fetch_next)(call, column, p, depth, panel_end - panel_begin);
+      struct GEMM(block) block = {.depth = depth, .column_begin = column, .column_end = column_end, .fetch = &fetch};
+      struct GEMM(block) tail = {.depth = depth, .column_begin = column_end, .column_end = column_end, .fetch = &fetch};
+      call->out.first_depth = p == 0;
+      call->out.last_depth = p + depth == k;
+      GEMM(take_b)(call, p, &block, &tail);
+      for (size_t panel = panel_begin; panel < panel_end; panel++) {
+        block.row = GEMM(panel_row)(m, call->row_panels, panel);
+        block.rows = GEMM(panel_row)(m, call->row_panels, panel + 1) - block.row;
+        block.a = GEMM(take_a)(call, p, &block);
+        GEMM(multiply_block)(&block, &call->out);
         if (tail.column_begin < tail.column_end) {
           tail.a = block.a;
           tail.row = block.row;
           tail.rows = block.rows;
-          GEMM(multiply_block)(&tail, &out);
+          GEMM(multiply_block)(&tail, &call->out);
         }
       }
       p += depth;
     } while (p < k);
+  }
+}
+
+/* Packs row panels [panel_begin, panel_end), all their depth: [block of depth][panel][step][row]. */
+static void GEMM(pack_rows)(struct GEMM(call) * call, size_t panel_begin, size_t panel_end) {
+  const struct GEMM_PROBLEM *gemm = call->gemm;
+  REAL *packed = call->a_scratch;
+  call->rows = packed;
+  call->first_row = GEMM(panel_row)(gemm->m, call->row_panels, panel_begin);
+  call->row_count = GEMM(panel_row)(gemm->m, call->row_panels, panel_end) - call->first_row;
+  for (size_t p = 0; p < gemm->k; p += call->depth_block) {
+    const size_t depth = gemm->k - p < call->depth_block ? gemm->k - p : call->depth_block;
+    for (size_t panel = panel_begin; panel < panel_end; panel++) {
+      const size_t row = GEMM(panel_row)(gemm->m, call->row_panels, panel);
+      const size_t rows = GEMM(panel_row)(gemm->m, call->row_panels, panel + 1) - row;
+      GEMM(pack_panel)
+      (packed, gemm->a + row * gemm->a_row_stride + p * gemm->a_column_stride, rows, rows, depth, gemm->a_row_stride,
+       gemm->a_column_stride);
+      packed += rows * depth;
+    }
+  }
+}
+
+static void GEMM(run)(const struct GEMM_PROBLEM *gemm, size_t row_panel_begin, size_t row_panel_end,
+                      size_t column_panel_begin, size_t column_panel_end, void *scratch) {
+  const size_t n = gemm->n, end = column_panel_end * TILE_COLUMNS, depth_block = GEMM(depth_block)(gemm->k);
+  struct GEMM(call) call = {.gemm = gemm,
+                            .row_panels = GEMM(row_panels)(gemm->m),
+                            .padded_n = GEMM(padded_columns)(n),
+                            .depth_block = depth_block,
+                            .column_block = GEMM(column_block)(depth_block),
+                            .begin = column_panel_begin * TILE_COLUMNS,
+                            .end = end < n ? end : n,
+                            .in_place = GEMM(reads_b_in_place)(gemm),
+                            .a_scratch = scratch,
+                            .b_scratch = scratch};
+  const size_t packed_rows = GEMM(packed_rows)(gemm, call.column_block);
+#ifdef GEMM_FLOAT
+  call.out = GEMM(output_of)(gemm->c, gemm->c_row_stride, &gemm->epilogue);
+#else
+  call.out = (struct GEMM(output)){
+      .c = gemm->c, .c_row_stride = gemm->c_row_stride, .row_bias = gemm->row_bias, .column_bias = gemm->column_bias};
+#endif
+  if (!gemm->packed_a) call.b_scratch += packed_rows ? packed_rows * gemm->k : TILE_ROWS * depth_block;
+  if (!packed_rows || call.end - call.begin <= call.column_block) {
+    GEMM(run_rows)(&call, row_panel_begin, row_panel_end);
+    return;
+  }
+  const size_t panels = row_panel_end - row_panel_begin, most = packed_rows / TILE_ROWS;
+  const size_t parts = packed_rows >= gemm->m ? 1 : (panels + most - 1) / most;
+  for (size_t part = 0; part < parts; part++) {
+    const size_t first = row_panel_begin + panels * part / parts, last = row_panel_begin + panels * (part + 1) / parts;
+    GEMM(pack_rows)(&call, first, last);
+    GEMM(run_rows)(&call, first, last);
   }
 }
 

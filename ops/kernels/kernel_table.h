@@ -163,6 +163,43 @@ struct taps_8bit {
   float scale;
 };
 
+/* ---- Convolution of 8-bit integers in channel blocks ---------------------------------------------------------------
+ * A step is one tap of the window over 16 channels. For the outputs o of a group, at row r and pixel p:
+ *
+ *   sum = term[o] + over steps s, c < 16 of x[r * x_row + 16 * p + offsets[s] + c] * w[o][s][c], exact modulo 2^32
+ *   y[o / 16][r][p][o % 16] = limit(round((float)sum * scale[o]) + zero), halves to even, to low .. high, which lie
+ *   within the type of y
+ *
+ * w is signed, x as conv_8bit_signed says: bytes of the other sign have 128 added, which term makes good. Lanes of y's
+ * last block that are no outputs are written or not. */
+struct conv_8bit {
+  size_t steps;
+  const size_t *offsets; /* in bytes, as all strides */
+  size_t outputs;
+  const void *packed;  /* by conv_8bit_pack */
+  const int32_t *term; /* outputs values, and behind them others up to a multiple of 16; scale too */
+  const float *scale;
+  int32_t zero, low, high;
+  size_t rows, pixels;
+  size_t x_row, y_row, y_block;
+};
+
+/* The same where each channel of a block has its own taps:
+ *
+ *   sum = term[c] + over taps t < 4 * fours of x[r * x_row + 16 * p + offsets[t] + c] * w(t, c)
+ *
+ * with w(t, c) at w[t / 4][c][t % 4]. Up to 64 bytes behind each row of x must be readable. */
+struct depthwise_8bit {
+  size_t fours;
+  const size_t *offsets;
+  const int8_t *w;
+  const int32_t *term; /* 16 values, as scale */
+  const float *scale;
+  int32_t zero, low, high;
+  size_t rows, pixels;
+  size_t x_row, y_row;
+};
+
 /* ---- Convolution -------------------------------------------------------------------------------------------------
  * One group of one sample, NCHW; [0] is depth, [1] height, [2] width. For 2-D set every field [0] to 1 (pad 0), for 1-D
  * [1] too. With x[channels][input0][input1][input2] and weights w[outputs][channels * kernel0 * kernel1 * kernel2]:
@@ -495,7 +532,7 @@ struct kernel_table {
   void (*blocked_affine_f32)(float *y, const float *x, const float *residual, size_t pixels, const float *scale,
                              const float *shift, struct activation activation);
   /* Between planes [channels][pixels] and one block [pixels][b], 1 <= channels <= b. Blocking writes zeros into the
-   * padding lanes. FLOAT, FLOAT16, BFLOAT16. */
+   * padding lanes. FLOAT, FLOAT16, BFLOAT16, INT8, UINT8. */
   void (*block_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
   void (*unblock_channels)(void *y, const void *x, size_t channels, size_t pixels, norma_element_type type);
 
@@ -650,6 +687,13 @@ struct kernel_table {
   void (*maximum_8bit)(void *y, size_t n, const uint8_t *const *x, size_t rows, norma_element_type type);
   /* y[j * y_stride + i] = x[i * x_stride + j] for i < rows, j < columns. */
   void (*transpose_8bit)(uint8_t *y, size_t y_stride, const uint8_t *x, size_t x_stride, size_t rows, size_t columns);
+  bool conv_8bit_signed;
+  size_t conv_8bit_columns, conv_8bit_pixels; /* outputs of a panel; pixels of a tile, which rows are cut into */
+  size_t (*conv_8bit_packed_size)(size_t outputs, size_t steps); /* bytes */
+  /* Packs the weights of one step of one output. What is not packed must be zero. */
+  void (*conv_8bit_pack)(void *packed, const int8_t w[16], size_t outputs, size_t steps, size_t output, size_t step);
+  void (*conv_8bit_run)(const struct conv_8bit *of, const uint8_t *x, uint8_t *y, size_t panel_begin, size_t panel_end);
+  void (*depthwise_8bit_run)(const struct depthwise_8bit *of, const uint8_t *x, uint8_t *y);
   /* y[i] = table[x[i]], x as unsigned bytes; y may be x. */
   void (*lookup_8bit)(void *y, const void *x, size_t n, const uint8_t table[256]);
 

@@ -18,9 +18,11 @@
 #include "quantize.h"
 #include "fft.h"
 #include "linear_attention.h"
+#include "stream_fetch.h"
 #include "gemm.h"
 #include "gemm_i8_pairs.h"
 #include "gemm_i8.h"
+#include "conv_8bit.h"
 #include "conv.h"
 #include "window.h"
 #include "pool.h"
@@ -90,7 +92,11 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .max_pool_f32 = max_pool_f32,
     .average_pool_f32 = average_pool_f32,
 
-    .channel_block = {[NORMA_FLOAT] = VF_LANES, [NORMA_FLOAT16] = VF_LANES, [NORMA_BFLOAT16] = VF_LANES},
+    .channel_block = {[NORMA_FLOAT] = VF_LANES,
+                      [NORMA_FLOAT16] = VF_LANES,
+                      [NORMA_BFLOAT16] = VF_LANES,
+                      [NORMA_INT8] = 16,
+                      [NORMA_UINT8] = 16},
     .blocked_conv_choose = blocked_conv_choose,
     .blocked_conv_packed_size = blocked_conv_packed_size,
     .blocked_conv_pack = blocked_conv_pack,
@@ -192,6 +198,13 @@ const struct kernel_table KERNEL_SYMBOL(kernel_table_, KERNEL_ISA) = {
     .maximum_8bit = maximum_8bit,
     .transpose_8bit = transpose_8bit,
     .lookup_8bit = lookup_8bit,
+    .conv_8bit_signed = GEMM_I8_A_SIGNED,
+    .conv_8bit_columns = CONV_8BIT_COLUMNS,
+    .conv_8bit_pixels = CONV_8BIT_PIXELS,
+    .conv_8bit_packed_size = conv_8bit_packed_size,
+    .conv_8bit_pack = conv_8bit_pack,
+    .conv_8bit_run = conv_8bit_run,
+    .depthwise_8bit_run = depthwise_8bit_run,
 
     .arrays = &KERNEL_SYMBOL(array_kernels_, KERNEL_ISA),
 };

@@ -225,6 +225,29 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
 }
 #endif
 
+/* The low bytes of lanes 4 * g .. 4 * g + 3 of each of the four, in turn, are bytes 16 * g .. 16 * g + 15. */
+#ifndef vi_low_bytes
+INLINE vi vi_low_bytes(const vi x[4]) {
+  uint8_t bytes[VECTOR_BYTES];
+  for (int k = 0; k < 4; k++) {
+    uint8_t own[VF_LANES];
+    vi_store_low_bytes(own, x[k]);
+    for (int g = 0; g < VF_LANES / 4; g++) memcpy(bytes + 16 * g + 4 * k, own + 4 * g, 4);
+  }
+  return vi_load(bytes);
+}
+#endif
+
+/* The four lanes at p, in every four lanes. */
+#ifndef vi_load_repeated
+INLINE vi vi_load_repeated(const void *p) {
+  vi x;
+  UNROLL
+  for (size_t i = 0; i < VECTOR_BYTES; i += 16) memcpy((char *)&x + i, p, 16);
+  return x;
+}
+#endif
+
 /* VF_LANES bytes as numbers from 0 to 255. */
 #ifndef vi_load_bytes
 INLINE vi vi_load_bytes(const uint8_t *p) {

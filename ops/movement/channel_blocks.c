@@ -1,13 +1,15 @@
 /*
  * BlockChannels, UnblockChannels (norma)
  *
- * Between X [N, C, H, W] and channel blocks (ops/blocked.h). Padding lanes become zeros.
+ * Between X [N, C, H, W] or [N, C, W] (`rank` says which) and channel blocks (ops/blocked.h). Padding lanes become
+ * zeros.
  */
 #include "ops/blocked.h"
 #include "ops/work.h"
 
 typedef struct channel_blocks_state {
   int64_t block, channels;
+  int rank;
 
   /* The plan's. */
   int64_t blocks, pixels;
@@ -15,13 +17,16 @@ typedef struct channel_blocks_state {
 
 static const char blocking[] = "BlockChannels", unblocking[] = "UnblockChannels";
 
+const char *const channel_block_operators[] = {OPERATOR_INNER_DOMAIN ":BlockChannels",
+                                               OPERATOR_INNER_DOMAIN ":UnblockChannels", "Expand", NULL};
+
 node *graph_insert_reorder(graph *graph, node *position, const char *name, bool to_blocks, int64_t block,
-                           int64_t channels) {
+                           const shape *plain) {
   node *made =
       graph_insert_node(graph, position, name, to_blocks ? blocking : unblocking, OPERATOR_INNER_DOMAIN, 1, 1, 0);
-  if (!made || !node_set_attribute_int(made, "block", block) || !node_set_attribute_int(made, "channels", channels)) {
+  if (!made || !node_set_attribute_int(made, "block", block) ||
+      !node_set_attribute_int(made, "channels", plain->dims[1]) || !node_set_attribute_int(made, "rank", plain->rank))
     return NULL;
-  }
   made->opset = 1;
   return made;
 }
@@ -41,17 +46,19 @@ bool is_unblocking(const node *node) {
 
 static norma_status channel_blocks_read(const node *node, void *state, norma_error *error) {
   channel_blocks_state *blocks = state;
-  (void)error;
+  const int64_t rank = attribute_int(node, "rank", 4);
   blocks->block = attribute_int(node, "block", 0);
   blocks->channels = attribute_int(node, "channels", 0);
-  return NORMA_OK;
+  blocks->rank = (int)rank;
+  if (rank == 3 || rank == 4) return NORMA_OK;
+  return error_at_node(error, NORMA_ERROR_INTERNAL, node, "no planes have rank %d", (int)rank);
 }
 
 static norma_status block_channels_infer(infer_context *context) {
   const channel_blocks_state *state = context->state;
   shape x = *infer_shape(context, 0);
-  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(4);
-  if (x.rank != 4) return infer_fail(context, "its input has rank %d, expected 4", x.rank);
+  if (x.rank == RANK_UNKNOWN) x = shape_of_rank(state->rank);
+  if (x.rank != state->rank) return infer_fail(context, "its input has rank %d, expected %d", x.rank, state->rank);
   x.dims[1] = state->channels;
   shape y = blocked_shape(&x, state->block);
   infer_output(context, 0, infer_type(context, 0), &y);
@@ -62,16 +69,16 @@ static norma_status unblock_channels_infer(infer_context *context) {
   const channel_blocks_state *state = context->state;
   shape x;
   TRY(infer_blocked_input(context, &x));
-  shape y = plain_shape(&x, state->channels);
+  shape y = plain_shape(&x, state->channels, state->rank);
   infer_output(context, 0, infer_type(context, 0), &y);
   return NORMA_OK;
 }
 
 static norma_status channel_blocks_prepare(prepare_context *context) {
   channel_blocks_state *state = context->state;
-  const shape *x = prepare_shape(context, 0);
+  const shape *x = prepare_shape(context, 0), planes = plane_shape(x);
   state->blocks = divide_up(state->channels, state->block);
-  state->pixels = x->dims[2] * x->dims[3];
+  state->pixels = planes.dims[2] * planes.dims[3];
   context->kernel_name = "reorder";
   return NORMA_OK;
 }
@@ -124,6 +131,7 @@ static norma_status unblock_channels_compute(run_context *context) {
 static const operator_attribute channel_blocks_attributes[] = {
     {"block", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
     {"channels", ATTRIBUTE_INT, 1, OPERATOR_LATEST, true},
+    {"rank", ATTRIBUTE_INT, 1, OPERATOR_LATEST, false},
     {0},
 };
 
@@ -136,7 +144,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_IN_BLOCKS, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,
@@ -152,7 +160,7 @@ const operator_descriptor operators_channel_blocks[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_IN_BLOCKS, INPUT(0), OUTPUT(0)}},
         .attributes = channel_blocks_attributes,
         .state_size = sizeof(channel_blocks_state),
         .read = channel_blocks_read,

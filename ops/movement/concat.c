@@ -199,8 +199,8 @@ static bool concat_block_form(const node *node, block_form *form) {
   const axis_state *state = node->state;
   int64_t blocks = 0, others = 0;
   bool moves_lanes = false;
-  if ((state->axis != 1 && state->axis != -3) || !node_has_one_output(node)) return false;
-  if (!value_is_blockable(node->outputs[0])) return false;
+  if (!node_has_one_output(node) || !value_is_blockable(node->outputs[0])) return false;
+  if (block_axis(node->outputs[0], state->axis) != 1) return false;
   for (int i = 0; i < node->input_count; i++) {
     if (!value_is_blockable(node->inputs[i])) return false;
     const int64_t channels = node->inputs[i]->info.shape.dims[1];
@@ -213,7 +213,7 @@ static bool concat_block_form(const node *node, block_form *form) {
   }
   if (blocks <= others) return false;
   for (int i = 0; i < BLOCK_MOST_USES; i++) form->uses[i] = BLOCK_MAKE;
-  block_set_int(form, "axis", 1); /* axis -3 would be another one of five dimensions */
+  block_set_int(form, "axis", 1); /* a negative axis would be another one of five dimensions */
   if (!moves_lanes) return true;
   form->inner = "Concat";
   block_set_int(form, "block", form->block);
@@ -227,8 +227,8 @@ static bool split_block(const node *node, block_form *form) {
   const split_state *state = node->state;
   bool is_wanted = false;
   int64_t total = 0;
-  if (state->axis.axis != 1 && state->axis.axis != -3) return false;
   if (node->output_count > 2 * NORMA_MAX_RANK || !value_is_blockable(node->inputs[0])) return false;
+  if (block_axis(node->inputs[0], state->axis.axis) != 1) return false;
   if (!value_blocked_copy(node->graph, node->inputs[0])) return false;
   block_list *parts = block_add_list(form, 1, "split");
   if (!node_lacks_list(node, "split", 1) && !node_read_list(node, "split", 1, parts)) return false;
@@ -261,7 +261,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(axis_state),
      .read = concat_read,
      .infer = concat_infer,
-     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = fact_has_one_input, .block = concat_block_form, .block_types = TYPES_IN_BLOCKS},
      .compute = concat_compute},
     {.name = "Split",
      .domain = "",
@@ -275,7 +275,7 @@ const operator_descriptor operators_concat[] = {
      .state_size = sizeof(split_state),
      .read = split_read,
      .infer = split_infer,
-     .facts = {.block = split_block, .block_types = TYPES_BLOCKED},
+     .facts = {.block = split_block, .block_types = TYPES_IN_BLOCKS},
      .compute = split_compute},
     {0},
 };

@@ -311,18 +311,18 @@ static bool pads_nothing(const node *node) {
 
 /* In blocks: what is added before and behind each of five dimensions; nothing to the channels. */
 static bool pad_block(const node *node, block_form *form) {
-  block_list pads, axes = {.count = 4, .values = {0, 1, 2, 3}};
-  double number;
+  block_list pads, axes = {.values = {0, 1, 2, 3}};
   if (!node_follows_block(node) || !node_read_list(node, node->version < 2 ? "paddings" : "pads", 1, &pads))
     return false;
-  if (node_has_input(node, 2) && !node_constant_number(node, 2, &number)) return false;
+  axes.count = node->inputs[0]->info.shape.rank;
+  if (node_has_input(node, 2) && !node_constant_input(node, 2)) return false;
   if (!node_lacks_list(node, "axes", 3) && !node_read_list(node, "axes", 3, &axes)) return false;
   if (pads.count != 2 * axes.count || axes.count > 4) return false;
   block_list *list = block_add_list(form, 1, "pads");
   list->count = 10;
   for (int i = 0; i < axes.count; i++) {
-    const int64_t axis = axes.values[i] < 0 ? axes.values[i] + 4 : axes.values[i];
-    if (axis < 0 || axis > 3) return false;
+    const int axis = block_axis(node->inputs[0], axes.values[i]);
+    if (axis < 0) return false;
     list->values[axis] = pads.values[i];
     list->values[5 + axis] = pads.values[axes.count + i];
   }
@@ -354,7 +354,7 @@ const operator_descriptor operators_pad[] = {
      .read = pad_read,
      .infer = pad_infer,
      .prepare = pad_prepare,
-     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = pads_nothing, .block = pad_block, .block_types = TYPES_IN_BLOCKS},
      .compute = pad_compute},
     {0},
 };

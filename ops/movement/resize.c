@@ -192,7 +192,7 @@ static norma_status resize_infer(infer_context *context) {
   const shape *input = infer_shape(context, 0);
   if (state->block) {
     TRY(infer_blocked_input(context, &plain));
-    plain = plain_shape(&plain, state->channels);
+    plain = plain_shape(&plain, state->channels, 4);
     input = &plain;
   }
   resize_inputs inputs = {0};
@@ -363,7 +363,7 @@ static norma_status resize_compute(run_context *context) {
   if (state->sizes_input >= 0) inputs.sizes = nonempty(run_input(context, state->sizes_input));
   if (state->roi_input >= 0) inputs.roi = nonempty(run_input(context, state->roi_input));
   if (inputs.scales && inputs.sizes) return run_fail(context, NORMA_ERROR_RUN, "both scales and sizes are given");
-  const shape whole = shape_of_tensor(input), plain = state->block ? plain_shape(&whole, state->channels) : whole;
+  const shape whole = shape_of_tensor(input), plain = state->block ? plain_shape(&whole, state->channels, 4) : whole;
   const char *problem = resize_resolve(state, &inputs, &plain, axes);
   if (problem) return run_fail(context, NORMA_ERROR_RUN, "%s", problem);
   if (state->block) {
@@ -458,8 +458,8 @@ static bool resize_block(const node *node, block_form *form) {
   if (!node_follows_block(node) || !block_as_inner(node, form, node->op_type)) return false;
   block_set_int(form, "version", node->version);
   const int64_t channels = node->inputs[0]->info.shape.dims[1];
-  return channels == node->outputs[0]->info.shape.dims[1] && block_fills_lanes(form, channels) &&
-         value_is_wanted_in_blocks(node->outputs[0]);
+  return node->outputs[0]->info.shape.rank == 4 && channels == node->outputs[0]->info.shape.dims[1] &&
+         block_fills_lanes(form, channels) && value_is_wanted_in_blocks(node->outputs[0]);
 }
 
 const operator_descriptor operators_resize[] = {

@@ -220,8 +220,8 @@ static bool slice_block(const node *node, block_form *form) {
   if (!node_lacks_list(node, "steps", 4) && !node_read_list(node, "steps", 4, steps)) return false;
   if (ends->count != count || axes->count != count || steps->count != count) return false;
   for (int i = 0; i < count; i++) {
-    if (axes->values[i] < 0) axes->values[i] += 4;
-    if (axes->values[i] < 0 || axes->values[i] > 3) return false;
+    axes->values[i] = block_axis(node->inputs[0], axes->values[i]);
+    if (axes->values[i] < 0) return false;
     if (axes->values[i] == 1 && !slice_cut_blocks(starts, ends, steps, i, channels, form->block)) return false;
   }
   form->uses[0] = BLOCK_FOLLOW;
@@ -243,7 +243,7 @@ const operator_descriptor operators_slice[] = {
      .state_size = sizeof(slice_state),
      .read = slice_read,
      .infer = slice_infer,
-     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_BLOCKED},
+     .facts = {.is_identity = slices_all, .block = slice_block, .block_types = TYPES_IN_BLOCKS},
      .compute = slice_compute},
     {0},
 };

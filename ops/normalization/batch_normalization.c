@@ -29,7 +29,7 @@
  * center is 0, and nothing is subtracted. In training it is the mean, since this may be far larger than the deviation
  * and would leave only its rounding error. */
 typedef struct channel_parameters {
-  bool fit_float; /* scale and shift of all channels */
+  bool *fit_float; /* scale and shift of all channels */
   double *mean, *gain, *bias;
   float *center, *scale, *shift;
 } channel_parameters;
@@ -37,9 +37,10 @@ typedef struct channel_parameters {
 typedef struct batch_normalization_state {
   double epsilon, momentum;
   bool training;
-  bool spatial;                     /* a channel's elements share its parameters */
-  int64_t batch, channels, inner;   /* X as batch x channels x inner */
-  const channel_parameters *folded; /* the model's, where all four vectors are constant */
+  bool spatial;                   /* a channel's elements share its parameters */
+  int64_t batch, channels, inner; /* X as batch x channels x inner */
+  bool is_folded;                 /* all four vectors are constant: parameters are the model's */
+  channel_parameters folded;
 } batch_normalization_state;
 
 /* ------------------------------------------------------------------------------------------------------------- read */
@@ -155,21 +156,19 @@ static norma_status batch_normalization_infer(infer_context *context) {
 
 /* ---------------------------------------------------------------------------------------------------------- prepare */
 
+/* A block of parameters holds no pointers: what is packed may be kept elsewhere. */
 static size_t parameters_bytes(int64_t channels) {
-  size_t header = size_align(sizeof(channel_parameters), MEMORY_ALIGNMENT);
-  return header + size_align((size_t)channels * (3 * sizeof(double) + 3 * sizeof(float)), MEMORY_ALIGNMENT);
+  return MEMORY_ALIGNMENT + size_align((size_t)channels * (3 * sizeof(double) + 3 * sizeof(float)), MEMORY_ALIGNMENT);
 }
 
-/* Lays parameters out in a block of parameters_bytes. */
-static channel_parameters *parameters_place(void *block, int64_t channels) {
-  channel_parameters *parameters = block;
-  parameters->mean = (double *)((char *)block + size_align(sizeof *parameters, MEMORY_ALIGNMENT));
-  parameters->gain = parameters->mean + channels;
-  parameters->bias = parameters->gain + channels;
-  parameters->center = (float *)(parameters->bias + channels);
-  parameters->scale = parameters->center + channels;
-  parameters->shift = parameters->scale + channels;
-  parameters->fit_float = true;
+/* Where they are in a block of parameters_bytes. */
+static channel_parameters parameters_place(void *block, int64_t channels) {
+  channel_parameters parameters = {.fit_float = block, .mean = (double *)((char *)block + MEMORY_ALIGNMENT)};
+  parameters.gain = parameters.mean + channels;
+  parameters.bias = parameters.gain + channels;
+  parameters.center = (float *)(parameters.bias + channels);
+  parameters.scale = parameters.center + channels;
+  parameters.shift = parameters.scale + channels;
   return parameters;
 }
 
@@ -178,8 +177,8 @@ static bool affine_fits_float(double scale, double shift) {
   return isfinite((float)scale) && isfinite((float)shift) && (scale == 0 || fabs(scale) >= (double)FLT_MIN);
 }
 
-static void parameters_set(channel_parameters *parameters, const batch_normalization_state *state, int64_t channel,
-                           double scale, double bias, double mean, double variance) {
+static void parameters_set(const channel_parameters *parameters, const batch_normalization_state *state,
+                           int64_t channel, double scale, double bias, double mean, double variance) {
   double gain = scale / sqrt(variance + state->epsilon);
   float center = state->training ? (float)mean : 0;
   parameters->mean[channel] = mean;
@@ -188,7 +187,7 @@ static void parameters_set(channel_parameters *parameters, const batch_normaliza
   parameters->center[channel] = center;
   parameters->scale[channel] = (float)gain;
   parameters->shift[channel] = (float)(bias - (mean - center) * gain);
-  if (!affine_fits_float(gain, (double)parameters->shift[channel])) parameters->fit_float = false;
+  if (!affine_fits_float(gain, (double)parameters->shift[channel])) *parameters->fit_float = false;
 }
 
 /* Arguments of fold, which runs while the model's packed constants are locked. */
@@ -200,11 +199,12 @@ typedef struct fold_arguments {
 static void fold(void *destination, const void *argument) {
   const fold_arguments *arguments = argument;
   const batch_normalization_state *state = arguments->state;
-  channel_parameters *parameters = parameters_place(destination, state->channels);
+  const channel_parameters parameters = parameters_place(destination, state->channels);
+  *parameters.fit_float = true;
   for (int64_t c = 0; c < state->channels; c++) {
     double of[4];
     for (int i = 0; i < 4; i++) of[i] = element_get_double(arguments->vectors[i]->type, arguments->vectors[i]->data, c);
-    parameters_set(parameters, state, c, of[0], of[1], of[2], of[3]);
+    parameters_set(&parameters, state, c, of[0], of[1], of[2], of[3]);
   }
 }
 
@@ -230,7 +230,8 @@ static norma_status batch_normalization_prepare(prepare_context *context) {
   if (constant) {
     const void *folded;
     TRY(prepare_packed(context, 0, bytes, fold, &arguments, &folded));
-    state->folded = folded;
+    state->is_folded = true;
+    state->folded = parameters_place(tensor_read_only(folded), state->channels);
   } else { /* behind the parameters: mean and variance of the batch */
     context->scratch_bytes = bytes + (state->training ? 2 * (size_t)state->channels * sizeof(double) : 0);
   }
@@ -382,7 +383,7 @@ static void normalize_exactly(const normalize_work *work, int64_t channel, int64
 
 static bool fits_float(const normalize_work *work, int64_t channel) {
   const channel_parameters *parameters = work->parameters;
-  if (is_row(work)) return parameters->fit_float;
+  if (is_row(work)) return *parameters->fit_float;
   return affine_fits_float(parameters->gain[channel], (double)parameters->shift[channel]);
 }
 
@@ -426,17 +427,17 @@ static void normalize_body(void *argument, int64_t begin, int64_t end, int worke
 /* ---------------------------------------------------------------------------------------------------------- compute */
 
 /* Parameters from the inputs of this run. `mean` and `variance` are the batch's in training, else NULL. */
-static const channel_parameters *run_parameters(const run_context *context, const double *mean,
-                                                const double *variance) {
+static channel_parameters run_parameters(const run_context *context, const double *mean, const double *variance) {
   const batch_normalization_state *state = context->state;
-  channel_parameters *parameters = parameters_place(context->scratch, state->channels);
+  const channel_parameters parameters = parameters_place(context->scratch, state->channels);
+  *parameters.fit_float = true;
   for (int64_t c = 0; c < state->channels; c++) {
     double of[4];
     for (int i = 0; i < 4; i++) {
       const norma_tensor *vector = run_input(context, 1 + i);
       of[i] = element_get_double(vector->type, vector->data, c);
     }
-    parameters_set(parameters, state, c, of[0], of[1], mean ? mean[c] : of[2], variance ? variance[c] : of[3]);
+    parameters_set(&parameters, state, c, of[0], of[1], mean ? mean[c] : of[2], variance ? variance[c] : of[3]);
   }
   return parameters;
 }
@@ -460,7 +461,7 @@ static void store_statistic(const run_context *context, int index, int input, co
 
 static norma_status batch_normalization_compute(run_context *context) {
   const batch_normalization_state *state = context->state;
-  const channel_parameters *parameters = state->folded;
+  channel_parameters parameters = state->folded;
   if (state->training) {
     double *mean = (double *)((char *)context->scratch + parameters_bytes(state->channels));
     double *variance = mean + state->channels;
@@ -470,12 +471,12 @@ static norma_status batch_normalization_compute(run_context *context) {
     store_statistic(context, 2, 4, variance);
     store_statistic(context, 3, 0, mean);
     store_statistic(context, 4, 0, variance);
-  } else if (!parameters) {
+  } else if (!state->is_folded) {
     parameters = run_parameters(context, NULL, NULL);
   }
   norma_tensor *y = run_output(context, 0);
   if (!y) return NORMA_OK;
-  normalize_work work = {state, parameters,       run_input(context, 0),
+  normalize_work work = {state, &parameters,      run_input(context, 0),
                          y,     context->kernels, context->node->epilogue.activation};
   return run_parallel(context, state->batch * state->channels * state->inner, NORMALIZE_GRAIN, normalize_body, &work);
 }

@@ -279,9 +279,9 @@ static const operator_attribute softmax_attributes[] = {
  * where what follows computes on blocks as well. */
 static bool softmax_block(const node *node, block_form *form) {
   const softmax_state *state = node->state;
-  if (!node_follows_block(node) || (state->axis != 1 && state->axis != -3)) return false;
-  const shape *x = node_input_shape(node, 0);
-  if (state->flattens && (x->dims[2] != 1 || x->dims[3] != 1)) return false;
+  if (!node_follows_block(node) || block_axis(node->inputs[0], state->axis) != 1) return false;
+  const shape x = plane_shape(node_input_shape(node, 0));
+  if (state->flattens && (x.dims[2] != 1 || x.dims[3] != 1)) return false;
   return value_is_wanted_in_blocks(node->outputs[0]) && block_as_inner(node, form, node->op_type);
 }
 

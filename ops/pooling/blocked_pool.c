@@ -1,8 +1,11 @@
 /*
  * MaxPool, AveragePool, GlobalAveragePool (norma): those of ai.onnx on channel blocks (ops/blocked.h), two spatial
  * axes. X and Y in blocks; the attributes are those of ai.onnx's newest versions. Half precision is computed in float.
+ * MaxPool takes bytes too, of windows of at most BYTE_ROWS_MOST_TAPS taps.
  */
 #include "ops/blocked.h"
+#include "ops/byte_blocks.h"
+#include "ops/byte_rows.h"
 #include "ops/half.h"
 #include "ops/window.h"
 #include "ops/work.h"
@@ -21,6 +24,7 @@ typedef struct blocked_pool_state {
   struct blocked_slices slices;
   int64_t grain;
   int64_t planes, block, inputs, outputs; /* planes of pixels of b lanes */
+  byte_blocks bytes;                      /* of bytes */
 } blocked_pool_state;
 
 static norma_status blocked_max_pool_read(const node *node, void *state, norma_error *error) {
@@ -59,6 +63,21 @@ static norma_status blocked_pool_infer(infer_context *context) {
   return window_infer_output(context, 0, infer_type(context, 0), &y);
 }
 
+static bool is_of_bytes(const blocked_pool_state *pool) {
+  return (TYPE_BIT(pool->type) & TYPES_BLOCKED_BYTES) != 0;
+}
+
+/* The rows that a slice of outputs sees are copied; kernels read up to 64 bytes behind them. */
+static norma_status prepare_bytes(prepare_context *context, blocked_pool_state *pool, const window *window) {
+  size_t at;
+  if (pool->planes == 0 || pool->outputs == 0) return NORMA_OK;
+  if (byte_blocks_init(&pool->bytes, window) &&
+      scratch_append(&context->worker_scratch_bytes, byte_blocks_bytes(&pool->bytes, (size_t)pool->slices.rows) + 64, 1,
+                     &at))
+    return NORMA_OK;
+  return prepare_fail(context, NORMA_ERROR_BUDGET, "the window is too large");
+}
+
 static norma_status blocked_pool_prepare(prepare_context *context) {
   blocked_pool_state *pool = context->state;
   const shape *x = prepare_shape(context, 0);
@@ -81,6 +100,7 @@ static norma_status blocked_pool_prepare(prepare_context *context) {
     pool->outputs = window_outputs(&window);
     taps = (double)window_taps(&window);
     pool->slices = blocked_slices_of(&window, x->dims[0], x->dims[1], context->workers);
+    if (is_of_bytes(pool)) TRY(prepare_bytes(context, pool, &window));
   }
   context->flops = taps * (double)pool->outputs * (double)(pool->planes * pool->block);
   if (is_half(pool->type) && pool->kind == BLOCKED_POOL_GLOBAL) {
@@ -128,6 +148,24 @@ static struct window_slice blocked_pool_cut(const blocked_pool_state *pool, size
   return (struct window_slice){.plane = {.input = {(size_t)pool->inputs, 1}, .output = {1, 1}}};
 }
 
+/* The maxima of rows first .. first + count - 1 of a plane of outputs. */
+static void blocked_pool_bytes(const blocked_pool_work *work, int64_t plane, size_t first, size_t count,
+                               uint8_t *scratch) {
+  const blocked_pool_state *pool = work->state;
+  const byte_blocks *bytes = &pool->bytes;
+  const size_t taps = pool->plane.kernel[0] * pool->plane.kernel[1], row = pool->plane.output[1] * BYTE_BLOCK;
+  const uint8_t lowest = pool->type == NORMA_INT8 ? 128 : 0, *x[BYTE_ROWS_MOST_TAPS];
+  uint8_t *y = (uint8_t *)work->y + (size_t)(plane * pool->outputs) * BYTE_BLOCK + first * row;
+  size_t offsets[BYTE_ROWS_MOST_TAPS];
+  byte_blocks_offsets(bytes, offsets);
+  byte_blocks_copy(bytes, (const uint8_t *)work->x + (size_t)(plane * pool->inputs) * BYTE_BLOCK, lowest, 0, first,
+                   count, scratch);
+  for (size_t r = 0; r < count; r++) {
+    for (size_t t = 0; t < taps; t++) x[t] = scratch + r * pool->plane.stride[0] * bytes->row_bytes + offsets[t];
+    work->context->kernels->maximum_8bit(y + r * row, row, x, taps, pool->type);
+  }
+}
+
 static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int worker) {
   const blocked_pool_work *work = argument;
   const blocked_pool_state *pool = work->state;
@@ -137,6 +175,10 @@ static void blocked_pool_body(void *argument, int64_t begin, int64_t end, int wo
     size_t row;
     const int64_t plane = blocked_slice_plane(&pool->slices, i, &row);
     const struct window_slice slice = blocked_pool_cut(pool, row);
+    if (is_of_bytes(pool)) {
+      blocked_pool_bytes(work, plane, row, slice.plane.output[0], (uint8_t *)scratch);
+      continue;
+    }
     const void *x = work->x + ((size_t)(plane * pool->inputs) + slice.x_offset) * block * bytes;
     void *y = work->y + ((size_t)(plane * pool->outputs) + slice.y_offset) * block * bytes;
     if (!is_half(pool->type)) {
@@ -190,7 +232,7 @@ const operator_descriptor operators_blocked_pool[] = {
         .max_inputs = 1,
         .min_outputs = 1,
         .max_outputs = 1,
-        .types = {{TYPES_BLOCKED, INPUT(0), OUTPUT(0)}},
+        .types = {{TYPES_IN_BLOCKS, INPUT(0), OUTPUT(0)}},
         .attributes = blocked_max_pool_attributes,
         .state_size = sizeof(blocked_pool_state),
         .read = blocked_max_pool_read,

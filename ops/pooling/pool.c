@@ -408,12 +408,14 @@ static bool pool_dimension(const node *node, int output, int axis, dimension_sou
 }
 
 static bool pool_block(const node *node, block_form *form) {
-  size_t axes;
-  const int64_t *kernel = attribute_ints(node, "kernel_shape", &axes);
-  if (!node_follows_block(node) || !block_takes_window(kernel, axes)) return false;
+  const window_attributes *window = &((const pool_state *)node->state)->attributes;
+  if (!node_follows_block(node) || !block_takes_window(window->kernel, (size_t)window->axes)) return false;
+  int64_t taps = 1;
+  for (int i = 0; i < window->axes; i++) taps *= window->kernel[i];
+  if ((TYPE_BIT(form->type) & TYPES_BLOCKED_BYTES) && taps > BYTE_ROWS_MOST_TAPS) return false;
   form->inner = node->op_type;
   form->uses[0] = BLOCK_FOLLOW;
-  return true;
+  return block_set_window(form, window);
 }
 
 const operator_descriptor operators_pool[] = {
@@ -432,7 +434,7 @@ const operator_descriptor operators_pool[] = {
         .read = max_pool_read,
         .infer = pool_infer,
         .prepare = pool_prepare,
-        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_BLOCKED},
+        .facts = {.dimension = pool_dimension, .block = pool_block, .block_types = TYPES_IN_BLOCKS},
         .compute = pool_compute,
     },
     {

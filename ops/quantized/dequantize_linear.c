@@ -213,7 +213,7 @@ const operator_descriptor operators_dequantize_linear[] = {
      .read = dequantize_read,
      .infer = dequantize_infer,
      .prepare = dequantize_prepare,
-     .facts = {.dimension = fact_dimension_same},
+     .facts = {.dimension = fact_dimension_same, .block = quantization_block, .block_types = TYPES_8BIT},
      .compute = dequantize_compute},
     {.domain = "com.microsoft",
      .name = "DequantizeLinear",
@@ -229,7 +229,7 @@ const operator_descriptor operators_dequantize_linear[] = {
      .read = dequantize_read,
      .infer = dequantize_infer,
      .prepare = dequantize_prepare,
-     .facts = {.dimension = fact_dimension_same},
+     .facts = {.dimension = fact_dimension_same, .block = quantization_block, .block_types = TYPES_8BIT},
      .compute = dequantize_compute},
     {0},
 };

@@ -17,6 +17,8 @@
 #include "engine/graph/query.h"
 #include "ops/convolution/conv_shape.h"
 #include "ops/convolution/patches.h"
+#include "ops/blocked.h"
+#include "ops/quantized/blocked_integer_conv.h"
 #include "ops/quantized/integer_depthwise.h"
 #include "ops/quantized/quantization.h"
 #include "ops/work.h"
@@ -405,6 +407,33 @@ static norma_status integer_conv_compute(run_context *context) {
   return run_parallel(context, conv->samples * conv->group * conv->chunks, conv->grain, integer_conv_blocks, &job);
 }
 
+/* ------------------------------------------------------------------------------------------------ in channel blocks */
+
+static bool integer_groups_fit_blocks(const block_form *form, int64_t group, int64_t channels, int64_t outputs) {
+  if (group == 1 || (group == channels && group == outputs)) return true;
+  return channels / group % form->block == 0 && outputs / group % form->block == 0;
+}
+
+/* Starts a stretch of blocks, as Conv does. A first layer of few channels reads planes, along which it cannot skip
+ * columns. */
+static bool qlinear_conv_block(const node *node, block_form *form) {
+  const integer_conv_state *conv = node->state;
+  const norma_tensor *w = node_constant_input(node, INTEGER_W);
+  if (!value_is_blockable(node->inputs[0]) || !value_is_blockable(node->outputs[0]) || !w || w->rank != 4) return false;
+  if (conv->channels_last || w->size_bytes == 0 || !block_takes_window(w->dims + 2, 2)) return false;
+  const int64_t channels = node->inputs[0]->info.shape.dims[1];
+  if (!integer_groups_fit_blocks(form, conv->group, channels, w->dims[0])) return false;
+  if (!integer_conv_has_constants(node, w->dims[0])) return false;
+  const bool plain_input = conv->group == 1 && channels <= 4 && conv->attributes.dilation[1] == 1 &&
+                           !value_blocked_copy(node->graph, node->inputs[0]);
+  form->inner = "QLinearConv";
+  form->uses[0] = plain_input ? BLOCK_KEEP : BLOCK_MAKE;
+  block_set_int(form, "block", form->block);
+  block_set_int(form, "channels", channels);
+  if (plain_input) block_set_int(form, "plain_input", true);
+  return true;
+}
+
 /* ------------------------------------------------------------------------------------------------------ descriptors */
 
 static const operator_attribute integer_conv_attributes[] = {
@@ -449,7 +478,11 @@ static const operator_attribute qlinear_conv_microsoft_attributes[] = {
             {TYPE_BIT(NORMA_INT32), INPUT(8), 0}},                                                                     \
   .state_size = sizeof(integer_conv_state), .read = integer_conv_read, .infer = integer_conv_infer,                    \
   .prepare = integer_conv_prepare,                                                                                     \
-  .facts = {.dimension = qlinear_conv_dimension, .packs = INPUT(3), .weights = INPUT(3)},                              \
+  .facts = {.dimension = qlinear_conv_dimension,                                                                       \
+            .packs = INPUT(3),                                                                                         \
+            .weights = INPUT(3),                                                                                       \
+            .block = qlinear_conv_block,                                                                               \
+            .block_types = TYPES_8BIT},                                                                                \
   .compute = integer_conv_compute
 
 const operator_descriptor operators_integer_conv[] = {

@@ -8,6 +8,7 @@
  *
  * A number of 8 bits has 256 values: f is computed for all of them, then looked up.
  */
+#include "ops/blocked.h"
 #include "ops/quantized/quantization.h"
 
 #define QLINEAR_ACTIVATION_GRAIN 65536
@@ -64,6 +65,11 @@ static norma_status qlinear_activation_compute(run_context *context) {
   return run_parallel(context, norma_tensor_count(x), QLINEAR_ACTIVATION_GRAIN, qlinear_activation_body, &job);
 }
 
+static bool qlinear_activation_block(const node *node, block_form *form) {
+  form->uses[0] = BLOCK_FOLLOW;
+  return node_follows_block(node);
+}
+
 static const operator_attribute qlinear_leaky_relu_attributes[] = {
     {"alpha", ATTRIBUTE_FLOAT, 1, OPERATOR_LATEST, false},
     {0},
@@ -79,7 +85,8 @@ static const operator_attribute quantized_activation_attributes[] = {
 #define QLINEAR_ACTIVATION                                                                                             \
   .versions = {1}, .min_inputs = 4, .max_inputs = 5, .absent_inputs = INPUT(FROM_ZERO), .min_outputs = 1,              \
   .max_outputs = 1, .in_place = INPUT(0), .state_size = sizeof(struct activation), .infer = qlinear_activation_infer,  \
-  .facts = {.dimension = fact_dimension_same}, .compute = qlinear_activation_compute
+  .facts = {.dimension = fact_dimension_same, .block = qlinear_activation_block, .block_types = TYPES_8BIT},           \
+  .compute = qlinear_activation_compute
 #define QLINEAR_ACTIVATION_TYPES                                                                                       \
   {                                                                                                                    \
     {TYPES_8BIT, INPUT(0) | INPUT(FROM_ZERO) | INPUT(TO_ZERO), OUTPUT(0)}, {                                           \

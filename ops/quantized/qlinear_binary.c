@@ -4,10 +4,13 @@
  *   QLinearAdd   C = saturate(round((A - A_zero) * (A_scale / C_scale) + (B - B_zero) * (B_scale / C_scale)) + C_zero)
  *   QLinearMul   C = saturate(round((A - A_zero) * (B - B_zero) * (A_scale * B_scale / C_scale)) + C_zero)
  *
- * Halves are rounded to even; factors, products and sums are rounded to float. Zero points that are left out are 0.
+ * Halves are rounded to even; factors, products and sums are rounded to float. Zero points that are left out are 0. An
+ * epilogue may limit C (ops/quantized/quantized_store.h).
  */
+#include "ops/blocked.h"
 #include "ops/elementwise/binary.h"
 #include "ops/quantized/quantization.h"
+#include "ops/quantized/quantized_store.h"
 
 #define QLINEAR_GRAIN 32768
 #define QLINEAR_PIECE 1024 /* bytes of a number that is written out */
@@ -72,18 +75,39 @@ static norma_status qlinear_binary_compute(run_context *context) {
   const byte_scale left = byte_scale_of(context, a->type, LEFT_SCALE, LEFT_ZERO);
   const byte_scale right = byte_scale_of(context, a->type, RIGHT_SCALE, RIGHT_ZERO);
   const byte_scale result = byte_scale_of(context, a->type, SUM_OR_PRODUCT_SCALE, SUM_OR_PRODUCT_ZERO);
+  const quantized_store store = quantized_store_of(context, SUM_OR_PRODUCT_ZERO);
   qlinear_binary_job job = {.of = {.a_type = a->type,
                                    .b_type = b->type,
                                    .y_type = a->type,
                                    .a_zero = left.zero,
                                    .b_zero = right.zero,
                                    .zero = result.zero,
-                                   .low = quantized_lowest(a->type),
-                                   .high = quantized_highest(a->type)}};
+                                   .low = store.low,
+                                   .high = store.high}};
   job.function = state->multiplies ? context->kernels->product_8bit : context->kernels->sum_8bit;
   job.of.a_factor = state->multiplies ? left.scale * right.scale / result.scale : left.scale / result.scale;
   job.of.b_factor = right.scale / result.scale;
   return binary_run(context, NULL, a, b, QLINEAR_GRAIN, qlinear_binary_row, &job);
+}
+
+/* Both operands have all channels, or one is a single number. */
+static bool qlinear_operand_fits(const node *node, int input, int64_t channels) {
+  const graph_value *operand = node->inputs[input];
+  if (operand->constant && norma_tensor_count(&operand->constant->tensor) == 1) return true;
+  return value_is_blockable(operand) && operand->info.shape.dims[1] == channels;
+}
+
+static bool qlinear_binary_block(const node *node, block_form *form) {
+  if (!value_is_blockable(node->outputs[0])) return false;
+  const int64_t channels = node->outputs[0]->info.shape.dims[1];
+  bool has_block = false;
+  for (int i = LEFT; i <= RIGHT; i += RIGHT - LEFT) {
+    const graph_value *operand = node->inputs[i];
+    if (!qlinear_operand_fits(node, i, channels)) return false;
+    form->uses[i] = value_is_blockable(operand) && operand->info.shape.dims[1] == channels ? BLOCK_MAKE : BLOCK_KEEP;
+    has_block |= value_blocked_copy(node->graph, operand) != NULL;
+  }
+  return has_block;
 }
 
 #define QLINEAR_BINARY(text)                                                                                           \
@@ -95,7 +119,8 @@ static norma_status qlinear_binary_compute(run_context *context) {
                OUTPUT(0)},                                                                                             \
               {TYPE_BIT(NORMA_FLOAT), INPUT(LEFT_SCALE) | INPUT(RIGHT_SCALE) | INPUT(SUM_OR_PRODUCT_SCALE), 0}},       \
     .state_size = sizeof(qlinear_binary_state), .read = qlinear_binary_read, .infer = qlinear_binary_infer,            \
-    .in_place = INPUT(LEFT) | INPUT(RIGHT), .compute = qlinear_binary_compute                                          \
+    .in_place = INPUT(LEFT) | INPUT(RIGHT), .facts = {.block = qlinear_binary_block, .block_types = TYPES_8BIT},       \
+    .compute = qlinear_binary_compute                                                                                  \
   }
 
 const operator_descriptor operators_qlinear_binary[] = {

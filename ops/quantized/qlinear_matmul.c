@@ -4,7 +4,8 @@
  *
  * Scales and zero points are one number, or one for each row of a and each column of b; y has one. The sum of 8-bit
  * integers is exact modulo 2^32, then converted to float and multiplied by a_scale * b_scale / y_scale, which is
- * computed in float. Floats of 8 bits are multiplied and summed in float.
+ * computed in float. The three types are chosen one by one: where a, b or y is of floats of 8 bits, products are summed
+ * in double instead, where those of integers are exact too, and the sum is rounded to float.
  */
 #include "ops/matmul/matmul_sides.h"
 #include "ops/quantized/integer_product.h"
@@ -15,28 +16,19 @@ enum qlinear_input { Q_A, Q_A_SCALE, Q_A_ZERO, Q_B, Q_B_SCALE, Q_B_ZERO, Q_Y_SCA
 
 typedef struct qlinear_matmul_state {
   integer_product product;
-  bool is_float;              /* floats of 8 bits */
+  bool is_float;              /* a, b or y is of floats of 8 bits */
   bool scales_rows;           /* a has a scale for each row: sums are scaled in a second pass */
   int64_t a_scales, b_scales; /* numbers in scratch */
   size_t scales_at, sums_at;  /* in scratch: a_scale and then b_scale, or what the product takes; sums */
 } qlinear_matmul_state;
 
 static norma_status qlinear_matmul_infer(infer_context *context) {
-  const type_mask float8 = TYPES_SCALED;
   shape y;
   for (int i = Q_A; i <= Q_Y_ZERO; i++) {
     const norma_element_type type = infer_type(context, i);
     const bool is_new = type != NORMA_UNDEFINED && !(TYPE_BIT(type) & (TYPES_8BIT | TYPE_BIT(NORMA_FLOAT)));
     if (is_new && context->node->version < 21)
       return infer_fail(context, "%s needs opset 21", norma_element_type_name(type));
-  }
-  const norma_element_type types[3] = {infer_type(context, Q_A), infer_type(context, Q_B),
-                                       infer_type(context, Q_Y_ZERO)};
-  for (int i = 1; i < 3; i++) {
-    if (types[0] == NORMA_UNDEFINED || types[i] == NORMA_UNDEFINED) continue;
-    if (((TYPE_BIT(types[0]) & float8) != 0) != ((TYPE_BIT(types[i]) & float8) != 0))
-      return infer_fail(context, "%s and %s cannot be combined", norma_element_type_name(types[0]),
-                        norma_element_type_name(types[i]));
   }
   TRY(infer_matmul_shape(context, Q_A, Q_B, &y));
   TRY(infer_product_parameter(context, Q_A_SCALE, Q_A, false, "a_scale"));
@@ -53,7 +45,9 @@ static norma_status qlinear_matmul_prepare(prepare_context *context) {
   qlinear_matmul_state *state = context->state;
   integer_product *product = &state->product;
   integer_product_of_matmul(context, Q_A, Q_B, product);
-  state->is_float = (TYPE_BIT(product->a_type) & TYPES_SCALED) != 0;
+  const type_mask types =
+      TYPE_BIT(product->a_type) | TYPE_BIT(product->b_type) | TYPE_BIT(prepare_type(context, Q_Y_ZERO));
+  state->is_float = (types & TYPES_SCALED) != 0;
   state->scales_rows = shape_count(prepare_shape(context, Q_A_SCALE)) != 1;
   state->a_scales = state->scales_rows ? product->m * product->a.count : 1;
   state->b_scales = shape_count(prepare_shape(context, Q_B_SCALE)) == 1 ? 1 : product->n * product->b.count;
@@ -128,6 +122,8 @@ static void qlinear_matmul_float_rows(void *argument, int64_t begin, int64_t end
   const norma_tensor *y_zero = run_input(job->context, Q_Y_ZERO);
   const float zero = (float)element_get_double(y_zero->type, y_zero->data, 0);
   norma_tensor *y = run_output(job->context, 0);
+  const bool to_integers = (TYPE_BIT(y->type) & TYPES_8BIT) != 0;
+  const int32_t low = quantized_lowest(y->type), high = quantized_highest(y->type);
   (void)worker;
   for (int64_t row = begin; row < end; row++) {
     const int64_t index = row / product->m, i = row % product->m;
@@ -138,14 +134,18 @@ static void qlinear_matmul_float_rows(void *argument, int64_t begin, int64_t end
     for (int64_t j = 0; j < product->n; j++) {
       const int64_t b_column = b_matrix * product->n + j;
       const float b_scale = job->b_scale[state->b_scales == 1 ? 0 : b_column];
-      float sum = 0;
+      double sum = 0;
       if (work_interrupted(job->context, j)) return;
       for (int64_t p = 0; p < product->k; p++) {
-        sum += qlinear_matmul_difference(a, a_zero, a_row * product->k + p, a_row) *
-               qlinear_matmul_difference(b, b_zero, (b_matrix * product->k + p) * product->n + j, b_column);
+        sum += (double)qlinear_matmul_difference(a, a_zero, a_row * product->k + p, a_row) *
+               (double)qlinear_matmul_difference(b, b_zero, (b_matrix * product->k + p) * product->n + j, b_column);
       }
-      const float scaled = sum * (a_scale * b_scale / job->y_scale);
-      element_set_double(y->type, y->data, row * product->n + j, (double)(zero == 0 ? scaled : scaled + zero));
+      const float scaled = (float)sum * (a_scale * b_scale / job->y_scale);
+      if (to_integers) {
+        ((uint8_t *)y->data)[row * product->n + j] = (uint8_t)quantize_ratio((double)scaled, (int32_t)zero, low, high);
+      } else {
+        element_set_double(y->type, y->data, row * product->n + j, (double)(zero == 0 ? scaled : scaled + zero));
+      }
     }
   }
 }

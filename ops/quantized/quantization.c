@@ -1,5 +1,7 @@
 #include "ops/quantized/quantization.h"
 
+#include "ops/blocked.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -144,4 +146,14 @@ void byte_table_fill(const struct kernel_table *kernels, byte_scale from, byte_s
   if (activation->kind != UNARY_IDENTITY)
     kernels->unary_f32[activation->kind](numbers, numbers, 256, activation->a, activation->b);
   kernels->quantize_f32(table, numbers, 256, to.scale, to.zero, to.type);
+}
+
+bool quantization_block(const node *node, block_form *form) {
+  const norma_tensor *scale = node_constant_input(node, 1);
+  if (!node_follows_block(node) || !scale || norma_tensor_count(scale) != 1) return false;
+  if (form->blocks_of[node->outputs[0]->info.type] != (size_t)form->block) return false;
+  /* Floats that nobody wants in blocks are larger to reorder than bytes. */
+  if (!value_is_of(node->outputs[0], TYPES_8BIT) && !value_is_wanted_in_blocks(node->outputs[0])) return false;
+  form->uses[0] = BLOCK_FOLLOW;
+  return attribute_int(node, "block_size", 0) == 0;
 }

@@ -113,6 +113,9 @@ static inline bool byte_scale_equal(byte_scale a, byte_scale b) {
   return a.type == b.type && a.scale == b.scale && a.zero == b.zero;
 }
 
+/* facts.block of QuantizeLinear and DequantizeLinear with one scale: both types have blocks of one size. */
+bool quantization_block(const node *node, block_form *form);
+
 /* The function of 8-bit integers that dequantises, applies an activation in float and quantises: table[(uint8_t)x]. */
 void byte_table_fill(const struct kernel_table *kernels, byte_scale from, byte_scale to,
                      const struct activation *activation, uint8_t table[256]);

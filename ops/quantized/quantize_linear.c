@@ -13,6 +13,7 @@
  * once. NaN becomes the lowest integer.
  */
 #include "ops/half.h"
+#include "ops/blocked.h"
 #include "ops/quantized/quantization.h"
 #include "ops/small_float.h"
 #include "ops/work.h"
@@ -320,7 +321,7 @@ const operator_descriptor operators_quantize_linear[] = {
      .read = quantize_read,
      .infer = quantize_infer,
      .prepare = quantize_prepare,
-     .facts = {.dimension = fact_dimension_same},
+     .facts = {.dimension = fact_dimension_same, .block = quantization_block, .block_types = TYPES_BLOCKED},
      .compute = quantize_compute},
     {.domain = "com.microsoft",
      .name = "QuantizeLinear",
@@ -335,7 +336,7 @@ const operator_descriptor operators_quantize_linear[] = {
      .read = quantize_read,
      .infer = quantize_infer,
      .prepare = quantize_prepare,
-     .facts = {.dimension = fact_dimension_same},
+     .facts = {.dimension = fact_dimension_same, .block = quantization_block, .block_types = TYPES_BLOCKED},
      .compute = quantize_compute},
     {0},
 };

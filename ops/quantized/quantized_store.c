@@ -9,7 +9,8 @@ static int32_t limited(float number, int32_t low, int32_t high) {
 quantized_store quantized_store_of(const run_context *context, int zero) {
   const struct activation *activation = &context->node->epilogue.activation;
   const norma_tensor *zeros = run_input(context, zero);
-  const int32_t low = quantized_lowest(zeros->type), high = quantized_highest(zeros->type);
+  const norma_element_type type = run_output(context, 0)->type;
+  const int32_t low = quantized_lowest(type), high = quantized_highest(type);
   quantized_store store = {.zero = quantization_zero(zeros), .low = low, .high = high};
   if (activation->kind != UNARY_CLIP) return store;
   store.low = limited(activation->a, low, high);

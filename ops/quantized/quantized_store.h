@@ -9,7 +9,7 @@ typedef struct quantized_store {
   int32_t zero, low, high;
 } quantized_store;
 
-/* How node `context->node` stores results whose zero point is input `zero`. */
+/* How node `context->node` stores output 0, whose zero point is input `zero` or, where there is none, 0. */
 quantized_store quantized_store_of(const run_context *context, int zero);
 
 #endif

@@ -62,7 +62,6 @@ static void lstm_cell(const recurrent_row *row, int phase) {
   recurrent_activate(row, 0, o, o, n);
   recurrent_activate(row, 2, row->spare, row->c, n);
   recurrent_multiply(row, row->h, o, row->spare, n);
-  if (state->is_quantized) recurrent_round(row, row->reset, row->h, n);
 }
 
 static norma_status lstm_compute(run_context *context) {

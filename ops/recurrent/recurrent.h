@@ -10,11 +10,13 @@
  * A row takes part in the steps below its length; before and after them its state stays what it is and its output is
  * zero. The reverse direction walks from the last step to the first, so that each row begins at its own end.
  *
- * Quantised weights are transposed, W being inputs x gates. They are packed as the floats that they stand for; a row of
- * X is first rounded to the 256 numbers that its sample's range is divided into, a row of states to those of its own.
+ * Quantised weights are transposed, W being inputs x gates. What they are multiplied with is rounded as
+ * DynamicQuantizeLinear does: all of X, as far as sequences are long, to the 256 numbers that its range is cut into,
+ * and the states of a step and direction to those of theirs. Products are exact sums of integers, scaled in float.
  *
- * Float is computed in float, half precision too, with states in float from first to last; double in double. A row's
- * result does not depend on the others: neither how rows are cut for workers nor how time is cut in blocks shows in it.
+ * Float is computed in float, half precision too, with states in float from first to last; double in double. But for
+ * the ranges of quantised operators a row's result does not depend on the others: neither how rows are cut for workers
+ * nor how time is cut in blocks shows in it.
  */
 #ifndef OPS_RECURRENT_RECURRENT_H
 #define OPS_RECURRENT_RECURRENT_H
@@ -84,8 +86,9 @@ typedef struct recurrent_state {
   const void *packed_w, *packed_r, *bias, *peepholes; /* NULL: made in each run, at the offsets below */
   size_t packed_w_size, packed_r_size;                /* elements, of one direction */
   size_t w_at, r_at, bias_at, peepholes_at;           /* in scratch, as all that follow */
-  size_t x_at, inputs_at, gates_at, h_at, c_at, reset_at, spare_at, ranges_at;
-  bool copies_x; /* rows of X lie in another order or type than they are needed in */
+  size_t x_at, inputs_at, gates_at, h_at, c_at, reset_at, spare_at;
+  size_t ranges_at, parameters_at; /* of quantised weights */
+  bool copies_x;                   /* rows of X lie in another order or type than they are needed in */
 } recurrent_state;
 
 /* Reads what all have; the form comes from the operator, and phases are to be set afterwards. */
@@ -127,8 +130,6 @@ norma_status recurrent_run(run_context *context, recurrent_cell *cell);
 /* Functions of arrays of float or double, as the state computes. y may be any of the operands. */
 void recurrent_multiply(const recurrent_row *row, void *y, const void *x, const void *z, int64_t n);
 void recurrent_add(const recurrent_row *row, void *y, const void *x, const void *z, int64_t n);
-/* y = x, rounded to 8 bits. */
-void recurrent_round(const recurrent_row *row, void *y, const void *x, int64_t n);
 void recurrent_one_minus(const recurrent_row *row, void *y, const void *x, int64_t n);
 /* y = function(x), x being clipped first where the node wants that. `index`: of the direction's functions. */
 void recurrent_activate(const recurrent_row *row, int index, void *y, const void *x, int64_t n);

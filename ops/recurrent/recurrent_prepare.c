@@ -15,6 +15,7 @@ enum recurrent_packed { RECURRENT_PACKED_W, RECURRENT_PACKED_R, RECURRENT_PACKED
 
 static size_t packed_size(const struct kernel_table *kernels, const recurrent_state *state, int64_t depth,
                           int64_t columns) {
+  if (state->is_quantized) return recurrent_bytes_packed_size(kernels, depth, columns);
   return (state->in_double ? kernels->gemm_f64_packed_b_size : kernels->gemm_f32_packed_b_size)((size_t)depth,
                                                                                                 (size_t)columns);
 }
@@ -94,9 +95,8 @@ struct recurrent_packing {
 
 static norma_status fill_quantized(prepare_context *context, void *destination, const void *argument) {
   const struct recurrent_packing *packing = argument;
-  const int scale = packing->input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
-  recurrent_pack_quantized(context->kernels, packing->state, packing->input, prepare_constant(context, packing->input),
-                           prepare_constant(context, scale), prepare_constant(context, scale + 1), destination);
+  recurrent_bytes_pack(context->kernels, packing->state, packing->input, prepare_constant(context, packing->input),
+                       destination);
   return NORMA_OK;
 }
 
@@ -165,15 +165,6 @@ static norma_status fill_peepholes(prepare_context *context, void *destination, 
   return NORMA_OK;
 }
 
-/* Quantised weights need their scales and zero points. */
-static bool is_part_constant(const prepare_context *context, int input) {
-  const recurrent_state *state = context->state;
-  if (!prepare_constant(context, input)) return false;
-  if (!state->is_quantized || (input != RECURRENT_W && input != RECURRENT_R)) return true;
-  const int scale = input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
-  return prepare_constant(context, scale) && prepare_constant(context, scale + 1);
-}
-
 /* `count` elements made of input `input`: once per model where it is constant, else in scratch. */
 static norma_status prepare_part(prepare_context *context, int input, uint64_t key, size_t count, prepare_fill fill,
                                  const void **packed, size_t *at) {
@@ -184,7 +175,7 @@ static norma_status prepare_part(prepare_context *context, int input, uint64_t k
   if (!size_multiply(count, state->real_bytes, &bytes)) {
     return prepare_fail(context, NORMA_ERROR_BUDGET, "input %d is too large", input);
   }
-  if (is_part_constant(context, input)) {
+  if (prepare_constant(context, input)) {
     const struct recurrent_packing packing = {state, input};
     context->packed_inputs |= INPUT(input);
     context->packed_for_good |= INPUT(input);
@@ -239,6 +230,7 @@ static void cut_walk(const prepare_context *context, recurrent_state *state) {
   int64_t per_direction = divide_up(context->workers, state->directions);
   if ((double)per_direction * WORK_LEAST > walk_cost * (double)state->batch) per_direction = 1;
   if (per_direction > state->batch) per_direction = state->batch;
+  if (state->is_quantized) per_direction = 1; /* the states of a step have one range */
   state->unit_rows = divide_up(state->batch, per_direction);
   state->units = state->directions * divide_up(state->batch, state->unit_rows);
   /* A single row waits for memory rather than compute. */
@@ -260,8 +252,8 @@ static norma_status lay_out_scratch(prepare_context *context, recurrent_state *s
       scratch_append(total, gates, real, &state->gates_at) && scratch_append(total, states, real, &state->h_at) &&
       scratch_append(total, state->form.has_cell ? states : 0, real, &state->c_at) &&
       scratch_append(total, has_reset ? states : 0, real, &state->reset_at) &&
-      scratch_append(total, state->is_quantized ? rows : 0, sizeof(dynamic_quantization), &state->ranges_at) &&
-      scratch_append(total, states, real, &state->spare_at);
+      scratch_append(total, states, real, &state->spare_at) &&
+      (!state->is_quantized || recurrent_bytes_lay_out(state, total));
   return fits ? NORMA_OK : prepare_fail(context, NORMA_ERROR_BUDGET, "the sequences are too large");
 }
 
@@ -269,6 +261,7 @@ static norma_status lay_out_scratch(prepare_context *context, recurrent_state *s
 static size_t product_scratch(const struct kernel_table *kernels, const recurrent_state *state, int64_t rows,
                               int64_t depth, int64_t columns) {
   static const char packed; /* never read */
+  if (state->is_quantized) return recurrent_bytes_scratch(kernels, rows, depth, columns);
   if (state->in_double) {
     const struct gemm_f64 gemm = {.m = (size_t)rows,
                                   .n = (size_t)columns,

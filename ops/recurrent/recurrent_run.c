@@ -3,20 +3,6 @@
 #include "ops/recurrent/recurrent_plan.h"
 #include "ops/work.h"
 
-/* A run. Arrays by direction and row of the batch, as in recurrent_cells. */
-typedef struct recurrent_walk {
-  run_context *context;
-  const recurrent_state *state;
-  recurrent_cell *cell;
-  recurrent_cells cells;
-  const void *packed_w, *packed_r, *bias;
-  const int32_t *lengths;       /* NULL: all steps */
-  dynamic_quantization *ranges; /* of each sample of X, where weights are quantised */
-  char *x;                      /* rows of X in the order of time, where they are copied */
-  int64_t block, block_steps;   /* first step of the walk in this block, and how many */
-  int64_t input_pieces, input_row_chunk, input_column_chunk, input_row_chunks; /* of one direction's input product */
-} recurrent_walk;
-
 static size_t real_offset(const recurrent_state *state, int64_t elements) {
   return (size_t)elements * state->real_bytes;
 }
@@ -36,18 +22,6 @@ static int64_t step_time(const recurrent_walk *walk, int direction, int64_t step
 }
 
 /* --------------------------------------------------------------------------------------------------------- products */
-
-/* C = A * B + bias + addend, B being packed; panels as gemm_f32_run has them. */
-typedef struct recurrent_product {
-  int64_t rows, columns, depth;
-  const void *a; /* rows x depth */
-  const void *packed;
-  void *c; /* rows of c_stride elements */
-  int64_t c_stride;
-  const void *bias;   /* by column; NULL: none */
-  const void *addend; /* rows of addend_stride elements; NULL: none */
-  int64_t addend_stride;
-} recurrent_product;
 
 static void multiply_floats(const recurrent_walk *walk, const recurrent_product *product, const int64_t rows[2],
                             const int64_t columns[2], int worker) {
@@ -91,18 +65,23 @@ static void multiply_doubles(const recurrent_walk *walk, const recurrent_product
 
 static int64_t count_row_panels(const recurrent_walk *walk, int64_t rows) {
   const struct kernel_table *kernels = walk->context->kernels;
+  if (walk->state->is_quantized) return (int64_t)kernels->gemm_i8_row_panels((size_t)rows);
   return (int64_t)(walk->state->in_double ? kernels->gemm_f64_row_panels : kernels->gemm_f32_row_panels)((size_t)rows);
 }
 
 static int64_t count_column_panels(const recurrent_walk *walk, int64_t columns) {
   const struct kernel_table *kernels = walk->context->kernels;
+  if (walk->state->is_quantized) return (int64_t)kernels->gemm_i8_column_panels((size_t)columns);
   return (int64_t)(walk->state->in_double ? kernels->gemm_f64_column_panels
                                           : kernels->gemm_f32_column_panels)((size_t)columns);
 }
 
 static void multiply(const recurrent_walk *walk, const recurrent_product *product, const int64_t rows[2],
                      const int64_t columns[2], int worker) {
-  (walk->state->in_double ? multiply_doubles : multiply_floats)(walk, product, rows, columns, worker);
+  const recurrent_state *state = walk->state;
+  (state->is_quantized ? recurrent_bytes_multiply
+   : state->in_double  ? multiply_doubles
+                       : multiply_floats)(walk, product, rows, columns, worker);
 }
 
 /* --------------------------------------------------------------------------------------------------- inputs' blocks */
@@ -122,14 +101,12 @@ static void copy_x_rows(void *argument, int64_t begin, int64_t end, int worker) 
     const int64_t to = (direction * state->block_steps + rest % walk->block_steps) * state->batch + row;
     const char *source = x + (size_t)(from * state->inputs) * element;
     char *target = walk->x + real_offset(state, to * state->inputs);
-    if (state->in_double) {
+    if (state->is_quantized) {
+      recurrent_bytes_take_x(walk, (const float *)(const void *)source, (uint8_t *)walk->x + to * state->inputs);
+    } else if (state->in_double) {
       if (state->inputs) memcpy(target, source, (size_t)state->inputs * element);
     } else {
       float_from(walk->context->kernels, state->type, (float *)(void *)target, source, state->inputs);
-    }
-    if (walk->ranges) {
-      float *rounded = (float *)(void *)target;
-      recurrent_round_to(walk->context->kernels, rounded, rounded, state->inputs, walk->ranges[row]);
     }
   }
 }
@@ -149,7 +126,7 @@ static void multiply_inputs_piece(void *argument, int64_t begin, int64_t end, in
     if (columns[1] > column_panels) columns[1] = column_panels;
     const int64_t first = block_time(walk, direction) * state->batch, block_rows = state->block_steps * state->batch;
     const char *x = run_input(walk->context, RECURRENT_X)->data;
-    const recurrent_product product = {
+    recurrent_product product = {
         .rows = all_rows,
         .columns = state->width,
         .depth = state->inputs,
@@ -159,6 +136,12 @@ static void multiply_inputs_piece(void *argument, int64_t begin, int64_t end, in
         .c = walk->cells.inputs + real_offset(state, direction * block_rows * state->width),
         .c_stride = state->width,
         .bias = walk->bias ? (const char *)walk->bias + real_offset(state, direction * state->width) : NULL};
+    if (state->is_quantized) {
+      product.a = (const uint8_t *)walk->x + direction * block_rows * state->inputs;
+      product.a_zero = &walk->bytes.x.zero;
+      product.b_zero = walk->bytes.w_zero + direction * state->width;
+      product.scale = walk->bytes.w_scale + direction * state->width;
+    }
     multiply(walk, &product, rows, columns, worker);
   }
 }
@@ -203,14 +186,10 @@ static recurrent_unit find_unit(const recurrent_state *state, int64_t index) {
   return (recurrent_unit){(int)(index / each), first, left < state->unit_rows ? left : state->unit_rows};
 }
 
-static bool takes_part(const recurrent_walk *walk, int64_t row, int64_t time) {
-  return !walk->lengths || time < walk->lengths[row];
-}
-
 /* Whether any row of the unit takes part. */
 static bool is_active(const recurrent_walk *walk, const recurrent_unit *unit, int64_t time) {
   for (int64_t i = 0; i < unit->rows; i++) {
-    if (takes_part(walk, unit->first + i, time)) return true;
+    if (recurrent_takes_part(walk, unit->first + i, time)) return true;
   }
   return false;
 }
@@ -237,6 +216,12 @@ static recurrent_product phase_product(const recurrent_walk *walk, const recurre
                                              state->real_bytes,
                                .c = walk->cells.gates + real_offset(state, first * state->width + gate),
                                .c_stride = state->width};
+  if (state->is_quantized) {
+    product.a = (const uint8_t *)walk->cells.reset + first * state->hidden;
+    product.a_zero = walk->bytes.h_zero + unit->direction;
+    product.b_zero = walk->bytes.r_zero + unit->direction * state->width;
+    product.scale = walk->bytes.h_scale + unit->direction * state->width;
+  }
   if (own->adds_inputs) {
     product.addend = inputs_at(walk, unit->direction, time, unit->first) + real_offset(state, gate);
     product.addend_stride = state->width;
@@ -287,7 +272,7 @@ static void run_cells(const recurrent_walk *walk, const recurrent_unit *unit, in
   norma_tensor *y = phase == state->phase_count - 1 ? run_output(walk->context, 0) : NULL;
   for (int64_t i = unit->first; i < unit->first + unit->rows; i++) {
     const recurrent_row row = cell_row(walk, unit->direction, i, time);
-    const bool active = takes_part(walk, i, time);
+    const bool active = recurrent_takes_part(walk, i, time);
     if (active) walk->cell(&row, phase);
     if (y) write_row(walk, y, output_row(state, unit->direction, time, i), active ? row.h : NULL);
   }
@@ -314,6 +299,7 @@ static void walk_units(void *argument, int64_t begin, int64_t end, int worker) {
         write_zeros(walk, &unit, time);
         continue;
       }
+      if (state->is_quantized) recurrent_bytes_take_h(walk, unit.direction, time);
       for (int p = 0; p < state->phase_count; p++) {
         const recurrent_product product = phase_product(walk, &unit, p, time);
         const int64_t columns[2] = {0, count_column_panels(walk, product.columns)};
@@ -350,6 +336,8 @@ static void multiply_shared_piece(void *argument, int64_t begin, int64_t end, in
 static norma_status walk_together(recurrent_walk *walk) {
   const recurrent_state *state = walk->state;
   for (int64_t s = walk->block; s < walk->block + walk->block_steps; s++) {
+    for (int d = 0; state->is_quantized && d < state->directions; d++)
+      recurrent_bytes_take_h(walk, d, step_time(walk, d, s));
     for (int p = 0; p < state->phase_count; p++) {
       shared_step shared = {.walk = walk, .phase = p, .step = s};
       const int64_t panels = count_column_panels(walk, state->phases[p].gates * state->hidden);
@@ -376,9 +364,7 @@ static const void *pack_input(const recurrent_walk *walk, int input, const void 
   if (packed || !tensor) return packed;
   char *made = (char *)walk->context->scratch + at;
   if (state->is_quantized && (input == RECURRENT_W || input == RECURRENT_R)) {
-    const int scale = input == RECURRENT_W ? RECURRENT_W_SCALE : RECURRENT_R_SCALE;
-    recurrent_pack_quantized(kernels, state, input, tensor, run_input(walk->context, scale),
-                             run_input(walk->context, scale + 1), (float *)(void *)made);
+    recurrent_bytes_pack(kernels, state, input, tensor, made);
   } else if (input == RECURRENT_B) {
     recurrent_fill_bias(state, tensor->data, made);
   } else if (input == RECURRENT_P) {
@@ -440,34 +426,6 @@ static norma_status walk_check_lengths(recurrent_walk *walk) {
   return NORMA_OK;
 }
 
-/* Steps behind a sample's length count for nothing. */
-static void find_ranges(void *argument, int64_t begin, int64_t end, int worker) {
-  const recurrent_walk *walk = argument;
-  const recurrent_state *state = walk->state;
-  const float *x = run_input(walk->context, RECURRENT_X)->data;
-  (void)worker;
-  for (int64_t row = begin; row < end; row++) {
-    walk->ranges[row] =
-        recurrent_range(walk->context->kernels, x + row * state->inputs,
-                        walk->lengths ? walk->lengths[row] : state->steps, state->batch * state->inputs, state->inputs);
-  }
-}
-
-/* Rounds X's samples to their ranges later on, and the first states now. */
-static norma_status open_rounding(recurrent_walk *walk) {
-  const recurrent_state *state = walk->state;
-  const struct kernel_table *kernels = walk->context->kernels;
-  walk->ranges = (dynamic_quantization *)(void *)((char *)walk->context->scratch + state->ranges_at);
-  for (int64_t i = 0; i < state->directions * state->batch; i++) {
-    const size_t at = real_offset(state, i * state->hidden);
-    const float *h = (const float *)(void *)(walk->cells.h + at);
-    recurrent_round_to(kernels, (float *)(void *)(walk->cells.reset + at), h, state->hidden,
-                       recurrent_range(kernels, h, 1, state->hidden, state->hidden));
-  }
-  const double cost = WORK_ELEMENT * (double)state->steps * (double)state->inputs;
-  return run_parallel(walk->context, state->batch, work_grain(cost), find_ranges, walk);
-}
-
 static void open_walk(recurrent_walk *walk) {
   const recurrent_state *state = walk->state;
   char *scratch = walk->context->scratch;
@@ -499,7 +457,7 @@ norma_status recurrent_run(run_context *context, recurrent_cell *cell) {
   if (state->batch == 0 || state->hidden == 0) return NORMA_OK;
   TRY(walk_check_lengths(&walk));
   open_walk(&walk);
-  if (state->is_quantized) TRY(open_rounding(&walk));
+  if (state->is_quantized) TRY(recurrent_bytes_open(&walk));
   for (; walk.block < state->steps; walk.block += walk.block_steps) {
     const int64_t left = state->steps - walk.block;
     walk.block_steps = left < state->block_steps ? left : state->block_steps;

@@ -287,12 +287,15 @@ static const operator_attribute reduce_attributes[] = {
 static bool reduce_block(const node *node, block_form *form) {
   block_list axes;
   if (strcmp(node->op->name, "ReduceMean") != 0 || !node_follows_block(node)) return false;
-  if (attribute_int(node, "keepdims", 1) == 0 || !node_read_list(node, "axes", 1, &axes) || axes.count != 2)
-    return false;
-  for (int i = 0; i < 2; i++) {
-    if (axes.values[i] < 0) axes.values[i] += 4;
+  if (attribute_int(node, "keepdims", 1) == 0 || !node_read_list(node, "axes", 1, &axes)) return false;
+  if (axes.count != node->inputs[0]->info.shape.rank - 2) return false;
+  unsigned seen = 0;
+  for (int i = 0; i < axes.count; i++) {
+    const int axis = block_axis(node->inputs[0], axes.values[i]);
+    if (axis < 2) return false;
+    seen |= 1u << axis;
   }
-  if (axes.values[0] + axes.values[1] != 5 || axes.values[0] < 2 || axes.values[0] > 3) return false;
+  if (axes.count == 2 && seen != (1u << 2 | 1u << 3)) return false;
   form->inner = "GlobalAveragePool";
   form->uses[0] = BLOCK_FOLLOW;
   form->kept_inputs = 1;

@@ -31,7 +31,7 @@ library=$(dirname "$(find "$work/prefix" -name libnorma.so | head -n 1)")
 
 # ---- the shared library exports what the header declares, and nothing else
 sed -n 's/^NORMA_API .*[ *]\(norma_[a-z0-9_]*\)(.*/\1/p' engine/norma.h | sort -u >"$work/declared"
-nm -D --defined-only "$library/libnorma.so" | awk '{ print $3 }' | sort -u >"$work/exported"
+nm -D --defined-only "$library/libnorma.so" | awk '$2 != "A" { sub("@.*", "", $3); print $3 }' | sort -u >"$work/exported"
 [ -s "$work/declared" ] || fail "no function found in norma.h"
 if difference=$(diff "$work/declared" "$work/exported"); then
   echo "ok: exported symbols"
@@ -40,6 +40,12 @@ else
 fi
 soname=$(objdump -p "$library/libnorma.so" | awk '$1 == "SONAME" { print $2 }')
 if [ "$soname" = libnorma.so.0 ]; then echo "ok: soname"; else fail "soname: expected libnorma.so.0, got '$soname'"; fi
+
+# ---- everything else that is installed
+for file in man/man1/norma.1 bash-completion/completions/norma zsh/site-functions/_norma doc/norma/LICENSE \
+  doc/norma/CHANGELOG.md; do
+  if [ -s "$work/prefix/share/$file" ]; then echo "ok: $file"; else fail "share/$file is not installed"; fi
+done
 
 # ---- the program of README.md, and the same with its model in a byte array
 sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md >"$work/one.c"

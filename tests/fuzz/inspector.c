@@ -110,6 +110,12 @@ static void see_model(const norma_model *model) {
   see_graph(norma_model_graph(model));
 }
 
+size_t inspect_model(const norma_model *model) {
+  seen = 0;
+  see_model(model);
+  return seen;
+}
+
 norma_status inspect_bytes(norma_runtime *runtime, const void *data, size_t size, bool keep_constants,
                            norma_error *error) {
   const norma_load_options options = {

@@ -9,4 +9,7 @@
 norma_status inspect_bytes(norma_runtime *runtime, const void *data, size_t size, bool keep_constants,
                            norma_error *error);
 
+/* Reads everything that is said of a loaded model, and returns a number that follows from it. */
+size_t inspect_model(const norma_model *model);
+
 #endif

@@ -8,7 +8,7 @@ static void shapes_in_blocks_and_back(void **state) {
   for (int64_t block = 4; block <= 16; block *= 2) {
     for (int64_t channels = 1; channels < 40; channels++) {
       const shape plain = SHAPE(2, channels, 5, 7), blocked = blocked_shape(&plain, block),
-                  again = plain_shape(&blocked, channels);
+                  again = plain_shape(&blocked, channels, 4);
       const shape expected = SHAPE(2, (channels - 1) / block + 1, 5, 7, block);
       assert_true(shape_equal(&blocked, &expected) && shape_equal(&again, &plain));
     }
@@ -86,11 +86,39 @@ static void values_that_may_be_blocks(void **state) {
   assert_true(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(DIM_UNKNOWN, 3, DIM_UNKNOWN, DIM_UNKNOWN))));
   assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, DIM_UNKNOWN, 4, 5))));
   assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, 0, 4, 5))));
-  assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, 3, 4))));
+  assert_true(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, 3, 4))));
+  assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, 3))));
+  assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, SHAPE(1, 3, 4, 4, 4))));
   assert_false(value_is_blockable(value_of(&f, NORMA_FLOAT, shape_unknown())));
   assert_false(value_is_blockable(value_of(&f, NORMA_DOUBLE, SHAPE(1, 3, 4, 5))));
   assert_false(value_is_blockable(NULL));
   fixture_finish(&f);
+}
+
+/* Axes of planes, and of lines, whose height is axis 2 of blocks. */
+static void axes_of_blocks(void **state) {
+  fixture f;
+  (void)state;
+  fixture_init(&f);
+  const graph_value *plane = value_of(&f, NORMA_FLOAT, SHAPE(1, 3, 4, 5)),
+                    *line = value_of(&f, NORMA_FLOAT, SHAPE(1, 3, 4));
+  static const int of_plane[] = {-1, 0, 1, 2, 3, 0, 1, 2, 3, -1}, of_line[] = {-1, -1, 0, 1, 3, 0, 1, 3, -1, -1};
+  for (int axis = -5; axis < 5; axis++) {
+    assert_int_equal(block_axis(plane, axis), of_plane[axis + 5]);
+    assert_int_equal(block_axis(line, axis), of_line[axis + 5]);
+  }
+  fixture_finish(&f);
+}
+
+static void lines_are_planes(void **state) {
+  (void)state;
+  const shape line = SHAPE(2, 20, 7), plane = plane_shape(&line), blocked = blocked_shape(&line, 8);
+  const shape expected = SHAPE(2, 20, 1, 7), in_blocks = SHAPE(2, 3, 1, 7, 8), again = plain_shape(&blocked, 20, 3);
+  assert_true(shape_equal(&plane, &expected));
+  assert_true(shape_equal(&blocked, &in_blocks));
+  assert_true(shape_equal(&again, &line));
+  const shape whole = plane_shape(&plane);
+  assert_true(shape_equal(&whole, &plane));
 }
 
 static void nodes_that_follow_blocks(void **state) {
@@ -244,6 +272,8 @@ int main(void) {
       cmocka_unit_test(shapes_in_blocks_and_back),
       cmocka_unit_test(inputs_are_of_five_dimensions),
       cmocka_unit_test(values_that_may_be_blocks),
+      cmocka_unit_test(axes_of_blocks),
+      cmocka_unit_test(lines_are_planes),
       cmocka_unit_test(nodes_that_follow_blocks),
       cmocka_unit_test(values_that_are_wanted),
       cmocka_unit_test(lanes_that_hold_channels),

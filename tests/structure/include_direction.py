@@ -19,7 +19,7 @@ PUBLIC = "engine/norma.h"
 
 # From the bottom to the top; "ops/*" are the families of operators, which may use each other where no circle arises.
 ORDER = ["engine/base", "ops/kernels", "engine/graph", "ops", "ops/*", "engine/execute", "engine/plan", "engine/passes",
-         "proto", "engine/load", "engine/run", "engine/edit"]
+         "proto", "engine/load", "engine/run", "engine/compile", "engine/edit"]
 OF_TOOLS = "tools"
 
 

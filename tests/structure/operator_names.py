@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATTERNS = {
     "engine/passes/collapse_scale_shift.c": "makes a BatchNormalization of several operators",
     "engine/passes/fold_channel_shuffle.c": "makes the inner GroupedConv read a ChannelShuffle's input",
+    "engine/passes/fold_quantized_constants.c": "leaves DequantizeLinear alone",
     "engine/passes/fuse_quantization.c": "operators between DequantizeLinear and QuantizeLinear, and what they become",
     "engine/passes/merge_reshapes.c": "of Reshapes one behind the other, the last is left",
     "engine/passes/merge_transposes.c": "Transposes one behind the other become one",

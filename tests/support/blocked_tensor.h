@@ -6,7 +6,8 @@
 
 /* b of the bench's kernels, for float. */
 int64_t bench_block(const workbench *bench);
-/* `plain` [N, C, H, W] of float in blocks; lanes from C on are NaN, which must never reach a real one. */
+/* `plain` [N, C, H, W] of float or bytes in blocks; lanes from C on are NaN, or any bytes, which must never reach a
+ * real one. */
 const value *blocked_of(workbench *bench, const value *plain);
 /* The other way round. */
 const value *plain_of(workbench *bench, const value *blocked, int64_t channels);

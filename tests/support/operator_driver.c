@@ -392,6 +392,12 @@ static thread_pool *enter_pool(driver *driver, int workers) {
   return driver->pool;
 }
 
+static void keep_warning(void *context, norma_log_level level, const char *line) {
+  driver *driver = context;
+  (void)level;
+  snprintf(driver->warning, sizeof driver->warning, "%s", line);
+}
+
 norma_status driver_run(driver *driver, const driver_call *call) {
   driver_run_state run = {.driver = driver, .call = call};
   keep_call(call);
@@ -407,6 +413,9 @@ norma_status driver_run(driver *driver, const driver_call *call) {
     run.executor.pool = enter_pool(driver, call->workers);
     run.executor.workers = call->workers;
   }
+  run.executor.log = keep_warning;
+  run.executor.log_context = driver;
+  driver->warning[0] = 0;
   atomic_bool cancelled = call->cancelled;
   run.executor.cancelled = &cancelled;
   norma_status status = execute(&run);

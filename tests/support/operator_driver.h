@@ -73,6 +73,7 @@ typedef struct driver {
   value outputs[DRIVER_MAX];       /* of the last run that succeeded; NONE where absent or unwanted */
   value_info inferred[DRIVER_MAX]; /* what was inferred at load, from ranks alone */
   norma_error error;               /* of the last run that failed */
+  char warning[256];               /* the last line that the last run logged; empty: none */
   bool wrote;                      /* whether that run wrote to an output of known shape before it failed */
   thread_pool *pool;               /* of `pool_workers`, kept for the next run */
   int pool_workers;

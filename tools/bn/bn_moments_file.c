@@ -230,6 +230,7 @@ static bool take_all(moments_reader *reader, bn_estimate *estimate, bool merge) 
                reader->path, pass, estimate->pass);
     return false;
   }
+  if (merge && (int64_t)samples > INT64_MAX - estimate->samples) return damaged(reader);
   for (size_t i = 0; i < estimate->count; i++) chosen += estimate->nodes[i].about.is_chosen;
   if (count != chosen || pass > (uint64_t)estimate->passes + 1) return damaged(reader);
   estimate->pass = (int)pass;

@@ -16,6 +16,8 @@
 #define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          4
 #define GEMM_I8_TILE_VECTORS       2
+#define CONV_8BIT_PIXELS           4
+#define CONV_8BIT_VECTORS          2
 #define BLOCKED_PIXELS_1           12
 #define BLOCKED_PIXELS_2           6
 #define BLOCKED_PIXELS_3           4
@@ -141,6 +143,17 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
   _mm_storel_epi64((__m128i *)p, all);
 }
 #define vi_store_low_bytes vi_store_low_bytes
+
+INLINE vi vi_low_bytes(const vi x[4]) {
+  const __m256i first = _mm256_packs_epi32((__m256i)(x[0] & 0xff), (__m256i)(x[1] & 0xff));
+  return (vi)_mm256_packus_epi16(first, _mm256_packs_epi32((__m256i)(x[2] & 0xff), (__m256i)(x[3] & 0xff)));
+}
+#define vi_low_bytes vi_low_bytes
+
+INLINE vi vi_load_repeated(const void *p) {
+  return (vi)_mm256_broadcastsi128_si256(_mm_loadu_si128(p));
+}
+#define vi_load_repeated vi_load_repeated
 
 INLINE vi vi_load_bytes(const uint8_t *p) {
   return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));

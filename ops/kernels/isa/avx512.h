@@ -16,9 +16,11 @@
 
 /* ---- sizes ---- */
 #define GEMM_TILE_ROWS             14
-#define GEMM_CACHED_BYTES          (512 * 1024)
+#define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          12
 #define GEMM_I8_TILE_VECTORS       2
+#define CONV_8BIT_PIXELS           12
+#define CONV_8BIT_VECTORS          2
 #define BLOCKED_PIXELS_1           14
 #define BLOCKED_PIXELS_2           14
 #define BLOCKED_PIXELS_3           9
@@ -177,6 +179,17 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
   _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)x));
 }
 #define vi_store_low_bytes vi_store_low_bytes
+
+INLINE vi vi_low_bytes(const vi x[4]) {
+  const __m512i first = _mm512_packs_epi32((__m512i)(x[0] & 0xff), (__m512i)(x[1] & 0xff));
+  return (vi)_mm512_packus_epi16(first, _mm512_packs_epi32((__m512i)(x[2] & 0xff), (__m512i)(x[3] & 0xff)));
+}
+#define vi_low_bytes vi_low_bytes
+
+INLINE vi vi_load_repeated(const void *p) {
+  return (vi)_mm512_broadcast_i32x4(_mm_loadu_si128(p));
+}
+#define vi_load_repeated vi_load_repeated
 
 INLINE vi vi_load_bytes(const uint8_t *p) {
   return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));

@@ -16,6 +16,8 @@
 #define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          6
 #define GEMM_I8_TILE_VECTORS       2
+#define CONV_8BIT_PIXELS           6
+#define CONV_8BIT_VECTORS          2
 #define BLOCKED_PIXELS_1           12
 #define BLOCKED_PIXELS_2           12
 #define BLOCKED_PIXELS_3           8

@@ -17,6 +17,8 @@
 #define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          4
 #define GEMM_I8_TILE_VECTORS       2
+#define CONV_8BIT_PIXELS           4
+#define CONV_8BIT_VECTORS          2
 #define BLOCKED_PIXELS_1           8
 #define BLOCKED_PIXELS_2           4
 #define BLOCKED_PIXELS_3           3
@@ -67,6 +69,12 @@ INLINE void vi_store_low_bytes(uint8_t *p, vi x) {
   memcpy(p, &bytes, sizeof bytes);
 }
 #define vi_store_low_bytes vi_store_low_bytes
+
+INLINE vi vi_low_bytes(const vi x[4]) {
+  const __m128i first = _mm_packs_epi32((__m128i)(x[0] & 0xff), (__m128i)(x[1] & 0xff));
+  return (vi)_mm_packus_epi16(first, _mm_packs_epi32((__m128i)(x[2] & 0xff), (__m128i)(x[3] & 0xff)));
+}
+#define vi_low_bytes vi_low_bytes
 
 INLINE vi vi_load_bytes(const uint8_t *p) {
   int32_t bytes;

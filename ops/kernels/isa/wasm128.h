@@ -17,6 +17,8 @@
 #define GEMM_CACHED_BYTES          (256 * 1024)
 #define GEMM_I8_TILE_ROWS          4
 #define GEMM_I8_TILE_VECTORS       2
+#define CONV_8BIT_PIXELS           4
+#define CONV_8BIT_VECTORS          2
 #define BLOCKED_PIXELS_1           8
 #define BLOCKED_PIXELS_2           4
 #define BLOCKED_PIXELS_3           3

@@ -1,5 +1,6 @@
 """Matrix products of com.microsoft."""
 
+import ml_dtypes
 import numpy as np
 from onnx import TensorProto, helper
 
@@ -34,6 +35,32 @@ def matmul_nbits(random, version, index):
         attributes["accuracy_level"] = 0
         constants = constants[-1:] if inputs[-1] is not None and len(inputs) == 6 else ()
     return Case(inputs, attributes, constants=constants, output_types=[output])
+
+
+@operator("GatherBlockQuantized", "com.microsoft", versions=(1,), tolerance="rtol=1e-6 atol=1e-6",
+          narrow={"float16": "rtol=1e-3 atol=1e-3"})
+def gather_block_quantized(random, version, index):
+    scale_type = [np.float32, np.float16][index % 2]
+    code_type = [np.uint8, ml_dtypes.int4, ml_dtypes.uint4][index % 3]
+    bits, block = pick(random, [2, 4, 8]) if code_type == np.uint8 else 4, pick(random, [16, 32])
+    codes = 8 // bits if code_type == np.uint8 else 1
+    shape = [int(random.integers(1, 6)) for _ in range(random.integers(2, 4))]
+    rank = len(shape)
+    gather, quantize = (0, rank - 1) if code_type == np.uint8 else (int(random.integers(rank)), int(random.integers(rank)))
+    shape[quantize] = int(random.integers(1, 20)) * 4
+    blocks = -(-shape[quantize] // block)
+    of_scales, of_zeros, packed = list(shape), list(shape), list(shape)
+    of_scales[quantize], of_zeros[quantize], packed[quantize] = blocks, -(-blocks // codes), shape[quantize] // codes
+    highest = 256 if code_type == np.uint8 else 8
+    numbers = [random.integers(0, highest, size).astype(code_type) for size in (packed, of_zeros)]
+    scales = random.uniform(0.01, 2, of_scales).astype(scale_type)
+    limit = shape[gather]
+    indices = random.integers(-limit, limit, random_shape(random, 0, 2, 4)).astype(pick(random, [np.int32, np.int64]))
+    attributes = {"gather_axis": gather - (rank if chance(random) else 0), "quantize_axis": quantize, "block_size": block,
+                  "bits": bits}
+    inputs = [numbers[0], np.asarray(indices), scales] + numbers[1:] * chance(random)
+    output = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(np.dtype(scale_type)), None)
+    return Case(inputs, attributes, constants=(0, 2, 3)[:len(inputs) - 1], output_types=[output], opset=21)
 
 
 @operator("FusedMatMul", "com.microsoft", versions=(1,), tolerance="rtol=1e-3 atol=1e-4")

@@ -1,6 +1,7 @@
 """RNN, GRU, LSTM."""
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from tests.differential.case import Case, chance, operator, pick, types_of
 
@@ -136,3 +137,34 @@ def recurrent(name, gates, per_direction):
 for name, gates, per_direction in (("RNN", 1, 1), ("GRU", 3, 2), ("LSTM", 4, 3)):
     operator(name, tolerance="rtol=1e-4 atol=2e-6", narrow={"float16": "rtol=5e-3 atol=5e-3"})(
         recurrent(name, gates, per_direction))
+
+
+@operator("DynamicQuantizeLSTM", "com.microsoft", versions=(1,), tolerance="rtol=1e-5 atol=2e-6")
+def dynamic_quantize_lstm(random, version, index):
+    """Sequences are all as long as X: onnxruntime counts steps behind their ends among those whose range it takes. Nor is
+    there a clip, which it leaves out in front of h."""
+    directions = ("forward", "reverse", "bidirectional")[index % 3]
+    d, steps, batch, size, n = 1 + (index % 3 == 2), *(int(random.integers(1, most)) for most in (6, 6, 40, 24))
+    type_ = pick(random, (np.int8, np.uint8))
+    inputs = [uniform(random, np.float32, (steps, batch, size))] + [None] * 11
+    parameters = (d, 4 * n) if chance(random) else (d,)
+    for place, depth in ((1, size), (2, n)):
+        low, high = (-128, 128) if type_ == np.int8 else (0, 256)
+        zeros = np.full(parameters, 0 if type_ == np.int8 and len(parameters) > 1 else random.integers(low, high))
+        inputs[place] = random.integers(low, high, (d, depth, 4 * n)).astype(type_)
+        inputs[6 + 2 * place] = (random.uniform(0.5, 1, parameters) / 100 / np.sqrt(depth)).astype(np.float32)
+        inputs[7 + 2 * place] = zeros.astype(type_)
+    if chance(random):
+        inputs[3] = uniform(random, np.float32, (d, 8 * n), 0.5)
+    if chance(random, 0.3):
+        inputs[4] = np.full(batch, steps, np.int32)
+    if chance(random):
+        inputs[5], inputs[6] = (uniform(random, np.float32, (d, batch, n)) for _ in range(2))
+    if chance(random, 0.3):
+        inputs[7] = uniform(random, np.float32, (d, 3 * n))
+    attributes = {"hidden_size": n, "direction": directions}
+    if chance(random, 0.2):
+        attributes["input_forget"] = 1
+    output = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    constants = (1, 2, 8, 9, 10, 11) if chance(random, 0.7) else ()
+    return Case(inputs, attributes, outputs=3, constants=constants, output_types=[output] * 3)

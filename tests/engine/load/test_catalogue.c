@@ -44,6 +44,31 @@ static void operators_describe_themselves(void **state) {
   assert_int_equal(find_operator("ai.onnx", "If", &index).max_outputs, -1);
 }
 
+/* What optimisation made on the way counts too: Gemm takes the Relu into its store, and Relu is needed all the same. */
+static void runtime_tells_what_models_use(void **state) {
+  (void)state;
+  size_t gemm, relu, conv, blocks;
+  find_operator("ai.onnx", "Gemm", &gemm);
+  find_operator("ai.onnx", "Relu", &relu);
+  find_operator("ai.onnx", "Conv", &conv);
+  find_operator("norma", "BlockChannels", &blocks);
+  norma_runtime *runtime = NULL;
+  norma_model *model = NULL;
+  assert_int_equal(norma_runtime_create(NULL, &runtime, NULL), NORMA_OK);
+  for (size_t i = 0; i < norma_operator_count(); i++) assert_false(norma_runtime_uses_operator(runtime, i));
+  const norma_load_options options = {.struct_size = sizeof options, .runtime = runtime};
+  assert_int_equal(norma_model_load("models/digits_mlp/model.onnx", &options, &model, NULL), NORMA_OK);
+  norma_model_destroy(model);
+  assert_true(norma_runtime_uses_operator(runtime, gemm) && norma_runtime_uses_operator(runtime, relu));
+  assert_false(norma_runtime_uses_operator(runtime, conv) || norma_runtime_uses_operator(runtime, blocks));
+  assert_int_equal(norma_model_load("models/digits_cnn_bn/model.onnx", &options, &model, NULL), NORMA_OK);
+  norma_model_destroy(model);
+  assert_true(norma_runtime_uses_operator(runtime, conv) && norma_runtime_uses_operator(runtime, blocks));
+  assert_false(norma_runtime_uses_operator(runtime, norma_operator_count()));
+  assert_false(norma_runtime_uses_operator(NULL, gemm));
+  norma_runtime_destroy(runtime);
+}
+
 static void every_operator_makes_sense(void **state) {
   (void)state;
   size_t count = norma_operator_count();
@@ -125,9 +150,8 @@ static void kernel_tables_tell_the_truth(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(operators_describe_themselves),
-      cmocka_unit_test(every_operator_makes_sense),
-      cmocka_unit_test(passes_can_be_named),
+      cmocka_unit_test(operators_describe_themselves), cmocka_unit_test(runtime_tells_what_models_use),
+      cmocka_unit_test(every_operator_makes_sense),    cmocka_unit_test(passes_can_be_named),
       cmocka_unit_test(kernel_tables_tell_the_truth),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,8 +120,9 @@ static void check_blocks_on(model_builder *b, const block_case *c, const char *t
 
 void check_blocks(model_builder *b, const block_case *c) {
   norma_tensor x;
-  float *numbers = block_numbers(c->input[0] * c->input[1] * c->input[2] * c->input[3]);
-  assert_int_equal(norma_tensor_init(&x, NORMA_FLOAT, 4, c->input, numbers), NORMA_OK);
+  const int rank = c->input[3] ? 4 : 3;
+  float *numbers = block_numbers(dims_product(c->input, 0, rank));
+  assert_int_equal(norma_tensor_init(&x, NORMA_FLOAT, rank, c->input, numbers), NORMA_OK);
   const struct kernel_table *kernels;
   for (size_t i = 0; (kernels = kernel_table_at(i)); i++) check_blocks_on(b, c, kernels->name, &x);
   free(numbers);
@@ -159,15 +160,17 @@ void block_conv(model_builder *b, const char *x, const char *y, block_conv_form 
   const int64_t group = or_one(form.group), kernel = or_one(form.kernel), dilation = or_one(form.dilation);
   const int64_t stride = or_one(form.stride), pad = dilation * (kernel - 1) / 2;
   const int64_t dims[4] = {form.outputs, form.channels / group, kernel, kernel};
+  const size_t axes = form.is_line ? 1 : 2;
   char weights[40], bias[40], inputs[140];
   snprintf(weights, sizeof weights, "%s.w", y);
   snprintf(bias, sizeof bias, "%s.b", y);
   snprintf(inputs, sizeof inputs, "%s %s %s", x, weights, form.without_bias ? "" : bias);
-  block_constant(b, weights, 4, dims, 1.0f / sqrtf((float)(dims[1] * kernel * kernel)));
+  block_constant(b, weights, form.is_line ? 3 : 4, dims,
+                 1.0f / sqrtf((float)(dims[1] * kernel * (form.is_line ? 1 : kernel))));
   if (!form.without_bias) block_constant(b, bias, 1, &form.outputs, 1);
   node *conv = builder_node(b, "Conv", inputs, y);
   builder_int(conv, "group", group);
-  builder_ints(conv, "strides", 2, (int64_t[]){stride, stride});
-  builder_ints(conv, "dilations", 2, (int64_t[]){dilation, dilation});
-  builder_ints(conv, "pads", 4, (int64_t[]){pad, pad, pad, pad});
+  builder_ints(conv, "strides", axes, (int64_t[]){stride, stride});
+  builder_ints(conv, "dilations", axes, (int64_t[]){dilation, dilation});
+  builder_ints(conv, "pads", 2 * axes, (int64_t[]){pad, pad, pad, pad});
 }

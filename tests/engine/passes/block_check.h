@@ -14,7 +14,7 @@
 
 typedef struct block_case {
   const char *what;
-  int64_t input[4]; /* the shape of "x" */
+  int64_t input[4]; /* the shape of "x"; of three dimensions where the last is 0 */
   int reorders;     /* steps that only change the order of elements; -1: any number, else no more than these */
   bool any_batch;   /* the model takes the first sample alone, and gives the same bits for it */
 } block_case;
@@ -34,10 +34,10 @@ int64_t block_random(int64_t low, int64_t high);
 /* An initializer of random numbers in -scale .. scale. */
 void block_constant(model_builder *b, const char *name, int rank, const int64_t *dims, float scale);
 
-/* y = Conv(x) that pads to keep the size; zeros stand for 1. */
+/* y = Conv(x) that pads to keep the size; zeros stand for 1. Of two spatial axes, or one: `is_line`. */
 typedef struct block_conv_form {
   int64_t channels, outputs, group, kernel, stride, dilation;
-  bool without_bias;
+  bool without_bias, is_line;
 } block_conv_form;
 void block_conv(model_builder *b, const char *x, const char *y, block_conv_form form);
 

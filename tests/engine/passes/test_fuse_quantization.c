@@ -1,5 +1,6 @@
 /* Operators between DequantizeLinear and QuantizeLinear become those of integers. Scales are powers of two and sums
  * small, so that floats hold all of them and results are the same to the bit. */
+#include "engine/graph/query.h"
 #include "tests/engine/passes/pass_check.h"
 
 #include <setjmp.h>
@@ -79,15 +80,39 @@ static void convolutions(void **state) {
   }
 }
 
-/* A bias that has another scale is none of integers. */
-static void biases_need_the_scale_of_sums(void **state) {
+/* A bias that has another scale, or is float, is brought to that of the sums. */
+static void other_biases_become_integers(void **state) {
   (void)state;
   model_builder *b = start(NORMA_UINT8, 4, DIMS(1, 4, 5, 3));
   add_conv(b, "wrong", "c");
   finish(b, "c", "half", "zero");
+  checked c = expect_fused(b, "QLinearConv");
+  const norma_tensor *bias = node_constant_input(only_node(&c, "QLinearConv"), 8);
+  assert_true(bias && bias->type == NORMA_INT32 && ((const int32_t *)bias->data)[3] == 200);
+  free_checked(&c);
+
+  b = start(NORMA_UINT8, 2, DIMS(5, 4));
+  add_bytes(b, "w", 2, DIMS(4, 3));
+  add_numbers(b, "bias", NORMA_FLOAT, 1, DIMS(3), (const double[]){0.5, -3, 0.03125});
+  builder_node(b, "DequantizeLinear", "w quarter", "wd");
+  builder_node(b, "Gemm", "d wd bias", "c");
+  finish(b, "c", "half", "zero");
+  c = expect_fused(b, "QGemm");
+  bias = node_constant_input(only_node(&c, "QGemm"), 6);
+  assert_true(bias && bias->type == NORMA_INT32 && ((const int32_t *)bias->data)[1] == -96);
+  free_checked(&c);
+}
+
+static void biases_beyond_integers_stay(void **state) {
+  (void)state;
+  model_builder *b = start(NORMA_UINT8, 2, DIMS(5, 4));
+  add_bytes(b, "w", 2, DIMS(4, 3));
+  add_numbers(b, "bias", NORMA_FLOAT, 1, DIMS(3), (const double[]){0.5, -3, 1e9});
+  builder_node(b, "DequantizeLinear", "w quarter", "wd");
+  builder_node(b, "Gemm", "d wd bias", "c");
+  finish(b, "c", "half", "zero");
   checked c = check_passes(b, PASS, 0);
-  assert_int_equal(count_nodes(&c, "Conv"), 1);
-  assert_int_equal(count_nodes(&c, "QLinearConv"), 0);
+  assert_int_equal(count_nodes(&c, "Gemm"), 1);
   free_checked(&c);
 }
 
@@ -146,20 +171,37 @@ static void products(void **state) {
 static void arithmetic(void **state) {
   static const struct {
     const char *op_type, *integers;
-  } operators[] = {{"Add", "QLinearAdd"}, {"Sum", "QLinearAdd"}, {"Mul", "QLinearMul"}, {"Concat", "QLinearConcat"}};
+  } operators[] = {{"Add", "QLinearAdd"}, {"Sum", "QLinearAdd"}, {"Mul", "QLinearMul"}};
   (void)state;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 6; i++) {
+    const bool limited = i >= 3;
     model_builder *b = start(NORMA_UINT8, 2, DIMS(5, 4));
     builder_input(b, "z", NORMA_FLOAT, 2, DIMS(5, 4));
     builder_node(b, "QuantizeLinear", "z quarter zero", "p");
     builder_node(b, "DequantizeLinear", "p quarter zero", "e");
-    node *layer = builder_node(b, operators[i].op_type, "d e", "c");
-    if (i == 3) builder_int(layer, "axis", 1);
-    finish(b, "c", "half", "zero");
+    builder_node(b, operators[i % 3].op_type, "d e", "c");
+    if (limited) builder_node(b, "Relu", "c", "r");
+    finish(b, limited ? "r" : "c", "half", "zero");
     checked c = check_nodes(b, PASS, 0, 4);
-    only_node(&c, operators[i].integers);
+    const struct activation *activation = &only_node(&c, operators[i % 3].integers)->epilogue.activation;
+    assert_int_equal(activation->kind, limited ? UNARY_CLIP : UNARY_IDENTITY);
     free_checked(&c);
   }
+}
+
+/* Parts of other scales go through a table, those of y's stay as they are. */
+static void parts_of_a_concat(void **state) {
+  (void)state;
+  model_builder *b = start(NORMA_UINT8, 2, DIMS(5, 4));
+  builder_input(b, "z", NORMA_FLOAT, 2, DIMS(5, 4));
+  builder_node(b, "QuantizeLinear", "z half zero", "p");
+  builder_node(b, "DequantizeLinear", "p half zero", "e");
+  builder_int(builder_node(b, "Concat", "d e d", "c"), "axis", 1);
+  finish(b, "c", "half", "zero");
+  checked c = check_nodes(b, PASS, 0, 6);
+  assert_int_equal(count_nodes(&c, "QuantizedActivation"), 2);
+  assert_string_equal(only_node(&c, "Concat")->domain, "");
+  free_checked(&c);
 }
 
 static void pools_and_softmax(void **state) {
@@ -223,11 +265,13 @@ static void memory_may_run_out(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(convolutions),
-      cmocka_unit_test(biases_need_the_scale_of_sums),
+      cmocka_unit_test(other_biases_become_integers),
+      cmocka_unit_test(biases_beyond_integers_stay),
       cmocka_unit_test(activations_are_ranges),
       cmocka_unit_test(clips_become_limits),
       cmocka_unit_test(products),
       cmocka_unit_test(arithmetic),
+      cmocka_unit_test(parts_of_a_concat),
       cmocka_unit_test(pools_and_softmax),
       cmocka_unit_test(functions_become_tables),
       cmocka_unit_test(what_others_read_stays),

@@ -85,6 +85,37 @@ static void what_is_left_alone(void **state) {
   free_checked(&c);
 }
 
+/* QuantizeLinear meets what computes its numbers. */
+static void quantization_moves_in_front(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    model_builder *b = start();
+    builder_ints64(b, "shape", 1, DIMS(2), DIMS(4, -1));
+    builder_node(b, "GlobalAveragePool", "d", "a");
+    if (i == 0) builder_node(b, "Reshape", "a shape", "m");
+    if (i == 1) builder_ints(builder_node(b, "Transpose", "a", "m"), "perm", 4, DIMS(3, 1, 0, 2));
+    builder_node(b, "QuantizeLinear", "m s z", "y");
+    checked c = check_nodes(b, PASS, 0, 5);
+    const node *mover = only_node(&c, i == 0 ? "Reshape" : "Transpose");
+    assert_string_equal(mover->outputs[0]->name, "y");
+    assert_int_equal(mover->inputs[0]->info.type, NORMA_UINT8);
+    free_checked(&c);
+  }
+}
+
+/* A slice would leave out some of what was quantised. */
+static void quantization_stays_behind_choices(void **state) {
+  (void)state;
+  model_builder *b = start();
+  builder_ints64(b, "indices", 1, DIMS(1), DIMS(3));
+  builder_node(b, "Sigmoid", "d", "a");
+  builder_int(builder_node(b, "Gather", "a indices", "m"), "axis", 1);
+  builder_node(b, "QuantizeLinear", "m s z", "y");
+  checked c = check_nodes(b, PASS, 0, 5);
+  assert_int_equal(only_node(&c, "Gather")->inputs[0]->info.type, NORMA_FLOAT);
+  free_checked(&c);
+}
+
 static void graph_outputs_keep_their_names(void **state) {
   (void)state;
   model_builder *b = builder_create(13);
@@ -111,6 +142,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(movers_take_integers),           cmocka_unit_test(pairs_of_the_same_parameters_go),
       cmocka_unit_test(other_readers_keep_the_floats),  cmocka_unit_test(what_is_left_alone),
+      cmocka_unit_test(quantization_moves_in_front),    cmocka_unit_test(quantization_stays_behind_choices),
       cmocka_unit_test(graph_outputs_keep_their_names), cmocka_unit_test(memory_may_run_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

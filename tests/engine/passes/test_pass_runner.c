@@ -61,8 +61,8 @@ static norma_status load_with(run_passes *run, model_builder *b) {
 static model_builder *mixed_model(void) {
   static const float weights[4] = {1, 2, 3, 4};
   model_builder *b = builder_create(13);
-  builder_input(b, "x", NORMA_FLOAT, 3, DIMS(1, 2, 5));
-  builder_floats(b, "w", 3, DIMS(2, 2, 1), weights);
+  builder_input(b, "x", NORMA_FLOAT, 5, DIMS(1, 2, 1, 1, 5)); /* no channel blocks */
+  builder_floats(b, "w", 5, DIMS(2, 2, 1, 1, 1), weights);
   builder_floats(b, "k", 0, NULL, &weights[2]);
   builder_node(b, "Identity", "x", "i");
   builder_node(b, "Conv", "i w", "c");

@@ -1,8 +1,10 @@
 /* Optional, OptionalHasElement, OptionalGetElement: full and empty optionals, and what other kinds of values may do. */
+#include "tests/support/model_builder.h"
 #include "tests/support/operator_driver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -61,6 +63,41 @@ static void optional_holds_its_input(void **state) {
   call.inputs[0] = &f->sequence;
   assert_int_equal(driver_run(&f->driver, &call), NORMA_OK);
   assert_int_equal(norma_value_element(&f->driver.outputs[0], 0)->kind, NORMA_VALUE_SEQUENCE);
+}
+
+static void optionals_do_not_nest(void **state) {
+  fixture *f = *state;
+  driver_call call = make_call("Optional", 15, &f->full);
+  assert_refused(f, &call, "is an optional itself");
+}
+
+/* Types of 100,000 levels, joined where branches meet. */
+static void types_do_not_grow(void **state) {
+  (void)state;
+  enum { LEVELS = 100000 };
+  model_builder *b = builder_create(17);
+  size_t size;
+  norma_model *model;
+  norma_error error;
+  char from[16] = "x", to[16];
+  builder_input(b, "x", NORMA_FLOAT, 1, (int64_t[]){2});
+  builder_input(b, "c", NORMA_BOOL, 0, NULL);
+  for (int i = 0; i < LEVELS; i++) {
+    snprintf(to, sizeof to, "o%d", i);
+    builder_node(b, "Optional", from, to);
+    strcpy(from, to);
+  }
+  node *choice = builder_node(b, "If", "c", "y");
+  for (int branch = 0; branch < 2; branch++) {
+    model_builder *inner = builder_subgraph(b, choice, branch ? "then_branch" : "else_branch");
+    builder_node(inner, "Identity", from, "r");
+    builder_output(inner, "r", NORMA_UNDEFINED, -1, NULL);
+  }
+  builder_output(b, "y", NORMA_UNDEFINED, -1, NULL);
+  const void *bytes = builder_bytes(b, &size);
+  assert_int_equal(norma_model_load_memory(bytes, size, NULL, &model, &error), NORMA_ERROR_INVALID_MODEL);
+  assert_non_null(strstr(error.message, "is an optional itself"));
+  builder_destroy(b);
 }
 
 static void optional_without_input_is_empty(void **state) {
@@ -132,6 +169,8 @@ static void version_15_takes_optionals_only(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(optional_holds_its_input, setup, teardown),
+      cmocka_unit_test_setup_teardown(optionals_do_not_nest, setup, teardown),
+      cmocka_unit_test(types_do_not_grow),
       cmocka_unit_test_setup_teardown(optional_without_input_is_empty, setup, teardown),
       cmocka_unit_test_setup_teardown(has_element, setup, teardown),
       cmocka_unit_test_setup_teardown(get_element, setup, teardown),

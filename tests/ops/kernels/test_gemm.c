@@ -172,6 +172,27 @@ TABLE_TEST(several_blocks_of_depth_and_columns) {
     }
 }
 
+/* More columns than two blocks, and more rows than are packed together: the bits of rows that were packed before, and
+ * activations of full and of other tiles. */
+TABLE_TEST(rows_that_are_packed_in_parts) {
+  static const size_t sizes[][3] = {{131, 2100, 9}, {70, 1101, 300}, {90, 1060, 9000}};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    struct case_f32 t = {.m = sizes[i][0], .n = sizes[i][1], .k = sizes[i][2], .b_packed = true, .column_bias = true};
+    t.activation = (struct activation){i ? UNARY_SIGMOID : UNARY_RELU, 0, 0};
+    float *a = random_floats(t.m * t.k), *b = random_floats(t.k * t.n), *bias = random_floats(t.n);
+    const struct epilogue_f32 epilogue = {.column_bias = bias, .activation = t.activation};
+    float *c = run_f32(table, &t, a, b, &epilogue, false), *split = run_f32(table, &t, a, b, &epilogue, true);
+    t.a_packed = true;
+    float *expected = run_f32(table, &t, a, b, &epilogue, false);
+    expect_same_bits(table, "packed in parts", c, expected, t.m * t.n * sizeof(float));
+    expect_same_bits(table, "packed in parts, split", split, expected, t.m * t.n * sizeof(float));
+    free(a), free(b), free(bias), free(c), free(split), free(expected);
+  }
+  struct case_f32 t = {.m = 65, .n = 1100, .k = 67, .b_packed = true, .row_bias = true, .residual = true};
+  t.activation = (struct activation){UNARY_SIGMOID, 0, 0};
+  check_f32(table, &t);
+}
+
 TABLE_TEST(empty_output) {
   struct case_f32 t = {.m = 0, .n = 5, .k = 3};
   check_f32(table, &t);
@@ -253,6 +274,7 @@ int main(void) {
       cmocka_unit_test(sizes_around_the_tile),
       cmocka_unit_test(random_sizes),
       cmocka_unit_test(several_blocks_of_depth_and_columns),
+      cmocka_unit_test(rows_that_are_packed_in_parts),
       cmocka_unit_test(empty_output),
       cmocka_unit_test(results_do_not_depend_on_other_rows_or_columns),
       cmocka_unit_test(not_a_number_and_infinity_pass_through),

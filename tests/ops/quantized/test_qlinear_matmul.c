@@ -59,6 +59,31 @@ static void floats_of_eight_bits(void **state) {
   bench_finish(&bench);
 }
 
+/* The types of a, b and y are chosen one by one. Numbers and zero points are small and whole, scales powers of two. */
+static void floats_beside_integers(void **state) {
+  static const norma_element_type choices[] = {NORMA_UINT8, NORMA_INT8, NORMA_FLOAT8E4M3FN, NORMA_FLOAT8E5M2};
+  workbench bench;
+  (void)state;
+  bench_init(&bench);
+  for (int code = 0; code < 64; code++) {
+    const norma_element_type types[3] = {choices[code % 4], choices[code / 4 % 4], choices[code / 16]};
+    const value *a = bench_tensor(&bench, types[0], SHAPE(2, 3), NUMBERS(1, 2, 3, 4, 0, 6));
+    const value *b = bench_tensor(&bench, types[1], SHAPE(3, 2), NUMBERS(2, 1, 0, 3, 1, 4));
+    const value *zeros[3] = {one_number(&bench, types[0], 1), one_number(&bench, types[1], 2),
+                             one_number(&bench, types[2], 2)};
+    const value *scale = one_number(&bench, NORMA_FLOAT, 2), *y_scale = one_number(&bench, NORMA_FLOAT, 1);
+    driver_call call = CALL("QLinearMatMul", 21, a, scale, zeros[0], b, scale, zeros[1], y_scale, zeros[2]);
+    /* sums -4, 5, -3, 6 times 4, and 2 */
+    const bool is_unsigned = types[2] == NORMA_UINT8;
+    check_tensor(bench_run(&bench, &call), types[2], SHAPE(2, 2),
+                 is_unsigned                    ? NUMBERS(0, 22, 0, 26)
+                 : types[2] == NORMA_FLOAT8E5M2 ? NUMBERS(-14, 24, -10, 24)
+                                                : NUMBERS(-14, 22, -10, 26));
+    bench_clear(&bench);
+  }
+  bench_finish(&bench);
+}
+
 static void what_does_not_fit_is_refused(void **state) {
   workbench bench;
   (void)state;
@@ -78,6 +103,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_types_and_forms),
       cmocka_unit_test(floats_of_eight_bits),
+      cmocka_unit_test(floats_beside_integers),
       cmocka_unit_test(what_does_not_fit_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
