@@ -1,6 +1,7 @@
 # The tool `norma`: tools/norma.c and one file per subcommand, which are found by what they export. Libraries for
 # pictures (PNG, JPEG) and for compressed .npz (ZLIB) are optional and used here only.
 file(GLOB_RECURSE norma_tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*.c)
+list(FILTER norma_tool_sources EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/tools/python/") # a build of its own
 file(GLOB norma_bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench/bench_*.c)
 list(REMOVE_ITEM norma_tool_sources ${norma_bench_sources})
 list(APPEND norma_bench_sources ${PROJECT_SOURCE_DIR}/tests/bench/bench_kernels.c)

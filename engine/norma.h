@@ -698,6 +698,11 @@ NORMA_API norma_status norma_session_bind_output(norma_session *session, size_t 
  * with these shapes). */
 NORMA_API norma_status norma_session_prepare(norma_session *session, norma_error *error);
 
+/* What output `index` will be in the next run, for making the buffer that it is bound to: its type and shape, with
+ * `data` NULL. Known after norma_session_prepare or a run, until other inputs are bound. Errors: ARGUMENT (no such
+ * output), INPUT (there is no plan, or the output is no tensor or has no shape that the inputs' shapes fix). */
+NORMA_API norma_status norma_session_planned_output(const norma_session *session, size_t index, norma_tensor *tensor);
+
 /* The bytes of arena that the current plan needs; 0 before there is one. Exact where input shapes fix all shapes; else
  * a part that is known, and runs take more from the allocator. */
 NORMA_API size_t norma_session_arena_bytes(const norma_session *session);

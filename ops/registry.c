@@ -18,6 +18,8 @@ struct operator_registry {
 
 #define FIRST_SLOTS 1024
 
+_Static_assert(FIRST_SLOTS * sizeof(registry_slot) <= OPERATOR_REGISTRY_BYTES, "as it is told");
+
 /* FNV-1a over domain and name. */
 static size_t operator_hash(const char *domain, const char *name) {
   uint64_t hash = 0xCBF29CE484222325u;

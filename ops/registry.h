@@ -11,6 +11,7 @@ typedef struct operator_registry operator_registry;
 
 /* Holds the operators of the build. NULL: out of memory. */
 operator_registry *operator_registry_create(memory *memory);
+#define OPERATOR_REGISTRY_BYTES 16384 /* that it takes at least, for the error when there is no room for it */
 void operator_registry_destroy(operator_registry *registry); /* NULL is fine */
 
 /* Adds an operator, which is found from now on before an older one of the same name and domain; `op` is borrowed until

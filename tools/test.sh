@@ -2,13 +2,14 @@
 # The tests, from a clean clone on Debian 12.
 #
 #   tools/test.sh              what every commit must pass: unit tests, structure and format of the sources, vectors,
-#                              models, thread sweep, two random cases of each version of each operator against other
-#                              implementations, and unit tests and vectors under the address sanitizer
+#                              models, thread sweep, the Python package, two random cases of each version of each operator
+#                              against other implementations, and unit tests and vectors under the address sanitizer
 #   tools/test.sh --full       everything: also Clang, thread sanitizer, valgrind, AArch64 under qemu-user, WebAssembly
 #                              (compiled, not run), all vectors under the address sanitizer, fuzz targets, allocations
 #                              that fail over every operator, models made anew, the bitwise promise and the error of
 #                              optimisation on all models there are, many random cases of each operator, models that
-#                              packages of PyPI ship against ONNX Runtime
+#                              packages of PyPI ship against ONNX Runtime, applications of PyPI with Norma in ONNX
+#                              Runtime's place, ONNX's tests of backends, the wheel
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -19,10 +20,10 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 exec </dev/null
 
-parts=(unit structure models abi amalgamation sweep differential_sample debian_vectors onnx_vectors shared_vectors
+parts=(unit structure models abi amalgamation sweep python differential_sample debian_vectors onnx_vectors shared_vectors
   shared_models asan)
 full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors fuzz failing random_models promises
-  levels wheels rerun_models differential)
+  levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -593,6 +594,61 @@ part_differential_sample() {
 
 part_differential() {
   differential --count 24
+}
+
+# The Python package over the library in build/release, in build/python.
+build_python() {
+  if ! python_packages numpy onnx onnxruntime ml_dtypes; then
+    skip "the Python package: PyPI is not reached (build/test-logs/pip.log)"
+    return 1
+  fi
+  tools/install_packages.sh python3-dev
+  {
+    cmake -G Ninja -S tools/python -B build/python -DNORMA_BUILD="$PWD/build/release" -DNORMA_WERROR="${NORMA_WERROR:-OFF}" \
+      -DPython_EXECUTABLE="$PWD/build/venv/bin/python" && cmake --build build/python -j "$jobs"
+  } >$logs/build-python.log 2>&1 && return 0
+  fail "build of the Python package"
+  tail -n 30 $logs/build-python.log | sed 's/^/    /'
+  return 1
+}
+
+# python_script NAME SCRIPT ARGUMENT...: a script that uses the package and ends with its counts.
+python_script() {
+  local name=$1 log closing
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  PYTHONPATH=$PWD/build/python:$PWD/tests/tools/python build/venv/bin/python "$@" >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  $name: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+    if [ $((BASH_REMATCH[1] + BASH_REMATCH[2] + BASH_REMATCH[3])) = 0 ]; then fail "$name: no test found"; fi
+  else
+    fail "$name: no closing line; see $log"
+    tail -n 20 "$log" | sed 's/^/    /'
+  fi
+}
+
+part_python() {
+  if build_python; then python_script "Python package" tests/tools/python/unit_tests.py; fi
+}
+
+part_python_backend() {
+  if build_python; then python_script "ONNX's tests of backends" tests/tools/python/onnx_backend.py; fi
+}
+
+# Applications of PyPI, unchanged, with ONNX Runtime and with Norma.
+part_applications() {
+  if build_python; then python_script "applications" tests/tools/python/applications.py build/python; fi
+}
+
+part_python_wheel() {
+  if python_packages numpy; then
+    expect "wheel and sdist" tools/build_wheel.sh
+  else
+    skip "wheel and sdist: PyPI is not reached (build/test-logs/pip.log)"
+  fi
 }
 
 # ----------------------------------------------------------------------------------------------------------------- main

@@ -311,8 +311,9 @@ static void put_operator_declarations(source_writer *writer) {
 
 /* Where the memory of an ARENA root is. */
 static size_t root_offset(const slot *slots, int root) {
-  const slot *slot = &slots[root];
-  return slot->parent >= 0 ? root_offset(slots, slot->parent) + slot->parent_offset : slot->offset;
+  size_t within = 0;
+  for (; slots[root].parent >= 0; root = slots[root].parent) within += slots[root].parent_offset;
+  return slots[root].offset + within;
 }
 
 static int input_of_slot(const plan *plan, int slot) {

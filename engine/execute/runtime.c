@@ -41,7 +41,7 @@ norma_status norma_runtime_create(const norma_runtime_options *given, norma_runt
   pthread_mutex_init(&runtime->lock, NULL);
   runtime->operators = operator_registry_create(&runtime->memory);
   if (!runtime->operators) {
-    norma_status status = memory_error(&runtime->memory, sizeof *runtime, error);
+    norma_status status = memory_error(&runtime->memory, OPERATOR_REGISTRY_BYTES, error);
     norma_runtime_destroy(runtime);
     return status;
   }

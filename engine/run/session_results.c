@@ -1,4 +1,4 @@
-/* What a run has left: outputs, values that are watched, the profile; and how its plan uses the arena. */
+/* What a run will leave and has left: outputs, watched values, the profile; and how its plan uses the arena. */
 #include "engine/run/session.h"
 
 #include <limits.h>
@@ -6,6 +6,17 @@
 const norma_value *norma_session_output(const norma_session *session, size_t index) {
   if (!session || !session->has_run || index >= (size_t)session->model->graph->output_count) return NULL;
   return &session->outputs[index];
+}
+
+norma_status norma_session_planned_output(const norma_session *session, size_t index, norma_tensor *tensor) {
+  if (!session || !tensor || index >= (size_t)session->model->graph->output_count) return NORMA_ERROR_ARGUMENT;
+  if (!session->current) return NORMA_ERROR_INPUT;
+  const plan *plan = session->current->plan;
+  const value_info *info = &plan->slots[plan->outputs[index]].info;
+  const bool is_fixed =
+      info->kind == NORMA_VALUE_TENSOR && info->type != NORMA_UNDEFINED && shape_is_known(&info->shape);
+  if (!is_fixed) return NORMA_ERROR_INPUT;
+  return norma_tensor_init(tensor, info->type, info->shape.rank, info->shape.dims, NULL);
 }
 
 const graph_value *session_find_named(const norma_session *session, const char *name) {

@@ -126,6 +126,33 @@ static void bound_output(void **state) {
   free(pictures);
 }
 
+/* What the next run will give is known once its plan is made, and not before. */
+static void planned_output(void **state) {
+  (void)state;
+  float *pictures = make_pictures(3, 6);
+  loaded_model loaded = load_model(DIGITS_BN, NORMA_OPTIMIZE_FULL, 1, NULL);
+  norma_error error;
+  norma_tensor planned;
+  assert_int_equal(norma_session_planned_output(loaded.session, 0, &planned), NORMA_ERROR_INPUT);
+  for (int64_t batch = 3; batch > 0; batch -= 2) {
+    set_batch(loaded.session, pictures, batch);
+    assert_int_equal(norma_session_planned_output(loaded.session, 0, &planned), NORMA_ERROR_INPUT);
+    assert_int_equal(norma_session_prepare(loaded.session, &error), NORMA_OK);
+    assert_int_equal(norma_session_planned_output(loaded.session, 0, &planned), NORMA_OK);
+    assert_null(planned.data);
+    const norma_tensor *output = run_model(loaded.session);
+    assert_int_equal(planned.type, output->type);
+    assert_int_equal(planned.rank, output->rank);
+    for (int i = 0; i < planned.rank; i++) assert_int_equal(planned.dims[i], output->dims[i]);
+    assert_int_equal(planned.size_bytes, output->size_bytes);
+  }
+  assert_int_equal(norma_session_planned_output(loaded.session, 1, &planned), NORMA_ERROR_ARGUMENT);
+  assert_int_equal(norma_session_planned_output(loaded.session, 0, NULL), NORMA_ERROR_ARGUMENT);
+  assert_int_equal(norma_session_planned_output(NULL, 0, &planned), NORMA_ERROR_ARGUMENT);
+  free_model(&loaded);
+  free(pictures);
+}
+
 /* More shapes than the cache of plans holds, in an order that evicts and returns. */
 static void dynamic_batch(void **state) {
   (void)state;
@@ -618,6 +645,7 @@ int main(void) {
       cmocka_unit_test(prepared_run_allocates_nothing),
       cmocka_unit_test(arena_of_the_caller),
       cmocka_unit_test(bound_output),
+      cmocka_unit_test(planned_output),
       cmocka_unit_test(dynamic_batch),
       cmocka_unit_test(a_cache_that_grows),
       cmocka_unit_test(arenas_grow_in_steps),

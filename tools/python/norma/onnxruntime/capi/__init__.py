@@ -1,0 +1,1 @@
+"""Where applications look for exceptions and inner names of onnxruntime."""
