@@ -167,6 +167,7 @@ typedef struct operator_facts {
   bool (*block)(const node *node, block_form *form);
   type_mask block_types; /* element types of input 0 that `block` is for */
   uint32_t packs;        /* inputs that prepare packs once per model where they are constant */
+  uint32_t packs_alone;  /* of these: inputs whose packed form and bytes do not depend on the sizes of others */
   uint32_t weights;      /* of these: inputs that prepare alone reads, by prepare_read */
   int bias;              /* the input that is added to each output channel; 0: none */
   store_fusion store;

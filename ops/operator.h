@@ -10,7 +10,8 @@
  *            when a plan is made (input shapes known), and, where shapes depend on data, during the run (all values
  *            known). It must be a pure function that tolerates unknown ranks, dimensions and values.
  *   prepare  with all input shapes known, once when weights are packed (operators that pack) and once per plan: packs
- *            constants, chooses the kernel, asks for scratch.
+ *            constants, chooses the kernel, asks for scratch. Other plans for which it would do the same may copy the
+ *            state, so that holds no pointer into itself or to what the context describes.
  *   compute  fills the outputs. Reads no attributes, allocates nothing (but outputs whose shape only it knows).
  */
 #ifndef OPS_OPERATOR_H

@@ -60,6 +60,7 @@ def parse():
     parser.add_argument("--vectors", type=pathlib.Path, help="folder that holds ONNX's light_* models")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="of Norma's build")
     parser.add_argument("--engines", help="further engines: ncnn, opencv, openvino, each with =PYTHON that has it")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page of what was measured")
     parser.add_argument("--new", action="store_true", help="forget what was measured before")
     arguments = parser.parse_args()
     arguments.threads = [int(t) for t in arguments.threads.split(",")]
@@ -125,16 +126,10 @@ def measure_row(row, engines, arguments, scratch, results):
     results["rows"][row.name] = record
 
 
-def main():
-    arguments = parse()
-    wanted = rows.chosen(arguments.globs)
-    if arguments.list:
-        for row in wanted:
-            print(f"{row.name:24} {row.group:24} {row.precision:8} {row.note}")
-        return
+def measure_rows(wanted, arguments, results):
+    """Measures into `results`, and keeps them after each row; returns the titles of rows without a model."""
     engines = engines_of(arguments.build, arguments.engines)
     there, left_out = rows.make_models(wanted, arguments.folders, arguments.vectors)
-    results = earlier_results(arguments)
     for threads in arguments.threads:
         results["limits"][str(threads)] = measurement.measure_limits(arguments.build, threads)
     for row in there:
@@ -142,6 +137,19 @@ def main():
             measure_row(row, engines, arguments, pathlib.Path(scratch), results)
         if not arguments.sample:
             arguments.results.write_text(json.dumps(results))
+    return left_out
+
+
+def main():
+    arguments = parse()
+    wanted = rows.chosen(arguments.globs)
+    if arguments.list:
+        for row in wanted:
+            print(f"{row.name:24} {row.group:24} {row.precision:8} {row.note}")
+        return
+    results, left_out = earlier_results(arguments), []
+    if not arguments.page:
+        left_out = measure_rows(wanted, arguments, results)
     shown = rows.all_rows() if arguments.out else wanted
     text = page.page(shown, results, arguments.threads, left_out)
     if arguments.out:

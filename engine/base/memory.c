@@ -190,10 +190,7 @@ void region_reset(region *region) {
   region->chunks = kept;
 }
 
-static region_chunk *region_add_chunk(region *region, size_t bytes) {
-  size_t capacity = region->chunks ? region->chunks->capacity * 2 : REGION_FIRST_CHUNK;
-  if (capacity > REGION_LARGEST_CHUNK) capacity = REGION_LARGEST_CHUNK;
-  if (capacity < bytes) capacity = bytes;
+static region_chunk *region_add_chunk_of(region *region, size_t capacity) {
   size_t total;
   if (!size_add(capacity, sizeof(region_chunk), &total)) return NULL;
   region_chunk *chunk = memory_allocate(region->memory, total);
@@ -203,6 +200,22 @@ static region_chunk *region_add_chunk(region *region, size_t bytes) {
   chunk->next = region->chunks;
   region->chunks = chunk;
   return chunk;
+}
+
+static region_chunk *region_add_chunk(region *region, size_t bytes) {
+  size_t capacity = region->chunks ? region->chunks->capacity * 2 : REGION_FIRST_CHUNK;
+  if (capacity > REGION_LARGEST_CHUNK) capacity = REGION_LARGEST_CHUNK;
+  return region_add_chunk_of(region, capacity < bytes ? bytes : capacity);
+}
+
+size_t region_used(const region *region) {
+  size_t bytes = 0;
+  for (const region_chunk *chunk = region->chunks; chunk; chunk = chunk->next) bytes += chunk->used;
+  return bytes;
+}
+
+bool region_reserve(region *region, size_t bytes) {
+  return region->chunks || bytes == 0 || region_add_chunk_of(region, bytes);
 }
 
 void *region_allocate(region *region, size_t bytes) {

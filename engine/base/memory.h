@@ -65,6 +65,11 @@ void region_free(region *region); /* frees all blocks; the region may be used ag
 /* The same, but some memory stays with the region for its next blocks, until region_free. */
 void region_reset(region *region);
 
+/* Bytes of the blocks that the region has given. */
+size_t region_used(const region *region);
+/* For an empty region: room for so many bytes of blocks in one piece. false: it cannot be had. */
+bool region_reserve(region *region, size_t bytes);
+
 /* Zeroed memory, aligned to 16. NULL on failure. */
 void *region_allocate(region *region, size_t bytes);
 /* Zeroed array; NULL also when count * size overflows. A count of 0 gives a valid pointer. */

@@ -12,36 +12,37 @@ static int compare_size(const void *left, const void *right) {
   return a < b ? -1 : a > b;
 }
 
-static bool overlap_in_time(const arena_block *a, const arena_block *b) {
-  return a->first <= b->last && b->first <= a->last;
-}
+/* A block that has its place. Kept apart from the blocks, as all of them are looked at again and again. */
+typedef struct placed_block {
+  size_t offset, end;
+  int first, last;
+} placed_block;
 
 /* `placed` is sorted by offset. Returns the lowest offset where the block fits between those alive at the same time. */
-static bool find_gap(arena_block *const *placed, size_t count, const arena_block *block, size_t *offset) {
-  size_t candidate = 0, end;
+static bool find_gap(const placed_block *placed, size_t count, const arena_block *block, size_t *offset) {
+  size_t candidate = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!overlap_in_time(placed[i], block)) continue;
-    if (placed[i]->offset >= candidate && placed[i]->offset - candidate >= block->bytes) break;
-    end = placed[i]->offset + size_align(placed[i]->bytes, MEMORY_ALIGNMENT);
-    if (end > candidate) candidate = end;
+    const placed_block *other = &placed[i];
+    if (other->first > block->last || block->first > other->last) continue;
+    if (other->offset >= candidate && other->offset - candidate >= block->bytes) break;
+    if (other->end > candidate) candidate = other->end;
   }
   *offset = candidate;
   return candidate <= SIZE_MAX / 2 && block->bytes <= SIZE_MAX / 2 - candidate;
 }
 
 /* Largest first: each block goes to the lowest place that is free during its whole life. Quadratic. */
-static bool place_by_size(arena_block **order, arena_block **placed, size_t count, size_t *arena_bytes) {
+static bool place_by_size(arena_block **order, placed_block *placed, size_t count, size_t *arena_bytes) {
   qsort(order, count, sizeof *order, compare_size);
   for (size_t i = 0; i < count; i++) {
     arena_block *block = order[i];
     if (!find_gap(placed, i, block, &block->offset)) return false;
+    const size_t end = block->offset + size_align(block->bytes, MEMORY_ALIGNMENT);
     size_t position = i;
-    while (position > 0 && placed[position - 1]->offset > block->offset) {
+    for (; position > 0 && placed[position - 1].offset > block->offset; position--) {
       placed[position] = placed[position - 1];
-      position--;
     }
-    placed[position] = block;
-    size_t end = block->offset + size_align(block->bytes, MEMORY_ALIGNMENT);
+    placed[position] = (placed_block){.offset = block->offset, .end = end, .first = block->first, .last = block->last};
     if (end > *arena_bytes) *arena_bytes = end;
   }
   return true;
@@ -155,14 +156,15 @@ norma_status arena_layout_place(memory *memory, arena_block *blocks, size_t coun
                                 norma_error *error) {
   *arena_bytes = 0;
   if (count == 0) return NORMA_OK;
-  size_t bytes, unit = 2 * sizeof(arena_block *) + sizeof(hole);
+  const size_t by_size = sizeof(placed_block), by_time = sizeof(arena_block *) + sizeof(hole);
+  size_t bytes, unit = sizeof(arena_block *) + (by_size > by_time ? by_size : by_time);
   if (!size_multiply(count + 1, unit, &bytes)) return memory_error(memory, SIZE_MAX, error);
   arena_block **order = memory_allocate(memory, bytes);
   if (!order) return memory_error(memory, bytes, error);
   for (size_t i = 0; i < count; i++) order[i] = &blocks[i];
   arena_block **second = order + count;
   hole *holes = (void *)(second + count);
-  bool placed = count <= MOST_BY_SIZE ? place_by_size(order, second, count, arena_bytes)
+  bool placed = count <= MOST_BY_SIZE ? place_by_size(order, (void *)second, count, arena_bytes)
                                       : place_by_time(order, second, holes, count, arena_bytes);
   memory_free(memory, order);
   if (placed) return NORMA_OK;

@@ -5,8 +5,9 @@
 typedef struct planner {
   const plan_request *request;
   plan *plan;
-  bool *needed;      /* by value id */
-  size_t most_slots; /* as many as all steps may need */
+  bool *needed;       /* by value id */
+  size_t most_slots;  /* as many as all steps may need */
+  int *similar_steps; /* by step: the step of the same node in the similar plan; -1: none */
   norma_error *error;
 } planner;
 
@@ -101,7 +102,9 @@ static norma_status make_arrays(planner *planner, int step_count) {
   plan->outputs = region_array(&plan->region, (size_t)graph->output_count, sizeof(int));
   plan->captures = region_array(&plan->region, (size_t)graph->capture_count, sizeof(int));
   plan->steps = region_array(&plan->region, (size_t)step_count, sizeof *plan->steps);
-  if (!plan->slots || !plan->slot_of_value || !plan->inputs || !plan->outputs || !plan->captures || !plan->steps) {
+  planner->similar_steps = region_array(&plan->region, (size_t)step_count, sizeof(int));
+  if (!planner->similar_steps || !plan->slots || !plan->slot_of_value || !plan->inputs || !plan->outputs ||
+      !plan->captures || !plan->steps) {
     return planner_out_of_memory(planner);
   }
   for (int i = 0; i < graph->value_count; i++) plan->slot_of_value[i] = -1;
@@ -184,9 +187,14 @@ static norma_status planner_add_step(planner *planner, const node *node) {
 
 static norma_status add_steps(planner *planner) {
   plan *plan = planner->plan;
+  const struct plan *similar = planner->request->similar;
+  int next = 0; /* steps of both plans stand in the order of the graph */
   plan->is_static = true;
   for (const node *node = plan->graph->first; node; node = node->next) {
+    const bool is_step_there = similar && next < similar->step_count && similar->steps[next].node == node;
+    const int there = is_step_there ? next++ : -1;
     if (!node_is_needed(planner, node) || node_is_known(planner, node)) continue;
+    planner->similar_steps[plan->step_count] = there;
     TRY(planner_add_step(planner, node));
   }
   for (int i = 0; i < plan->graph->output_count; i++) {
@@ -219,8 +227,38 @@ static norma_status step_check_sizes(const planner *planner, const step *step) {
   return NORMA_OK;
 }
 
+/* Preparing depends on nothing but the node, constants of the model, and types and shapes. */
+static bool is_prepared_alike(const planner *planner, const step *step, const struct step *there) {
+  const inferrer *inferrer = &planner->plan->inferrer;
+  const node *node = step->node;
+  if (there->late || node->op->custom) return false;
+  for (int i = 0; i < node->input_count; i++) {
+    const graph_value *input = node->inputs[i];
+    if (input && !input->constant && (input->graph != inferrer->graph || !inferrer->same[input->id])) return false;
+  }
+  for (int i = 0; i < node->output_count; i++) {
+    if (node->outputs[i] && !inferrer->same[node->outputs[i]->id]) return false;
+  }
+  return true;
+}
+
+static norma_status take_prepared(planner *planner, step *step, const struct step *there) {
+  const size_t bytes = step->node->op->state_size;
+  step->state = region_allocate(&planner->plan->region, bytes);
+  if (!step->state) return planner_out_of_memory(planner);
+  if (bytes) memcpy(step->state, there->state, bytes);
+  step->scratch_bytes = there->scratch_bytes;
+  step->worker_scratch_stride = there->worker_scratch_stride;
+  step->kernel_name = there->kernel_name;
+  step->flops = there->flops;
+  return NORMA_OK;
+}
+
 static norma_status prepare_step(planner *planner, step *step) {
   plan *plan = planner->plan;
+  const int similar = planner->similar_steps[step - plan->steps];
+  const struct step *there = similar >= 0 ? &planner->request->similar->steps[similar] : NULL;
+  if (there && is_prepared_alike(planner, step, there)) return take_prepared(planner, step, there);
   const node *node = step->node;
   const executor *executor = planner->request->executor;
   step->state = region_allocate(&plan->region, node->op->state_size);
@@ -310,6 +348,10 @@ static norma_status infer_plan(planner *planner) {
 }
 
 static norma_status plan_build(planner *planner) {
+  const struct plan *similar = planner->request->similar;
+  if (similar && !region_reserve(&planner->plan->region, region_used(&similar->region))) {
+    return planner_out_of_memory(planner);
+  }
   TRY(infer_plan(planner));
   planner->needed = region_array(&planner->plan->region, (size_t)planner->plan->graph->value_count, sizeof(bool));
   if (!planner->needed) return planner_out_of_memory(planner);

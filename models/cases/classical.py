@@ -224,7 +224,8 @@ def texts(count):
 def tfidf_linear(get):
     net, pairs = Network(507, classical=3), 3000
     words = net.input("words", np.int32, ["rows", TEXT])
-    pool = [*range(WORDS), *net.random.integers(0, WORDS, 2 * pairs).tolist()]
+    chosen = net.random.choice(WORDS * WORDS, pairs, replace=False)
+    pool = [*range(WORDS), *np.stack(np.divmod(chosen, WORDS), 1).ravel().tolist()]
     width = WORDS + pairs
     counts = net.add(
         "TfIdfVectorizer",

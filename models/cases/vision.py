@@ -238,6 +238,41 @@ def yolo_like(get):
     return detector(True)
 
 
+@recipe(
+    "text_detector",
+    "vision",
+    normal(x=(1, 3, 320, 480)),
+    "finds lines of text: depthwise blocks, four scales brought together by Resize, sigmoid; height and width free",
+)
+def text_detector(get):
+    net = Network(305)
+    x = net.conv(net.input("x", np.float32, ["batch", 3, "height", "width"]), 3, 16, 3, 2, activation="Relu")
+    width, scales = 16, []
+    for size, repeats in ((24, 2), (48, 2), (96, 3), (160, 2)):
+        for i in range(repeats):
+            y = net.conv(x, width, width, 3, 2 if i == 0 else 1, group=width, activation="Relu")
+            y = net.conv(y, width, size, 1, activation="Relu")
+            x, width = net.add("Add", x, y) if i else y, size
+        scales.append(net.conv(x, size, 64, 1, bias=False))
+
+    def resized(y, like):
+        """`y` in the height and width of `like`, as interpolation to a given size is exported."""
+        part = lambda value, begin, end: net.add(
+            "Slice", net.add("Shape", value), net.constant([begin]), net.constant([end]), net.constant([0])
+        )
+        sizes = net.add("Concat", part(y, 0, 2), part(like, 2, 4), axis=0)
+        how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+        return net.add("Resize", y, "", "", sizes, **how)
+
+    for i in (2, 1, 0):
+        scales[i] = net.add("Add", scales[i], resized(scales[i + 1], scales[i]))
+    parts = [net.conv(y, 64, 16, 3, activation="Relu") for y in scales]
+    y = net.add("Concat", parts[0], *[resized(part, parts[0]) for part in parts[1:]], axis=1)
+    y = net.conv(y, 64, 16, 3, activation="Relu")
+    net.output(net.add("Sigmoid", net.conv(resized(y, "x"), 16, 1, 1)), shape=["batch", 1, "height", "width"])
+    return net.model()
+
+
 # --- one dimension ------------------------------------------------------------------------------------
 
 WAVE = normal(x=(1, 256, 400))

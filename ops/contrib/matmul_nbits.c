@@ -492,6 +492,7 @@ const operator_descriptor operators_matmul_nbits[] = {
         .prepare = matmul_nbits_prepare,
         .facts = {.dimension = matmul_nbits_dimension,
                   .packs = INPUT(NBITS_B) | INPUT(NBITS_SCALES) | INPUT(NBITS_ZEROS),
+                  .packs_alone = INPUT(NBITS_B) | INPUT(NBITS_SCALES) | INPUT(NBITS_ZEROS),
                   .weights = INPUT(NBITS_B)},
         .compute = matmul_nbits_compute,
     },

@@ -319,6 +319,7 @@ const operator_descriptor operators_gemm[] = {
         .prepare = gemm_prepare,
         .facts = {.linear = gemm_linear,
                   .packs = INPUT(0) | INPUT(1),
+                  .packs_alone = INPUT(1),
                   .weights = INPUT(1),
                   .bias = 2,
                   .store = {.residual = TYPE_BIT(NORMA_FLOAT), .activation = TYPE_BIT(NORMA_FLOAT)}},

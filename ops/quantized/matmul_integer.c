@@ -49,7 +49,7 @@ const operator_descriptor operators_matmul_integer[] = {
      .state_size = sizeof(matmul_integer_state),
      .infer = matmul_integer_infer,
      .prepare = matmul_integer_prepare,
-     .facts = {.packs = INPUT(1), .weights = INPUT(1)},
+     .facts = {.packs = INPUT(1), .packs_alone = INPUT(1), .weights = INPUT(1)},
      .compute = matmul_integer_compute},
     {0},
 };

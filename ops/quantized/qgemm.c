@@ -207,7 +207,7 @@ const operator_descriptor operators_qgemm[] = {
      .read = qgemm_read,
      .infer = qgemm_infer,
      .prepare = qgemm_prepare,
-     .facts = {.packs = INPUT(G_B), .weights = INPUT(G_B)},
+     .facts = {.packs = INPUT(G_B), .packs_alone = INPUT(G_B), .weights = INPUT(G_B)},
      .compute = qgemm_compute},
     {0},
 };

@@ -193,7 +193,7 @@ const operator_descriptor operators_qlinear_matmul[] = {
      .state_size = sizeof(qlinear_matmul_state),
      .infer = qlinear_matmul_infer,
      .prepare = qlinear_matmul_prepare,
-     .facts = {.packs = INPUT(Q_B), .weights = INPUT(Q_B)},
+     .facts = {.packs = INPUT(Q_B), .packs_alone = INPUT(Q_B), .weights = INPUT(Q_B)},
      .compute = qlinear_matmul_compute},
     {0},
 };

@@ -168,6 +168,7 @@ static inline const void *recurrent_seen_at(const recurrent_row *row, const void
 #define RECURRENT_FACTS(inputs)                                                                                        \
   {                                                                                                                    \
     .packs = INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | (inputs),                                  \
+    .packs_alone = INPUT(RECURRENT_W) | INPUT(RECURRENT_R) | INPUT(RECURRENT_B) | (inputs),                            \
     .weights = INPUT(RECURRENT_W) | INPUT(RECURRENT_R)                                                                 \
   }
 

@@ -68,8 +68,17 @@ static void region_blocks_are_apart_and_zero(void **state) {
   for (int i = 0; i < 300; i++) {
     for (size_t b = 0; b < (size_t)(i * i % 7000); b++) assert_int_equal(blocks[i][b], (unsigned char)i);
   }
+  const size_t used = region_used(&region);
+  assert_true(used > 0);
   assert_null(region_array(&region, SIZE_MAX / 2, 4));
   assert_string_equal(region_copy_string(&region, "norma!", 5), "norma");
+  region_free(&region);
+  assert_int_equal(region_used(&region), 0);
+  assert_true(region_reserve(&region, used));
+  const size_t held = atomic_load(&memory.used);
+  for (size_t i = 0; i < used / 64; i++) assert_non_null(region_allocate(&region, 64));
+  assert_int_equal(atomic_load(&memory.used), held); /* one piece was enough */
+  assert_false(region_reserve(&(struct region){.memory = &memory}, SIZE_MAX));
   region_free(&region);
   assert_int_equal(atomic_load(&memory.used), 0);
 }

@@ -256,6 +256,58 @@ static void a_plan_serves_its_shapes_only(void **state) {
 }
 
 /* The graph below a node, by itself: what it reads from outside are captures, with slots of their own. */
+/* A plan that follows one for other shapes is what it would be without: steps, kernels, places, known contents. */
+static void plans_follow_similar_ones(void **state) {
+  (void)state;
+  float weights[6] = {1, 2, 3, 4, 5, 6};
+  planned planned;
+  model_builder *b = builder_create(18);
+  builder_input(b, "x", NORMA_FLOAT, 2, DIMS(-1, 3));
+  builder_input(b, "z", NORMA_FLOAT, 2, DIMS(-1, -1));
+  builder_floats(b, "w", 2, DIMS(3, 2), weights);
+  builder_node(b, "MatMul", "x w", "m");
+  builder_node(b, "Shape", "m", "s");
+  builder_node(b, "Shape", "z", "t");
+  builder_int(builder_node(b, "Concat", "s t", "st"), "axis", 0);
+  builder_node(b, "ReduceProd", "st", "p");
+  builder_node(b, "Softmax", "z", "y");
+  for (const char *const *name = (const char *const[]){"m", "st", "p", "y", NULL}; *name; name++) {
+    builder_output(b, *name, NORMA_UNDEFINED, -1, NULL);
+  }
+  planned_open(&planned, b, NORMA_OPTIMIZE_FULL);
+  planned.inputs[0].shape = shape_make(2, DIMS(4, 3));
+  planned.inputs[1].shape = shape_make(2, DIMS(5, 6));
+  planned_need(&planned);
+  plan *first = planned.plan, *alone;
+  planned.plan = NULL;
+  planned.inputs[1].shape = shape_make(2, DIMS(5, 7));
+  planned_need(&planned);
+  alone = planned.plan;
+  planned.plan = NULL;
+  planned.request.similar = first;
+  planned_need(&planned);
+  const plan *followed = planned.plan;
+  plan_destroy(first); /* it is not needed any more */
+  assert_int_equal(followed->step_count, alone->step_count);
+  assert_int_equal(followed->slot_count, alone->slot_count);
+  assert_int_equal(followed->arena_bytes, alone->arena_bytes);
+  for (int i = 0; i < alone->step_count; i++) {
+    assert_ptr_equal(followed->steps[i].node, alone->steps[i].node);
+    assert_string_equal(followed->steps[i].kernel_name, alone->steps[i].kernel_name);
+    assert_int_equal(followed->steps[i].scratch_bytes, alone->steps[i].scratch_bytes);
+  }
+  for (int i = 0; i < alone->slot_count; i++) {
+    assert_int_equal(followed->slots[i].kind, alone->slots[i].kind);
+    assert_true(shape_equal(&followed->slots[i].info.shape, &alone->slots[i].info.shape));
+    assert_int_equal(followed->slots[i].offset, alone->slots[i].offset);
+  }
+  const int64_t *sizes = slot_named(&planned, "st")->contents->tensor.data;
+  assert_memory_equal(sizes, DIMS(4, 2, 5, 7), 4 * sizeof *sizes);
+  assert_int_equal(*(const int64_t *)slot_named(&planned, "p")->contents->tensor.data, 4 * 2 * 5 * 7);
+  plan_destroy(alone);
+  planned_close(&planned);
+}
+
 static void subgraphs_have_captures(void **state) {
   (void)state;
   planned planned;
@@ -401,6 +453,7 @@ int main(void) {
       cmocka_unit_test(views_are_skipped),
       cmocka_unit_test(steps_are_prepared),
       cmocka_unit_test(a_plan_serves_its_shapes_only),
+      cmocka_unit_test(plans_follow_similar_ones),
       cmocka_unit_test(subgraphs_have_captures),
       cmocka_unit_test(shapes_that_do_not_fit_are_refused),
       cmocka_unit_test(values_that_are_too_large_are_refused),

@@ -172,6 +172,105 @@ static void dynamic_batch(void **state) {
   free(pictures);
 }
 
+/* Keys that grow by a row with each run, as in a decoder: shapes are computed, and some are the same each time. */
+static norma_model *load_cache_model(void) {
+  model_builder *b = builder_create(17);
+  float weights[8 * 8];
+  size_t size;
+  norma_model *model;
+  norma_error error;
+  for (int i = 0; i < 64; i++) weights[i] = (float)(i % 13 - 6) / 8;
+  builder_input(b, "x", NORMA_FLOAT, 3, (int64_t[]){1, -1, 8});
+  builder_input(b, "past", NORMA_FLOAT, 3, (int64_t[]){1, -1, 8});
+  builder_floats(b, "w", 2, (int64_t[]){8, 8}, weights);
+  builder_ints64(b, "heads", 1, (int64_t[]){2}, (int64_t[]){2, 4});
+  builder_ints64(b, "two", 1, (int64_t[]){1}, (int64_t[]){2});
+  builder_ints64(b, "zero", 1, (int64_t[]){1}, (int64_t[]){0});
+  builder_node(b, "MatMul", "x w", "q");
+  builder_node(b, "MatMul", "x w", "k");
+  builder_int(builder_node(b, "Concat", "past k", "present"), "axis", 1);
+  builder_node(b, "Shape", "q", "q_shape");
+  builder_node(b, "Slice", "q_shape zero two", "q_front");
+  builder_int(builder_node(b, "Concat", "q_front heads", "q_heads"), "axis", 0);
+  builder_node(b, "Reshape", "q q_heads", "q_apart");
+  builder_node(b, "Shape", "present", "k_shape");
+  builder_node(b, "Slice", "k_shape zero two", "k_front");
+  builder_int(builder_node(b, "Concat", "k_front heads", "k_heads"), "axis", 0);
+  builder_node(b, "Reshape", "present k_heads", "k_apart");
+  builder_ints(builder_node(b, "Transpose", "q_apart", "a"), "perm", 4, (int64_t[]){0, 2, 1, 3});
+  builder_ints(builder_node(b, "Transpose", "k_apart", "b"), "perm", 4, (int64_t[]){0, 2, 3, 1});
+  builder_node(b, "MatMul", "a b", "scores");
+  builder_int(builder_node(b, "Softmax", "scores", "y"), "axis", -1);
+  builder_output(b, "y", NORMA_FLOAT, -1, NULL);
+  builder_output(b, "present", NORMA_FLOAT, -1, NULL);
+  const void *bytes = builder_bytes(b, &size);
+  if (norma_model_load_memory(bytes, size, NULL, &model, &error) != NORMA_OK) fail_msg("%s", error.message);
+  builder_destroy(b);
+  return model;
+}
+
+static void run_cache_model(norma_session *session, float *numbers, int64_t rows, int64_t past) {
+  norma_tensor x, cache;
+  norma_error error;
+  norma_tensor_init(&x, NORMA_FLOAT, 3, (int64_t[]){1, rows, 8}, numbers);
+  norma_tensor_init(&cache, NORMA_FLOAT, 3, (int64_t[]){1, past, 8}, numbers + 8);
+  assert_int_equal(norma_session_set_input(session, "x", &x, &error), NORMA_OK);
+  assert_int_equal(norma_session_set_input(session, "past", &cache, &error), NORMA_OK);
+  if (norma_session_run(session, &error) != NORMA_OK) fail_msg("%s", error.message);
+}
+
+/* Plans that follow others give the results of those that do not. */
+static void a_cache_that_grows(void **state) {
+  (void)state;
+  enum { MOST = 60 };
+  float numbers[8 * (MOST + 8)];
+  norma_error error;
+  norma_session *session, *fresh;
+  for (int i = 0; i < 8 * (MOST + 8); i++) numbers[i] = (float)(i * 37 % 101 - 50) / 50;
+  norma_model *model = load_cache_model();
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  for (int64_t past = 0; past < MOST; past++) {
+    const int64_t rows = past % 10 == 7 ? 3 : 1;
+    run_cache_model(session, numbers, rows, past);
+    assert_int_equal(norma_session_create(model, NULL, &fresh, &error), NORMA_OK);
+    run_cache_model(fresh, numbers, rows, past);
+    for (size_t i = 0; i < 2; i++) {
+      const norma_tensor *found = norma_value_tensor(norma_session_output(session, i));
+      const norma_tensor *expected = norma_value_tensor(norma_session_output(fresh, i));
+      assert_int_equal(found->size_bytes, expected->size_bytes);
+      assert_memory_equal(found->dims, expected->dims, (size_t)expected->rank * sizeof(int64_t));
+      assert_memory_equal(found->data, expected->data, expected->size_bytes);
+    }
+    norma_session_destroy(fresh);
+  }
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+}
+
+/* An arena grows by more than is asked for, so that it need not grow with each run. */
+static void arenas_grow_in_steps(void **state) {
+  (void)state;
+  enum { MOST = 200 };
+  float numbers[8 * (MOST + 8)] = {0};
+  norma_error error;
+  norma_session *session;
+  norma_model *model = load_cache_model();
+  assert_int_equal(norma_session_create(model, NULL, &session, &error), NORMA_OK);
+  size_t bytes = 0, changes = 0;
+  for (int64_t past = 50; past < MOST; past++) {
+    norma_session_memory_info info = {.struct_size = sizeof info};
+    run_cache_model(session, numbers, 1, past);
+    assert_int_equal(norma_session_memory(session, &info), NORMA_OK);
+    assert_true(info.arena_bytes >= info.needed_bytes);
+    if (past == 50) assert_int_equal(info.arena_bytes, info.needed_bytes);
+    changes += info.arena_bytes != bytes;
+    bytes = info.arena_bytes;
+  }
+  assert_in_range(changes, 2, 9);
+  norma_session_destroy(session);
+  norma_model_destroy(model);
+}
+
 static void same_bits_for_all_threads_and_batches(void **state) {
   (void)state;
   static const int threads[] = {1, 2, 3, 7};
@@ -548,6 +647,8 @@ int main(void) {
       cmocka_unit_test(bound_output),
       cmocka_unit_test(planned_output),
       cmocka_unit_test(dynamic_batch),
+      cmocka_unit_test(a_cache_that_grows),
+      cmocka_unit_test(arenas_grow_in_steps),
       cmocka_unit_test(same_bits_for_all_threads_and_batches),
       cmocka_unit_test(empty_batch),
       cmocka_unit_test(wrong_inputs),

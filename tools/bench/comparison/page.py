@@ -310,6 +310,9 @@ def page(rows, results, threads, left_out):
         ),
         "",
     ]
+    missing = [row.title for row in rows if row.name not in records and row.title not in left_out]
+    if missing:
+        lines += [f"Not measured yet: {', '.join(missing)}.", ""]
     if left_out:
         lines += [f"Left out, their graphs were not there: {', '.join(left_out)}.", ""]
     for count in threads:
