@@ -130,8 +130,8 @@ EXPORTED const norma_value *binding_output(const binding_model *made, int index)
   return norma_session_output(made->session, (size_t)index);
 }
 
-/* Steps of the plan of the last run, with their mean time over the runs since the model was opened or the profile reset:
- * a browser's clock is too coarse for one. */
+/* Steps of the plan of the last run, with their mean time over the runs since the model was opened or the profile
+ * reset: a browser's clock is too coarse for one. */
 EXPORTED void binding_steps_reset(binding_model *made) {
   norma_session_profile_reset(made->session);
 }
