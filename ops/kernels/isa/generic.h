@@ -30,3 +30,9 @@
 #define ATTENTION_TILE_VECTORS     2
 #define ATTENTION_FEW_VECTORS      2
 #define NBITS_TILE_ROWS            4
+
+/* ---- denormals ---- */
+INLINE bool vector_flushes(void) {
+  return false;
+}
+#define vector_flushes vector_flushes
