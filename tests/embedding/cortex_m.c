@@ -15,6 +15,11 @@ static void on_fault(void) {
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[] = {
-    &stack_top, (const void *)on_reset, (const void *)on_fault, (const void *)on_fault,
-    (const void *)on_fault, (const void *)on_fault, (const void *)on_fault,
+    &stack_top,
+    (const void *)on_reset,
+    (const void *)on_fault,
+    (const void *)on_fault,
+    (const void *)on_fault,
+    (const void *)on_fault,
+    (const void *)on_fault,
 };
