@@ -23,7 +23,7 @@ exec </dev/null
 
 parts=(unit structure models abi amalgamation sweep python differential_sample wheels_sample debian_vectors onnx_vectors
   shared_vectors shared_models asan)
-full_parts=(pages amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing random_models
+full_parts=(pages cross_compile amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing random_models
   promises levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
 case ${1-} in
@@ -339,6 +339,17 @@ part_asan() {
   complete "asan: models" build/asan/norma models -t 2
   link_debian_vectors || return
   vectors "asan: libonnx-testdata" build/asan/norma $debian_vectors --manifest $own_manifest --jobs "$jobs"
+}
+
+# Models as C for other machines, run there by emulators.
+part_cross_compile() {
+  if ! tools/install_packages.sh gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm gcc-aarch64-linux-gnu \
+      libc6-dev-arm64-cross qemu-user; then
+    skip "models compiled for other machines: the packages cannot be installed"
+    return
+  fi
+  expect "models compiled for AArch64 and a Cortex-M7" tests/embedding/cross_compile.sh \
+    models/digits_cnn_bn/model.onnx models/digits_mlp/model.onnx
 }
 
 # Pages that `norma inspect --html` writes, in a browser without a window.
