@@ -38,7 +38,7 @@ one() {
   [ -n "$message" ] || message=$(head -n 1 "$folder/out")
   message=${message//"$folder/"/}
   case $code in
-    0) outcome=done ;;
+    0) outcome='done' ;;
     1 | 2) outcome=refused ;;
     *) outcome=crashed verdict="FAILED: exit code $code" ;;
   esac
