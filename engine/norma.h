@@ -25,6 +25,12 @@
  * Threads. A runtime and a model may be used by any number of threads at once; a session by one thread at a time. A
  * child that was forked while no other thread was in a call may use all of them; it computes on the calling thread.
  *
+ * Hostile models and inputs. Any bytes given as a model and any tensors given as inputs end in a result or in an error
+ * that says which node, field and value is wrong. Memory stays safe, and nothing leaks; the budgets of a runtime for
+ * memory, nodes and nesting hold; a time limit or a request from another thread ends the work; 256 KiB of stack are
+ * enough. Runs change neither model nor inputs, and a session whose run failed is as good as before. What is outside of
+ * this, what its gaps are and which tests hold it: engine/SECURITY.md.
+ *
  * Structs. Options and answers begin with their size, which the caller sets: they may grow at their end, and a program
  * that was compiled with a shorter one goes on working. All else of options may be zero:
  * `norma_run_options options = {.struct_size = sizeof options};`, and in C++ before 20

@@ -133,6 +133,7 @@ norma_status resolve(reader *reader, const context *context, const char *name, g
 
 norma_status declare_outputs(reader *reader, const context *context, size_t count, Onnx__NodeProto *const *nodes) {
   for (size_t i = 0; i < count; i++) {
+    TRY(reader_poll(reader));
     for (size_t k = 0; k < nodes[i]->n_output; k++) {
       graph_value *value;
       if (!nodes[i]->output[k][0]) continue;

@@ -289,8 +289,10 @@ static norma_status prepare_step(planner *planner, step *step) {
 
 static norma_status prepare_steps(planner *planner) {
   plan *plan = planner->plan;
+  unsigned polls = 0;
   for (int s = 0; s < plan->step_count; s++) {
     step *step = &plan->steps[s];
+    TRY(interruption_poll_often(planner->request->executor->interruption, &polls, planner->error));
     for (int i = 0; i < step->node->input_count; i++) {
       if (step->inputs[i] >= 0) step->bytes += value_info_bytes(&plan->slots[step->inputs[i]].info);
     }
@@ -386,6 +388,23 @@ void plan_destroy(plan *plan) {
   inferrer_release(&plan->inferrer);
   region_free(&plan->region);
   memory_free(plan->memory, plan);
+}
+
+norma_status plan_arena_error(const plan *plan, norma_error *error) {
+  const norma_status status = memory_error(plan->memory, plan->arena_bytes, error);
+  const slot *largest = NULL;
+  double bytes = -1;
+  for (int i = 0; i < plan->slot_count; i++) {
+    const slot *slot = &plan->slots[i];
+    if (slot->kind != SLOT_ARENA || slot->root != i || value_info_bytes(&slot->info) <= bytes) continue;
+    largest = slot;
+    bytes = value_info_bytes(&slot->info);
+  }
+  if (!error || !largest) return status;
+  ERROR_COPY(error->value, largest->value->name);
+  error_prefix(error, "the values of a run, the largest of them '%s' with %.0f bytes", largest->value->name, bytes);
+  if (largest->value->producer) error_add_node(error, largest->value->producer);
+  return status;
 }
 
 static bool infos_match(const value_info *a, const value_info *b) {

@@ -81,6 +81,9 @@ typedef struct plan_request {
 norma_status plan_create(const plan_request *request, plan **plan, norma_error *error);
 void plan_destroy(plan *plan); /* NULL is fine */
 
+/* There is no memory for the arena: the error names its largest value and the node that makes it. */
+norma_status plan_arena_error(const plan *plan, norma_error *error);
+
 /* Whether the plan of a main graph serves inputs of these shapes. */
 bool plan_matches(const plan *plan, const value_info *inputs);
 /* Whether the plan of a subgraph serves these values. */

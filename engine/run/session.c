@@ -248,7 +248,7 @@ static norma_status reserve_arena(norma_session *session, size_t bytes, norma_er
   size_t more = session->arena_bytes ? bytes + bytes / ARENA_SLACK : bytes;
   char *arena = memory_allocate(session->memory, more);
   if (!arena && more > bytes) arena = memory_allocate(session->memory, more = bytes);
-  if (!arena) return memory_error(session->memory, bytes, error);
+  if (!arena) return plan_arena_error(session->current->plan, error);
   memory_free(session->memory, session->arena);
   session->arena = arena;
   session->arena_bytes = more;

@@ -208,7 +208,7 @@ static norma_status fill_entry(executor *executor, const subgraph_plans *plans, 
   TRY(frame_create(cache->memory, entry->plan, executor, false, &entry->frame, error));
   const size_t result_bytes = (size_t)graph->output_count * sizeof *entry->results;
   entry->arena = memory_allocate(cache->memory, entry->plan->arena_bytes);
-  if (!entry->arena) return memory_error(cache->memory, entry->plan->arena_bytes, error);
+  if (!entry->arena) return plan_arena_error(entry->plan, error);
   entry->results = memory_allocate_zeroed(cache->memory, result_bytes);
   if (!entry->results) return memory_error(cache->memory, result_bytes, error);
   for (int i = 0; i < graph->output_count; i++) entry->results[i].root = own_root(entry, i);

@@ -280,4 +280,5 @@ def main():
     write_all(out, "fuzz_value_reader", [b"\0" + path.read_bytes() for path in small])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -513,6 +513,9 @@ static void memory_budget(void **state) {
   float *pictures = make_pictures(1000, 12);
   set_pictures(session, pictures, 1000);
   assert_int_equal(norma_session_run(session, &error), NORMA_ERROR_BUDGET);
+  assert_true(error.node[0] && error.op_type[0] && error.value[0]); /* of the largest value */
+  assert_non_null(strstr(error.message, error.value));
+  assert_non_null(strstr(error.message, "memory budget"));
   assert_true(norma_runtime_memory_peak(runtime) <= 1 << 20);
   set_batch(session, pictures, 1);
   run_model(session);
