@@ -37,6 +37,7 @@ sed -n 's/^NORMA_API [^(]*[ *]\(norma_[a-z0-9_]*\)(.*/\1/p' engine/norma.h | sor
 done >"$work/symbols"
 {
   echo "libnorma.so.${version%%.*} libnorma${version%%.*} #MINVER#"
+  echo "* Build-Depends-Package: libnorma-dev"
   sed 's/.*@\(NORMA_[0-9.]*\) \(.*\)/ \1@\1 \2/' "$work/symbols" | sort -u
   cat "$work/symbols"
 } >"$debian/libnorma${version%%.*}.symbols"
