@@ -11,7 +11,7 @@ if(TARGET norma_tool)
 endif()
 if(TARGET norma_man)
   install(FILES ${PROJECT_BINARY_DIR}/norma.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  set(NORMA_ZSH_COMPLETIONS ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE PATH "Where zsh looks for completions")
+  set(NORMA_ZSH_COMPLETIONS ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "Where zsh looks for completions")
   install(FILES ${PROJECT_BINARY_DIR}/completion.bash RENAME norma
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   install(FILES ${PROJECT_BINARY_DIR}/completion.zsh RENAME _norma DESTINATION ${NORMA_ZSH_COMPLETIONS})

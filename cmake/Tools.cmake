@@ -50,7 +50,10 @@ if(${PROJECT_SOURCE_DIR}/tools/norma.c IN_LIST norma_tool_sources)
   endif()
 endif()
 
-# Measurements of parts, each a program of its own.
+# Measurements of parts, each a program of its own. They reach inner functions, which a shared library hides.
+if(NORMA_LINK_SHARED AND NOT NORMA_SANITIZE)
+  set(norma_bench_sources)
+endif()
 foreach(source IN LISTS norma_bench_sources)
   get_filename_component(name ${source} NAME_WE)
   add_executable(${name} ${source})

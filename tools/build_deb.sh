@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-tools/install_packages.sh dpkg-dev debhelper fakeroot lintian cmake ninja-build pkg-config protobuf-c-compiler \
+tools/install_packages.sh build-essential dpkg-dev debhelper fakeroot lintian cmake ninja-build pkg-config protobuf-c-compiler \
   libprotobuf-c-dev libpng-dev libjpeg-dev zlib1g-dev
 version=$(sed -n 's/^#define NORMA_VERSION_[A-Z]* //p' engine/norma.h | paste -sd.)
 maintainer=$(sed -n 's/^Maintainer: //p' tools/debian/control)
@@ -37,6 +37,7 @@ sed -n 's/^NORMA_API [^(]*[ *]\(norma_[a-z0-9_]*\)(.*/\1/p' engine/norma.h | sor
 done >"$work/symbols"
 {
   echo "libnorma.so.${version%%.*} libnorma${version%%.*} #MINVER#"
+  echo "* Build-Depends-Package: libnorma-dev"
   sed 's/.*@\(NORMA_[0-9.]*\) \(.*\)/ \1@\1 \2/' "$work/symbols" | sort -u
   cat "$work/symbols"
 } >"$debian/libnorma${version%%.*}.symbols"
@@ -46,8 +47,8 @@ done >"$work/symbols"
   >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; exit 1; }
 if grep -E 'dpkg-gensymbols: warning|dh_missing: warning' "$work/build.log"; then exit 1; fi
 ls -l "$work"/*.deb
-lintian --fail-on error,warning,info --info --display-info --tag-display-limit 0 --profile debian "$work"/*.changes >"$work/lintian.log" 2>&1 ||
-  { cat "$work/lintian.log"; exit 1; }
+lintian --fail-on error,warning,info --info --display-info --tag-display-limit 0 --profile debian "$work"/*.changes \
+  >"$work/lintian.log" 2>&1 || { cat "$work/lintian.log"; exit 1; }
 echo "lintian finds nothing"
 [ "${1-}" = --test ] || exit 0
 
@@ -71,6 +72,7 @@ for test in $(sed -n 's/^Tests: //p' "$debian/tests/control"); do
 done
 # shellcheck disable=SC2086
 $as_root apt-get -qy purge $packages >"$work/remove.log" 2>&1 || { tail -n 20 "$work/remove.log"; code=1; }
-left=$(ls -d /usr/include/norma.h /usr/bin/norma /usr/lib/*/libnorma* /usr/share/doc/norma /usr/share/doc/libnorma* 2>/dev/null || true)
+left=$(ls -d /usr/include/norma.h /usr/bin/norma /usr/lib/*/libnorma.* /usr/share/doc/norma /usr/share/doc/libnorma[0-9-]* \
+  2>/dev/null || true)
 [ -z "$left" ] || { echo "FAILED: left behind: $left"; code=1; }
 exit $code

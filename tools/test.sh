@@ -10,7 +10,8 @@
 #                              sanitizer, fuzz targets, allocations that fail over every operator, models made anew,
 #                              the bitwise promise and the error of optimisation on all models there are, many random
 #                              cases of each operator, models that packages of PyPI ship against ONNX Runtime,
-#                              applications of PyPI with Norma in ONNX Runtime's place, ONNX's tests of backends, the wheel
+#                              applications of PyPI with Norma in ONNX Runtime's place, ONNX's tests of backends, the wheel,
+#                              Debian packages
 #   tools/test.sh --only PART  one part: see `parts` and `full_parts` below
 #
 # Installs missing Debian packages, and Python packages into build/venv where PyPI is reached. Environment:
@@ -23,8 +24,8 @@ exec </dev/null
 
 parts=(unit structure models abi amalgamation sweep python differential_sample wheels_sample debian_vectors onnx_vectors
   shared_vectors shared_models asan)
-full_parts=(pages cross_compile amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing random_models
-  promises levels wheels rerun_models differential python_backend applications python_wheel)
+full_parts=(pages cross_compile deb amalgamation_full clang tsan valgrind aarch64 wasm asan_vectors analyze fuzz failing
+  random_models promises levels wheels rerun_models differential python_backend applications python_wheel)
 NORMA_FULL=
 case ${1-} in
 "") ;;
@@ -715,6 +716,15 @@ part_python_wheel() {
   fi
 }
 
+part_deb() {
+  if dpkg-query -W -f='${Status}\n' libnorma0 libnorma-dev norma 2>/dev/null | grep -qx 'install ok installed'; then
+    skip "Debian packages: they are installed here, and the test would remove them"
+    return
+  fi
+  expect "Debian packages" tools/build_deb.sh --test
+  sed -n '/\.deb$/p;/^passed: /p;/^lintian /p' "$logs/Debian_packages.log" | sed 's/^/    /'
+}
+
 # ----------------------------------------------------------------------------------------------------------------- main
 
 tools/install_packages.sh gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev \
@@ -725,7 +735,7 @@ for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "test.sh: no part named $part" >&2; exit 2; }
   start=$SECONDS
   echo "== $part"
-  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|failing|asan|asan_vectors) ]] && ! [ -x $norma ]; then
+  if [[ $part != @(unit|clang|tsan|aarch64|wasm|fuzz|failing|asan|asan_vectors|deb) ]] && ! [ -x $norma ]; then
     build release || continue
   fi
   "part_$part"
